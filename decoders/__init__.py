@@ -1,0 +1,7 @@
+"""Decoders: image models p(x|h), each with an exact log-likelihood and a sampler."""
+
+from repr_toolkit.decoders.base import AutoregressiveDecoder, Decoder, bits_per_dim
+from repr_toolkit.decoders.deconv import Deconv
+from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
+
+__all__ = ["AutoregressiveDecoder", "Decoder", "Deconv", "GatedPixelCNN", "bits_per_dim"]

@@ -1,0 +1,238 @@
+"""The contract every decoder keeps: p(x|h) as an exact log-likelihood and as a sampler."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from math import log, prod
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from repr_toolkit.decoders import sampling
+from repr_toolkit.decoders.likelihoods import Categorical
+
+
+class Decoder(nn.Module):
+    """An image model p(x|h).
+
+    Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, h_dim), or None where
+    h_dim = 0, which makes the model unconditional. A decoder implements `log_prob` and `_draw`,
+    and `loss` where it is trained on something else than its likelihood.
+
+    Raises ValueError where image_shape, h_dim or levels cannot be.
+    """
+
+    is_bound: ClassVar[bool] = False
+    """Whether `log_prob` is a lower bound instead of the exact value."""
+
+    reconstruction_temperature: ClassVar[float] = 1.0
+    """The temperature at which a sample is shown as the reconstruction of an image."""
+
+    engines: ClassVar[tuple[str, ...]] = ("direct",)
+    """The sampling engines that the model has, slowest first; "auto" takes the last."""
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
+    ) -> None:
+        super().__init__()
+        if len(image_shape) != 3 or image_shape[0] not in (1, 3) or min(image_shape) < 1:
+            raise ValueError(
+                f"image_shape is (C, H, W) with C = 1 or 3 and H, W ≥ 1, not {tuple(image_shape)}"
+            )
+        if h_dim < 0:
+            raise ValueError(f"h_dim is 0 (unconditional) or more, not {h_dim}")
+        if not 2 <= levels <= 256:
+            raise ValueError(f"levels is 2…256, not {levels}")
+        channels, height, width = image_shape
+        self.image_shape = (channels, height, width)
+        self.h_dim = h_dim
+        self.levels = levels
+
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """The natural logarithm of p(x|h), of shape (B,), for uint8 images x (B, C, H, W)."""
+        raise NotImplementedError
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """What training minimises, a scalar: the mean bits/dim of uint8 images x (B, C, H, W)."""
+        return bits_per_dim(self.log_prob(x, h), self.image_shape).mean()
+
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Fit what no gradient fits, from batches (x, h) of training images; here, nothing."""
+
+    def sample(
+        self,
+        h: Tensor | None = None,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        temperature: float = 1.0,
+        known: Tensor | None = None,
+        mask: Tensor | None = None,
+        engine: str = "auto",
+    ) -> Tensor:
+        """Images drawn from p(x|h): uint8 (B, C, H, W), without gradients and in eval mode.
+
+        h of shape (N, h_dim) gives n images for each of its rows (default 1), adjacent, B = N·n;
+        without h, B = n. `noise` is the whole randomness, uniforms in [0, 1) of shape
+        (B, C, H, W), and is drawn from torch's global generator if None. A sub-pixel takes the
+        smallest value v with CDF(v) > noise. `temperature` T renormalises each sub-pixel's
+        probabilities to the power 1/T; 0 takes the mode. `known` (uint8) and `mask` (bool, True
+        = keep) come together, broadcast to (B, C, H, W), and complete an image. All engines
+        give the same image for the same noise, exactly in float64 and, in float32, until a
+        noise value lies within rounding of an edge of the CDF.
+
+        Raises ValueError for shapes or values that do not fit, an unknown engine, or h where
+        there is none to take (and the reverse); TypeError for dtypes.
+        """
+        if engine != "auto" and engine not in self.engines:
+            raise ValueError(
+                f"{type(self).__name__} has no engine {engine!r}; "
+                f"it has {', '.join(('auto', *self.engines))}"
+            )
+        if not 0 <= temperature < float("inf"):
+            raise ValueError(f"temperature is a finite number ≥ 0, not {temperature}")
+        if n is not None and n < 1:
+            raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
+        reference = next(self.parameters())
+        if h is not None:
+            h = h.to(reference).repeat_interleave(n or 1, dim=0)
+        batch = (n or 1) if h is None else len(h)
+        self._check_h(h, batch)
+        shape = (batch, *self.image_shape)
+        if noise is None:
+            noise = torch.rand(shape, dtype=reference.dtype, device=reference.device)
+        else:
+            _check_noise(noise, shape)
+            noise = noise.to(reference)
+        if (known is None) != (mask is None):
+            raise ValueError("known and mask come together: the image, and True where to keep it")
+        if known is not None and mask is not None:
+            if mask.dtype != torch.bool:
+                raise TypeError(f"mask is bool, not {mask.dtype}")
+            known = _broadcast("known", known.to(reference.device), shape)
+            mask = _broadcast("mask", mask.to(reference.device), shape)
+            self._check_x(known)
+        with self._evaluating(), torch.inference_mode(), _no_autocast(reference.device):
+            name = self.engines[-1] if engine == "auto" else engine
+            x = self._draw(h, noise, temperature, known, mask, name)
+        return x.clone()  # an ordinary tensor again, no longer one of inference mode
+
+    def _draw(
+        self,
+        h: Tensor | None,
+        noise: Tensor,
+        temperature: float,
+        known: Tensor | None,
+        mask: Tensor | None,
+        engine: str,
+    ) -> Tensor:
+        """`sample` with its arguments checked and brought to one batch, device and dtype."""
+        raise NotImplementedError
+
+    def _check_x(self, x: Tensor) -> None:
+        if x.dtype != torch.uint8:
+            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
+        self._check_shape(x)
+        # On an accelerator the check would make every step wait for the device.
+        if self.levels < 256 and x.device.type == "cpu" and x.numel() and x.max() >= self.levels:
+            raise ValueError(
+                f"an image has the value {int(x.max())}, but this model's levels are "
+                f"0…{self.levels - 1}; quantise the data to levels={self.levels}"
+            )
+
+    def _check_shape(self, x: Tensor) -> None:
+        if x.ndim != 4 or tuple(x.shape[1:]) != self.image_shape:
+            raise ValueError(
+                f"images of shape (B, {', '.join(map(str, self.image_shape))}) expected, "
+                f"not {tuple(x.shape)}"
+            )
+
+    def _check_h(self, h: Tensor | None, batch: int) -> None:
+        if self.h_dim == 0 and h is not None:
+            raise ValueError("this decoder is unconditional (h_dim=0) and takes no h")
+        if self.h_dim > 0 and h is None:
+            raise ValueError(f"this decoder needs h of shape (B, {self.h_dim})")
+        if h is not None and tuple(h.shape) != (batch, self.h_dim):
+            raise ValueError(f"h of shape ({batch}, {self.h_dim}) expected, not {tuple(h.shape)}")
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Eval mode, and afterwards the mode that each module had."""
+        modes = [(module, module.training) for module in self.modules()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+class AutoregressiveDecoder(Decoder):
+    """A decoder that factorises p(x|h) over the sub-pixels in raster order, then R, G, B.
+
+    A model implements `params`; likelihood, loss and the naive sampler follow from it.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("naive",)
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
+    ) -> None:
+        super().__init__(image_shape, h_dim, levels)
+        self.likelihood = Categorical()
+
+    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """The likelihood's parameters of every sub-pixel, (B, C, H, W, K), contiguous in K.
+
+        x is uint8 (B, C, H, W), or floating on the same scale 0…levels−1, in which the result
+        is then differentiable.
+        """
+        raise NotImplementedError
+
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        self._check_x(x)
+        return self.likelihood.log_prob(self.params(x, h), x).flatten(1).sum(1)
+
+    def _draw(
+        self,
+        h: Tensor | None,
+        noise: Tensor,
+        temperature: float,
+        known: Tensor | None,
+        mask: Tensor | None,
+        engine: str,
+    ) -> Tensor:
+        if engine != "naive":
+            raise ValueError(f"{type(self).__name__} does not implement its engine {engine!r}")
+        return sampling.sample_naive(self, h, noise, temperature, known, mask)
+
+
+def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
+    """−log p / (C·H·W·ln 2): bits/dim from natural log-likelihoods of any shape.
+
+    >>> bits_per_dim(torch.tensor([-64 * log(16)]), (1, 8, 8))
+    tensor([4.])
+    """
+    return -log_prob / (prod(image_shape) * log(2))
+
+
+def _check_noise(noise: Tensor, shape: tuple[int, ...]) -> None:
+    if not noise.is_floating_point():
+        raise TypeError(f"noise is floating point, uniform in [0, 1), not {noise.dtype}")
+    if tuple(noise.shape) != shape:
+        raise ValueError(f"noise of shape {shape} expected, not {tuple(noise.shape)}")
+    if not bool(((noise >= 0) & (noise < 1)).all()):
+        raise ValueError("noise has values outside [0, 1): it is uniform, not normal")
+
+
+def _broadcast(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
+    try:
+        return value.expand(shape)
+    except RuntimeError:
+        raise ValueError(
+            f"{name} of shape {tuple(value.shape)} does not broadcast to {shape}"
+        ) from None
+
+
+def _no_autocast(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, enabled=False)

@@ -1,0 +1,34 @@
+"""Conditioning as one idea: a map s, which every layer passes through a 1×1 convolution V.
+
+For Eq. 4 of 1606.05328 s is h itself as a 1×1 map, so that V^T h is added at every position; for
+Eq. 5, s = m(h) is a deconvolutional network's map, so that h can say what stands where. It is
+added unmasked: h may be seen from everywhere.
+"""
+
+from torch import Tensor, nn
+
+from repr_toolkit.decoders.deconvnet import DeconvNet
+
+
+class VectorConditioning(nn.Module):
+    """Eq. 4: h (B, h_dim) as a map (B, h_dim, 1, 1) that broadcasts over all positions."""
+
+    def __init__(self, h_dim: int) -> None:
+        super().__init__()
+        self.channels = h_dim
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h[:, :, None, None]
+
+
+class SpatialConditioning(nn.Module):
+    """Eq. 5: h (B, h_dim) to the map m(h) (B, channels, H, W) of a deconvolutional network."""
+
+    def __init__(self, h_dim: int, size: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.m = DeconvNet(h_dim, channels, size, features=channels)
+
+    def forward(self, h: Tensor) -> Tensor:
+        s: Tensor = self.m(h)
+        return s

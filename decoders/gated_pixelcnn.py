@@ -1,0 +1,177 @@
+"""The conditional Gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328)."""
+
+from typing import ClassVar, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from repr_toolkit.decoders import sampling
+from repr_toolkit.decoders.base import AutoregressiveDecoder
+from repr_toolkit.decoders.conditioning import SpatialConditioning, VectorConditioning
+from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
+
+
+class GatedPixelCNN(AutoregressiveDecoder):
+    """p(x|h) as a product of softmaxes, one a sub-pixel, from two stacks of gated convolutions.
+
+    y = tanh(W_f ∗ x + V_f ∗ s) ⊙ σ(W_g ∗ x + V_g ∗ s) in both stacks (Eq. 2, 4 and 5): the
+    vertical stack sees all rows above, the horizontal one the row up to the current sub-pixel,
+    and takes in the vertical stack by a 1×1 convolution; together they have no blind spot.
+
+    image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number K of values.
+    `features` is each stack's width after the gate, a multiple of C; `layers` counts the gated
+    layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
+    `head_features` is the width between the two 1×1 convolutions of the head (default
+    `features`). `conditioning` is "vector" (Eq. 4) or "spatial" (Eq. 5, with `map_features`
+    channels of m(h)). With `skip`, every layer's gate is also connected to the head directly.
+
+    Raises ValueError for sizes that cannot be.
+    """
+
+    engines: ClassVar[tuple[str, ...]] = ("naive", "cached")
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        h_dim: int = 0,
+        levels: int = 256,
+        *,
+        features: int,
+        layers: int,
+        kernel_size: int = 3,
+        head_features: int | None = None,
+        conditioning: Literal["vector", "spatial"] = "vector",
+        map_features: int = 32,
+        skip: bool = False,
+    ) -> None:
+        super().__init__(image_shape, h_dim, levels)
+        if layers < 1:
+            raise ValueError(f"layers is at least 1, not {layers}")
+        channels, height, width = image_shape
+        self.conditioning: VectorConditioning | SpatialConditioning | None
+        if h_dim == 0:
+            self.conditioning = None
+        elif conditioning == "vector":
+            self.conditioning = VectorConditioning(h_dim)
+        elif conditioning == "spatial":
+            self.conditioning = SpatialConditioning(h_dim, (height, width), map_features)
+        else:
+            raise ValueError(f'conditioning is "vector" or "spatial", not {conditioning!r}')
+        self.layers = nn.ModuleList(
+            GatedLayer(
+                channels,
+                features,
+                kernel_size,
+                map_channels=self.conditioning.channels if self.conditioning else 0,
+                first=i == 0,
+                residual=not (skip and i == layers - 1),
+                skip=skip,
+            )
+            for i in range(layers)
+        )
+        groups = channel_groups(features, channels)
+        hidden_groups = channel_groups(head_features or features, channels)
+        self.head_hidden = RowLeft(groups, hidden_groups)
+        self.head_logits = RowLeft(hidden_groups, channel_groups(channels * levels, channels))
+
+    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        self._check_shape(x)
+        self._check_h(h, len(x))
+        s = self.conditioning(h) if self.conditioning is not None else None
+        vertical = horizontal = self.scale(x)
+        skips = None
+        for layer in self.gated_layers():
+            vertical, horizontal, skip = layer(vertical, horizontal, s)
+            if skip is not None:
+                skips = skip if skips is None else skips + skip
+        hidden = self.head_hidden(F.relu(horizontal if skips is None else skips))
+        logits = F.linear(  # channels last, so that a sub-pixel's K logits lie side by side
+            F.relu(hidden).permute(0, 2, 3, 1),
+            self.head_logits.causal_weight()[:, :, 0, 0],
+            self.head_logits.bias,
+        )  # (B, H, W, C·K)
+        return rearrange(logits, "b h w (c k) -> b c h w k", c=self.image_shape[0])
+
+    def gated_layers(self) -> list["GatedLayer"]:
+        return cast("list[GatedLayer]", list(self.layers))
+
+    def scale(self, x: Tensor) -> Tensor:
+        """Levels 0…levels−1 to the network's input in [−1, 1], in the parameters' dtype."""
+        return x.to(self.head_hidden.weight.dtype) * (2 / (self.levels - 1)) - 1
+
+    def _draw(
+        self,
+        h: Tensor | None,
+        noise: Tensor,
+        temperature: float,
+        known: Tensor | None,
+        mask: Tensor | None,
+        engine: str,
+    ) -> Tensor:
+        if engine == "cached":
+            return sampling.sample_cached(self, h, noise, temperature, known, mask)
+        return super()._draw(h, noise, temperature, known, mask, engine)
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks (1606.05328, Figure 2), with features maps in C channel groups.
+
+    The vertical stack is unmasked; in the horizontal one the groups see each other as R, G, B
+    may, in each half of the gate alike. The first layer takes the image itself, shifts it out of
+    its own view (mask "A"), and has no residual connection.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: int,
+        kernel_size: int,
+        *,
+        map_channels: int,
+        first: bool,
+        residual: bool,
+        skip: bool,
+    ) -> None:
+        super().__init__()
+        groups = channel_groups(features, channels)
+        in_groups = torch.arange(channels) if first else groups
+        gate_groups = torch.cat([groups, groups])
+        self.features = features
+        self.first = first
+        self.vertical = RowsAbove(len(in_groups), 2 * features, kernel_size, shifted=first)
+        self.horizontal = RowLeft(
+            in_groups, gate_groups, kernel_size, mask_type="A" if first else "B"
+        )
+        self.vertical_to_horizontal = nn.Conv2d(2 * features, 2 * features, 1)
+        self.condition = (
+            nn.Conv2d(map_channels, 4 * features, 1, bias=False) if map_channels else None
+        )
+        self.residual = RowLeft(groups, groups) if residual else None
+        self.skip = RowLeft(groups, groups) if skip else None
+
+    def forward(
+        self, vertical: Tensor, horizontal: Tensor, s: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Both stacks' next maps (B, features, H, W), and the map for the head if there is one.
+
+        `vertical` and `horizontal` are the former maps (the image in the first layer), s the
+        conditioning map (B, map_channels, H or 1, W or 1).
+        """
+        above = self.vertical(vertical)  # (B, 2·features, H, W)
+        row = self.horizontal(horizontal) + self.vertical_to_horizontal(above)
+        if self.condition is not None:
+            v_above, v_row = self.condition(s).chunk(2, dim=1)
+            above, row = above + v_above, row + v_row
+        gated = gate(row)
+        if self.residual is not None:
+            step = self.residual(gated)
+            horizontal = step if self.first else horizontal + step
+        return gate(above), horizontal, self.skip(gated) if self.skip is not None else None
+
+
+def gate(x: Tensor) -> Tensor:
+    """tanh of the first half of the channels times σ of the second half (Eq. 2)."""
+    f, g = x.chunk(2, dim=1)
+    return torch.tanh(f) * torch.sigmoid(g)

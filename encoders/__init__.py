@@ -1,0 +1,7 @@
+"""Encoders: whatever makes h from an image, a label, or any other key of a batch."""
+
+from repr_toolkit.encoders.base import Encoder
+from repr_toolkit.encoders.conv import ConvBottleneck
+from repr_toolkit.encoders.onehot import OneHot
+
+__all__ = ["ConvBottleneck", "Encoder", "OneHot"]

@@ -1,0 +1,1 @@
+"""Recipes: one experiment a YAML file; README.md lists them."""

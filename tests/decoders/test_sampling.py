@@ -1,0 +1,195 @@
+"""Every engine draws the image that teacher forcing and the noise determine."""
+
+from typing import Any
+
+import pytest
+import torch
+from decoders_models import randomised, small_pixelcnn
+from torch import Tensor
+
+from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN
+
+MODELS: list[tuple[tuple[int, int, int], dict[str, Any]]] = [
+    ((1, 5, 4), {}),
+    ((3, 4, 5), {}),
+    ((1, 3, 7), {"kernel_size": 5, "layers": 4}),
+    ((3, 4, 4), {"kernel_size": 7, "skip": True, "head_features": 12}),
+    ((3, 3, 5), {"h_dim": 2, "kernel_size": 5}),
+    ((1, 5, 3), {"h_dim": 2, "conditioning": "spatial", "skip": True}),
+    ((3, 5, 4), {"h_dim": 2, "conditioning": "spatial", "map_features": 3}),
+    ((3, 1, 6), {"layers": 1}),
+    ((1, 6, 1), {"kernel_size": 1}),
+    ((3, 3, 3), {"layers": 1, "skip": True, "levels": 256}),
+]
+
+
+def condition(model: AutoregressiveDecoder, batch: int) -> dict[str, Any]:
+    if model.h_dim == 0:
+        return {"n": batch}
+    return {"h": torch.randn(batch, model.h_dim, dtype=torch.float64)}
+
+
+def inverse_cdf_edges(model: AutoregressiveDecoder, x: Tensor, h: Tensor | None) -> list[Tensor]:
+    """CDF(x−1) and CDF(x) of every sub-pixel under teacher forcing on x."""
+    cdf = model.params(x, h).softmax(-1).cumsum(-1)
+    upper = cdf.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+    below = cdf.gather(-1, (x.long() - 1).clamp_min(0).unsqueeze(-1)).squeeze(-1)
+    return [torch.where(x == 0, 0.0, below), upper]
+
+
+@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
+@pytest.mark.parametrize("engine", GatedPixelCNN.engines)
+@torch.no_grad()
+def test_agrees_with_teacher_forcing(
+    image_shape: tuple[int, int, int], kwargs: dict[str, Any], engine: str
+) -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn(image_shape, **kwargs)
+    u = torch.rand(4, *image_shape, dtype=torch.float64)
+    arguments = condition(model, 4)
+    x = model.sample(**arguments, noise=u, engine=engine)
+    below, upper = inverse_cdf_edges(model, x, arguments.get("h"))
+    assert ((below <= u) & (u < upper)).all()
+    assert len(x.unique()) > 1
+
+
+@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
+def test_engines_agree_in_float64(
+    image_shape: tuple[int, int, int], kwargs: dict[str, Any], temperature: float
+) -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn(image_shape, **kwargs)
+    shared = condition(model, 3) | {
+        "noise": torch.rand(3, *image_shape, dtype=torch.float64),
+        "temperature": temperature,
+        "known": torch.randint(0, model.levels, (3, *image_shape), dtype=torch.uint8),
+        "mask": torch.rand(image_shape) < 0.3,
+    }
+    images = [model.sample(**shared, engine=engine) for engine in ("auto", *model.engines)]
+    for other in images[1:]:
+        assert torch.equal(images[0], other)
+    kept = shared["mask"].expand_as(images[0])
+    assert torch.equal(images[0][kept], shared["known"][kept])
+
+
+@torch.no_grad()
+def test_engines_agree_in_float32_until_a_tie() -> None:
+    torch.manual_seed(0)
+    shape = (3, 8, 8)
+    model = small_pixelcnn(shape, levels=256, features=12).float()
+    u = torch.rand(32, *shape)
+    naive = model.sample(n=32, noise=u, engine="naive")
+    cached = model.sample(n=32, noise=u, engine="cached")
+    cdf = model.params(naive).softmax(-1).cumsum(-1)
+    agreeing = 0
+    for a, b, uniform, edges in zip(naive, cached, u, cdf, strict=True):
+        # In the order of generation: raster, then R, G, B.
+        differs = (a != b).permute(1, 2, 0).flatten().nonzero()
+        if len(differs) == 0:
+            agreeing += 1
+            continue
+        first = differs[0]
+        edge = edges.permute(1, 2, 0, 3).flatten(0, 2)[first]
+        gap = (edge - uniform.permute(1, 2, 0).flatten()[first]).abs().min()
+        assert gap < 1e-5
+    assert agreeing > 16
+
+
+def test_n_samples_for_each_h_stand_together() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((1, 4, 4), h_dim=2)
+    h = torch.randn(3, 2, dtype=torch.float64)
+    u = torch.rand(6, 1, 4, 4, dtype=torch.float64)
+    together = model.sample(h, 2, noise=u)
+    for i in range(3):
+        alone = model.sample(h[i : i + 1], 2, noise=u[2 * i : 2 * i + 2])
+        assert torch.equal(together[2 * i : 2 * i + 2], alone)
+
+
+def test_sampling_frequencies_are_the_probabilities() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((1, 1, 2), levels=3)
+    x = model.sample(n=20_000)
+    index = x[:, 0, 0, 0].long() * 3 + x[:, 0, 0, 1].long()
+    frequencies = torch.bincount(index, minlength=9) / len(x)
+    images = torch.tensor([[a, b] for a in range(3) for b in range(3)], dtype=torch.uint8)
+    probabilities = model.log_prob(images.view(9, 1, 1, 2)).exp()
+    # Five standard errors of a binomial proportion.
+    allowed = 5 * (probabilities * (1 - probabilities) / len(x)).sqrt() + 1e-4
+    assert ((frequencies - probabilities).abs() < allowed).all()
+
+
+def test_global_seed_gives_one_result_and_modes_are_restored() -> None:
+    model = small_pixelcnn((3, 4, 4))
+    model.train()
+    model.head_hidden.eval()
+    torch.manual_seed(3)
+    a = model.sample(n=2)
+    torch.manual_seed(3)
+    b = model.sample(n=2)
+    assert torch.equal(a, b)
+    assert not torch.equal(a, model.sample(n=2))
+    assert model.training
+    assert not model.head_hidden.training
+    assert a.dtype == torch.uint8
+    assert not a.is_inference()
+
+
+def test_sampling_ignores_autocast() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((1, 4, 4)).float()
+    u = torch.rand(2, 1, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = model.sample(n=2, noise=u)
+    assert torch.equal(inside, model.sample(n=2, noise=u))
+
+
+def test_baseline_samples_its_gaussian_and_shows_its_mean() -> None:
+    torch.manual_seed(0)
+    model = randomised(Deconv((1, 4, 4), h_dim=2, levels=16, features=4))
+    h = torch.randn(1, 2, dtype=torch.float64)
+    mean = model.mean(h, 1).detach()
+    assert torch.equal(model.sample(h, temperature=0), mean.round().clamp(0, 15).to(torch.uint8))
+    model.sigma.fill_(2.0)
+    x = model.sample(h, 5000)
+    pmf = model.likelihood.logits(mean, model.sigma).exp()
+    expected = (pmf * torch.arange(16)).sum(-1)
+    torch.testing.assert_close(
+        x.double().mean(0, keepdim=True), expected.detach(), atol=0.2, rtol=0
+    )
+    mask = torch.eye(4).bool()
+    known = torch.full((1, 1, 4, 4), 9, dtype=torch.uint8)
+    assert (model.sample(h, known=known, mask=mask)[0, 0][mask] == 9).all()
+
+
+def test_bad_arguments_are_named() -> None:
+    model = small_pixelcnn((1, 4, 4), h_dim=2)
+    h = torch.randn(1, 2)
+    image = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"no engine 'warp'; it has auto, naive, cached"):
+        model.sample(h, engine="warp")
+    with pytest.raises(ValueError, match=r"needs h of shape \(B, 2\)"):
+        model.sample(n=2)
+    with pytest.raises(ValueError, match=r"\(1, 2\) expected, not \(1, 3\)"):
+        model.sample(torch.randn(1, 3))
+    with pytest.raises(ValueError, match="noise of shape"):
+        model.sample(h, noise=torch.rand(1, 1, 4, 5))
+    with pytest.raises(ValueError, match="outside"):
+        model.sample(h, noise=torch.randn(1, 1, 4, 4))
+    with pytest.raises(TypeError, match="floating"):
+        model.sample(h, noise=image)
+    with pytest.raises(ValueError, match="known and mask come together"):
+        model.sample(h, known=image)
+    with pytest.raises(TypeError, match="mask is bool"):
+        model.sample(h, known=image, mask=image)
+    with pytest.raises(ValueError, match="broadcast"):
+        model.sample(h, known=image, mask=torch.ones(5, 5, dtype=torch.bool))
+    with pytest.raises(ValueError, match="value 5"):
+        model.sample(h, known=image + 5, mask=image == 0)
+    with pytest.raises(ValueError, match="temperature"):
+        model.sample(h, temperature=-1)
+    with pytest.raises(ValueError, match="at least 1"):
+        model.sample(h, 0)
+    with pytest.raises(ValueError, match="unconditional"):
+        small_pixelcnn((1, 4, 4)).sample(h)
