@@ -6,11 +6,11 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from decoders_models import randomised
 from scipy.stats import norm
 
 from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
 from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
+from repr_toolkit.testing import randomised
 
 
 def all_images(image_shape: tuple[int, int, int], levels: int) -> torch.Tensor:
@@ -38,7 +38,7 @@ def test_probabilities_sum_to_one(
             conditioning="spatial" if kind == "spatial" else "vector",
             skip=kind == "skip",
         )
-    randomised(model)
+    model = randomised(model)
     images = all_images(image_shape, levels)
     for h in torch.randn(3, h_dim, dtype=torch.float64):
         condition = h.expand(len(images), -1) if h_dim else None

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from decoders_models import randomised, small_pixelcnn
+from decoders_models import small_pixelcnn
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN
+from repr_toolkit.testing import randomised
 
 MODELS: list[tuple[tuple[int, int, int], dict[str, Any]]] = [
     ((1, 5, 4), {}),
