@@ -1,0 +1,137 @@
+"""Decoded data on disk: plain .npy files, written once and memory-mapped ever after.
+
+They lie under ``$REPR_TOOLKIT_CACHE`` (``~/.cache/repr-toolkit`` unless set), one folder a data
+set: one .npy a batch key, one of row numbers a split, and meta.json. A folder appears whole or not
+at all, and deleting any of them only costs the time to make it again.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from repr_toolkit.data.images import SPLITS, Array, ImageData
+
+logger = logging.getLogger(__name__)
+
+# Part of every key: a change of what is stored, or of a fixed split, must not find older folders.
+VERSION = 1
+
+
+@dataclass
+class Contents:
+    """What a builder leaves beside the .npy files of the batch keys: the rest of an ImageData."""
+
+    rows: Mapping[str, Array]
+    levels: int = 256
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def cache_folder() -> Path:
+    """``$REPR_TOOLKIT_CACHE``, or ``~/.cache/repr-toolkit``."""
+    return Path(os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit")
+
+
+def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
+    """The data set that ``build`` makes, from the cache where it has been made before.
+
+    ``build(folder)`` writes ``KEY.npy`` for each batch key into ``folder`` (see
+    :func:`write_rows`). ``key`` is any text that tells this content from any other: a fingerprint
+    of the files read and every setting that matters. Processes that build the same at once do the
+    work each for itself, and the first to finish wins.
+
+    Raises what ``build`` raises, and OSError where the cache cannot be written; either way nothing
+    is left behind.
+    """
+    digest = hashlib.sha256(f"{VERSION} {name} {key}".encode()).hexdigest()[:20]
+    folder = cache_folder() / "data" / f"{Path(name).stem}-{digest}"
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        logger.info("preparing %s in %s, once", name, folder)
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+        try:
+            _fill(unfinished, name, build)
+            _move(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return _open(folder, name)
+
+
+def write_rows(
+    path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...], chunks: Iterable[Array]
+) -> None:
+    """Writes an .npy file of this type and shape from chunks of its rows, a chunk at a time.
+
+    Raises ValueError where the chunks' rows do not add up to shape[0].
+    """
+    written = 0
+    with path.open("wb") as file:
+        header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(file, header)
+        for chunk in chunks:
+            if chunk.shape[1:] != shape[1:]:
+                raise ValueError(f"rows of shape {chunk.shape[1:]} in an array of {shape}")
+            file.write(np.ascontiguousarray(chunk, dtype=dtype).data)
+            written += len(chunk)
+    if written != shape[0]:
+        raise ValueError(f"{written} rows for an array of {shape[0]}")
+
+
+def file_stamp(paths: Iterable[Path]) -> str:
+    """A fingerprint of files by their paths, sizes and times of change, without reading them."""
+    digest = hashlib.sha256()
+    for path in paths:
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _fill(folder: Path, name: str, build: Callable[[Path], Contents]) -> None:
+    contents = build(folder)
+    arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
+    data = ImageData(name, arrays, contents.rows, levels=contents.levels, names=contents.names)
+    meta = {
+        "name": name,
+        "keys": list(arrays),
+        "levels": contents.levels,
+        "names": data.names,
+        "fingerprint": data.fingerprint,
+    }
+    for split, rows in data.rows.items():
+        np.save(folder / f"rows_{split}.npy", rows)
+    (folder / "meta.json").write_text(json.dumps(meta))
+
+
+def _move(unfinished: Path, folder: Path) -> None:
+    unfinished.chmod(0o755)  # mkdtemp's folders are private; a shared cache must be readable
+    try:
+        unfinished.replace(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        # Another process finished the same folder first; theirs is as good.
+
+
+def _open(folder: Path, name: str) -> ImageData:
+    meta = json.loads((folder / "meta.json").read_text())
+    arrays = {
+        key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
+        for key in meta["keys"]
+    }
+    rows = {split: np.load(folder / f"rows_{split}.npy", allow_pickle=False) for split in SPLITS}
+    return ImageData(
+        name,
+        arrays,
+        rows,
+        levels=meta["levels"],
+        names=meta["names"],
+        fingerprint=meta["fingerprint"],
+    )

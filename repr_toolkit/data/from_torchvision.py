@@ -1,0 +1,168 @@
+"""torchvision's data sets by name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repr_toolkit.data.cache import Contents, cache_folder, cached, file_stamp, write_rows
+from repr_toolkit.data.folder import read_images
+from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.splits import complete_splits
+
+_IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+
+# What torchvision reads below a root folder; a data set is present where all of it is.
+FILES = {
+    "MNIST": [f"MNIST/raw/{file}" for file in _IDX],
+    "FashionMNIST": [f"FashionMNIST/raw/{file}" for file in _IDX],
+    "CIFAR10": [f"cifar-10-batches-py/{file}" for file in _BATCHES],
+    "SVHN": ["train_32x32.mat", "test_32x32.mat"],
+    "CelebA": [
+        "celeba/img_align_celeba",
+        "celeba/list_attr_celeba.txt",
+        "celeba/identity_CelebA.txt",
+        "celeba/list_bbox_celeba.txt",
+        "celeba/list_landmarks_align_celeba.txt",
+        "celeba/list_eval_partition.txt",
+    ],
+    "LFWPeople": [
+        "lfw-py/lfw_funneled",
+        "lfw-py/lfw-funneled.tgz",
+        "lfw-py/peopleDevTrain.txt",
+        "lfw-py/peopleDevTest.txt",
+        "lfw-py/lfw-names.txt",
+    ],
+}
+TORCHVISION = tuple(FILES)
+OF_FACES = ("CelebA", "LFWPeople")
+
+
+def load_torchvision(
+    name: str, roots: Sequence[Path], size: int | None, download: bool
+) -> ImageData:
+    """A data set of torchvision's, found in one of ``roots`` or else in the cache's folder.
+
+    With ``download`` a missing one is fetched into the first root, or the cache's folder where
+    there is none. Splits: CelebA's official three (162,770, 19,867 and 19,962 images); otherwise
+    the official test images are test, and val is a tenth of the training images, drawn with a
+    fixed seed: MNIST and FashionMNIST 54,000 train, 6,000 val, 10,000 test; CIFAR10 45,000, 5,000,
+    10,000; SVHN 65,931, 7,326, 26,032. LFWPeople are the funneled images of the development sets
+    (view 1), in which no person is in both, and val is cut from train by person.
+
+    MNIST, FashionMNIST, CIFAR10 and SVHN have ``label``. CelebA (3×218×178) and LFWPeople
+    (3×250×250) have ``identity``, and ``size`` scales their middle square.
+
+    Raises FileNotFoundError naming the places looked in where it is missing, and ValueError where
+    torchvision finds its files damaged.
+    """
+    homes = [*roots, cache_folder() / "torchvision"]
+    home = next((home for home in homes if _is_in(home, name)), homes[0])
+    if not _is_in(home, name):
+        if not download:
+            looked = ", ".join(str(place) for place in homes)
+            raise FileNotFoundError(
+                f"{name} is not at {looked}; add --data.download true to fetch it into {home}"
+            )
+        _fetch(name, home)
+
+    def build(folder: Path) -> Contents:
+        sets = _open(name, home)
+        return (
+            _faces(name, folder, sets, size) if name in OF_FACES else _labelled(name, folder, sets)
+        )
+
+    stamp = file_stamp(home / file for file in FILES[name])
+    return cached(name, f"{stamp} {size if name in OF_FACES else ''}", build)
+
+
+def _is_in(home: Path, name: str) -> bool:
+    return all((home / file).exists() for file in FILES[name])
+
+
+def _fetch(name: str, home: Path) -> None:
+    if name == "LFWPeople":
+        files = ", ".join(FILES[name])
+        raise FileNotFoundError(f"LFWPeople can no longer be fetched: put {files} into {home}")
+    home.mkdir(parents=True, exist_ok=True)
+    _open(name, home, download=True)
+
+
+def _open(name: str, home: Path, *, download: bool = False) -> dict[str, Any]:
+    """torchvision's own data sets, one for each split that it has."""
+    from torchvision import datasets
+
+    options: dict[str, dict[str, object]]
+    if name == "CelebA":
+        options = {s: {"split": t} for s, t in zip(SPLITS, ("train", "valid", "test"), strict=True)}
+    elif name in ("SVHN", "LFWPeople"):
+        options = {"train": {"split": "train"}, "test": {"split": "test"}}
+    else:
+        options = {"train": {"train": True}, "test": {"train": False}}
+    kind = getattr(datasets, name)
+    try:
+        # The arguments differ from set to set, but each of these has root and download.
+        return {s: kind(home, download=download, **option) for s, option in options.items()}
+    except RuntimeError as error:
+        raise ValueError(f"{name} in {home}: {error}") from error
+
+
+def _labelled(name: str, folder: Path, sets: Mapping[str, Any]) -> Contents:
+    """MNIST's, CIFAR10's and SVHN's arrays, each in torchvision's own order of dimensions."""
+    images = [_channels_first(part.data) for part in sets.values()]
+    labels = [part.labels if hasattr(part, "labels") else part.targets for part in sets.values()]
+    count = sum(map(len, images))
+    write_rows(folder / "image.npy", np.dtype(np.uint8), (count, *images[0].shape[1:]), images)
+    np.save(folder / "label.npy", np.concatenate([np.asarray(part, np.int64) for part in labels]))
+    classes = getattr(sets["train"], "classes", [str(digit) for digit in range(10)])
+    rows = _consecutive({split: len(part) for split, part in sets.items()})
+    return Contents(complete_splits(name, rows), names={"label": classes})
+
+
+def _channels_first(data: Any) -> Array:
+    images = np.asarray(data)
+    if images.ndim == 3:
+        return images[:, None]
+    return images.transpose(0, 3, 1, 2) if images.shape[3] == 3 else images
+
+
+def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -> Contents:
+    """CelebA's and LFW's image files, decoded, and the people's codes."""
+    paths = [path for part in sets.values() for path in _paths(part)]
+    shape, images = read_images(paths, size)
+    write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), images)
+    numbers = np.concatenate([_people(part) for part in sets.values()])
+    people, identity = np.unique(numbers, return_inverse=True)
+    np.save(folder / "identity.npy", identity.astype(np.int64))
+    by_number = {
+        number: name for name, number in getattr(sets["train"], "class_to_idx", {}).items()
+    }
+    names = tuple(by_number.get(number, str(number)) for number in people.tolist())
+    rows = _consecutive({split: len(part) for split, part in sets.items()})
+    return Contents(complete_splits(name, rows, identity), names={"identity": names})
+
+
+def _paths(part: Any) -> list[Path]:
+    if hasattr(part, "filename") and not isinstance(part.filename, str):  # CelebA
+        return [Path(part.root, part.base_folder, "img_align_celeba", f) for f in part.filename]
+    return [Path(path) for path in part.data]
+
+
+def _people(part: Any) -> Array:
+    codes = part.identity[:, 0] if hasattr(part, "identity") else part.targets
+    return np.asarray(codes, dtype=np.int64)
+
+
+def _consecutive(counts: Mapping[str, int]) -> dict[str, Array]:
+    rows, start = {}, 0
+    for split, count in counts.items():
+        rows[split] = np.arange(start, start + count)
+        start += count
+    return rows

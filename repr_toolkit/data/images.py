@@ -1,0 +1,280 @@
+"""Data sets of images: memory-mapped arrays, three fixed splits, and the batches read from them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
+
+Array = NDArray[Any]
+Batch = dict[str, Tensor]
+
+SPLITS = ("train", "val", "test")
+
+
+class ImageData:
+    """A data set: its images and what goes with them, in the splits train, val and test.
+
+    ``arrays`` holds one array a batch key, row i of each belonging to image i: ``image`` uint8
+    (N, C, H, W) with values 0…levels−1 and, where there are any, ``label`` int64 (N,),
+    ``identity`` int64 (N,), ``embedding`` float32 (N, d), ``landmarks`` float32 (N, 5, 2) in
+    pixels, x before y, or any other numeric key. ``rows`` gives each split's row numbers.
+    ``names`` gives the names of the codes of ``label`` or ``identity``, and ``fingerprint``
+    identifies the content. Where it is None the content is new: it is read through once to compute
+    the fingerprint and to check that no value is beyond ``levels``.
+
+    Attributes: ``name``, ``image_shape`` (C, H, W), ``own_levels`` (the stored images'), ``levels``
+    (the batches', fewer after :meth:`quantised`), ``splits``, ``names``, ``fingerprint``.
+
+    Raises ValueError or TypeError, naming the key or the split, where the arrays are of another
+    rank or type, differ in length, or where the splits are empty or overlap.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        arrays: Mapping[str, Array],
+        rows: Mapping[str, Array],
+        *,
+        levels: int = 256,
+        names: Mapping[str, Sequence[str]] | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
+        check_arrays(name, arrays)
+        if not 2 <= levels <= 256:
+            raise ValueError(f"{name}: levels must be between 2 and 256, got {levels}")
+        if fingerprint is None and levels < 256:
+            _check_levels(name, arrays["image"], levels)
+        _check_rows(name, rows, len(arrays["image"]))
+        self.name = name
+        self.arrays = dict(arrays)
+        self.rows = {split: np.asarray(rows[split], dtype=np.int64) for split in SPLITS}
+        self.own_levels = self.levels = levels
+        self.names = {key: tuple(values) for key, values in (names or {}).items()}
+        self.fingerprint = fingerprint or content_fingerprint(self.arrays, self.rows)
+        self.splits = {s: ImageSplit(self.arrays, r, levels) for s, r in self.rows.items()}
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        channels, height, width = self.arrays["image"].shape[1:]
+        return channels, height, width
+
+    def quantised(self, levels: int) -> "ImageData":
+        """The same data at fewer levels of intensity, v ↦ ⌊v · levels / own_levels⌋, on the fly.
+
+        Raises ValueError unless 2 ≤ levels ≤ own_levels.
+        """
+        if not 2 <= levels <= self.own_levels:
+            raise ValueError(
+                f"{self.name} has {self.own_levels} levels of intensity; data.levels must be "
+                f"between 2 and {self.own_levels}, got {levels}"
+            )
+        coarser = ImageData.__new__(ImageData)
+        coarser.__dict__.update(self.__dict__)
+        coarser.levels = levels
+        table = (np.arange(self.own_levels) * levels // self.own_levels).astype(np.uint8)
+        coarser.splits = {
+            s: ImageSplit(self.arrays, r, levels, table) for s, r in self.rows.items()
+        }
+        return coarser
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(rows)} {split}" for split, rows in self.rows.items())
+        return f"ImageData({self.name!r}, {self.image_shape}, levels={self.levels}: {counts})"
+
+
+class ImageSplit(Dataset[Batch]):
+    """One split of a data set.
+
+    ``split[i]`` is the dict of one image, ``image`` uint8 (C, H, W) and so on; ``split[[i, j, …]]``
+    is the batch dict, ``image`` uint8 (B, C, H, W) and so on, read by one gather a key. Arrays on
+    disk stay there: nothing but the rows asked for is read, and a pickled split (for workers that
+    are spawned) carries their file's place and not their content. A DataLoader of one's own takes
+    ``collate_fn=torch.utils.data.default_convert``, since what it is given is a batch already.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, Array], rows: Array, levels: int, table: Array | None = None
+    ) -> None:
+        self.arrays = dict(arrays)
+        self.rows = rows
+        self.levels = levels
+        self._table = table
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of a batch."""
+        return tuple(self.arrays)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of every image."""
+        channels, height, width = self.arrays["image"].shape[1:]
+        return channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | Sequence[int]) -> Batch:
+        if isinstance(index, int | np.integer):
+            return {key: values[0] for key, values in self._gather([int(index)]).items()}
+        return self._gather(index)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """The batch dict of these images, ``split[indices]``; what a DataLoader calls."""
+        return self._gather(indices)
+
+    def column(self, key: str) -> Tensor:
+        """One key of all images at once, in order: for codes and embeddings, not for images.
+
+        Raises KeyError naming the keys that there are.
+        """
+        if key not in self.arrays:
+            raise KeyError(f"no {key!r} in this data; it has {', '.join(self.keys)}")
+        return self._take(key, self.rows)
+
+    def _gather(self, indices: Sequence[int]) -> Batch:
+        rows = self.rows[np.asarray(indices, dtype=np.int64)]
+        return {key: self._take(key, rows) for key in self.arrays}
+
+    def _take(self, key: str, rows: Array) -> Tensor:
+        values = self.arrays[key][rows]
+        if key == "image" and self._table is not None:
+            values = self._table[values]
+        return torch.from_numpy(values)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"arrays": {key: _packed(a) for key, a in self.arrays.items()}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = {k: a.open() if isinstance(a, _Mapped) else a for k, a in state["arrays"].items()}
+        self.__dict__.update(state | {"arrays": arrays})
+
+
+def evaluation_loader(split: ImageSplit, batch_size: int, *, workers: int = 0) -> DataLoader[Batch]:
+    """All images of a split in order, in batch dicts of ``batch_size``; the last may be smaller."""
+    order = BatchSampler(SequentialSampler(split), batch_size, drop_last=False)
+    return batch_loader(split, order, workers=workers, pin_memory=torch.cuda.is_available())
+
+
+def batch_loader(
+    split: ImageSplit,
+    order: torch.utils.data.Sampler[list[int]],
+    *,
+    workers: int,
+    pin_memory: bool,
+) -> DataLoader[Batch]:
+    """A loader that reads a whole batch at once, the batches being those that ``order`` yields."""
+    # With batch_size=None each element of the sampler, here a list of indices, goes to the data
+    # set as it is: one gather a batch and no collation.
+    return DataLoader(
+        split,
+        sampler=order,
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+    )
+
+
+def content_fingerprint(arrays: Mapping[str, Array], rows: Mapping[str, Array]) -> str:
+    """SHA-256 (hex) of the arrays and the splits, 64 MiB at a time."""
+    digest = hashlib.sha256()
+    for name, array in sorted([*arrays.items(), *rows.items()]):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        step = max(1, (64 << 20) * len(array) // max(1, array.nbytes))
+        for start in range(0, len(array), step):
+            digest.update(np.ascontiguousarray(array[start : start + step]).data)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """The place on disk of a memory-mapped array."""
+
+    path: Path
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+
+    def open(self) -> Array:
+        return np.memmap(self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape)
+
+
+def _packed(array: Array) -> Array | _Mapped:
+    # A view of part of a file keeps the offset of the whole; only a whole file can be found again.
+    if isinstance(array, np.memmap) and array.filename and array.flags.c_contiguous:
+        path = Path(array.filename)
+        if path.stat().st_size == array.offset + array.nbytes:
+            return _Mapped(path, array.dtype.str, array.offset, array.shape)
+    return array
+
+
+def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
+    """Raises ValueError or TypeError, naming the key, unless the arrays are as ImageData says."""
+    if "image" not in arrays:
+        raise ValueError(f"{name}: no key 'image' among {', '.join(arrays) or 'no keys'}")
+    images = arrays["image"]
+    if images.dtype != np.uint8:
+        raise TypeError(f"{name}: 'image' must be uint8, got {images.dtype}")
+    if images.ndim != 4:
+        hint = "; for grey images use image[:, None]" if images.ndim == 3 else ""
+        raise ValueError(f"{name}: 'image' must be (N, C, H, W), got shape {images.shape}{hint}")
+    if images.shape[1] not in (1, 3):
+        hint = (
+            "; these look like (N, H, W, C): use image.transpose(0, 3, 1, 2)"
+            if images.shape[3] in (1, 3)
+            else ""
+        )
+        raise ValueError(
+            f"{name}: 'image' must have 1 or 3 channels, got {images.shape[1]} "
+            f"in shape {images.shape}{hint}"
+        )
+    for key, array in arrays.items():
+        if len(array) != len(images):
+            raise ValueError(f"{name}: {len(images)} images but {len(array)} rows of {key!r}")
+        _check_key(name, key, array)
+
+
+def _check_key(name: str, key: str, array: Array) -> None:
+    expected = {
+        "label": (np.int64, 1, "(N,)"),
+        "identity": (np.int64, 1, "(N,)"),
+        "embedding": (np.float32, 2, "(N, d)"),
+        "landmarks": (np.float32, 3, "(N, 5, 2)"),
+    }
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: {key!r} must hold numbers, got {array.dtype}")
+    if key in expected:
+        dtype, rank, shape = expected[key]
+        if array.dtype != dtype:
+            raise TypeError(f"{name}: {key!r} must be {np.dtype(dtype)}, got {array.dtype}")
+        if array.ndim != rank or (key == "landmarks" and array.shape[1:] != (5, 2)):
+            raise ValueError(f"{name}: {key!r} must be {shape}, got shape {array.shape}")
+
+
+def _check_levels(name: str, images: Array, levels: int) -> None:
+    for start in range(0, len(images), 4096):
+        highest = int(images[start : start + 4096].max())
+        if highest >= levels:
+            raise ValueError(f"{name}: 'image' holds the value {highest} but has {levels} levels")
+
+
+def _check_rows(name: str, rows: Mapping[str, Array], count: int) -> None:
+    if set(rows) != set(SPLITS):
+        raise ValueError(f"{name}: the splits must be train, val and test, got {', '.join(rows)}")
+    for split in SPLITS:
+        if len(rows[split]) == 0:
+            raise ValueError(f"{name}: the split {split!r} is empty")
+    together = np.concatenate([rows[split] for split in SPLITS])
+    if together.min() < 0 or together.max() >= count:
+        raise ValueError(f"{name}: the splits name rows outside 0…{count - 1}")
+    if np.bincount(together).max() > 1:
+        raise ValueError(f"{name}: the splits share images")

@@ -1,0 +1,70 @@
+"""The data of a training run, as Lightning asks for it."""
+
+from lightning import LightningDataModule
+from lightning.pytorch import Trainer
+from torch.utils.data import DataLoader, Sampler
+
+from repr_toolkit.data.images import Batch, ImageData, ImageSplit, batch_loader
+from repr_toolkit.data.order import EvenSampler, StepSampler
+
+
+class ImageDataModule(LightningDataModule):
+    """Training batches in the order of :class:`StepSampler`, validation in that of EvenSampler.
+
+    ``batch_size`` counts the images of one batch over all processes together. A Lightning epoch is
+    ``steps_per_epoch`` batches. Rank, number of processes and the steps taken so far are the
+    Trainer's, restored from a checkpoint: resuming, also within an epoch, needs nothing else to
+    continue the same sequence of batches. Build the Trainer with
+    ``use_distributed_sampler=False``, as the batches are shared between the processes here.
+    """
+
+    def __init__(
+        self,
+        data: ImageData,
+        *,
+        batch_size: int,
+        steps_per_epoch: int,
+        seed: int = 0,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.data = data
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.seed = seed
+        self.workers = workers
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The training split, for ever in new orders. Raises ValueError as StepSampler does."""
+        trainer = self._trainer()
+        split = self.data.splits["train"]
+        order = StepSampler(
+            len(split),
+            self.batch_size,
+            self.steps_per_epoch,
+            self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            steps_taken=lambda: trainer.global_step * trainer.accumulate_grad_batches,
+        )
+        return self._loader(trainer, split, order)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The validation split, every image once. Raises ValueError as EvenSampler does."""
+        trainer = self._trainer()
+        split = self.data.splits["val"]
+        order = EvenSampler(
+            len(split), self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+        )
+        return self._loader(trainer, split, order)
+
+    def _loader(
+        self, trainer: Trainer, split: ImageSplit, order: Sampler[list[int]]
+    ) -> DataLoader[Batch]:
+        on_cuda = trainer.strategy.root_device.type == "cuda"
+        return batch_loader(split, order, workers=self.workers, pin_memory=on_cuda)
+
+    def _trainer(self) -> Trainer:
+        if self.trainer is None:
+            raise RuntimeError("ImageDataModule makes its loaders for a Trainer: pass it to fit()")
+        return self.trainer

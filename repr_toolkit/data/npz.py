@@ -1,0 +1,339 @@
+"""Images in .npz files, unpacked once to memory-mapped .npy files.
+
+Two layouts:
+
+- ``image`` (N, C, H, W) uint8, and ``split`` (N,) of 'train', 'val', 'test';
+- ``train_image``, ``val_image``, ``test_image``, each (N, C, H, W) uint8.
+
+Beside the images, with the same prefixes: ``label`` and ``identity`` (integers, or strings, which
+become codes in alphabetical order), ``embedding`` (N, d), ``landmarks`` (N, 5, 2; images with a
+NaN among them are left out and counted), and any other numeric array with a row an image. Without
+prefix: ``name`` (or ``names``, ``classes``), the labels' names, and ``levels``, a number below 256
+where the images use only the values 0…levels−1. Missing splits are cut as in
+:func:`~repr_toolkit.data.splits.complete_splits`, by person where there is ``identity``.
+
+Files are read as a stream, so memory stays at a few MiB whatever their size (but for arrays in
+Fortran order, read whole), and objects are never unpickled.
+"""
+
+import hashlib
+import logging
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from repr_toolkit.data.cache import Contents, cached, write_rows
+from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays
+from repr_toolkit.data.splits import complete_splits
+
+logger = logging.getLogger(__name__)
+
+CHUNK_BYTES = 8 << 20
+CODES = ("label", "identity")
+NAMES = ("name", "names", "classes")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array in an .npz file, known by its header."""
+
+    path: Path
+    key: str
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+
+    def chunks(self) -> Iterator[Array]:
+        """The array's rows, some MiB at a time."""
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as stream:
+            fortran_order = _read_header(stream, self.path, self.key)[2]
+            if fortran_order or not self.shape:
+                whole = np.frombuffer(stream.read(), self.dtype)
+                yield whole.reshape(self.shape, order="F")
+                return
+            row_bytes = self.dtype.itemsize * prod(self.shape[1:])
+            step = max(1, CHUNK_BYTES // max(1, row_bytes))
+            for start in range(0, self.shape[0], step):
+                count = min(step, self.shape[0] - start)
+                data = stream.read(count * row_bytes)
+                if len(data) < count * row_bytes:
+                    raise EOFError(f"{self.key!r} ends after {start} of {self.shape[0]} rows")
+                yield np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
+            stream.read(1)  # reaching the end is what makes zipfile compare the checksum
+
+    def array(self) -> Array:
+        """The whole array; for codes and names, which are small."""
+        chunks = list(self.chunks())
+        if len(chunks) == 1:
+            return chunks[0]
+        return np.concatenate(chunks) if chunks else np.empty(self.shape, self.dtype)
+
+
+def read_members(path: Path) -> dict[str, Member]:
+    """The arrays of an .npz file by key, from their headers alone.
+
+    Raises ValueError naming the file where it is no zip file, is cut short, or holds pickles.
+    """
+    with _naming(path), zipfile.ZipFile(path) as archive:
+        members = {}
+        for info in archive.infolist():
+            key = info.filename.removesuffix(".npy")
+            if key.isidentifier() and key != info.filename:
+                with archive.open(info) as stream:
+                    dtype, shape, _ = _read_header(stream, path, key)
+                members[key] = Member(path, key, dtype, shape)
+    return members
+
+
+def load_npz(path: Path) -> ImageData:
+    """The data set in an .npz file; see this module's description.
+
+    Also one official ImageNet 32/64 batch on its own (``data`` and ``labels``); for all of them
+    give their folder. Raises ValueError or TypeError, naming the file and the key, where the
+    content does not fit.
+    """
+    members = read_members(path)
+    if "data" in members and "labels" in members:
+        return load_imagenet([path], None)
+    columns, rows = _columns(path, members)
+    _check(path, columns)
+
+    def build(folder: Path) -> Contents:
+        with _naming(path):
+            names = _class_names(members)
+            for key, parts in columns.items():
+                if key in CODES:
+                    codes, code_names = _codes(path, key, [part.array() for part in parts])
+                    np.save(folder / f"{key}.npy", codes)
+                    names |= {key: code_names} if code_names else {}
+                else:
+                    _write(folder, key, parts)
+            levels = int(members["levels"].array()) if "levels" in members else 256
+            splits = rows or _split_rows(path, members)
+        return Contents(_completed(path, folder, splits), levels, names)
+
+    return cached(path.name, _fingerprint([path]), build)
+
+
+def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
+    """The official ImageNet 32×32 or 64×64 batches: ``data`` uint8 (N, 3·H·W), ``labels`` from 1.
+
+    The 50,000 images of ``val_data.npz``, on which results are published, are the test split; val
+    is 10,000 images of the training batches, drawn with a fixed seed. Labels become 0…999.
+    """
+    paths = [*train, *([val] if val else [])]
+    batches = [read_members(path) for path in paths]
+    for path, members in zip(paths, batches, strict=True):
+        _check_imagenet(path, members)
+        if members["data"].shape[1] != batches[0]["data"].shape[1]:
+            raise ValueError(f"{path}: images of another size than those of {paths[0]}")
+    counts = [members["data"].shape[0] for members in batches]
+    side = round((batches[0]["data"].shape[1] / 3) ** 0.5)
+    shape = (sum(counts), 3, side, side)
+
+    def images() -> Iterator[Array]:
+        for members in batches:
+            for chunk in members["data"].chunks():
+                yield chunk.reshape(-1, 3, side, side)
+
+    def build(folder: Path) -> Contents:
+        with _naming(paths[0].parent if len(paths) > 1 else paths[0]):
+            write_rows(folder / "image.npy", np.dtype(np.uint8), shape, images())
+            labels = np.concatenate([members["labels"].array() for members in batches])
+        if labels.min() < 1:
+            raise ValueError(f"{paths[0]}: 'labels' must count from 1, got {labels.min()}")
+        np.save(folder / "label.npy", labels.astype(np.int64) - 1)
+        trained = sum(counts[: len(train)])
+        rows = {"train": np.arange(trained)}
+        if val:
+            rows["val"] = np.arange(trained, sum(counts))
+        return Contents(complete_splits(str(paths[0].parent), rows))
+
+    return cached(f"imagenet{side}", _fingerprint(paths), build)
+
+
+def _read_header(
+    stream: IO[bytes], path: Path, key: str
+) -> tuple[np.dtype[np.generic], tuple[int, ...], bool]:
+    try:
+        version = npy.read_magic(stream)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran_order, dtype = read(stream)
+    except ValueError as error:
+        raise ValueError(f"{path}: the array {key!r} is damaged: {error}") from error
+    if dtype.hasobject:
+        raise ValueError(
+            f"{path}: {key!r} holds pickled Python objects, which are never loaded; save it as "
+            f"an array of numbers or of strings"
+        )
+    return dtype, shape, fortran_order
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Makes the errors of damaged zip files ValueErrors that name the file."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ValueError(f"{path} is no .npz file, or is damaged or cut short: {error}") from error
+
+
+def _columns(
+    path: Path, members: Mapping[str, Member]
+) -> tuple[dict[str, list[Member]], dict[str, Array]]:
+    """Each batch key's arrays, split after split, and the splits' rows where keys are prefixed."""
+    if "image" in members:
+        count = members["image"].shape[0] if members["image"].shape else 0
+        wanted = {"image", "embedding", "landmarks", *CODES}
+        return {
+            key: [member]
+            for key, member in members.items()
+            if key in wanted or (_is_numeric(member) and member.shape[:1] == (count,))
+        }, {}
+    present = [split for split in SPLITS if f"{split}_image" in members]
+    if "train" not in present:
+        raise ValueError(
+            f"{path}: needs 'image' (and 'split'), or 'train_image' (and 'val_image', "
+            f"'test_image'); it has {', '.join(members) or 'no arrays'}"
+        )
+    columns: dict[str, list[Member]] = {}
+    rows: dict[str, Array] = {}
+    start = 0
+    for split in present:
+        count = members[f"{split}_image"].shape[0]
+        rows[split] = np.arange(start, start + count)
+        start += count
+    prefixed = [key.partition("_") for key in members]
+    for key in dict.fromkeys(rest for split, _, rest in prefixed if split in present and rest):
+        missing = [split for split in present if f"{split}_{key}" not in members]
+        if missing:
+            raise ValueError(f"{path}: there is {key!r} for some splits, but no {missing[0]}_{key}")
+        parts = [members[f"{split}_{key}"] for split in present]
+        for split, part in zip(present, parts, strict=True):
+            if part.shape[:1] != (len(rows[split]),):
+                raise ValueError(
+                    f"{path}: {len(rows[split])} images in {split}_image but the shape of "
+                    f"{part.key!r} is {part.shape}"
+                )
+        if key in CODES or all(_is_numeric(part) for part in parts):
+            columns[key] = parts
+    return columns, rows
+
+
+def _is_numeric(member: Member) -> bool:
+    return member.dtype.kind in "biuf" and len(member.shape) > 0
+
+
+def _check(path: Path, columns: Mapping[str, list[Member]]) -> None:
+    """Refuses misfits by their headers, before anything is unpacked."""
+    for key, parts in columns.items():
+        for part in parts:
+            if part.shape[1:] != parts[0].shape[1:]:
+                raise ValueError(
+                    f"{path}: {parts[0].key!r} has shape {parts[0].shape} but {part.key!r} "
+                    f"{part.shape}"
+                )
+            if key == "image" and part.dtype != np.uint8:
+                raise TypeError(f"{path}: {part.key!r} must be uint8, got {part.dtype}")
+            if key in CODES and part.dtype.kind not in "iuUS":
+                raise TypeError(
+                    f"{path}: {part.key!r} must hold integers or strings, got {part.dtype}"
+                )
+    # Arrays of one repeated element have any shape and take no memory.
+    stand_ins = {
+        key: np.broadcast_to(
+            np.zeros((), _stored_dtype(key, parts)),
+            (sum(part.shape[0] if part.shape else 0 for part in parts), *parts[0].shape[1:]),
+        )
+        for key, parts in columns.items()
+    }
+    check_arrays(str(path), stand_ins)
+
+
+def _stored_dtype(key: str, parts: list[Member]) -> np.dtype[np.generic]:
+    if key in CODES:
+        return np.dtype(np.int64)
+    if key in ("embedding", "landmarks") and parts[0].dtype.kind == "f":
+        return np.dtype(np.float32)
+    return parts[0].dtype.newbyteorder("=")
+
+
+def _write(folder: Path, key: str, parts: list[Member]) -> None:
+    shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+    chunks = (chunk for part in parts for chunk in part.chunks())
+    write_rows(folder / f"{key}.npy", _stored_dtype(key, parts), shape, chunks)
+
+
+def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, ...]]:
+    """int64 codes and, where the values were strings, their names."""
+    values = np.concatenate(parts)
+    if values.dtype.kind in "US":
+        unique, codes = np.unique(values.astype(str), return_inverse=True)
+        return codes.astype(np.int64), tuple(map(str, unique))
+    if len(values) and values.min() < 0:
+        raise ValueError(f"{path}: {key!r} holds {values.min()}; codes count from 0")
+    return values.astype(np.int64), ()
+
+
+def _class_names(members: Mapping[str, Member]) -> dict[str, tuple[str, ...]]:
+    for key in NAMES:
+        if key in members and members[key].dtype.kind in "US" and len(members[key].shape) == 1:
+            return {"label": tuple(map(str, members[key].array().astype(str)))}
+    return {}
+
+
+def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
+    count = members["image"].shape[0]
+    if "split" not in members:
+        return {"train": np.arange(count)}
+    values = members["split"].array()
+    if values.dtype.kind not in "US" or values.shape != (count,):
+        raise ValueError(
+            f"{path}: 'split' must be {count} strings, got {values.dtype} {values.shape}"
+        )
+    values = values.astype(str)
+    return {str(split): np.flatnonzero(values == split) for split in np.unique(values)}
+
+
+def _completed(path: Path, folder: Path, rows: dict[str, Array]) -> dict[str, Array]:
+    """All three splits, without the images whose landmarks were not found."""
+    if (folder / "landmarks.npy").exists():
+        landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
+        found = ~np.isnan(landmarks).any(axis=(1, 2))
+        logger.info("%s: left out %d images without landmarks", path.name, np.sum(~found))
+        rows = {split: members[found[members]] for split, members in rows.items()}
+    persons = folder / "identity.npy"
+    return complete_splits(str(path), rows, np.load(persons) if persons.exists() else None)
+
+
+def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:
+    for key in ("data", "labels"):
+        if key not in members:
+            raise ValueError(f"{path}: an ImageNet batch needs {key!r}, has {', '.join(members)}")
+    data, labels = members["data"], members["labels"]
+    if data.dtype != np.uint8:
+        raise TypeError(f"{path}: 'data' must be uint8, got {data.dtype}")
+    side = round((data.shape[-1] / 3) ** 0.5) if data.shape else 0
+    if len(data.shape) != 2 or data.shape[1] != 3 * side * side:
+        raise ValueError(f"{path}: 'data' must be (N, 3·side·side), got shape {data.shape}")
+    if labels.dtype.kind not in "iu" or labels.shape != data.shape[:1]:
+        raise ValueError(
+            f"{path}: 'labels' must be {data.shape[0]} integers, got {labels.dtype} {labels.shape}"
+        )
+
+
+def _fingerprint(paths: list[Path]) -> str:
+    """Of the content: the arrays' names, lengths and checksums, as the zip files list them."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with _naming(path), zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                digest.update(f"{info.filename} {info.file_size} {info.CRC}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""Patches of photographs that come inside scikit-image and scikit-learn."""
+
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from repr_toolkit.data.cache import Contents, cached, write_rows
+from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.wheels import package_folder
+
+# The colour photographs of scenes, people, animals and things that are in the wheels themselves;
+# the others there are text, textures, microscopy, sky surveys or drawings.
+PHOTOGRAPHS = {
+    "train": (
+        ("skimage", "data/astronaut.png"),
+        ("skimage", "data/motorcycle_left.png"),
+        ("skimage", "data/rocket.jpg"),
+        ("sklearn", "datasets/images/china.jpg"),
+    ),
+    "val": (("sklearn", "datasets/images/flower.jpg"),),
+    "test": (
+        ("skimage", "data/chelsea.png"),
+        ("skimage", "data/coffee.png"),
+    ),
+}
+
+
+def photos(size: int | None = None) -> ImageData:
+    """Patches, 3×size×size (32 unless given), of seven colour photographs.
+
+    Each photograph is first halved by a box filter, which averages most traces of its JPEG
+    compression away and puts more content into a patch. Patches then lie on a grid from the top
+    left corner: a quarter of their side apart in train (they overlap; it augments), half a side
+    apart in val and test. Split by photograph: astronaut, motorcycle, rocket and china train
+    (3,747 patches at size 32), flower val (228), chelsea and coffee test (291).
+
+    Raises ValueError where the patches do not fit into every photograph.
+    """
+    side = 32 if size is None else size
+    package_folder("skimage")
+
+    def build(folder: Path) -> Contents:
+        rows, parts, start = {}, [], 0
+        for split in SPLITS:
+            patches = np.concatenate(list(_patches(split, side)))
+            rows[split] = np.arange(start, start + len(patches))
+            parts.append(patches)
+            start += len(patches)
+        shape = (start, 3, side, side)
+        write_rows(folder / "image.npy", np.dtype(np.uint8), shape, parts)
+        return Contents(rows)
+
+    key = f"{version('scikit-image')} {version('scikit-learn')} {side}"
+    return cached("photos", key, build)
+
+
+def _patches(split: str, side: int) -> Iterator[Array]:
+    stride = max(1, side // 4 if split == "train" else side // 2)
+    for package, file in PHOTOGRAPHS[split]:
+        with Image.open(package_folder(package) / file) as image:
+            photo = np.asarray(image.convert("RGB").reduce(2)).transpose(2, 0, 1)  # (3, H, W)
+        if not 1 <= side <= min(photo.shape[1:]):
+            raise ValueError(
+                f"photos: patches of data.size {side} do not fit into {Path(file).name}, "
+                f"{photo.shape[2]}×{photo.shape[1]} after halving"
+            )
+        windows = np.lib.stride_tricks.sliding_window_view(photo, (side, side), axis=(1, 2))
+        grid = windows[:, ::stride, ::stride].transpose(1, 2, 0, 3, 4)  # (rows, columns, 3, h, w)
+        yield grid.reshape(-1, 3, side, side)

@@ -1,0 +1,276 @@
+"""Images from .npz files: layouts, codes, splits, the cache, and damaged or hostile files."""
+
+import logging
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.data import load
+from repr_toolkit.data.cache import cache_folder
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (40, 3, 6, 4), dtype=np.uint8)
+
+
+def save(folder: Path, **arrays: Any) -> str:
+    path = folder / "faces.npz"
+    np.savez_compressed(path, **arrays)
+    return str(path)
+
+
+def prefixed(*counts: int) -> dict[str, Any]:
+    arrays, start = {}, 0
+    for split, count in zip(("train", "val", "test"), counts, strict=False):
+        if count:
+            arrays[f"{split}_image"] = IMAGES[start : start + count]
+            arrays[f"{split}_label"] = np.arange(start, start + count, dtype=np.uint16)
+        start += count
+    return arrays
+
+
+def test_image_and_split(tmp_path: Path) -> None:
+    split = np.array(["train", "val", "test", "train"] * 10)
+    source = save(
+        tmp_path,
+        image=IMAGES,
+        split=split,
+        label=np.arange(40) % 3,
+        name=np.array(["cat", "dog", "fish"]),
+        embedding=RNG.normal(size=(40, 5)),
+        photo=np.array(["x.jpg"] * 40),
+        weight=np.arange(40, dtype=np.float32),
+        wnid=np.arange(3),
+    )
+    data = load(source)
+    assert data.image_shape == (3, 6, 4)
+    assert data.levels == 256
+    assert data.names == {"label": ("cat", "dog", "fish")}
+    for name, part in data.splits.items():
+        assert set(part.keys) == {"image", "label", "embedding", "weight"}
+        batch = part[range(len(part))]
+        assert np.array_equal(batch["image"], IMAGES[split == name])
+        assert np.array_equal(batch["weight"], np.flatnonzero(split == name))
+        assert (batch["label"].dtype, batch["embedding"].dtype) == (torch.int64, torch.float32)
+
+
+def test_prefixes(tmp_path: Path) -> None:
+    data = load(save(tmp_path, **prefixed(25, 5, 10)))
+    assert {split: len(part) for split, part in data.splits.items()} == {
+        "train": 25,
+        "val": 5,
+        "test": 10,
+    }
+    assert np.array_equal(data.splits["test"][range(10)]["image"], IMAGES[30:])
+    assert data.splits["test"].column("label").tolist() == list(range(30, 40))
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((30, 0, 10), (27, 3, 10)), ((30, 10, 0), (27, 3, 10)), ((40, 0, 0), (32, 4, 4))],
+)
+def test_missing_splits_are_cut_the_same_way_every_time(
+    tmp_path: Path, counts: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    source = save(tmp_path, **prefixed(*counts))
+    data = load(source)
+    assert tuple(len(part) for part in data.splits.values()) == expected
+    seen = [set(part.column("label").tolist()) for part in data.splits.values()]
+    assert set().union(*seen) == set(range(40))
+    assert sum(map(len, seen)) == 40
+    if counts[0] == 30:
+        assert seen[2] == set(range(30, 40))
+    again = load(source)
+    assert all(np.array_equal(again.rows[split], data.rows[split]) for split in data.rows)
+
+
+def test_missing_splits_are_cut_by_person(tmp_path: Path) -> None:
+    people = np.array([f"person {i // 4}" for i in range(40)])
+    data = load(save(tmp_path, image=IMAGES, identity=people))
+    codes = [set(part.column("identity").tolist()) for part in data.splits.values()]
+    assert [len(c) for c in codes] == [8, 1, 1]
+    assert set().union(*codes) == set(range(10))
+    split = data.splits["test"]
+    index = data.rows["test"][0]
+    assert data.names["identity"][int(split[0]["identity"])] == people[index]
+
+
+def test_images_without_landmarks_are_left_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    landmarks = RNG.normal(size=(40, 5, 2)).astype(np.float32)
+    landmarks[[3, 7], 2, 1] = np.nan
+    split = np.array(["train"] * 30 + ["val"] * 5 + ["test"] * 5)
+    with caplog.at_level(logging.INFO):
+        data = load(save(tmp_path, image=IMAGES, landmarks=landmarks, split=split))
+    assert "left out 2 images without landmarks" in caplog.text
+    assert len(data.splits["train"]) == 28
+    assert not data.splits["train"].column("landmarks").isnan().any()
+    assert np.array_equal(data.splits["train"][3]["image"], IMAGES[4])
+
+
+def test_levels_of_the_file(tmp_path: Path) -> None:
+    data = load(save(tmp_path, image=IMAGES % 4, levels=np.int64(4)))
+    assert data.levels == 4
+    assert load(str(tmp_path / "faces.npz"), levels=2).splits["train"][0]["image"].max() == 1
+    with pytest.raises(ValueError, match="between 2 and 4, got 16"):
+        load(str(tmp_path / "faces.npz"), levels=16)
+
+
+def test_unpacked_once_and_memory_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    source = save(tmp_path, image=IMAGES)
+    first = load(source)
+    mapped = first.arrays["image"]
+    assert isinstance(mapped, np.memmap)
+    assert not mapped.flags.writeable
+    [folder] = (cache_folder() / "data").iterdir()
+    stamp = (folder / "image.npy").stat().st_mtime_ns
+    assert load(source).fingerprint == first.fingerprint
+    assert (folder / "image.npy").stat().st_mtime_ns == stamp
+    # The content is what counts: the same file elsewhere is not unpacked again, another one is.
+    (tmp_path / "copy").mkdir()
+    save(tmp_path / "copy", image=IMAGES)
+    load(str(tmp_path / "copy" / "faces.npz"))
+    assert len(list((cache_folder() / "data").iterdir())) == 1
+    assert load(save(tmp_path, image=IMAGES[::-1])).fingerprint != first.fingerprint
+    assert len(list((cache_folder() / "data").iterdir())) == 2
+
+
+def test_fortran_order_and_large_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repr_toolkit.data.npz.CHUNK_BYTES", 100)
+    images = RNG.integers(0, 256, (40, 1, 5, 7), dtype=np.uint8)
+    embedding = np.asfortranarray(RNG.normal(size=(40, 3)).astype(np.float32))
+    data = load(save(tmp_path, image=images, embedding=embedding))
+    rows = data.rows["train"]
+    assert np.array_equal(data.splits["train"].column("embedding"), embedding[rows])
+    assert np.array_equal(data.splits["train"].column("image"), images[rows])
+
+
+def imagenet(folder: Path, name: str, count: int, first: int = 1) -> None:
+    data = RNG.integers(0, 256, (count, 3 * 8 * 8), dtype=np.uint8)
+    np.savez(folder / name, data=data, labels=np.arange(first, first + count))
+
+
+def test_official_imagenet_batches(tmp_path: Path) -> None:
+    folder = tmp_path / "imagenet32"
+    folder.mkdir()
+    for i in range(1, 11):
+        imagenet(folder, f"train_data_batch_{i}.npz", 4, first=4 * i - 3)
+    imagenet(folder, "val_data.npz", 6)
+    data = load("imagenet32", root=tmp_path)
+    assert data.image_shape == (3, 8, 8)
+    assert [len(part) for part in data.splits.values()] == [36, 4, 6]
+    assert data.splits["test"].column("label").tolist() == list(range(6))
+    stored = np.load(folder / "train_data_batch_10.npz")["data"].reshape(-1, 3, 8, 8)
+    assert np.array_equal(data.arrays["image"][36:40], stored)
+    assert data.arrays["label"][:40].tolist() == list(range(40))
+    alone = load("imagenet32/train_data_batch_10.npz", root=tmp_path)
+    assert sum(len(part) for part in alone.splits.values()) == 4
+    np.savez(folder / "val_data.npz", data=np.zeros((6, 48), np.uint8), labels=np.ones(6, int))
+    with pytest.raises(ValueError, match=r"val_data\.npz: images of another size"):
+        load("imagenet32", root=tmp_path)
+    np.savez(folder / "val_data.npz", data=np.zeros((6, 192), np.uint8), labels=np.zeros(6, int))
+    with pytest.raises(ValueError, match="count from 1, got 0"):
+        load("imagenet32", root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error", "message"),
+    [
+        ({"image": IMAGES.astype(float)}, TypeError, "'image' must be uint8, got float64"),
+        ({"image": IMAGES[:, 0]}, ValueError, r"image\[:, None\]"),
+        ({"image": IMAGES.transpose(0, 2, 3, 1)}, ValueError, "channels, got 6"),
+        ({"image": IMAGES[:, :2]}, ValueError, "1 or 3 channels, got 2"),
+        ({"image": IMAGES[0, 0, 0, 0]}, ValueError, r"\(N, C, H, W\)"),
+        ({"image": IMAGES, "label": np.arange(39)}, ValueError, "40 images but 39 rows of 'label'"),
+        ({"image": IMAGES, "label": np.zeros(40)}, TypeError, "integers or strings, got float64"),
+        ({"image": IMAGES, "label": -np.ones(40, int)}, ValueError, "codes count from 0"),
+        ({"picture": IMAGES}, ValueError, "it has picture"),
+        ({"image": IMAGES, "split": np.array(["dev"] * 40)}, ValueError, "got dev"),
+        ({"image": IMAGES, "split": np.array(["train"] * 3)}, ValueError, "'split' must be 40"),
+        ({"image": IMAGES[:2]}, ValueError, "too few"),
+        ({"image": IMAGES[:0]}, ValueError, "'train' is empty"),
+        (
+            {"train_image": IMAGES, "test_image": IMAGES, "train_label": np.arange(40)},
+            ValueError,
+            "no test_label",
+        ),
+        (
+            {"train_image": IMAGES, "train_label": np.arange(39)},
+            ValueError,
+            "40 images in train_image but the shape of 'train_label'",
+        ),
+        (
+            {"train_image": IMAGES, "test_image": IMAGES[:, :1]},
+            ValueError,
+            "'test_image'",
+        ),
+        ({"train_image": IMAGES, "test_image": IMAGES[:0]}, ValueError, "'test' is empty"),
+        ({"data": IMAGES, "labels": np.ones(40, int)}, ValueError, r"\(N, 3·side·side\)"),
+    ],
+)
+def test_misfits_name_the_file_and_leave_nothing_behind(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arrays: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    source = save(tmp_path, **arrays)
+    with pytest.raises(error, match=message) as raised:
+        load(source)
+    assert "faces.npz" in str(raised.value)
+    assert not list((tmp_path / "cache").glob("data/*"))
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (pytest.fail, ("unpickled",))
+
+
+def test_pickles_are_refused_unopened(tmp_path: Path) -> None:
+    source = save(tmp_path, image=IMAGES, label=np.array([Bomb()] * 40, dtype=object))
+    with pytest.raises(ValueError, match="'label' holds pickled Python objects"):
+        load(source)
+    Path(source).write_bytes(pickle.dumps({"image": IMAGES}))
+    with pytest.raises(ValueError, match=r"is no \.npz file"):
+        load(source)
+
+
+def test_cut_short(tmp_path: Path) -> None:
+    source = Path(save(tmp_path, image=IMAGES))
+    source.write_bytes(source.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"faces\.npz is no \.npz file, or is damaged"):
+        load(str(source))
+
+
+@pytest.mark.parametrize("saver", [np.savez, np.savez_compressed])
+def test_one_changed_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saver: Any) -> None:
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "faces.npz"
+    saver(path, image=IMAGES)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"faces\.npz is no \.npz file, or is damaged"):
+        load(str(path))
+    assert not list((tmp_path / "cache").glob("data/*"))
+
+
+def test_fewer_bytes_than_the_header_says(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", IMAGES)
+    short = (tmp_path / "image.npy").read_bytes()[:-1]
+    with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
+        archive.writestr("image.npy", short)
+    with pytest.raises(ValueError, match="'image' ends after"):
+        load(str(tmp_path / "faces.npz"))
+    with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
+        archive.writestr("image.npy", b"nonsense" * 9)
+    with pytest.raises(ValueError, match="'image' is damaged"):
+        load(str(tmp_path / "faces.npz"))
