@@ -133,8 +133,10 @@ class Decoder(nn.Module):
         if x.dtype != torch.uint8:
             raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
         self._check_shape(x)
-        # On an accelerator the check would make every step wait for the device.
-        if self.levels < 256 and x.device.type == "cpu" and x.numel() and x.max() >= self.levels:
+        # On an accelerator the check would make every step wait for the device, and in a compiled
+        # step it would break the graph.
+        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
             raise ValueError(
                 f"an image has the value {int(x.max())}, but this model's levels are "
                 f"0…{self.levels - 1}; quantise the data to levels={self.levels}"

@@ -22,8 +22,10 @@ class OneHot(nn.Module):
         """
         if x.is_floating_point() or x.dtype == torch.bool:
             raise TypeError(f"labels are int64, not {x.dtype}")
-        # On an accelerator the check would make every step wait for the device.
-        if x.device.type == "cpu" and x.numel() and not 0 <= x.min() <= x.max() < self.h_dim:
+        # On an accelerator the check would make every step wait for the device, and in a compiled
+        # step it would break the graph.
+        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if checked and x.numel() and not 0 <= x.min() <= x.max() < self.h_dim:
             raise ValueError(
                 f"labels {int(x.min())}…{int(x.max())} do not fit num_classes={self.h_dim}"
             )

@@ -1,0 +1,42 @@
+"""The exponential moving average of the weights, which is what validation and the result use."""
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class ExponentialAverage(WeightAveraging):
+    """Keeps ema ← d·ema + (1−d)·weights after each step, with d = min(decay, (1+n)/(10+n)).
+
+    n counts the steps so far: early on the average is over fewer of them, so that the random
+    initial weights fade from a short run too. Buffers are not averaged. Validation runs on the
+    average, a checkpoint holds both, and training ends with the average in the model.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
+        self._decay = decay
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit":
+            # Before training the model is still on the CPU; its average belongs beside it later.
+            self._device = trainer.strategy.root_device
+            super().setup(trainer, pl_module, stage)
+            assert self._average_model is not None
+            # The count decides on the host what is done: on a GPU each step would wait for it.
+            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def averaged(self) -> LightningModule:
+        """The model with the averaged weights."""
+        assert self._average_model is not None
+        module = self._average_model.module
+        assert isinstance(module, LightningModule)
+        return module
+
+    def _average(
+        self, averaged: tuple[Tensor, ...], current: tuple[Tensor, ...], count: Tensor | int
+    ) -> None:
+        n = self._latest_update_step
+        decay = min(self._decay, (1 + n) / (10 + n))
+        get_ema_multi_avg_fn(decay)(averaged, current, count)

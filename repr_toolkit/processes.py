@@ -1,0 +1,17 @@
+"""Which process this is, where several train one model together."""
+
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+first_process_only = rank_zero_only
+"""A decorator: the function runs on the first process only and gives None on the others."""
+
+
+def first_process() -> bool:
+    """Whether this is the first process, or the only one."""
+    return bool(rank_zero_only(lambda: True, False)())
+
+
+@first_process_only
+def say(message: str) -> None:
+    """Print a line at once, on the first process only."""
+    print(message, flush=True)

@@ -1,0 +1,219 @@
+"""The run directory: one folder that holds a run's configuration, weights, metrics and pictures."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import yaml
+
+from repr_toolkit.config import Config, complete, parse_yaml
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from repr_toolkit.data import ImageData
+    from repr_toolkit.model import EncoderDecoder
+
+
+class Run:
+    """The paths of one run and what is read from and written to them.
+
+    Attributes:
+        path: The directory.
+        config_file: The complete configuration, which alone rebuilds the model.
+        weights_file: The trained weights (their moving average where there is one); it exists
+            once training is finished.
+        info_file: What is known of the trained model: steps, bits/dim, sizes, seconds.
+        checkpoint_dir: What training needs to resume.
+        metrics_file: One row for each time that something was measured.
+        image_dir: A picture for each validation.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.weights_file = self.path / "model.safetensors"
+        self.info_file = self.path / "model.json"
+        self.checkpoint_dir = self.path / "checkpoints"
+        self.metrics_file = self.path / "metrics.csv"
+        self.image_dir = self.path / "images"
+        self.wandb_id_file = self.path / "wandb_id.txt"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "Run":
+        """A new run directory with its config.yaml.
+
+        Raises FileExistsError if the directory exists: a run is never overwritten.
+        """
+        run = cls(path)
+        run.require_new()
+        run.path.mkdir(parents=True)
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        with atomic_write(run.config_file) as file:
+            file.write(text.encode())
+        return run
+
+    def require_new(self) -> None:
+        """Raise FileExistsError if the directory exists already."""
+        if self.path.exists():
+            raise FileExistsError(
+                f"{self.path} exists already; resume it (--resume), choose another --name, "
+                f"or delete it"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.weights_file.is_file() and self.info_file.is_file()
+
+    @property
+    def config(self) -> Config:
+        """The complete configuration.
+
+        Raises FileNotFoundError if this is no run directory, ValueError for a damaged file.
+        """
+        if not self.config_file.is_file():
+            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
+        try:
+            raw = parse_yaml(self.config_file.read_text("utf-8"))
+            return complete(_mapping(raw))
+        except (ValueError, yaml.YAMLError) as error:
+            raise ValueError(f"{self.config_file} is damaged: {error}") from error
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What model.json says.
+
+        Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
+        """
+        self._require_finished()
+        try:
+            return _mapping(json.loads(self.info_file.read_text("utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{self.info_file} is damaged: {error}") from error
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted(self.checkpoint_dir.glob("step_*.ckpt"), key=checkpoint_step)
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step is."""
+        return self.checkpoint_dir / f"step_{step:07d}.ckpt"
+
+    def save_model(self, model: "nn.Module", info: Mapping[str, Any]) -> None:
+        """Write model.json and, last of all, model.safetensors, whose presence ends the run."""
+        from safetensors.torch import save
+
+        state = model.state_dict()
+        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        with atomic_write(self.info_file) as file:
+            file.write(json.dumps(dict(info), indent=2, ensure_ascii=False).encode() + b"\n")
+        with atomic_write(self.weights_file) as file:
+            file.write(save(tensors))
+
+    def load_data(self) -> "ImageData":
+        """The data that the run was trained on.
+
+        Raises ValueError if a finished run saw other data than what is found now.
+        """
+        from repr_toolkit.data import load as load_images
+
+        data = load_images(**data_arguments(self.config))
+        if self.finished and data.fingerprint != self.info["data"]["fingerprint"]:
+            raise ValueError(
+                f"{self.path} was trained on other data than {data.name} is now: its fingerprint "
+                f"is {data.fingerprint}, not {self.info['data']['fingerprint']}"
+            )
+        return data
+
+    def _require_finished(self) -> None:
+        if not self.config_file.is_file():
+            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
+        if not self.finished:
+            raise FileNotFoundError(
+                f"{self.path} is still in training, or was cut short: it has no "
+                f"{self.weights_file.name} yet. Resume it with: "
+                f"repr-toolkit train {self.config_file} --runs-dir {self.path.parent} "
+                f"--name {self.path.name} --resume"
+            )
+
+
+def load(run: str | Path | Run) -> "EncoderDecoder":
+    """The trained model of a run directory, in eval mode on the CPU; the data is not needed.
+
+    Raises FileNotFoundError for what is no run or one still in training, ValueError for files
+    that are damaged or do not belong together.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from repr_toolkit.build import build
+    from repr_toolkit.model import EncoderDecoder
+
+    run = run if isinstance(run, Run) else Run(run)
+    run._require_finished()
+    config = run.config
+    try:
+        state = load_file(run.weights_file)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{run.weights_file} is damaged: {error}") from error
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, only to be replaced
+        encoder, decoder, _ = build(config)
+    model = EncoderDecoder(encoder, decoder, channels_last=config["training"]["channels_last"])
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{run.weights_file} does not fit the model that {run.config_file} describes: {error}"
+        ) from error
+    return model.eval()
+
+
+def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of `repr_toolkit.data.load` for a configuration."""
+    return {key: config["data"][key] for key in ("source", "root", "levels", "size", "download")}
+
+
+def checkpoint_step(path: Path) -> int:
+    """The number of steps after which a checkpoint was written, by its name."""
+    return int(path.stem.removeprefix("step_"))
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path` in one moment, whole and on the disk.
+
+    If anything fails, a full disk included, what `path` held before is still there and nothing
+    else is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the renaming itself
+    finally:
+        os.close(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that a killed process left in a folder and below."""
+    for temporary in folder.rglob(".*.tmp"):
+        temporary.unlink()
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("it does not hold a mapping of names to values")
+    return value

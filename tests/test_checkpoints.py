@@ -1,0 +1,102 @@
+"""Checkpoints are whole or absent, and read without running what a file might hold."""
+
+import errno
+import os
+import pickle
+import resource
+from pathlib import Path
+
+import pytest
+import torch
+
+from repr_toolkit.checkpoints import AtomicCheckpointIO
+from repr_toolkit.runs import atomic_write, remove_leftovers
+
+BIG = {"weights": torch.zeros(300_000)}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    files, path = AtomicCheckpointIO(), tmp_path / "step_0000001.ckpt"
+    files.save_checkpoint({"x": torch.arange(3), "n": 1}, path)
+    assert files.load_checkpoint(path)["x"].tolist() == [0, 1, 2]
+
+
+def test_a_full_disk_leaves_the_former_checkpoint(tmp_path: Path) -> None:
+    """The system itself refuses here to let a file grow, as it does when the disk is full."""
+    files, former = AtomicCheckpointIO(), tmp_path / "step_0000001.ckpt"
+    files.save_checkpoint({"x": 1}, former)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"step_0000002.*step_0000001\.ckpt is whole"):
+            files.save_checkpoint(BIG, tmp_path / "step_0000002.ckpt")
+        with pytest.raises(OSError, match="could not be written"):
+            files.save_checkpoint(BIG, former)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == [former.name]
+    assert files.load_checkpoint(former) == {"x": 1}
+
+
+def test_the_error_of_a_full_disk_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        AtomicCheckpointIO().save_checkpoint({}, tmp_path / "step_0000001.ckpt")
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("part", [0.5, 0.0])
+def test_a_checkpoint_cut_short_is_named_with_the_one_before(tmp_path: Path, part: float) -> None:
+    files = AtomicCheckpointIO()
+    former, cut = tmp_path / "step_0000001.ckpt", tmp_path / "step_0000002.ckpt"
+    for path in (former, cut):
+        files.save_checkpoint(BIG, path)
+    cut.write_bytes(cut.read_bytes()[: int(cut.stat().st_size * part)])
+    message = "step_0000002.ckpt is damaged.*delete it to resume from step_0000001.ckpt"
+    with pytest.raises(ValueError, match=message):
+        files.load_checkpoint(cut)
+    former.unlink()
+    with pytest.raises(ValueError, match="delete it to start from the beginning"):
+        files.load_checkpoint(cut)
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch /tmp/repr-toolkit-was-here",)
+
+
+def test_nothing_foreign_is_unpickled(tmp_path: Path) -> None:
+    path = tmp_path / "step_0000001.ckpt"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ValueError, match="damaged"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    torch.save(Evil(), path)
+    with pytest.raises(ValueError, match="damaged"):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert not Path("/tmp/repr-toolkit-was-here").exists()
+
+
+def test_atomic_write_replaces_or_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with atomic_write(path) as file:
+        file.write(b"old")
+
+    def fail() -> None:
+        with atomic_write(path) as file:
+            file.write(b"new")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert path.read_bytes() == b"old"
+    with atomic_write(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    (tmp_path / ".file.123.tmp").touch()  # what a killed process leaves
+    remove_leftovers(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]

@@ -1,0 +1,106 @@
+"""A study trains what is not done, resumes what was cut, refuses what does not fit, compares."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from core_helpers import small
+from safetensors.torch import load_file
+
+from repr_toolkit.config import complete
+from repr_toolkit.runs import Run
+from repr_toolkit.study import run_study
+from repr_toolkit.training import train
+
+Compared = list[tuple[Path, dict[str, Path]]]
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
+    """What the study asks to have compared; the comparison itself has its own tests."""
+    calls: Compared = []
+
+    def compare(study_dir: Path, runs: Mapping[str, Path]) -> None:
+        calls.append((study_dir, dict(runs)))
+
+    module = ModuleType("repr_toolkit.comparison")
+    module.compare = compare
+    monkeypatch.setitem(sys.modules, "repr_toolkit.comparison", module)
+    return calls
+
+
+def study(**variants: Any) -> dict[str, Any]:
+    config = small(training__steps=4, training__validate_every=2)
+    return complete({**config, "study": variants})
+
+
+VARIANTS = {
+    "narrow": {"model.encoder.init_args.h_dim": 2},
+    "wide": {
+        "model.encoder.init_args.h_dim": 5,
+        "model.decoder": {
+            "class_path": "repr_toolkit.decoders.Deconv",
+            "init_args": {"features": 4},
+        },
+    },
+}
+
+
+def test_variants_are_trained_once_and_compared(
+    tmp_path: Path, compared: Compared, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = study(**VARIANTS)
+    runs = run_study(config, tmp_path / "s")
+    assert [run.path.name for run in runs] == ["narrow", "wide"]
+    assert [run.info["h_dim"] for run in runs] == [2, 5]
+    assert type(runs[1].config["model"]["decoder"]) is dict
+    assert compared == [(tmp_path / "s", {run.path.name: run.path for run in runs})]
+    weights = [run.weights_file.read_bytes() for run in runs]
+    capsys.readouterr()
+
+    # Finished runs are left alone, one that was cut is resumed to the same end.
+    times = runs[0].weights_file.stat().st_mtime_ns
+    runs[1].weights_file.unlink()
+    runs[1].checkpoints()[-1].unlink()
+    run_study(config, tmp_path / "s")
+    said = capsys.readouterr().out
+    assert "[1/2] narrow\n  done before" in said
+    assert "[2/2] wide\nresuming at step 2" in said
+    assert runs[0].weights_file.stat().st_mtime_ns == times
+    assert [run.weights_file.read_bytes() for run in runs] == weights
+    assert len(compared) == 2
+
+
+def test_a_variant_trains_as_it_does_alone(tmp_path: Path, compared: Compared) -> None:
+    runs = run_study(study(**VARIANTS), tmp_path / "s")
+    alone = small(training__steps=4, training__validate_every=2, model__encoder__init_args__h_dim=2)
+    run = train(alone, tmp_path / "alone")
+    one, other = load_file(run.weights_file), load_file(runs[0].weights_file)
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert compared
+
+
+def test_other_settings_stop_the_study_before_it_trains(tmp_path: Path, compared: Compared) -> None:
+    folder = tmp_path / "s"
+    made = small(training__steps=4, training__validate_every=2, seed=3)
+    Run.create(folder / "wide", made)
+    with pytest.raises(ValueError, match=r"wide was made with other settings.*seed"):
+        run_study(study(**VARIANTS), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["wide"]
+    assert not compared
+
+
+def test_a_variant_that_cannot_be_stops_the_study_before_it_trains(
+    tmp_path: Path, compared: Compared
+) -> None:
+    bad = {**VARIANTS, "bad": {"model.decoder.init_args.droput": 0.1}}
+    with pytest.raises(ValueError, match=r"study\.bad: .*droput.*did you mean dropout"):
+        run_study(study(**bad), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(ValueError, match="not a study"):
+        run_study(small(), tmp_path / "s")
+    assert not compared

@@ -1,0 +1,99 @@
+"""Weights & Biases without account or network: what an offline run's file holds."""
+
+import json
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core_helpers import own_environment, small
+from PIL import Image
+from wandb.proto import wandb_internal_pb2
+
+from repr_toolkit.runs import Run
+
+SCRIPT = """
+import json, sys
+from repr_toolkit.training import train
+config, path, resume = sys.argv[1:]
+names = {"group": "a study", "name": "a name"}
+train(json.loads(config), path, wandb=True, resume=bool(int(resume)), **names)
+"""
+
+
+def records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
+    """The records of a .wandb file: protocol buffers in LevelDB's log framing.
+
+    After a header of 7 bytes, blocks of 32 KiB hold pieces, each with a checksum (4 bytes), a
+    length (2) and a kind (1: whole, 2: first, 3: middle, 4: last); fewer than 7 bytes at a
+    block's end are padding.
+    """
+    content, position, record = path.read_bytes(), 7, b""
+    while position + 7 <= len(content):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack("<IHB", content[position : position + 7])
+        record += content[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):
+            yield wandb_internal_pb2.Record.FromString(record)
+            record = b""
+
+
+def values(items: Any) -> dict[str, Any]:
+    """The JSON values of a record's items by their keys."""
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> None:
+    run, config = Run(tmp_path / "run"), small(training__steps=8)
+
+    def launch(resume: bool) -> None:
+        command = [sys.executable, "-c", SCRIPT, json.dumps(config), str(run.path)]
+        subprocess.run(
+            [*command, str(int(resume))],
+            env=own_environment(WANDB_MODE="offline"),
+            check=True,
+            timeout=180,
+        )
+
+    launch(resume=False)
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert start.run_group == "a study"
+    assert start.display_name == "a name"
+    assert start.project == "repr-toolkit"
+    assert start.run_id == run.wandb_id_file.read_text().strip()
+    logged: dict[str, Any] = values(start.config.update)
+    for record in found:
+        if record.HasField("config"):
+            logged |= values(record.config.update)
+    for section in ("data", "model", "training", "trainer", "seed"):
+        assert logged[section] == run.config[section]
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    losses = {
+        row["trainer/global_step"]: row["train/loss"] for row in history if "train/loss" in row
+    }
+    assert list(losses) == [4, 8]
+    bits = [row["val/bits_per_dim"] for row in history if "val/bits_per_dim" in row]
+    assert bits[-1] == run.info["val_bits_per_dim"]
+    pictures = [row for row in history if row.get("validation/_type") == "images/separated"]
+    assert [row["trainer/global_step"] for row in pictures] == [4, 8]
+    for row in pictures:
+        (name,) = row["validation/filenames"]
+        with Image.open(file.parent / "files" / name) as picture:
+            assert picture.width == row["validation/width"]
+    assert any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
+
+    # A run that was cut goes on as the same one.
+    run.weights_file.unlink()
+    run.checkpoints()[-1].unlink()
+    launch(resume=True)
+    files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
+    ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
+    assert ids == {start.run_id}
