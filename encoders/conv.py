@@ -38,7 +38,7 @@ class ConvBottleneck(nn.Module):
         self.bottleneck = nn.Linear(maps * height * width, h_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images uint8 (B, C, H, W) with values 0…levels−1 to h (B, h_dim), in the parameters' dtype."""
+        """Images uint8 (B, C, H, W) to h (B, h_dim), in the parameters' dtype."""
         if tuple(x.shape[1:]) != tuple(self.image_shape):
             raise ValueError(
                 f"images of shape (B, {', '.join(map(str, self.image_shape))}) expected, "

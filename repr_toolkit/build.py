@@ -44,7 +44,8 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
 
     `image_shape` and `levels` come from the data and `h_dim` from the encoder, wherever a
     class's signature asks for them; they stand in the init_args of the configuration that is
-    returned, and so does every other argument, with its default where none was given. Without data they must stand there already.
+    returned, and so does every other argument, with its default where none was given. Without
+    data they must stand there already.
 
     Raises ValueError for an explicit value that disagrees, for arguments that the class does
     not take or of the wrong type, and for a class that breaks the contract; ImportError for a

@@ -77,9 +77,14 @@ def can_compile(device: torch.device) -> bool:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Without Lightning's tips, and without its warnings about what is meant to be so here."""
-    names = ("lightning.pytorch", "lightning.fabric")
-    levels = {name: logging.getLogger(name).level for name in names}
+    """Without Lightning's tips, and without warnings about what is meant to be so here."""
+    # torch.compile looks for CUDA where only a CPU is, and says that it found none.
+    quiet = {
+        "lightning.pytorch": logging.WARNING,
+        "lightning.fabric": logging.WARNING,
+        "torch.utils.cpp_extension": logging.ERROR,
+    }
+    levels = {name: logging.getLogger(name).level for name in quiet}
     with warnings.catch_warnings():
         for message in (
             r"The '\w+' does not have many workers",  # small images need none
@@ -87,8 +92,8 @@ def quiet_lightning() -> Iterator[None]:
         ):
             warnings.filterwarnings("ignore", message)
         try:
-            for name in names:
-                logging.getLogger(name).setLevel(logging.WARNING)
+            for name, level in quiet.items():
+                logging.getLogger(name).setLevel(level)
             yield
         finally:
             for name, level in levels.items():

@@ -72,8 +72,8 @@ class _VerticalStack:
         layers = model.gated_layers()
         width = model.image_shape[2]
         features = layers[0].features
-        order = _gate_order(features, model.image_shape[0])
         reference = model.head_hidden.weight
+        order = _gate_order(features, model.image_shape[0]).to(reference.device)
         self.reach = layers[0].vertical.reach
         # Patches are (rows, columns, maps), as they lie in memory.
         self.kernels = [layer.vertical.weight.permute(2, 3, 1, 0).flatten(0, 2) for layer in layers]
@@ -135,7 +135,7 @@ class _HorizontalStack:
         self.from_left = zeros(len(layers), batch, 2 * p)
         self.maps = zeros(len(layers), batch, p)  # the layers' outputs at the current pixel
         self.row = zeros(len(layers), batch, (k + width) * p)  # and in its row, k zeros before
-        order = _gate_order(p, channels)
+        order = _gate_order(p, channels).to(self.maps.device)
         # Weights of what stands left, (k·in, 2·p): of the image in the first layer, then of maps.
         weights = [
             layer.horizontal.causal_weight()[order, :, 0].permute(2, 1, 0) for layer in layers
