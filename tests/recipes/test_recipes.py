@@ -1,0 +1,173 @@
+"""Every packaged recipe: built in full size, and trained for two steps, shrunk."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from repr_toolkit.build import build
+from repr_toolkit.config import apply_settings, differences, list_recipes, load_recipe, variants
+from repr_toolkit.data import load as load_images
+from repr_toolkit.runs import data_arguments, load
+from repr_toolkit.study import run_study
+from repr_toolkit.training import train
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+STUDIES = [name for name in list_recipes() if "study" in load_recipe(name)]
+NOT_RUN = ("bottleneck_imagenet32", "gated_cifar10", "gated_imagenet32")
+
+SHRUNK = {
+    "data.batch_size": 4,
+    "data.workers": 0,
+    "model.decoder.init_args.features": 6,
+    "model.decoder.init_args.head_features": 6,
+    "model.decoder.init_args.layers": 2,
+    "training.steps": 2,
+    "training.validate_every": 2,
+    "training.warmup": 1,
+    "training.compile": False,
+    "trainer.accelerator": "cpu",
+    "trainer.devices": 1,
+}
+
+
+class Shape(NamedTuple):
+    """What a model takes from the data."""
+
+    image_shape: tuple[int, int, int]
+    levels: int
+
+
+SHAPES = {"mnist5k": Shape((1, 28, 28), 16)}  # 32×32 RGB otherwise
+
+
+def shape_of(config: dict[str, Any]) -> Shape:
+    return SHAPES.get(config["data"]["source"], Shape((3, 32, 32), 256))
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few random images in the place of every recipe's data, in the layouts of their files."""
+    root = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+
+    def images(count: int, shape: tuple[int, ...]) -> np.ndarray:
+        return draw.integers(0, 256, (count, *shape), dtype=np.uint8)
+
+    for name in ("mnist5k", "photos", "cifar10", "tinyimagenet32_20cls"):
+        shape = SHAPES.get(name, Shape((3, 32, 32), 256)).image_shape
+        arrays = {}
+        for split, count in (("train", 24), ("test", 12)):
+            arrays[f"{split}_image"] = images(count, shape)
+            arrays[f"{split}_label"] = np.arange(count) % 2
+        np.savez(root / f"{name}.npz", **arrays)
+    (root / "imagenet32").mkdir()
+    for file, count in (("train_data_batch_1", 24), ("train_data_batch_2", 24), ("val_data", 12)):
+        arrays = {"data": images(count, (3 * 32 * 32,)), "labels": np.arange(count) % 2 + 1}
+        np.savez(root / "imagenet32" / f"{file}.npz", **arrays)
+    return root
+
+
+def shrunk(name: str, root: Path) -> dict[str, Any]:
+    config = load_recipe(name)
+    settings = {**SHRUNK, "data.root": str(root)}
+    if config["model"]["encoder"] is not None:
+        settings["model.encoder.init_args.features"] = 4
+    if config["data"]["source"] in ("mnist5k", "photos", "cifar10"):
+        settings["data.source"] = f"{config['data']['source']}.npz"
+    return apply_settings(config, settings)
+
+
+def runs_of(name: str) -> list[str | None]:
+    return [*variants(load_recipe(name))] if name in STUDIES else [None]
+
+
+RUNS = [(name, variant) for name in list_recipes() for variant in runs_of(name)]
+
+
+def test_the_recipes_are_these() -> None:
+    assert list_recipes() == [
+        "bottleneck_imagenet32",
+        "bottleneck_mnist5k",
+        "bottleneck_photos",
+        "bottleneck_tinyimagenet",
+        "gated_cifar10",
+        "gated_imagenet32",
+    ]
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_recipe_opens_with_what_a_reader_needs(name: str) -> None:
+    comment = (RECIPES / f"{name}.yaml").read_text("utf-8").split("\n\nabout:")[0]
+    assert all(line.startswith("#") for line in comment.splitlines())
+    for word in ("command", "data", "hardware", "time", "expect"):
+        assert f"\n#   {word} " in comment
+    assert f"repr-toolkit {'study' if name in STUDIES else 'train'} {name}" in comment
+    assert ("Not run here" in comment) == (name in NOT_RUN)
+    assert all(load_recipe(name)["about"].values())
+    assert f"[{name}]({name}.yaml)" in (RECIPES / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
+    found = variants(load_recipe(name))
+    assert list(found) == ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
+    for variant, config in found.items():
+        kind, m = variant.split("_m")
+        assert config["model"]["encoder"]["init_args"]["h_dim"] == int(m)
+        decoder = config["model"]["decoder"]["class_path"].rpartition(".")[2]
+        assert decoder == {"mse": "Deconv", "pixelcnn": "GatedPixelCNN"}[kind]
+        for other in found.values():
+            for key in differences(config, other):
+                h_dim = key == "model.encoder.init_args.h_dim"
+                assert h_dim or key.startswith("model.decoder.")
+    for kind in ("mse", "pixelcnn"):
+        changed = differences(found[f"{kind}_m10"], found[f"{kind}_m100"])
+        assert changed == ["model.encoder.init_args.h_dim"]
+
+
+def test_gated_imagenet32_is_the_papers_model() -> None:
+    config = load_recipe("gated_imagenet32")
+    arguments = config["model"]["decoder"]["init_args"]
+    assert (arguments["layers"], arguments["features"], arguments["kernel_size"]) == (20, 384, 5)
+    assert (config["data"]["batch_size"], config["training"]["steps"]) == (128, 200_000)
+    assert config["model"]["encoder"] is None
+
+
+@pytest.mark.parametrize("name", ["bottleneck_mnist5k", "bottleneck_photos"])
+def test_the_data_in_packages_are_as_the_recipe_says(name: str) -> None:
+    config = load_recipe(name)
+    data = load_images(**data_arguments(config))
+    assert (data.image_shape, data.levels) == shape_of(config)
+
+
+@pytest.mark.parametrize(("name", "variant"), RUNS)
+def test_the_full_size_can_be_built(name: str, variant: str | None) -> None:
+    config = load_recipe(name)
+    config = variants(config)[variant] if variant else config
+    shape = shape_of(config)
+    built = build(config, shape)
+    assert built.config["model"]["decoder"]["init_args"]["levels"] == shape.levels
+
+
+@pytest.mark.parametrize(("name", "variant"), RUNS)
+def test_two_steps(name: str, variant: str | None, data_root: Path, tmp_path: Path) -> None:
+    config = shrunk(name, data_root)
+    config = variants(config)[variant] if variant else config
+    run = train(config, tmp_path / "run")
+    assert run.finished
+    model = load(run.path)
+    assert (model.encoder is None) == (config["model"]["encoder"] is None)
+    assert len(list(run.image_dir.iterdir())) == 1
+
+
+def test_a_whole_study(data_root: Path, tmp_path: Path) -> None:
+    config = shrunk("bottleneck_tinyimagenet", data_root)
+    runs = run_study(config, tmp_path / "study")
+    assert [run.path.name for run in runs] == [*config["study"]]
+    for file in ("figure6.png", "comparison.csv", "comparison.md"):
+        assert (tmp_path / "study" / file).stat().st_size > 0
+    weights = [run.weights_file.stat().st_mtime_ns for run in runs]
+    run_study(config, tmp_path / "study")
+    assert [run.weights_file.stat().st_mtime_ns for run in runs] == weights
