@@ -83,8 +83,11 @@ class Deconv(Decoder):
                 / dims
             )
 
+        # The best σ lies near the root of the mean squared error, or below where means are clipped.
+        squares = sum(float((mean - x).square().sum()) for x, mean in pairs)
+        guess = max((squares / dims) ** 0.5, 0.1)
         best = minimize_scalar(
-            nats_per_dim, bounds=(log(0.05), log(self.levels)), options={"xatol": 1e-3}
+            nats_per_dim, bounds=(log(guess / 4), log(guess * 2)), options={"xatol": 1e-3}
         )
         self.sigma.fill_(exp(best.x))
 

@@ -101,7 +101,7 @@ def _instantiate(spec: Config, name: str, provided: Mapping[str, Any], origin: s
     names = [argument.split(".")[-1] for argument in accepted]
     values = _parse(parser, {"object": spec["init_args"]}, names, spec, name)
     # With the defaults of today, so that the configuration rebuilds the model when they change.
-    spec["init_args"] = json.loads(parser.dump(values, format="json"))["object"]
+    spec["init_args"] = json.loads(parser.dump(values, format="json")).get("object", {})
     module: nn.Module = parser.instantiate(values).object
     return module
 

@@ -80,7 +80,8 @@ class Group:
     """Adjacent columns of a comparison figure that belong to one model.
 
     ``images`` is uint8 (rows, columns, C, H, W). Neighbouring groups of the same ``heading`` share
-    it; ``title`` stands below it, over the group's own columns, and may be empty.
+    it; ``title`` stands below it, over the group's own columns, and may be empty. Both may hold
+    mathematics between dollar signs.
     """
 
     images: Tensor
@@ -98,6 +99,7 @@ class Layout:
 
 DPI = 300
 PAPER_WIDTH = 5.5  # inches of text on a page
+WIDEST_CELL = 0.45  # inches
 FONT_SIZE = 9  # points, where the columns leave the room
 GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
 
@@ -105,7 +107,8 @@ GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
 def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) -> Layout:
     """Put the groups side by side, one row an original, enlarged to about ``width`` pixels.
 
-    Each pixel of an image becomes a square of whole pixels, so that none is resampled. Raises
+    Each pixel of an image becomes a square of whole pixels, so that none is resampled; a few
+    columns are not enlarged beyond `WIDEST_CELL` inches each, and stay narrower. Raises
     ValueError where there is no group, or their rows or image sizes differ, and what `displayable`
     raises.
     """
@@ -117,7 +120,8 @@ def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) ->
     rows, _, height, side = shapes.pop()
     columns = [group.images.shape[1] for group in groups]
     gaps = GAP_IN_GROUP * (sum(columns) - len(groups)) + GAP_OF_GROUPS * (len(groups) - 1)
-    scale = max(1, round(width / (side * (sum(columns) + gaps))))
+    enlarged_side = min(width / (sum(columns) + gaps), WIDEST_CELL * DPI)
+    scale = max(1, round(enlarged_side / side))
     height, side = height * scale, side * scale
     thin, wide = max(1, round(GAP_IN_GROUP * side)), max(3, round(GAP_OF_GROUPS * side))
     lengths = [count * (side + thin) - thin for count in columns]
@@ -150,7 +154,7 @@ def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
     margin, header = round(3 * point), round(24 * point)
     size = (width + 2 * margin, height + header + margin)
     figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    FigureCanvasAgg(figure)  # which measures texts
     figure.figimage(layout.canvas, margin, margin, origin="upper")
 
     def place(x: float, up: float) -> tuple[float, float]:
@@ -169,7 +173,8 @@ def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
         for text, start, stop, up in [(heading, left, right, 14 if captions else 3), *captions]:
             x, y = place((start + stop) / 2, up)
             label = figure.text(x, y, text, ha="center", family="STIXGeneral", fontsize=FONT_SIZE)
-            shrink = min(shrink, (stop - start) / label.get_window_extent(renderer).width)
+            label.set_math_fontfamily("stix")
+            shrink = min(shrink, (stop - start) / label.get_window_extent().width)
             texts.append(label)
     for label in texts:  # one size for all, with which the longest fits over its columns
         label.set_fontsize(max(5.0, FONT_SIZE * shrink))

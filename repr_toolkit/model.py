@@ -55,7 +55,10 @@ class EncoderDecoder(LightningModule):
         self._steps = steps
         self._compile = compile
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.to(memory_format=self._layout)
+        # The weights alone: distributed training cannot broadcast a mask that was laid out anew.
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=self._layout)
         self._training_loss = self._loss
         self._code_lengths: list[Tensor] = []
         self.validation_bits_per_dim = float("nan")

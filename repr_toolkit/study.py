@@ -58,6 +58,12 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
 
 @first_process_only
 def _compare(study_dir: Path, runs: Mapping[str, Run]) -> None:
-    from repr_toolkit.comparison import compare
+    from repr_toolkit.comparison import OUTPUTS, compare
 
+    outputs = [study_dir / name for name in OUTPUTS]
+    if all(output.is_file() for output in outputs):
+        compared = min(output.stat().st_mtime for output in outputs)
+        if all(run.weights_file.stat().st_mtime <= compared for run in runs.values()):
+            say(f"compared before, see {study_dir}")
+            return
     compare(study_dir, {name: run.path for name, run in runs.items()})

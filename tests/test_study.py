@@ -1,9 +1,7 @@
 """A study trains what is not done, resumes what was cut, refuses what does not fit, compares."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ import torch
 from core_helpers import small
 from safetensors.torch import load_file
 
+from repr_toolkit.comparison import OUTPUTS
 from repr_toolkit.config import complete
 from repr_toolkit.runs import Run
 from repr_toolkit.study import run_study
@@ -26,10 +25,10 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
 
     def compare(study_dir: Path, runs: Mapping[str, Path]) -> None:
         calls.append((study_dir, dict(runs)))
+        for name in OUTPUTS:
+            (study_dir / name).touch()
 
-    module = ModuleType("repr_toolkit.comparison")
-    module.compare = compare
-    monkeypatch.setitem(sys.modules, "repr_toolkit.comparison", module)
+    monkeypatch.setattr("repr_toolkit.comparison.compare", compare)
     return calls
 
 
@@ -73,6 +72,14 @@ def test_variants_are_trained_once_and_compared(
     assert runs[0].weights_file.stat().st_mtime_ns == times
     assert [run.weights_file.read_bytes() for run in runs] == weights
     assert len(compared) == 2
+
+    # Nothing is new, so nothing is compared again; what was deleted is written again.
+    run_study(config, tmp_path / "s")
+    assert "compared before" in capsys.readouterr().out
+    assert len(compared) == 2
+    (tmp_path / "s" / "figure6.png").unlink()
+    run_study(config, tmp_path / "s")
+    assert len(compared) == 3
 
 
 def test_a_variant_trains_as_it_does_alone(tmp_path: Path, compared: Compared) -> None:

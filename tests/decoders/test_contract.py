@@ -62,3 +62,18 @@ def test_every_parameter_is_trained() -> None:
             model.loss(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.randn(2, 2)).backward()
             untouched = [name for name, p in model.named_parameters() if p.grad is None]
             assert untouched == []
+
+
+@pytest.mark.parametrize("conditioning", ["vector", "spatial"])
+def test_the_training_loss_is_one_graph(conditioning: str) -> None:
+    """A break of the graph would cost torch.compile most of what it gains."""
+    models = [
+        GatedPixelCNN((3, 4, 5), 2, levels=16, features=6, layers=2, conditioning=conditioning),
+        Deconv((3, 4, 5), 2, levels=16),
+    ]
+    x = torch.randint(0, 16, (2, 3, 4, 5), dtype=torch.uint8)
+    h = torch.randn(2, 2)
+    for model in models:
+        compiled = torch.compile(model.loss, fullgraph=True, backend="eager", dynamic=False)
+        torch.testing.assert_close(compiled(x, h), model.loss(x, h))
+    torch.compiler.reset()
