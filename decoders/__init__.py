@@ -3,5 +3,13 @@
 from repr_toolkit.decoders.base import AutoregressiveDecoder, Decoder, bits_per_dim
 from repr_toolkit.decoders.deconv import Deconv
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
+from repr_toolkit.decoders.precision import full_precision
 
-__all__ = ["AutoregressiveDecoder", "Decoder", "Deconv", "GatedPixelCNN", "bits_per_dim"]
+__all__ = [
+    "AutoregressiveDecoder",
+    "Decoder",
+    "Deconv",
+    "GatedPixelCNN",
+    "bits_per_dim",
+    "full_precision",
+]

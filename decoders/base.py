@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.likelihoods import Categorical
+from repr_toolkit.decoders.precision import full_precision
 
 
 class Decoder(nn.Module):
@@ -112,7 +113,7 @@ class Decoder(nn.Module):
             known = _broadcast("known", known.to(reference.device), shape)
             mask = _broadcast("mask", mask.to(reference.device), shape)
             self._check_x(known)
-        with self._evaluating(), torch.inference_mode(), _no_autocast(reference.device):
+        with self._evaluating(), torch.inference_mode(), full_precision(reference.device):
             name = self.engines[-1] if engine == "auto" else engine
             x = self._draw(h, noise, temperature, known, mask, name)
         return x.clone()  # an ordinary tensor again, no longer one of inference mode
@@ -234,7 +235,3 @@ def _broadcast(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(
             f"{name} of shape {tuple(value.shape)} does not broadcast to {shape}"
         ) from None
-
-
-def _no_autocast(device: torch.device) -> torch.autocast:
-    return torch.autocast(device.type, enabled=False)

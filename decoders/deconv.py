@@ -49,7 +49,7 @@ class Deconv(Decoder):
         self._check_h(h, batch)
         if h is None:
             h = self.sigma.new_ones(batch, 1)
-        mean: Tensor = self.net(h)
+        mean: Tensor = self.net(h).to(self.sigma.dtype)  # bfloat16 is coarser than the levels
         return (mean + 1) * ((self.levels - 1) / 2)
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:

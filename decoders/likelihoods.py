@@ -35,7 +35,8 @@ class Categorical(nn.Module):
         if temperature == 0:
             return logits.argmax(-1)
         if temperature != 1:
-            logits = logits / temperature
+            # Only differences matter, and the largest at 0 cannot overflow.
+            logits = (logits - logits.amax(-1, keepdim=True)) / temperature
         cdf = torch.softmax(logits, -1).cumsum(-1)
         total = cdf[..., -1]
         # Below the total, the search ends at the latest where the CDF reaches it.

@@ -1,5 +1,6 @@
 """A convolutional bottleneck: the encoder of an autoencoder."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -38,11 +39,25 @@ class ConvBottleneck(nn.Module):
         self.bottleneck = nn.Linear(maps * height * width, h_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images uint8 (B, C, H, W) to h (B, h_dim), in the parameters' dtype."""
+        """Images uint8 (B, C, H, W) to h (B, h_dim), in the parameters' dtype.
+
+        Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
+        beyond the levels.
+        """
+        if x.dtype != torch.uint8:
+            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
         if tuple(x.shape[1:]) != tuple(self.image_shape):
             raise ValueError(
                 f"images of shape (B, {', '.join(map(str, self.image_shape))}) expected, "
                 f"not {tuple(x.shape)}"
+            )
+        # On an accelerator the check would make every step wait for the device, and in a compiled
+        # step it would break the graph.
+        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
+        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
+            raise ValueError(
+                f"an image has the value {int(x.max())}, but this encoder's levels are "
+                f"0…{self.levels - 1}"
             )
         scaled = x.to(self.bottleneck.weight.dtype) * (2 / (self.levels - 1)) - 1
         h: Tensor = self.bottleneck(self.features(scaled))

@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
     from repr_toolkit.encoders import Encoder
 
+_DECODER = (
+    "loss",
+    "log_prob",
+    "sample",
+    "calibrate",
+    "engines",
+    "is_bound",
+    "reconstruction_temperature",
+)
+
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
@@ -71,6 +81,12 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
         if (list(have) if isinstance(have, tuple) else have) != value:
             raise ValueError(f"model.decoder.{name} is {have}, but the data's is {value}")
     # The contracts are structural: a plug-in that keeps them need not inherit anything.
+    missing = [name for name in _DECODER if not hasattr(decoder, name)]
+    if missing:
+        raise ValueError(
+            f"model.decoder: {type(decoder).__name__} has no {', '.join(missing)}; "
+            f"inherit repr_toolkit.decoders.Decoder, which has what is the same for all"
+        )
     return Built(cast("Encoder | None", encoder), cast("Decoder", decoder), resolved)
 
 
@@ -101,7 +117,8 @@ def _instantiate(spec: Config, name: str, provided: Mapping[str, Any], origin: s
     names = [argument.split(".")[-1] for argument in accepted]
     values = _parse(parser, {"object": spec["init_args"]}, names, spec, name)
     # With the defaults of today, so that the configuration rebuilds the model when they change.
-    spec["init_args"] = json.loads(parser.dump(values, format="json")).get("object", {})
+    stated = values.as_dict().get("object", {})
+    spec["init_args"] = json.loads(json.dumps(stated, default=str))  # YAML's own types
     module: nn.Module = parser.instantiate(values).object
     return module
 

@@ -38,7 +38,7 @@ YAML. `repr-toolkit recipes NAME` shows what there is to set. For example:
   --trainer.devices 4 --trainer.accelerator gpu     any argument of lightning.Trainer
 """
 
-EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError, AssertionError)
+EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError)
 """Errors that are told in one line: what the toolkit raises for wrong input. Others are bugs, and
 keep their traceback; --debug shows that of these too."""
 

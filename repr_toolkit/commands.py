@@ -62,15 +62,16 @@ def train(options: Namespace, settings: Settings) -> None:
 def study(options: Namespace, settings: Settings) -> None:
     """Train the variants of a study that are not done yet, then compare them all."""
     from repr_toolkit.comparison import OUTPUTS
-    from repr_toolkit.processes import say
+    from repr_toolkit.processes import first_process
     from repr_toolkit.study import run_study
 
     name, config = _configuration(options, settings)
     folder = Path(options.runs_dir) / name
     run_study(config, folder, wandb=options.wandb)
-    say((folder / "comparison.md").read_text("utf-8"))
-    for file in OUTPUTS:
-        say(f"  {folder / file}")
+    if first_process():
+        print((folder / "comparison.md").read_text("utf-8"))
+        for file in OUTPUTS:
+            print(f"  {folder / file}")
 
 
 def evaluate(options: Namespace, settings: Settings) -> None:
@@ -99,13 +100,14 @@ def sample(options: Namespace, settings: Settings) -> None:
     """Draw new images from a run's decoder."""
     import torch
 
+    from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.runs import Run, load
     from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     run = Run(options.run)
-    model = load(run)
+    model = load(run).to(fastest_device())
     decoder = model.decoder
     noise = common_noise(options.n, decoder.image_shape, options.seed)  # (n, C, H, W)
     if model.encoder is None:
@@ -115,6 +117,11 @@ def sample(options: Namespace, settings: Settings) -> None:
     else:
         if options.labels is None:
             batch = _batch(run, options.split, options.n)
+            if len(batch["image"]) < options.n:
+                raise ValueError(
+                    f"-n {options.n}: one image is drawn for the h of each image of the split "
+                    f"{options.split}, which has {len(batch['image'])}"
+                )
             noise = noise[:, None]  # one draw for each h
         elif model.encoder.source == "label":
             batch = {"label": torch.tensor(options.labels)}
@@ -124,7 +131,7 @@ def sample(options: Namespace, settings: Settings) -> None:
                 f"leave --labels out to sample from the h of held-out images"
             )
         with torch.no_grad():
-            h = model.encode(batch)
+            h = model.encode({key: value.to(model.device) for key, value in batch.items()})
     images = decode(decoder, h, noise, temperature=options.temperature, progress=True)
     save_images(
         out,
@@ -140,13 +147,14 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """Draw reconstructions of pictures, or of images of a split, beside the originals."""
     import torch
 
+    from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.runs import Run, load
     from repr_toolkit.sampling import reconstruct, refuse_unwritable, save_images
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     run = Run(options.run)
-    model = load(run)
+    model = load(run).to(fastest_device())
     levels = model.decoder.levels
     if options.pictures:
         if model.encoder is not None and model.encoder.source != "image":
@@ -193,7 +201,7 @@ def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
     splits = run.load_data().splits
     if split not in splits:
         raise ValueError(f"the data have no split {split!r}; they have {', '.join(splits)}")
-    return splits[split].__getitems__(choose_evenly(len(splits[split]), count))
+    return splits[split][choose_evenly(len(splits[split]), count)]
 
 
 def _pictures(paths: list[str], image_shape: tuple[int, int, int], levels: int) -> "Tensor":

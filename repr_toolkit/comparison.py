@@ -220,7 +220,7 @@ class _Comparison:
         spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
         if spec not in self.untrained:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(self.seed)
+                torch.manual_seed(run.config["seed"])
                 encoder, decoder, _ = build(run.config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
             self.untrained[spec] = self.probe_encoder(fresh)
@@ -290,8 +290,8 @@ class _Comparison:
         notes += [
             f"figure6.png: {images} of the split; a column has the same noise in every row and "
             "for every variant.",
-            f"Trained on {' and '.join(devices)}; seconds are those of training alone. Seeds: "
-            f"training {', '.join(map(str, seeds))}, comparison {self.seed}.",
+            f"Trained on {' and '.join(devices)}; seconds count compilation and validations too. "
+            f"Seeds: training {', '.join(map(str, seeds))}, comparison {self.seed}.",
             "Bits of one column again: "
             f"`repr-toolkit evaluate {one} --split {self.split_name}`. All of this again: the "
             "command `repr-toolkit study` that made it, which keeps the runs that are done.",

@@ -43,6 +43,8 @@ class Data:
         download: Whether missing data may be fetched from the network.
         batch_size: Images in one training step, over all devices together.
         workers: Processes that load data beside the training process.
+        fingerprint: Of the images' content. A run states that of the images it was trained on, and
+            is resumed on those only.
     """
 
     source: str
@@ -52,6 +54,7 @@ class Data:
     download: bool = False
     batch_size: int = 32
     workers: int = 0
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Training:
         ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
         compile: Whether torch.compile is applied to the training loss.
         channels_last: Whether convolutions run on channels-last memory.
+        pictures: Images in each row of a validation's picture; 0 draws none, which a decoder
+            without a fast sampling engine may need.
     """
 
     optimizer: dict[str, Any] = field(
@@ -79,6 +84,7 @@ class Training:
     ema_decay: float = 0.0
     compile: bool = False
     channels_last: bool = True
+    pictures: int = 8
 
 
 _SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
@@ -108,6 +114,7 @@ _TRAINER_OWN = {
     "enable_progress_bar": "the terminal: progress is a bar there and lines elsewhere",
     "enable_model_summary": "the summary that training prints",
     "enable_autolog_hparams": "--wandb",
+    "inference_mode": "nothing: validation writes buffers, which inference mode forbids",
     "default_root_dir": "--runs-dir",
     "barebones": "the other arguments of trainer",
     "model_registry": "--wandb",
@@ -324,6 +331,8 @@ def _trainer(raw: Any) -> dict[str, Any]:
     for key in trainer:
         if key in _TRAINER_OWN:
             raise ValueError(f"trainer.{key} is set by the toolkit; see {_TRAINER_OWN[key]}")
+    if trainer.get("log_every_n_steps") is not None:
+        _integer("trainer.log_every_n_steps", trainer["log_every_n_steps"], at_least=1)
     return deepcopy(trainer)
 
 
@@ -342,6 +351,7 @@ def _check_ranges(config: Config) -> None:
             f"training.steps ({steps}) is not a multiple of training.validate_every ({every}); "
             f"set one of them so that a validation falls on the last step"
         )
+    _integer("training.pictures", training["pictures"], at_least=0)
     _integer("training.warmup", training["warmup"], at_least=0)
     if not 0 <= training["ema_decay"] < 1:
         raise ValueError(f"training.ema_decay is in [0, 1), not {training['ema_decay']}")

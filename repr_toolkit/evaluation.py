@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import sqrt
+from math import prod, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from repr_toolkit.model import EncoderDecoder
 
 T = TypeVar("T")
+
+CPU = torch.device("cpu")
+LOGITS = 2**27  # float32 values
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,12 @@ def bits_given(
 ) -> npt.NDArray[np.float64]:
     """Bits/dim of every image of a split, in order, given its row of ``codes``: float64 (N,).
 
-    ``codes`` is (N, h_dim), or None for an unconditional decoder. Raises ValueError when a
-    likelihood is not finite.
+    ``codes`` is (N, h_dim), or None for an unconditional decoder. At most ``batch_size`` images
+    are taken at a time, fewer where their logits would fill more than half a gigabyte. Raises
+    ValueError when a likelihood is not finite.
     """
+    values = prod(model.decoder.image_shape) * model.decoder.levels
+    batch_size = max(1, min(batch_size, LOGITS // values))
     bits: list[Tensor] = []
     start = 0
     description = "bits/dim" if progress else None
@@ -175,12 +181,8 @@ def fastest_device() -> torch.device:
 @contextmanager
 def exactly() -> Iterator[None]:
     """No gradients, no autocast, no TF32: results in the full precision of the weights."""
-    with (
-        torch.no_grad(),
-        torch.autocast("cpu", enabled=False),
-        torch.autocast("cuda", enabled=False),
-        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-    ):
+    device = fastest_device()
+    with torch.no_grad(), decoders.full_precision(device), decoders.full_precision(CPU):
         yield
 
 

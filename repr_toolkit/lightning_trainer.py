@@ -14,6 +14,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from repr_toolkit.checkpoints import AtomicCheckpointIO
 
@@ -41,22 +42,25 @@ def make_trainer(
             f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
             f"float32, not {given['precision']!r}"
         )
-    trainer = Trainer(
-        **{**given, "log_every_n_steps": log_interval(config)},
-        max_epochs=training["steps"] // training["validate_every"],
-        callbacks=callbacks,
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        # A decoder's buffers are written during validation, and inference tensors are for ever.
-        inference_mode=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+    try:
+        trainer = Trainer(
+            **{**given, "log_every_n_steps": log_interval(config)},
+            max_epochs=training["steps"] // training["validate_every"],
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # A decoder's buffers are written in validation, and inference tensors are for ever.
+            inference_mode=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:  # such as an accelerator that is not there
+        raise ValueError(f"trainer: {error}") from error
+    if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         raise ValueError(
-            f"trainer.strategy is auto or ddp, not {given['strategy']!r}: averaged weights and "
+            f"trainer.strategy is auto or ddp, not {given.get('strategy')!r}: averaged weights and "
             f"validation need the whole model on each device"
         )
     return trainer
@@ -64,7 +68,7 @@ def make_trainer(
 
 def log_interval(config: Mapping[str, Any]) -> int:
     """The number of steps from one logged training loss to the next."""
-    interval = config["trainer"].get("log_every_n_steps", 50)
+    interval = config["trainer"].get("log_every_n_steps") or 50
     return min(int(interval), int(config["training"]["validate_every"]))
 
 

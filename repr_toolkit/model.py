@@ -11,6 +11,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from repr_toolkit.build import OptimizerFactory
+from repr_toolkit.decoders import full_precision
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
@@ -72,7 +73,7 @@ class EncoderDecoder(LightningModule):
 
     def log_prob(self, batch: Batch, h: Tensor | None = None) -> Tensor:
         """log p(x|h) in nats, (B,), in float32; h is the batch's own code where none is given."""
-        with torch.autocast(self.device.type, enabled=False):
+        with full_precision(self.device):
             if h is None:
                 h = self.encode(batch)
             return self.decoder.log_prob(self._image(batch), h)
@@ -89,7 +90,7 @@ class EncoderDecoder(LightningModule):
         """
         training = self.training
         self.eval()
-        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+        with torch.no_grad(), full_precision(self.device):
             pairs = ((self._image(batch), self.encode(batch)) for batch in batches)
             self.decoder.calibrate(pairs)
         self.train(training)

@@ -74,15 +74,19 @@ class LossMonitor(Callback):
         if step % self._interval == 0:
             self._read(trainer, pl_module)
 
-    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Raise FloatingPointError if a loss so far, or a weight as it is now, is not finite."""
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the weights are used, raise FloatingPointError if they are not finite."""
         if self._count:
             self._read(trainer, pl_module)
         norms = torch.stack([p.detach().norm() for p in pl_module.parameters()])
-        assert isinstance(pl_module, EncoderDecoder)
-        bits = pl_module.validation_bits_per_dim
         if not bool(torch.isfinite(norms).all()):
             self._stop(f"after step {trainer.global_step} a weight is not finite")
+
+    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raise FloatingPointError if a loss, a weight or the last validation is not finite."""
+        self.on_validation_epoch_start(trainer, pl_module)
+        assert isinstance(pl_module, EncoderDecoder)
+        bits = pl_module.validation_bits_per_dim
         if not isfinite(bits):
             self._stop(f"after step {trainer.global_step} the validation bits/dim are {bits}")
 

@@ -1,5 +1,7 @@
 """Which process this is, where several train one model together."""
 
+from os import environ
+
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 first_process_only = rank_zero_only
@@ -7,8 +9,13 @@ first_process_only = rank_zero_only
 
 
 def first_process() -> bool:
-    """Whether this is the first process, or the only one."""
-    return bool(rank_zero_only(lambda: True, False)())
+    """Whether this is the first process, or the only one.
+
+    The node's rank counts too: until the Trainer is made, the first process of a further node
+    that was started by hand does not know its rank yet.
+    """
+    node = int(environ.get("NODE_RANK") or environ.get("GROUP_RANK") or 0)
+    return node == 0 and bool(rank_zero_only(lambda: True, False)())
 
 
 @first_process_only

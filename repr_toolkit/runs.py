@@ -50,10 +50,13 @@ class Run:
         """
         run = cls(path)
         run.require_new()
-        run.path.mkdir(parents=True)
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
-        with atomic_write(run.config_file) as file:
+        # Under another name first: the directory is there with its config.yaml, or not at all.
+        unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
+        unfinished.mkdir(parents=True)
+        with atomic_write(unfinished / run.config_file.name) as file:
             file.write(text.encode())
+        unfinished.rename(run.path)
         return run
 
     def require_new(self) -> None:
@@ -108,7 +111,7 @@ class Run:
         from safetensors.torch import save
 
         state = model.state_dict()
-        tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         with atomic_write(self.info_file) as file:
             file.write(json.dumps(dict(info), indent=2, ensure_ascii=False).encode() + b"\n")
         with atomic_write(self.weights_file) as file:
@@ -117,16 +120,13 @@ class Run:
     def load_data(self) -> "ImageData":
         """The data that the run was trained on.
 
-        Raises ValueError if a finished run saw other data than what is found now.
+        Raises ValueError if the run saw other data than what is found now.
         """
         from repr_toolkit.data import load as load_images
 
-        data = load_images(**data_arguments(self.config))
-        if self.finished and data.fingerprint != self.info["data"]["fingerprint"]:
-            raise ValueError(
-                f"{self.path} was trained on other data than {data.name} is now: its fingerprint "
-                f"is {data.fingerprint}, not {self.info['data']['fingerprint']}"
-            )
+        config = self.config
+        data = load_images(**data_arguments(config))
+        with_fingerprint(config, data)
         return data
 
     def _require_finished(self) -> None:
@@ -176,6 +176,21 @@ def load(run: str | Path | Run) -> "EncoderDecoder":
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `repr_toolkit.data.load` for a configuration."""
     return {key: config["data"][key] for key in ("source", "root", "levels", "size", "download")}
+
+
+def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
+    """A configuration that states which images it is for.
+
+    Raises ValueError if it does so already, and these are others.
+    """
+    stated = config["data"]["fingerprint"]
+    if stated not in (None, data.fingerprint):
+        raise ValueError(
+            f"the data {data.name} are not those that the run was trained on: their fingerprint "
+            f"is {data.fingerprint}, not {stated}; check data.source, --data.root and "
+            f"$REPR_TOOLKIT_DATA"
+        )
+    return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
 
 
 def checkpoint_step(path: Path) -> int:

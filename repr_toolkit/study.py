@@ -9,7 +9,7 @@ from repr_toolkit.config import Config, variants
 from repr_toolkit.data import ImageData
 from repr_toolkit.data import load as load_images
 from repr_toolkit.processes import first_process_only, say
-from repr_toolkit.runs import Run, data_arguments
+from repr_toolkit.runs import Run, data_arguments, with_fingerprint
 from repr_toolkit.training import require_same, train
 
 
@@ -46,6 +46,7 @@ def run_study(
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     """A variant and its data, once it is known that both make a model."""
     data = load_images(**data_arguments(variant))
+    variant = with_fingerprint(variant, data)
     try:
         resolved = build(variant, data).config
         optimizer_factory(resolved)

@@ -20,7 +20,7 @@ BATCH = 4
 AnyDecoder = TypeVar("AnyDecoder", bound=Decoder)
 
 
-class ContractError(AssertionError):
+class ContractError(ValueError):
     """What the contract says and the class does not do."""
 
 

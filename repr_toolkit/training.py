@@ -27,7 +27,13 @@ from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.monitor import LossMonitor
 from repr_toolkit.processes import first_process, first_process_only, say
 from repr_toolkit.progress import TrainingProgress, duration
-from repr_toolkit.runs import Run, checkpoint_step, data_arguments, remove_leftovers
+from repr_toolkit.runs import (
+    Run,
+    checkpoint_step,
+    data_arguments,
+    remove_leftovers,
+    with_fingerprint,
+)
 from repr_toolkit.validation import Validation
 
 
@@ -61,6 +67,9 @@ def train(
         run.require_new()
     config = complete({key: value for key, value in config.items() if key != "study"})
     data = data or load_images(**data_arguments(config))
+    if run.path.exists():
+        with_fingerprint(run.config, data)
+    config = with_fingerprint(config, data)
     torch.manual_seed(config["seed"])
     encoder, decoder, config = build(config, data)
     if encoder is not None and encoder.source not in data.splits["train"].keys:
@@ -92,7 +101,7 @@ def require_same(run: Run, config: Mapping[str, Any]) -> None:
 
 
 class _Fitting:
-    """The Trainer of one run with all that hangs on it. Making it writes nothing yet."""
+    """The Trainer of one run with all that hangs on it; a new run gets no file by making it."""
 
     def __init__(
         self,
@@ -110,7 +119,9 @@ class _Fitting:
         self.checkpoint = checkpoints[-1] if checkpoints else None
         self.first_step = checkpoint_step(self.checkpoint) if self.checkpoint else 0
         self.monitor = LossMonitor(run, batch_size, log_interval(config))
-        self.validation = Validation(run, data, batch_size, self.steps, config["seed"])
+        self.validation = Validation(
+            run, data, batch_size, self.steps, config["seed"], training["pictures"]
+        )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
         callbacks: list[Callback] = [self.average] if self.average else []
         callbacks += [

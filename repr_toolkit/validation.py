@@ -1,6 +1,7 @@
 """What happens at each validation beside the validation images: calibration, pictures, numbers."""
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from repr_toolkit.runs import Run, atomic_write
 
 CALIBRATION_IMAGES = 1024
 FINAL_CALIBRATION_IMAGES = 10_000
+CALIBRATION_SUBPIXELS = 32_000_000  # what a calibration may keep in memory
 TRAIN_IMAGES = 256
-PICTURE_COLUMNS = 8
 
 
 class Validation(Callback):
@@ -29,12 +30,15 @@ class Validation(Callback):
     the last numbers: train/bits_per_dim and val/bits_per_dim.
     """
 
-    def __init__(self, run: Run, data: ImageData, batch_size: int, steps: int, seed: int) -> None:
+    def __init__(
+        self, run: Run, data: ImageData, batch_size: int, steps: int, seed: int, pictures: int
+    ) -> None:
         self._run = run
         self._data = data
         self._batch_size = batch_size
         self._steps = steps
         self._seed = seed
+        self._pictures = pictures
         self.results: dict[str, float] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -42,14 +46,17 @@ class Validation(Callback):
         train = self._data.splits["train"]
         last = trainer.global_step >= self._steps
         count = FINAL_CALIBRATION_IMAGES if last else CALIBRATION_IMAGES
+        count = max(1, min(count, CALIBRATION_SUBPIXELS // prod(self._data.image_shape)))
         pl_module.calibrate(self._spread(train, count, pl_module))
         if trainer.world_size > 1:  # the same on every device to the last bit
-            state = {k: v.cpu() for k, v in pl_module.decoder.named_buffers()}
+            buffers = dict(pl_module.decoder.named_buffers())
+            kept = pl_module.decoder.state_dict()  # without masks and other constants
+            state = {name: value.cpu() for name, value in buffers.items() if name in kept}
             for name, value in trainer.strategy.broadcast(state).items():
                 pl_module.decoder.get_buffer(name).copy_(value)
         bits = [pl_module.bits_per_dim(b) for b in self._spread(train, TRAIN_IMAGES, pl_module)]
         self.results = {"train/bits_per_dim": float(torch.cat(bits).double().mean())}
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self._pictures:
             self._draw(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -69,7 +76,7 @@ class Validation(Callback):
         from repr_toolkit.figures import image_grid
 
         split = self._data.splits["val"]
-        columns = min(PICTURE_COLUMNS, len(split))
+        columns = min(self._pictures, len(split))
         batch = next(self._spread(split, columns, model, whole=True))
         decoder, h = model.decoder, model.encode(batch)
         rows: list[Tensor] = [] if h is None else [batch["image"]]

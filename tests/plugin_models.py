@@ -29,6 +29,7 @@ class Independent(nn.Module):
 
     is_bound = False
     reconstruction_temperature = 1.0
+    engines = ("direct",)
 
     def __init__(
         self,

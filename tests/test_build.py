@@ -127,3 +127,27 @@ def test_optimizers_that_cannot_be(
     config = small(**{f"training__optimizer__{key}": value for key, value in settings.items()})
     with pytest.raises(kind, match=message):
         optimizer_factory(config)
+
+
+def test_a_null_argument_is_stated_too() -> None:
+    """Where a default is not null, leaving null out would rebuild another model."""
+    config = small(
+        model__decoder={
+            "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+            "init_args": {"features": 4, "layers": 1, "head_features": None},
+        }
+    )
+    resolved = build(config, DATA).config
+    assert resolved["model"]["decoder"]["init_args"]["head_features"] is None
+
+
+class NoCalibration(nn.Module):
+    def __init__(self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256):
+        super().__init__()
+        self.image_shape, self.h_dim, self.levels = image_shape, h_dim, levels
+
+
+def test_what_a_decoder_lacks_is_named_before_it_trains() -> None:
+    path = f"{NoCalibration.__module__}.NoCalibration"
+    with pytest.raises(ValueError, match=r"NoCalibration has no loss, log_prob, sample, calib"):
+        build(small(model__decoder={"class_path": path}), DATA)

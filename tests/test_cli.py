@@ -197,14 +197,16 @@ def test_training_finds_the_users_own_encoder(user_folder: Path) -> None:
     assert (user_folder / "runs/mine/model.safetensors").is_file()
 
 
-def test_two_processes_train_together(user_folder: Path) -> None:
-    """Each is started by the same command line; one of them speaks."""
-    (user_folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+def test_two_processes_work_through_a_study_together(user_folder: Path) -> None:
+    """Each is started by the same command line; one of them compares and speaks."""
+    variants = {"short": {}, "long": {"model.encoder.init_args.h_dim": 4}}
+    (user_folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "study": variants}))
     devices = "--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp"
-    done = in_subprocess("train", "tiny.yaml", *devices.split(), cwd=user_folder)
+    done = in_subprocess("study", "tiny.yaml", *devices.split(), cwd=user_folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("repr-toolkit evaluate runs/tiny") == 1
-    assert (user_folder / "runs/tiny/model.safetensors").is_file()
+    assert done.stdout.count("runs/tiny/figure6.png") == 1
+    for variant in variants:
+        assert (user_folder / "runs/tiny" / variant / "model.safetensors").is_file()
 
 
 def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:

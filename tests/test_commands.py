@@ -99,6 +99,14 @@ def test_sample_is_what_its_seed_says(trained: Path) -> None:
     assert is_png("a.png")
 
 
+def test_more_samples_than_images_are_refused(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sample", str(trained), "-n", "5000", "--out", "a.png"]) == 1
+    assert "-n 5000" in capsys.readouterr().err
+    assert not Path("a.png").exists()
+
+
 def test_pictures_are_not_overwritten_unasked(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,5 @@
 """Run directories: never overwritten, and rebuilt from their own files alone or refused."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -85,10 +84,8 @@ def test_damaged_files_are_named(run: Run) -> None:
 
 
 def test_other_data_are_noticed(tmp_path: Path) -> None:
-    run = Run.create(tmp_path / "run", small())
-    (run.path / "model.safetensors").touch()
-    run.info_file.write_text(json.dumps({"data": {"fingerprint": "of something else"}}))
-    with pytest.raises(ValueError, match="trained on other data than digits is now"):
+    run = Run.create(tmp_path / "run", small(data__fingerprint="of something else"))
+    with pytest.raises(ValueError, match="the data digits are not those that the run was trained"):
         run.load_data()
 
 

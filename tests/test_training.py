@@ -3,6 +3,7 @@
 import csv
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,64 @@ def test_any_checkpoint_leads_to_the_same_weights(
     train(small(data__workers=workers), run.path, resume=True)
     assert_same_weights(run, whole)
     assert metrics(run) == metrics(whole)
+
+
+def test_a_resume_is_exact_with_the_settings_of_the_recipes(tmp_path: Path) -> None:
+    config = small(
+        model__encoder={
+            "class_path": "repr_toolkit.encoders.ConvBottleneck",
+            "init_args": {"h_dim": 3, "features": 4},
+        },
+        model__decoder={
+            "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+            "init_args": {"features": 4, "layers": 2, "conditioning": "spatial"},
+        },
+        trainer__precision="bf16-mixed",
+        training__channels_last=True,
+        training__steps=8,
+    )
+    whole = train(config, tmp_path / "whole")
+    cut = Run(tmp_path / "cut")
+    shutil.copytree(whole.path, cut.path)
+    cut.weights_file.unlink()
+    cut.checkpoint(8).unlink()
+    train(config, cut.path, resume=True)
+    assert_same_weights(cut, whole)
+
+
+def test_a_resume_on_other_images_is_refused(whole: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "moved")
+    shutil.copytree(whole.path, run.path)
+    run.weights_file.unlink()
+    text = run.config_file.read_text()
+    run.config_file.write_text(text.replace(load_images("digits").fingerprint, "another"))
+    with pytest.raises(ValueError, match="not those that the run was trained on"):
+        train(small(), run.path, resume=True)
+
+
+DECODERS = {
+    "Deconv": {"features": 4},
+    "GatedPixelCNN": {"features": 4, "layers": 2},
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_weights_that_diverge_in_the_last_step_are_named(tmp_path: Path, decoder: str) -> None:
+    """The loss was finite in every step; validation must not stumble over the weights."""
+    config = small(
+        model__decoder={
+            "class_path": f"repr_toolkit.decoders.{decoder}",
+            "init_args": DECODERS[decoder],
+        },
+        training__optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 1e38}},
+        training__warmup=0,
+        training__steps=1,
+        training__validate_every=1,
+        trainer__gradient_clip_val=1e38,
+    )
+    with pytest.raises(FloatingPointError, match="not finite"):
+        train(config, tmp_path / "run")
+    assert not Run(tmp_path / "run").checkpoints()
 
 
 def test_a_run_without_any_checkpoint_starts_again(whole: Run, tmp_path: Path) -> None:

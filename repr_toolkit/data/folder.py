@@ -35,13 +35,19 @@ def load_folder(path: Path, size: int | None = None) -> ImageData:
     Raises ValueError naming the file where an image is damaged, cut short, of another mode or
     shape, or beside class folders instead of in one.
     """
-    splits = {
-        SPLIT_FOLDERS[sub.name]: sub
-        for sub in sorted(path.iterdir())
-        if sub.is_dir() and sub.name in SPLIT_FOLDERS
-    }
-    if "train" not in splits:
-        splits = {"train": path}
+    folders = [sub for sub in sorted(path.iterdir()) if sub.is_dir() and sub.name[0] != "."]
+    splits = {"train": path}
+    if any(sub.name == "train" for sub in folders):
+        splits = {}
+        for sub in folders:
+            split = SPLIT_FOLDERS.get(sub.name)
+            if split is None or split in splits:
+                what = "is no split" if split is None else f"is a second {split} split"
+                raise ValueError(
+                    f"{sub} {what}: beside `train` there may be one of val, valid and "
+                    f"validation, and test; move it elsewhere"
+                )
+            splits[split] = sub
     files = {split: _image_files(sub) for split, sub in splits.items()}
     for split, paths in files.items():
         if not paths:

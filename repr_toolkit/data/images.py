@@ -122,7 +122,9 @@ class ImageSplit(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int | Sequence[int]) -> Batch:
+    def __getitem__(self, index: int | slice | Sequence[int]) -> Batch:
+        if isinstance(index, slice):
+            index = range(len(self))[index]
         if isinstance(index, int | np.integer):
             return {key: values[0] for key, values in self._gather([int(index)]).items()}
         return self._gather(index)

@@ -142,7 +142,7 @@ def _missing(source: str, places: list[Path]) -> Exception:
     known = ["digits", "mnist5k", "orl_faces", "photos", *TORCHVISION, *KNOWN_FILES]
     lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(source.lower(), lower, n=1)
-    hint = f"; did you mean {lower[close[0]]}?" if close else ""
+    hint = f"; did you mean {lower[close[0]]}?" if close else "."
     return ValueError(
         f"unknown data.source {source!r}{hint} There are {', '.join(known)}, .npz files, folders "
         f"of images and import paths of functions. Looked for a file or folder at {looked}"

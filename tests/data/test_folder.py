@@ -144,3 +144,12 @@ def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
     picture(tmp_path / "few" / "a.png")
     with pytest.raises(ValueError, match=r"few: .*too few"):
         load("few", root=tmp_path)
+
+
+@pytest.mark.parametrize("stray", ["extra", "validation"])
+def test_a_folder_beside_the_splits_is_named(tmp_path: Path, stray: str) -> None:
+    for folder in ("train", "val", stray):
+        (tmp_path / folder).mkdir()
+        picture(tmp_path / folder / "a.png")
+    with pytest.raises(ValueError, match=rf"{stray} is (no|a second val) split"):
+        load(str(tmp_path))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, default_convert
 
-from repr_toolkit.data import ImageData, evaluation_loader
+from repr_toolkit.data import ImageData, evaluation_loader, load
 from repr_toolkit.data.images import content_fingerprint
 
 Array = NDArray[Any]
@@ -50,6 +50,11 @@ def test_one_image_and_a_batch_agree() -> None:
         split.column("identity")
     with pytest.raises(IndexError):
         split[len(split)]
+
+
+def test_a_slice_is_a_batch() -> None:
+    split = load("digits").splits["test"]
+    assert torch.equal(split[2:9:3]["image"], split[[2, 5, 8]]["image"])
 
 
 def test_an_ordinary_loader_reads_the_same_batches() -> None:

@@ -22,7 +22,7 @@ def test_bottleneck_sees_every_pixel() -> None:
     torch.manual_seed(0)
     encoder = ConvBottleneck((3, 9, 13), 64).double()
     x = torch.rand(1, 3, 9, 13, dtype=torch.float64, requires_grad=True)
-    encoder(x).abs().sum().backward()
+    encoder.bottleneck(encoder.features(x)).abs().sum().backward()
     assert x.grad is not None
     assert (x.grad != 0).all()
 
@@ -40,6 +40,10 @@ def test_bottleneck_scales_levels() -> None:
 def test_bottleneck_names_a_wrong_shape() -> None:
     with pytest.raises(ValueError, match=r"\(B, 1, 8, 8\) expected, not \(2, 1, 8, 9\)"):
         ConvBottleneck((1, 8, 8), 4)(torch.zeros(2, 1, 8, 9, dtype=torch.uint8))
+    with pytest.raises(TypeError, match="uint8"):
+        ConvBottleneck((1, 8, 8), 4)(torch.zeros(2, 1, 8, 8))
+    with pytest.raises(ValueError, match="value 17, but this encoder's levels are 0…15"):
+        ConvBottleneck((1, 8, 8), 4, levels=16)(torch.full((2, 1, 8, 8), 17, dtype=torch.uint8))
     with pytest.raises(ValueError, match="at least 1"):
         ConvBottleneck((1, 8, 8), 0)
 

@@ -1,0 +1,26 @@
+"""Where exactness matters: arithmetic in the full precision of the weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def full_precision(device: torch.device) -> Iterator[None]:
+    """Without autocast, and on CUDA without TF32 in convolutions and matrix products.
+
+    TF32 keeps 10 bits of a float32's mantissa, and convolutions use it unless told otherwise.
+    """
+    cudnn: Any = torch.backends.cudnn  # its settings are made at import, which types do not see
+    flags = (cudnn.conv, torch.backends.cuda.matmul)
+    before = [flag.fp32_precision for flag in flags]
+    try:
+        for flag in flags:
+            flag.fp32_precision = "ieee"
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        for flag, precision in zip(flags, before, strict=True):
+            flag.fp32_precision = precision
