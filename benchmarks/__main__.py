@@ -28,7 +28,7 @@ def main() -> None:
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     if options.complete_naive:
         seconds, same = sampling.complete_naive()
-        verdict = "the same images as" if same else "images that differ (a float32 tie) from"
+        verdict = "the same images as" if same else "images that differ in float32 from"
         console.print(f"naive, complete: {seconds:.1f} s; {verdict} the cached engine's")
         return
     if options.only != "training":
