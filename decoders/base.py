@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from logging import getLogger
 from math import log, prod
 from typing import ClassVar
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.likelihoods import Categorical
 from repr_toolkit.decoders.precision import full_precision
+from repr_toolkit.decoders.sampling.progress import Progress, silent
+
+log_of_engines = getLogger("repr_toolkit.sampling")
 
 
 class Decoder(nn.Module):
@@ -30,7 +34,8 @@ class Decoder(nn.Module):
     """The temperature at which a sample is shown as the reconstruction of an image."""
 
     engines: ClassVar[tuple[str, ...]] = ("direct",)
-    """The sampling engines that the model has, slowest first; "auto" takes the last."""
+    """The sampling engines that the model has, slowest first; "auto" takes the last that works
+    where the model is (see `obstacle`)."""
 
     def __init__(
         self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
@@ -70,6 +75,7 @@ class Decoder(nn.Module):
         known: Tensor | None = None,
         mask: Tensor | None = None,
         engine: str = "auto",
+        progress: Progress = silent,
     ) -> Tensor:
         """Images drawn from p(x|h): uint8 (B, C, H, W), without gradients and in eval mode.
 
@@ -80,16 +86,14 @@ class Decoder(nn.Module):
         probabilities to the power 1/T; 0 takes the mode. `known` (uint8) and `mask` (bool, True
         = keep) come together, broadcast to (B, C, H, W), and complete an image. All engines
         give the same image for the same noise, exactly in float64 and, in float32, until a
-        noise value lies within rounding of an edge of the CDF.
+        noise value lies within rounding of an edge of the CDF; "auto" is the fastest that works
+        here, named with the reason in the log "repr_toolkit.sampling" at INFO. `progress` is
+        called with the fraction that is done, from 0 to 1.
 
-        Raises ValueError for shapes or values that do not fit, an unknown engine, or h where
-        there is none to take (and the reverse); TypeError for dtypes.
+        Raises ValueError for shapes or values that do not fit, an engine that is unknown or does
+        not work here, or h where there is none to take (and the reverse); TypeError for dtypes.
         """
-        if engine != "auto" and engine not in self.engines:
-            raise ValueError(
-                f"{type(self).__name__} has no engine {engine!r}; "
-                f"it has {', '.join(('auto', *self.engines))}"
-            )
+        engine = self._choose(engine)
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature is a finite number ≥ 0, not {temperature}")
         if n is not None and n < 1:
@@ -114,8 +118,7 @@ class Decoder(nn.Module):
             mask = _broadcast("mask", mask.to(reference.device), shape)
             self._check_x(known)
         with self._evaluating(), torch.inference_mode(), full_precision(reference.device):
-            name = self.engines[-1] if engine == "auto" else engine
-            x = self._draw(h, noise, temperature, known, mask, name)
+            x = self._draw(h, noise, temperature, known, mask, engine, progress)
         return x.clone()  # an ordinary tensor again, no longer one of inference mode
 
     def _draw(
@@ -126,9 +129,38 @@ class Decoder(nn.Module):
         known: Tensor | None,
         mask: Tensor | None,
         engine: str,
+        progress: Progress,
     ) -> Tensor:
         """`sample` with its arguments checked and brought to one batch, device and dtype."""
         raise NotImplementedError
+
+    def obstacle(self, engine: str) -> str | None:
+        """Why one of `engines` cannot run where the model is, or None if it can."""
+        return None
+
+    def _choose(self, engine: str) -> str:
+        """The engine to use: the one asked for, or the fastest that works here for "auto"."""
+        name = type(self).__name__
+        if engine == "auto":
+            passed_over: list[str] = []
+            for candidate in reversed(self.engines):
+                obstacle = self.obstacle(candidate)
+                if obstacle is None:
+                    reasons = "".join(f"; not {other}" for other in passed_over)
+                    log_of_engines.info(
+                        "%s samples by %s, the fastest that works here%s", name, candidate, reasons
+                    )
+                    return candidate
+                passed_over.append(f"{candidate}: {obstacle}")
+            raise ValueError(f"{name} cannot sample here: {'; '.join(passed_over)}")
+        if engine not in self.engines:
+            raise ValueError(
+                f"{name} has no engine {engine!r}; it has {', '.join(('auto', *self.engines))}"
+            )
+        obstacle = self.obstacle(engine)
+        if obstacle is not None:
+            raise ValueError(f"the engine {engine!r} cannot run here: {obstacle}")
+        return engine
 
     def _check_x(self, x: Tensor) -> None:
         if x.dtype != torch.uint8:
@@ -204,10 +236,11 @@ class AutoregressiveDecoder(Decoder):
         known: Tensor | None,
         mask: Tensor | None,
         engine: str,
+        progress: Progress,
     ) -> Tensor:
         if engine != "naive":
             raise ValueError(f"{type(self).__name__} does not implement its engine {engine!r}")
-        return sampling.sample_naive(self, h, noise, temperature, known, mask)
+        return sampling.sample_naive(self, h, noise, temperature, known, mask, progress)
 
 
 def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

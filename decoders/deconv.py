@@ -11,6 +11,7 @@ from torch import Tensor
 from repr_toolkit.decoders.base import Decoder
 from repr_toolkit.decoders.deconvnet import DeconvNet
 from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
+from repr_toolkit.decoders.sampling.progress import Progress
 
 
 class Deconv(Decoder):
@@ -99,6 +100,7 @@ class Deconv(Decoder):
         known: Tensor | None,
         mask: Tensor | None,
         engine: str,
+        progress: Progress,
     ) -> Tensor:
         mean = self.mean(h, len(noise))
         if temperature == 0:

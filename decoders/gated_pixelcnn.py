@@ -11,6 +11,7 @@ from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.base import AutoregressiveDecoder
 from repr_toolkit.decoders.conditioning import SpatialConditioning, VectorConditioning
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
+from repr_toolkit.decoders.sampling.progress import Progress
 
 
 class GatedPixelCNN(AutoregressiveDecoder):
@@ -109,10 +110,11 @@ class GatedPixelCNN(AutoregressiveDecoder):
         known: Tensor | None,
         mask: Tensor | None,
         engine: str,
+        progress: Progress,
     ) -> Tensor:
         if engine == "cached":
-            return sampling.sample_cached(self, h, noise, temperature, known, mask)
-        return super()._draw(h, noise, temperature, known, mask, engine)
+            return sampling.sample_cached(self, h, noise, temperature, known, mask, progress)
+        return super()._draw(h, noise, temperature, known, mask, engine, progress)
 
 
 class GatedLayer(nn.Module):

@@ -5,9 +5,8 @@ stack runs a pixel at a time: what all layers take from the pixels left of it in
 product, and then, a sub-pixel at a time, only that sub-pixel's own feature group, from the groups
 that it may see. Altogether that is the arithmetic of one forward.
 
-Shapes: batch B, p feature maps in C channel groups of q = p/C, L layers, reach k = ⌊n/2⌋. The
-2·p maps before a gate are ordered group by group here, tanh half and σ half of each side by
-side, so that a group's part is one slice.
+Shapes: batch B, p feature maps in C channel groups of q = p/C, L layers, reach k = ⌊n/2⌋; the
+order of maps is that of `weights`.
 """
 
 from __future__ import annotations
@@ -17,9 +16,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from repr_toolkit.decoders.masked import RowLeft
+from repr_toolkit.decoders.sampling.progress import Progress, silent
+from repr_toolkit.decoders.sampling.weights import (
+    HeadWeights,
+    LayerWeights,
+    head_weights,
+    layer_weights,
+)
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
@@ -32,6 +37,7 @@ def sample_cached(
     temperature: float,
     known: Tensor | None = None,
     mask: Tensor | None = None,
+    progress: Progress = silent,
 ) -> Tensor:
     """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W).
 
@@ -40,8 +46,9 @@ def sample_cached(
     batch, channels, height, width = noise.shape
     drawn = torch.zeros(noise.shape, dtype=torch.uint8, device=noise.device)
     with _one_thread(noise.device):
-        vertical = _VerticalStack(model, h, batch)
-        horizontal = _HorizontalStack(model, batch)
+        layers = layer_weights(model)
+        vertical = _VerticalStack(model, layers, h, batch)
+        horizontal = _HorizontalStack(model, layers, batch)
         k = vertical.reach
         # What the network sees, channels last, with the zeros around it that the convolutions
         # pad with: above by one row more than they reach, since the first one is shifted.
@@ -62,35 +69,24 @@ def sample_cached(
                     drawn[:, g, r, c] = level
                     pixel[:, g] = model.scale(level)
                 horizontal.end_pixel(c)
+            progress((r + 1) / height)
     return drawn
 
 
 class _VerticalStack:
     """The vertical maps of all layers, one row at a time."""
 
-    def __init__(self, model: GatedPixelCNN, h: Tensor | None, batch: int) -> None:
-        layers = model.gated_layers()
+    def __init__(
+        self, model: GatedPixelCNN, layers: list[LayerWeights], h: Tensor | None, batch: int
+    ) -> None:
         width = model.image_shape[2]
-        features = layers[0].features
-        reference = model.head_hidden.weight
-        order = _gate_order(features, model.image_shape[0]).to(reference.device)
-        self.reach = layers[0].vertical.reach
-        # Patches are (rows, columns, maps), as they lie in memory.
-        self.kernels = [layer.vertical.weight.permute(2, 3, 1, 0).flatten(0, 2) for layer in layers]
-        self.biases = [_bias(layer.vertical) for layer in layers]
-        self.hand_over = [_matrix(layer.vertical_to_horizontal)[:, order] for layer in layers]
-        self.hand_over_bias = [
-            (_bias(layer.vertical_to_horizontal) + _bias(layer.horizontal))[order]
-            for layer in layers
-        ]
-        self.conditions = [
-            _matrix(layer.condition) for layer in layers if layer.condition is not None
-        ]
-        self.order = order
+        first = model.gated_layers()[0]
+        k = self.reach = first.vertical.reach
+        self.layers = layers
         self.s = model.conditioning(h) if model.conditioning is not None and h is not None else None
         # The rows r−k…r of every later layer's input, padded at both ends.
-        k = self.reach
-        self.rows = reference.new_zeros(len(layers), batch, k + 1, width + 2 * k, features)
+        zeros = model.head_hidden.weight.new_zeros
+        self.rows = zeros(len(layers), batch, k + 1, width + 2 * k, first.features)
 
     def row(self, r: int, window: Tensor) -> Tensor:
         """What the horizontal stack takes from above in row r: (W, L, B, 2·p), biases included.
@@ -102,16 +98,16 @@ class _VerticalStack:
         width = padded - 2 * k
         result = window.new_empty(width, layers, batch, 2 * features)
         self.rows[:, :, :-1] = self.rows[:, :, 1:].clone()
-        for i in range(layers):
+        for i, layer in enumerate(self.layers):
             patches = window.unfold(2, 2 * k + 1, 1).permute(0, 2, 1, 4, 3).flatten(0, 1).flatten(1)
-            above = torch.addmm(self.biases[i], patches, self.kernels[i])  # (B·W, 2·p)
-            handed = torch.addmm(self.hand_over_bias[i], above, self.hand_over[i])
+            above = torch.addmm(layer.vertical_bias, patches, layer.vertical)  # (B·W, 2·p)
+            handed = torch.addmm(layer.hand_over_bias, above, layer.hand_over)
             above = above.view(batch, width, -1)
             handed = handed.view(batch, width, -1)
-            if self.s is not None:
+            if self.s is not None and layer.condition is not None:
                 s = self.s[:, :, min(r, self.s.shape[2] - 1)].transpose(1, 2)  # (B, W or 1, ·)
-                v_above, v_row = (s @ self.conditions[i]).chunk(2, dim=2)
-                above, handed = above + v_above, handed + v_row[:, :, self.order]
+                v_above, v_row = (s @ layer.condition).chunk(2, dim=2)
+                above, handed = above + v_above, handed + v_row
             result[:, i] = handed.transpose(0, 1)
             f, g = above.chunk(2, dim=2)
             self.rows[i, :, k, k : k + width] = torch.tanh(f) * torch.sigmoid(g)
@@ -125,31 +121,26 @@ class _HorizontalStack:
     Buffers, and views of them, are made once: at these sizes the time goes into calls.
     """
 
-    def __init__(self, model: GatedPixelCNN, batch: int) -> None:
-        layers = model.gated_layers()
+    def __init__(self, model: GatedPixelCNN, layers: list[LayerWeights], batch: int) -> None:
         channels, _, width = model.image_shape
-        p = layers[0].features
-        k = layers[0].horizontal.reach
+        first = model.gated_layers()[0]
+        p, k = first.features, first.horizontal.reach
+        head = head_weights(model)
         zeros = model.head_hidden.weight.new_zeros
         self.reach, self.features = k, p
         self.from_left = zeros(len(layers), batch, 2 * p)
         self.maps = zeros(len(layers), batch, p)  # the layers' outputs at the current pixel
         self.row = zeros(len(layers), batch, (k + width) * p)  # and in its row, k zeros before
-        order = _gate_order(p, channels).to(self.maps.device)
-        # Weights of what stands left, (k·in, 2·p): of the image in the first layer, then of maps.
-        weights = [
-            layer.horizontal.causal_weight()[order, :, 0].permute(2, 1, 0) for layer in layers
-        ]
-        left = [weight[:k].flatten(0, 1) for weight in weights]
-        self.left_first = left[0]
-        self.left = torch.stack(left[1:]) if len(left) > 1 else zeros(0, k * p, 2 * p)
+        self.left_first = layers[0].left
+        left = [layer.left for layer in layers[1:]]
+        self.left = torch.stack(left) if left else zeros(0, k * p, 2 * p)
         gates = zeros(len(layers), batch, p)
         self.groups = [
-            _Group(model, g, self.from_left, self.maps, gates, [weight[k] for weight in weights])
+            _Group(layers, head, g, channels, self.from_left, self.maps, gates)
             for g in range(channels)
         ]
         self.top = zeros(batch, p)
-        self.hidden = zeros(batch, model.head_hidden.out_channels)
+        self.hidden = zeros(batch, head.hidden.shape[1])
 
     def start_row(self) -> None:
         self.row.zero_()
@@ -175,21 +166,22 @@ class _Group:
 
     def __init__(
         self,
-        model: GatedPixelCNN,
+        layers: list[LayerWeights],
+        head: HeadWeights,
         g: int,
+        channels: int,
         from_left: Tensor,
         maps: Tensor,
         gates: Tensor,
-        centres: list[Tensor],
     ) -> None:
-        layers = model.gated_layers()
-        channels = model.image_shape[0]
-        q = layers[0].features // channels
-        qh = model.head_hidden.out_channels // channels
+        q, qh, levels = (
+            width // channels
+            for width in (maps.shape[2], head.hidden.shape[1], head.logits.shape[1])
+        )
         own, seen = slice(q * g, q * (g + 1)), slice(0, q * (g + 1))
         own_h, seen_h = slice(qh * g, qh * (g + 1)), slice(0, qh * (g + 1))
         own_gate = slice(2 * q * g, 2 * q * (g + 1))
-        own_k = slice(model.levels * g, model.levels * (g + 1))
+        own_k = slice(levels * g, levels * (g + 1))
         self.count, self.q = g, q
         self.gates_seen = gates[:, :, seen]
         self.gate_outs = [gate[:, own] for gate in gates]
@@ -199,23 +191,24 @@ class _Group:
         self.maps_own = [m[:, own] for m in maps]
         # At the pixel itself the first layer sees the channels before g, later ones groups ≤ g.
         self.centres = [
-            centre[: (q * (g + 1) if i else g), own_gate].contiguous()
-            for i, centre in enumerate(centres)
+            layer.centre[: (q * (g + 1) if i else g), own_gate].contiguous()
+            for i, layer in enumerate(layers)
         ]
         self.residuals = [
-            (_matrix(layer.residual)[seen, own].contiguous(), _bias(layer.residual)[own])
+            (layer.residual[seen, own].contiguous(), layer.residual_bias[own])
             for layer in layers
-            if layer.residual is not None
+            if layer.residual is not None and layer.residual_bias is not None
         ]
-        skips = [layer.skip for layer in layers if layer.skip is not None]
         self.skip: Tensor | None = None
+        skips = [layer.skip[seen, own] for layer in layers if layer.skip is not None]
+        biases = [layer.skip_bias[own] for layer in layers if layer.skip_bias is not None]
         if skips:
-            self.skip = torch.stack([_matrix(skip)[seen, own] for skip in skips])
-            self.skip_bias = torch.stack([_bias(skip)[own] for skip in skips]).sum(0)
-        self.to_hidden = _matrix(model.head_hidden)[seen, own_h].contiguous()
-        self.hidden_bias = _bias(model.head_hidden)[own_h]
-        self.to_logits = _matrix(model.head_logits)[seen_h, own_k].contiguous()
-        self.logits_bias = _bias(model.head_logits)[own_k]
+            self.skip = torch.stack(skips)
+            self.skip_bias = torch.stack(biases).sum(0)
+        self.to_hidden = head.hidden[seen, own_h].contiguous()
+        self.hidden_bias = head.hidden_bias[own_h]
+        self.to_logits = head.logits[seen_h, own_k].contiguous()
+        self.logits_bias = head.logits_bias[own_k]
         # The head's inputs, of which the groups before g were computed by those groups.
         self.own, self.seen, self.own_h, self.seen_h = own, seen, own_h, seen_h
 
@@ -243,22 +236,6 @@ class _Group:
         torch.addmm(self.hidden_bias, top[:, self.seen], self.to_hidden, out=hidden[:, self.own_h])
         hidden[:, self.own_h].relu_()
         return torch.addmm(self.logits_bias, hidden[:, self.seen_h], self.to_logits)
-
-
-def _gate_order(features: int, channels: int) -> Tensor:
-    """The order of 2·p maps in which each group's tanh half and σ half lie side by side."""
-    return torch.arange(2 * features).view(2, channels, -1).transpose(0, 1).flatten()
-
-
-def _matrix(conv: nn.Conv2d) -> Tensor:
-    """A 1×1 convolution as a matrix (in, out), with its mask if it has one."""
-    weight = conv.causal_weight() if isinstance(conv, RowLeft) else conv.weight
-    return weight[:, :, 0, 0].t()
-
-
-def _bias(conv: nn.Conv2d) -> Tensor:
-    assert conv.bias is not None  # every convolution of the model has one but V
-    return conv.bias
 
 
 @contextmanager

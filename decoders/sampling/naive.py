@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from repr_toolkit.decoders.sampling.progress import Progress, silent
+
 if TYPE_CHECKING:
     from repr_toolkit.decoders.base import AutoregressiveDecoder
 
@@ -18,6 +20,7 @@ def sample_naive(
     temperature: float,
     known: Tensor | None = None,
     mask: Tensor | None = None,
+    progress: Progress = silent,
     steps: int | None = None,
 ) -> Tensor:
     """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W).
@@ -30,10 +33,11 @@ def sample_naive(
     x = torch.zeros(noise.shape, dtype=torch.uint8, device=noise.device)
     every = channels * height * width
     chosen = range(every) if steps is None else [i * every // steps for i in range(steps)]
-    for step in chosen:
+    for done, step in enumerate(chosen, 1):
         pixel, c = divmod(step, channels)
         at = (slice(None), c, pixel // width, pixel % width)
         level = model.likelihood.draw(model.params(x, h)[at], noise[at], temperature)
         level = level.to(torch.uint8)
         x[at] = level if known is None or mask is None else torch.where(mask[at], known[at], level)
+        progress(done / len(chosen))
     return x

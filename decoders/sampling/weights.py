@@ -1,0 +1,112 @@
+"""The weights of a Gated PixelCNN as the matrices that sampling multiplies by.
+
+Maps are rows and weights stand at their right, so that `maps @ weight + bias` is a layer. p
+feature maps lie in C groups of q = p/C. The 2·p maps before a gate of the horizontal stack are
+ordered group by group here, tanh half and σ half of each side by side, so that a group's part is
+one slice; those of the vertical stack stay as they are, all tanh halves first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from repr_toolkit.decoders.masked import RowLeft
+
+if TYPE_CHECKING:
+    from repr_toolkit.decoders.gated_pixelcnn import GatedLayer, GatedPixelCNN
+
+
+@dataclass
+class LayerWeights:
+    """One gated layer with `inputs` maps (C in the first layer, else p) and reach k = ⌊n/2⌋."""
+
+    vertical: Tensor
+    """((k+1)·n·inputs, 2·p): patches as they lie in memory, rows, columns, maps."""
+    vertical_bias: Tensor
+    hand_over: Tensor
+    """(2·p, 2·p): from the vertical stack before its gate to the horizontal one, in its order."""
+    hand_over_bias: Tensor
+    """(2·p): with the bias of the horizontal convolution."""
+    left: Tensor
+    """(k·inputs, 2·p): from the k pixels left of the current one, columns, maps."""
+    centre: Tensor
+    """(inputs, 2·p): from the current pixel, zero where a group must not see."""
+    condition: Tensor | None
+    """(S, 4·p): from the conditioning map, to the vertical stack, then to the horizontal one."""
+    residual: Tensor | None
+    """(p, p), zero where a group must not see."""
+    residual_bias: Tensor | None
+    skip: Tensor | None
+    """(p, p), zero where a group must not see."""
+    skip_bias: Tensor | None
+
+
+@dataclass
+class HeadWeights:
+    """The head's two 1×1 convolutions: p maps to `head_features`, and those to C·K logits."""
+
+    hidden: Tensor
+    hidden_bias: Tensor
+    logits: Tensor
+    logits_bias: Tensor
+
+
+def layer_weights(model: GatedPixelCNN) -> list[LayerWeights]:
+    """The gated layers' matrices, first layer first; views of the parameters where they can be."""
+    order = gate_order(model.gated_layers()[0].features, model.image_shape[0])
+    order = order.to(model.head_hidden.weight.device)
+    return [_layer(layer, order) for layer in model.gated_layers()]
+
+
+def head_weights(model: GatedPixelCNN) -> HeadWeights:
+    """The head's matrices."""
+    hidden, logits = model.head_hidden, model.head_logits
+    return HeadWeights(matrix(hidden), bias(hidden), matrix(logits), bias(logits))
+
+
+def gate_order(features: int, channels: int) -> Tensor:
+    """The order of 2·p maps in which each group's tanh half and σ half lie side by side.
+
+    >>> gate_order(3, 3)
+    tensor([0, 3, 1, 4, 2, 5])
+    """
+    return torch.arange(2 * features).view(2, channels, -1).transpose(0, 1).flatten()
+
+
+def matrix(conv: nn.Conv2d) -> Tensor:
+    """A 1×1 convolution as a matrix (in, out), with its mask if it has one."""
+    weight = conv.causal_weight() if isinstance(conv, RowLeft) else conv.weight
+    return weight[:, :, 0, 0].t()
+
+
+def bias(conv: nn.Conv2d) -> Tensor:
+    """The bias (out) of a convolution that has one: all of the model but V."""
+    assert conv.bias is not None
+    return conv.bias
+
+
+def _layer(layer: GatedLayer, order: Tensor) -> LayerWeights:
+    p = layer.features
+    row = layer.horizontal.causal_weight()[order, :, 0].permute(2, 1, 0)  # (k+1, inputs, 2·p)
+    condition = None
+    if layer.condition is not None:
+        above, beside = matrix(layer.condition).split(2 * p, dim=1)
+        condition = torch.cat([above, beside[:, order]], dim=1)
+    hand_over = layer.vertical_to_horizontal
+    return LayerWeights(
+        vertical=layer.vertical.weight.permute(2, 3, 1, 0).flatten(0, 2),
+        vertical_bias=bias(layer.vertical),
+        hand_over=matrix(hand_over)[:, order],
+        hand_over_bias=(bias(hand_over) + bias(layer.horizontal))[order],
+        left=row[:-1].flatten(0, 1),
+        centre=row[-1],
+        condition=condition,
+        residual=None if layer.residual is None else matrix(layer.residual),
+        residual_bias=None if layer.residual is None else bias(layer.residual),
+        skip=None if layer.skip is None else matrix(layer.skip),
+        skip_bias=None if layer.skip is None else bias(layer.skip),
+    )
