@@ -205,10 +205,10 @@ class Decoder(nn.Module):
 class AutoregressiveDecoder(Decoder):
     """A decoder that factorises p(x|h) over the sub-pixels in raster order, then R, G, B.
 
-    A model implements `params`; likelihood, loss and the naive sampler follow from it.
+    A model implements `params`; likelihood, loss and two samplers follow from it.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("naive",)
+    engines: ClassVar[tuple[str, ...]] = ("naive", "fixed_point")
 
     def __init__(
         self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
@@ -238,9 +238,12 @@ class AutoregressiveDecoder(Decoder):
         engine: str,
         progress: Progress,
     ) -> Tensor:
-        if engine != "naive":
-            raise ValueError(f"{type(self).__name__} does not implement its engine {engine!r}")
-        return sampling.sample_naive(self, h, noise, temperature, known, mask, progress)
+        arguments = (self, h, noise, temperature, known, mask, progress)
+        if engine == "naive":
+            return sampling.sample_naive(*arguments)
+        if engine == "fixed_point":
+            return sampling.sample_fixed_point(*arguments).images
+        raise ValueError(f"{type(self).__name__} does not implement its engine {engine!r}")
 
 
 def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.base import AutoregressiveDecoder
 from repr_toolkit.decoders.conditioning import SpatialConditioning, VectorConditioning
+from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.sampling.progress import Progress
 
@@ -27,11 +29,13 @@ class GatedPixelCNN(AutoregressiveDecoder):
     `head_features` is the width between the two 1×1 convolutions of the head (default
     `features`). `conditioning` is "vector" (Eq. 4) or "spatial" (Eq. 5, with `map_features`
     channels of m(h)). With `skip`, every layer's gate is also connected to the head directly.
+    With `recompute`, training keeps of each layer only what it takes in and computes the rest
+    again in the backward pass: up to half more time, for a depth that memory would forbid.
 
     Raises ValueError for sizes that cannot be.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("naive", "cached")
+    engines: ClassVar[tuple[str, ...]] = ("naive", "fixed_point", "cached", "native", "graph")
 
     def __init__(
         self,
@@ -46,8 +50,10 @@ class GatedPixelCNN(AutoregressiveDecoder):
         conditioning: Literal["vector", "spatial"] = "vector",
         map_features: int = 32,
         skip: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__(image_shape, h_dim, levels)
+        self.recompute = recompute
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
         channels, height, width = image_shape
@@ -83,17 +89,21 @@ class GatedPixelCNN(AutoregressiveDecoder):
         s = self.conditioning(h) if self.conditioning is not None else None
         vertical = horizontal = self.scale(x)
         skips = None
+        recompute = self.recompute and self.training and torch.is_grad_enabled()
         for layer in self.gated_layers():
-            vertical, horizontal, skip = layer(vertical, horizontal, s)
+            if recompute:
+                vertical, horizontal, skip = checkpoint(
+                    layer, vertical, horizontal, s, use_reentrant=False
+                )
+            else:
+                vertical, horizontal, skip = layer(vertical, horizontal, s)
             if skip is not None:
                 skips = skip if skips is None else skips + skip
-        hidden = self.head_hidden(F.relu(horizontal if skips is None else skips))
-        logits = F.linear(  # channels last, so that a sub-pixel's K logits lie side by side
-            F.relu(hidden).permute(0, 2, 3, 1),
-            self.head_logits.causal_weight()[:, :, 0, 0],
-            self.head_logits.bias,
-        )  # (B, H, W, C·K)
-        return rearrange(logits, "b h w (c k) -> b c h w k", c=self.image_shape[0])
+        hidden = F.relu(self.head_hidden(F.relu(horizontal if skips is None else skips)))
+        # In channels-last memory a sub-pixel's K logits lie side by side.
+        logits = self.head_logits(hidden.contiguous(memory_format=torch.channels_last))
+        params: Tensor = rearrange(logits, "b (c k) h w -> b c h w k", c=self.image_shape[0])
+        return params
 
     def gated_layers(self) -> list["GatedLayer"]:
         return cast("list[GatedLayer]", list(self.layers))
@@ -114,7 +124,18 @@ class GatedPixelCNN(AutoregressiveDecoder):
     ) -> Tensor:
         if engine == "cached":
             return sampling.sample_cached(self, h, noise, temperature, known, mask, progress)
+        if engine == "native":
+            return sampling.sample_native(self, h, noise, temperature, known, mask, progress)
+        if engine == "graph":
+            return sampling.sample_graph(self, h, noise, temperature, known, mask, progress)
         return super()._draw(h, noise, temperature, known, mask, engine, progress)
+
+    def obstacle(self, engine: str) -> str | None:
+        if engine == "graph" and self.head_hidden.weight.device.type != "cuda":
+            return "it needs a CUDA device"
+        if engine == "native":
+            return sampling.native_obstacle(self)
+        return super().obstacle(engine)
 
 
 class GatedLayer(nn.Module):
@@ -171,9 +192,3 @@ class GatedLayer(nn.Module):
             step = self.residual(gated)
             horizontal = step if self.first else horizontal + step
         return gate(above), horizontal, self.skip(gated) if self.skip is not None else None
-
-
-def gate(x: Tensor) -> Tensor:
-    """tanh of the first half of the channels times σ of the second half (Eq. 2)."""
-    f, g = x.chunk(2, dim=1)
-    return torch.tanh(f) * torch.sigmoid(g)

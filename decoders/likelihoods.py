@@ -17,11 +17,12 @@ class Categorical(nn.Module):
         batch, channels, height, width, _ = logits.shape
         # Rows in the logits' own memory order, so that neither is copied: the loss over a
         # contiguous last dimension takes half the time of one over a strided channel dimension.
-        nats = F.cross_entropy(
-            _at_least_float32(rearrange(logits, "b c h w k -> (b h w c) k")),
-            rearrange(x, "b c h w -> (b h w c)").long(),
-            reduction="none",
-        )
+        rows = _at_least_float32(rearrange(logits, "b c h w k -> (b h w c) k"))
+        levels = rearrange(x, "b c h w -> (b h w c)")
+        if torch.compiler.is_compiling():
+            nats = _compiled_cross_entropy(rows, levels)
+        else:
+            nats = F.cross_entropy(rows, levels.long(), reduction="none")
         return -rearrange(nats, "(b h w c) -> b c h w", b=batch, c=channels, h=height, w=width)
 
     def draw(self, logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -72,6 +73,17 @@ class DiscretizedGaussian(nn.Module):
         """Log-probabilities of all levels, (…, levels), for mean (…)."""
         values = torch.arange(self.levels, dtype=mean.dtype, device=mean.device)
         return self.log_prob(mean.unsqueeze(-1), sigma, values)
+
+
+def _compiled_cross_entropy(logits: Tensor, levels: Tensor) -> Tensor:
+    """The cross-entropy (N,) of rows of logits (N, K), as few passes of a compiled kernel.
+
+    Of F.cross_entropy a compiler makes slow sums over what stands for one-hot rows, in int64.
+    """
+    shifted = logits - logits.detach().amax(-1, keepdim=True)
+    values = torch.arange(logits.shape[-1], dtype=torch.int32, device=logits.device)
+    chosen = torch.where(values == levels.int().unsqueeze(-1), shifted, 0)
+    return shifted.exp().sum(-1).log() - chosen.sum(-1)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from repr_toolkit.lightning_trainer import (
     make_trainer,
     quiet_lightning,
 )
+from repr_toolkit.memory import keep_freed_memory
 from repr_toolkit.metrics import CsvLogger
 from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.monitor import LossMonitor
@@ -136,6 +137,8 @@ class _Fitting:
         if self.wandb:
             loggers.append(self.wandb)
         self.trainer = make_trainer(config, callbacks, loggers)
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
 
     def model_arguments(self) -> dict[str, Any]:
         """The keyword arguments of EncoderDecoder that a configuration and a device decide."""

@@ -11,7 +11,7 @@ order of maps is that of `weights`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,76 +43,133 @@ def sample_cached(
 
     `known` (B, C, H, W) stays where `mask` is True.
     """
-    batch, channels, height, width = noise.shape
-    drawn = torch.zeros(noise.shape, dtype=torch.uint8, device=noise.device)
     with _one_thread(noise.device):
-        layers = layer_weights(model)
-        vertical = _VerticalStack(model, layers, h, batch)
-        horizontal = _HorizontalStack(model, layers, batch)
-        k = vertical.reach
-        # What the network sees, channels last, with the zeros around it that the convolutions
-        # pad with: above by one row more than they reach, since the first one is shifted.
-        seen = noise.new_zeros(batch, height + k + 1, width + 2 * k, channels)
+        steps = Steps(model, h, noise, temperature, known, mask)
+        return steps.images(steps.row, steps.pixel, progress)
+
+
+class Steps:
+    """Sampling as two steps without arguments: to the next row, and to the next pixel.
+
+    Which pixel is next stands in a tensor on the device, and what one step leaves for another in
+    buffers that are written in place. So every call makes the same operations on the same memory,
+    and a CUDA graph can record it once and replay it.
+    """
+
+    def __init__(
+        self,
+        model: GatedPixelCNN,
+        h: Tensor | None,
+        noise: Tensor,
+        temperature: float,
+        known: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> None:
+        self.shape = batch, channels, height, width = noise.shape
+        self.model = model
+        self.temperature = temperature
+        layers = list(layer_weights(model))
+        self.vertical = _VerticalStack(model, layers, batch)
+        self.horizontal = _HorizontalStack(model, layers, batch)
+        # What differs from row to row or pixel to pixel, by its number.
+        self.s: Tensor | None = None  # (H, B, W or 1, S)
+        if model.conditioning is not None and h is not None:
+            s = model.conditioning(h)
+            self.s = s.expand(-1, -1, height, -1).permute(2, 0, 3, 1)
+        self.uniforms = _by_pixel(noise)
+        self.kept: Tensor | None = None  # int64, −1 where a level is to be drawn
+        if known is not None and mask is not None:
+            self.kept = _by_pixel(torch.where(mask, known.long(), -1))
+        self.drawn = torch.zeros_like(self.uniforms, dtype=torch.uint8)
+        self.levels = self.drawn.new_zeros(1, channels, batch)  # those of the current pixel
+        self.row_seen = noise.new_zeros(width, batch, channels)  # the row, as the network sees it
+        self.next = torch.zeros(1, dtype=torch.int64, device=noise.device)
+
+    def images(
+        self, row: Callable[[], object], pixel: Callable[[], object], progress: Progress
+    ) -> Tensor:
+        """The images, uint8 (B, C, H, W), from `row` and `pixel`, which make these steps."""
+        height, width = self.shape[2:]
         for r in range(height):
-            from_above = vertical.row(r, seen[:, r : r + k + 1])
-            row = seen[:, r + k + 1]
-            horizontal.start_row()
-            for c in range(width):
-                pixel = row[:, c + k]  # (B, C), filled in below
-                horizontal.start_pixel(c, from_above[c], row[:, c : c + k].flatten(1))
-                for g in range(channels):
-                    logits = horizontal.logits(g, pixel)
-                    level = model.likelihood.draw(logits, noise[:, g, r, c], temperature)
-                    level = level.to(torch.uint8)
-                    if known is not None and mask is not None:
-                        level = torch.where(mask[:, g, r, c], known[:, g, r, c], level)
-                    drawn[:, g, r, c] = level
-                    pixel[:, g] = model.scale(level)
-                horizontal.end_pixel(c)
+            row()
+            for _ in range(width):
+                pixel()
             progress((r + 1) / height)
-    return drawn
+        return self.drawn.permute(2, 1, 0).reshape(self.shape).contiguous()
+
+    def restart(self) -> None:
+        """Back to the first row, whatever steps were made."""
+        self.next.zero_()
+        self.row_seen.zero_()
+        self.vertical.restart()
+
+    def row(self) -> None:
+        """Begin a row: what the vertical stack gives to all its pixels."""
+        s = None
+        if self.s is not None:
+            s = self.s.index_select(0, self.next // self.shape[3])[0]
+        self.vertical.next_row(self.row_seen, s)
+        self.horizontal.start_row()
+
+    def pixel(self) -> None:
+        """Draw the next pixel of the row."""
+        column = self.next % self.shape[3]
+        uniforms = self.uniforms.index_select(0, self.next)[0]
+        kept = None if self.kept is None else self.kept.index_select(0, self.next)[0]
+        self.horizontal.start_pixel(self.vertical.handed, column)
+        for g, u in enumerate(uniforms):
+            level = self.model.likelihood.draw(self.horizontal.logits(g), u, self.temperature)
+            if kept is not None:
+                level = torch.where(kept[g] < 0, level, kept[g])
+            self.levels[0, g] = level
+            self.horizontal.pixel[:, g] = self.model.scale(level)
+        self.row_seen.index_copy_(0, column, self.horizontal.pixel[None])
+        self.drawn.index_copy_(0, self.next, self.levels)
+        self.horizontal.end_pixel()
+        self.next += 1
 
 
 class _VerticalStack:
     """The vertical maps of all layers, one row at a time."""
 
-    def __init__(
-        self, model: GatedPixelCNN, layers: list[LayerWeights], h: Tensor | None, batch: int
-    ) -> None:
-        width = model.image_shape[2]
+    def __init__(self, model: GatedPixelCNN, layers: list[LayerWeights], batch: int) -> None:
+        channels, _, width = model.image_shape
         first = model.gated_layers()[0]
-        k = self.reach = first.vertical.reach
-        self.layers = layers
-        self.s = model.conditioning(h) if model.conditioning is not None and h is not None else None
-        # The rows r−k…r of every later layer's input, padded at both ends.
+        p, k = first.features, first.vertical.reach
         zeros = model.head_hidden.weight.new_zeros
-        self.rows = zeros(len(layers), batch, k + 1, width + 2 * k, first.features)
+        self.reach, self.layers = k, layers
+        # What the layers see, padded at both ends: rows r−k−1…r−1 of the image, as the first
+        # layer is shifted, and rows r−k…r of every other layer's input.
+        self.image = zeros(batch, k + 1, width + 2 * k, channels)
+        self.maps = zeros(len(layers), batch, k + 1, width + 2 * k, p)
+        self.handed = zeros(width, len(layers), batch, 2 * p)
+        """What the horizontal stack takes from above in the current row, biases included."""
 
-    def row(self, r: int, window: Tensor) -> Tensor:
-        """What the horizontal stack takes from above in row r: (W, L, B, 2·p), biases included.
+    def restart(self) -> None:
+        self.image.zero_()
+        self.maps.zero_()
 
-        `window` (B, k+1, W+2·k, C) holds the rows of the image that the first layer sees.
-        """
+    def next_row(self, above: Tensor, s: Tensor | None) -> None:
+        """Take in the row above (W, B, C), and the conditioning map (B, W or 1, S) of this one."""
         k = self.reach
-        layers, batch, _, padded, features = self.rows.shape
-        width = padded - 2 * k
-        result = window.new_empty(width, layers, batch, 2 * features)
-        self.rows[:, :, :-1] = self.rows[:, :, 1:].clone()
+        inside = slice(k, k + len(above))
+        self.image[:, :-1] = self.image[:, 1:].clone()
+        self.image[:, k, inside] = above.transpose(0, 1)
+        self.maps[:, :, :-1] = self.maps[:, :, 1:].clone()
+        window = self.image
         for i, layer in enumerate(self.layers):
             patches = window.unfold(2, 2 * k + 1, 1).permute(0, 2, 1, 4, 3).flatten(0, 1).flatten(1)
-            above = torch.addmm(layer.vertical_bias, patches, layer.vertical)  # (B·W, 2·p)
-            handed = torch.addmm(layer.hand_over_bias, above, layer.hand_over)
-            above = above.view(batch, width, -1)
-            handed = handed.view(batch, width, -1)
-            if self.s is not None and layer.condition is not None:
-                s = self.s[:, :, min(r, self.s.shape[2] - 1)].transpose(1, 2)  # (B, W or 1, ·)
+            maps = torch.addmm(layer.vertical_bias, patches, layer.vertical)  # (B·W, 2·p)
+            handed = torch.addmm(layer.hand_over_bias, maps, layer.hand_over)
+            maps = maps.view(len(window), len(above), -1)
+            handed = handed.view(maps.shape)
+            if s is not None and layer.condition is not None:
                 v_above, v_row = (s @ layer.condition).chunk(2, dim=2)
-                above, handed = above + v_above, handed + v_row
-            result[:, i] = handed.transpose(0, 1)
-            f, g = above.chunk(2, dim=2)
-            self.rows[i, :, k, k : k + width] = torch.tanh(f) * torch.sigmoid(g)
-            window = self.rows[i]
-        return result
+                maps, handed = maps + v_above, handed + v_row
+            self.handed[:, i] = handed.transpose(0, 1)
+            f, g = maps.chunk(2, dim=2)
+            self.maps[i, :, k, inside] = torch.tanh(f) * torch.sigmoid(g)
+            window = self.maps[i]
 
 
 class _HorizontalStack:
@@ -122,43 +179,49 @@ class _HorizontalStack:
     """
 
     def __init__(self, model: GatedPixelCNN, layers: list[LayerWeights], batch: int) -> None:
-        channels, _, width = model.image_shape
+        channels = model.image_shape[0]
         first = model.gated_layers()[0]
         p, k = first.features, first.horizontal.reach
         head = head_weights(model)
         zeros = model.head_hidden.weight.new_zeros
-        self.reach, self.features = k, p
-        self.from_left = zeros(len(layers), batch, 2 * p)
-        self.maps = zeros(len(layers), batch, p)  # the layers' outputs at the current pixel
-        self.row = zeros(len(layers), batch, (k + width) * p)  # and in its row, k zeros before
+        # The k pixels left of the current one and it, as the first layer and the others see them.
+        self.window = zeros(batch, (k + 1) * channels)
+        self.maps_window = zeros(len(layers), batch, (k + 1) * p)
+        self.left_pixels, self.pixel = self.window.split([k * channels, channels], dim=1)
+        self.left_maps, maps = self.maps_window[:-1, :, : k * p], self.maps_window[:, :, k * p :]
+        self.from_left = zeros(1, len(layers), batch, 2 * p)
+        self.from_left_first, self.from_left_others = self.from_left[0, 0], self.from_left[0, 1:]
         self.left_first = layers[0].left
         left = [layer.left for layer in layers[1:]]
         self.left = torch.stack(left) if left else zeros(0, k * p, 2 * p)
         gates = zeros(len(layers), batch, p)
         self.groups = [
-            _Group(layers, head, g, channels, self.from_left, self.maps, gates)
+            _Group(layers, head, g, channels, self.from_left[0], maps, gates)
             for g in range(channels)
         ]
         self.top = zeros(batch, p)
         self.hidden = zeros(batch, head.hidden.shape[1])
 
     def start_row(self) -> None:
-        self.row.zero_()
+        self.window.zero_()
+        self.maps_window.zero_()
 
-    def start_pixel(self, c: int, from_above: Tensor, left_pixels: Tensor) -> None:
-        """Collect what comes from above (L, B, 2·p) and from the pixels left (B, k·C)."""
-        p, k = self.features, self.reach
-        torch.addmm(from_above[0], left_pixels, self.left_first, out=self.from_left[0])
-        left_maps = self.row[:-1, :, c * p : (c + k) * p]
-        torch.baddbmm(from_above[1:], left_maps, self.left, out=self.from_left[1:])
+    def start_pixel(self, handed: Tensor, column: Tensor) -> None:
+        """Collect what comes from above, `handed` (W, L, B, 2·p) at `column`, and from the left."""
+        torch.index_select(handed, 0, column, out=self.from_left)
+        self.from_left_first.addmm_(self.left_pixels, self.left_first)
+        self.from_left_others.baddbmm_(self.left_maps, self.left)
 
-    def logits(self, g: int, pixel: Tensor) -> Tensor:
-        """The logits (B, K) of channel g of the pixel (B, C) whose channels before g are drawn."""
-        return self.groups[g].logits(pixel, self.top, self.hidden)
+    def logits(self, g: int) -> Tensor:
+        """The logits (B, K) of channel g of `pixel` (B, C), whose channels before g are set."""
+        return self.groups[g].logits(self.pixel, self.top, self.hidden)
 
-    def end_pixel(self, c: int) -> None:
-        p, k = self.features, self.reach
-        self.row[:, :, (c + k) * p : (c + k + 1) * p] = self.maps
+    def end_pixel(self) -> None:
+        for window, size in (
+            (self.window, self.pixel.shape[1]),
+            (self.maps_window, self.top.shape[1]),
+        ):
+            window[..., :-size] = window[..., size:].clone()
 
 
 class _Group:
@@ -236,6 +299,11 @@ class _Group:
         torch.addmm(self.hidden_bias, top[:, self.seen], self.to_hidden, out=hidden[:, self.own_h])
         hidden[:, self.own_h].relu_()
         return torch.addmm(self.logits_bias, hidden[:, self.seen_h], self.to_logits)
+
+
+def _by_pixel(images: Tensor) -> Tensor:
+    """(B, C, H, W) as (H·W, C, B), in memory too."""
+    return images.flatten(2).permute(2, 1, 0).contiguous()
 
 
 @contextmanager

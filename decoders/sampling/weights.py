@@ -8,6 +8,7 @@ one slice; those of the vertical stack stay as they are, all tanh halves first.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -55,11 +56,12 @@ class HeadWeights:
     logits_bias: Tensor
 
 
-def layer_weights(model: GatedPixelCNN) -> list[LayerWeights]:
+def layer_weights(model: GatedPixelCNN) -> Iterator[LayerWeights]:
     """The gated layers' matrices, first layer first; views of the parameters where they can be."""
     order = gate_order(model.gated_layers()[0].features, model.image_shape[0])
     order = order.to(model.head_hidden.weight.device)
-    return [_layer(layer, order) for layer in model.gated_layers()]
+    for layer in model.gated_layers():
+        yield _layer(layer, order)
 
 
 def head_weights(model: GatedPixelCNN) -> HeadWeights:

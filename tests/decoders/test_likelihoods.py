@@ -54,6 +54,29 @@ def test_log_prob_is_the_sum_of_the_gathered_logits() -> None:
     torch.testing.assert_close(Categorical().log_prob(logits, x), expected)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_compiled_log_prob_is_the_same(offset: float) -> None:
+    """A common offset of all logits cancels before it can cost digits."""
+    logits = 3 * torch.randn(2, 3, 4, 5, 17) + offset
+    logits[0, 0, 0, 0, 3] = -torch.inf
+    logits.requires_grad_()
+    x = torch.randint(0, 17, (2, 3, 4, 5), dtype=torch.uint8)
+    x[0, 0, 0, 0] = 3
+    eager = Categorical().log_prob(logits, x)
+    compiled = torch.compile(Categorical().log_prob, backend="eager", fullgraph=True)(logits, x)
+    torch.testing.assert_close(compiled, eager)
+    assert compiled[0, 0, 0, 0] == -torch.inf
+    weights = torch.randn_like(eager)
+    weights[0, 0, 0, 0] = 0
+    inside = torch.isfinite(logits.detach())
+    grads = [
+        torch.autograd.grad(y[1:].mul(weights[1:]).sum(), logits)[0][1:] for y in (eager, compiled)
+    ]
+    assert inside[1:].all()
+    torch.testing.assert_close(grads[1], grads[0])
+    torch.compiler.reset()
+
+
 def test_draw_is_the_smallest_level_whose_cdf_exceeds_u() -> None:
     pmf = torch.tensor([0.25, 0.0, 0.5, 0.25, 0.0], dtype=torch.float64)
     u = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)

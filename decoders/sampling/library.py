@@ -1,0 +1,102 @@
+"""The native engine's shared library: compiled on first use, and kept for the next process."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from logging import getLogger
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("native.cpp")
+FLAGS = (
+    *("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math"),
+    *("-fPIC", "-shared", "-pthread"),
+)
+
+log = getLogger("repr_toolkit.sampling")
+
+
+class BuildError(RuntimeError):
+    """Why there is no library, in a sentence that says what to do."""
+
+
+@cache
+def library() -> ctypes.CDLL | BuildError:
+    """The library, or why there is none; said once as a warning.
+
+    It is compiled for this very machine by $CXX, or by the first of c++, g++ and clang++, with
+    the further flags in $REPR_TOOLKIT_CXXFLAGS, and kept in $REPR_TOOLKIT_CACHE (by default
+    ~/.cache/repr-toolkit) under a name that changes with source, flags, compiler and machine.
+    """
+    try:
+        return ctypes.CDLL(str(_built()))
+    except (BuildError, OSError) as error:
+        reason = (
+            error if isinstance(error, BuildError) else BuildError(f"it does not load: {error}")
+        )
+        log.warning("sampling without the native engine, several times slower: %s", reason)
+        return reason
+
+
+def _built() -> Path:
+    compiler = _compiler()
+    machine = ["-march=native"]
+    macros = _macros(compiler, machine)
+    if macros is None:  # some compilers do not know their machine
+        machine = []
+        macros = _macros(compiler, machine) or ""
+    flags = [
+        *FLAGS,
+        *machine,
+        "-pthread",
+        *shlex.split(os.environ.get("REPR_TOOLKIT_CXXFLAGS", "")),
+    ]
+    source = SOURCE.read_bytes()
+    key = hashlib.sha256("\0".join((*compiler, *flags, macros)).encode() + source).hexdigest()
+    home = os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit"
+    folder = Path(home).expanduser() / "native"
+    built = folder / f"{key[:24]}.so"
+    if built.is_file():
+        return built
+    log.info("building the native sampling engine with %s: a few seconds, once", compiler[0])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            result = Path(scratch) / built.name
+            _run([*compiler, *flags, str(SOURCE), "-o", str(result)])
+            # At once and whole: other processes may be building the same.
+            result.replace(built)
+    except OSError as error:
+        raise BuildError(
+            f"it cannot be kept in {folder} ({error}); set REPR_TOOLKIT_CACHE"
+        ) from None
+    return built
+
+
+def _compiler() -> list[str]:
+    named = shlex.split(os.environ.get("CXX", ""))
+    for candidate in [named] if named else [["c++"], ["g++"], ["clang++"]]:
+        if shutil.which(candidate[0]):
+            return candidate
+    wanted = f"CXX names {named[0]}, which is not there" if named else "there is no C++ compiler"
+    raise BuildError(f"{wanted}; install g++ or clang++, or name one in CXX")
+
+
+def _macros(compiler: list[str], flags: list[str]) -> str | None:
+    """What the compiler predefines for a machine: its own version and the instructions it has."""
+    command = [*compiler, *flags, "-dM", "-E", "-x", "c++", os.devnull]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
+        raise BuildError(f"{command[0]} failed: {lines[0]}")

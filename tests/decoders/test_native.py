@@ -1,0 +1,232 @@
+"""The native engine: held against teacher forcing, under sanitizers, and without a compiler."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from decoders_models import MODELS, condition, small_pixelcnn
+from torch import Tensor
+
+from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.sampling.library import BuildError, library
+from repr_toolkit.decoders.sampling.native import sample_native
+
+WITHOUT = small_pixelcnn((1, 2, 2)).obstacle("native")
+native = pytest.mark.skipif(WITHOUT is not None, reason=f"no native engine: {WITHOUT}")
+
+
+def forced(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> tuple[Tensor, Tensor]:
+    """The engine's logits and choices for noise u where the past is that of the images x."""
+    logits = torch.empty(*x.shape, model.levels, dtype=u.dtype)
+    choices = torch.empty_like(x)
+    mask = torch.ones(x.shape, dtype=torch.bool)
+    drawn = sample_native(model, h, u, 1.0, x, mask, logits=logits, choices=choices)
+    assert torch.equal(drawn, x)
+    return logits, choices
+
+
+@native
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
+@torch.no_grad()
+def test_logits_and_choices_are_those_of_the_forward(
+    image_shape: tuple[int, int, int], kwargs: dict[str, Any], dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn(image_shape, **kwargs).to(dtype)
+    x = torch.randint(0, model.levels, (11, *image_shape), dtype=torch.uint8)
+    u = torch.rand(11, *image_shape, dtype=dtype)
+    h = condition(model, 11).get("h")
+    h = None if h is None else h.to(dtype)
+    logits, choices = forced(model, x, h, u)
+    expected = model.params(x, h)
+    tolerance = 1e-13 if dtype == torch.float64 else 1e-5
+    torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance)
+    assert (choices == model.likelihood.draw(expected, u)).double().mean() > 0.999
+
+
+@native
+@pytest.mark.parametrize("features", [3, 24, 51])
+@pytest.mark.parametrize("batch", [1, 2, 7, 8, 9, 20])
+@torch.no_grad()
+def test_every_size_of_a_block(features: int, batch: int) -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((3, 3, 9), features=features, levels=70, layers=2, h_dim=3)
+    u = torch.rand(batch, 3, 3, 9, dtype=torch.float64)
+    h = torch.randn(batch, 3, dtype=torch.float64)
+    naive = model.sample(h, noise=u, engine="naive")
+    assert torch.equal(model.sample(h, noise=u, engine="native"), naive)
+
+
+@native
+def test_draws_as_the_likelihood_does_at_the_edges() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((1, 4, 5), levels=37, layers=1)
+    with torch.no_grad():
+        # Mass on two levels alone, neither first nor last, whatever the image.
+        assert model.head_logits.bias is not None
+        model.head_logits.weight.zero_()
+        model.head_logits.bias.fill_(-1e4)
+        model.head_logits.bias[[5, 20]] = 0.0
+    for dtype in (torch.float64, torch.float32):
+        model = model.to(dtype)
+        ones = torch.ones(1, 1, 4, 5, dtype=dtype)
+        below_one = torch.nextafter(ones, 0 * ones)
+        for u in (0 * ones, 0.499 * ones, 0.501 * ones, below_one):
+            for temperature in (0.0, 1e-3, 1.0, 50.0):
+                arguments: dict[str, Any] = {"noise": u, "temperature": temperature}
+                native = model.sample(**arguments, engine="native")
+                assert torch.equal(native, model.sample(**arguments, engine="naive"))
+
+
+@native
+def test_number_of_threads_changes_nothing() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((3, 5, 5))
+    u = torch.rand(19, 3, 5, 5, dtype=torch.float64)
+    threads = torch.get_num_threads()
+    images = []
+    try:
+        for count in (1, 3, 64):
+            torch.set_num_threads(count)
+            images.append(model.sample(n=19, noise=u, engine="native"))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(images[0], images[1])
+    assert torch.equal(images[0], images[2])
+
+
+@native
+def test_channels_last_weights_give_the_same_images() -> None:
+    torch.manual_seed(0)
+    model = small_pixelcnn((3, 5, 5), h_dim=2, conditioning="spatial")
+    h = torch.randn(3, 2, dtype=torch.float64)
+    u = torch.rand(3, 3, 5, 5, dtype=torch.float64)
+    before = model.sample(h, noise=u, engine="native")
+    model.to(memory_format=torch.channels_last)
+    assert torch.equal(model.sample(h, noise=u, engine="native"), before)
+
+
+@native
+def test_progress_rises_to_one_and_can_stop_the_engine() -> None:
+    seen: list[float] = []
+    model = GatedPixelCNN((3, 32, 32), features=48, layers=4)
+    model.sample(n=4, engine="native", progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+
+    def interrupt(done: float) -> None:
+        assert done < 1
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.sample(n=2000, engine="native", progress=interrupt)
+
+
+@pytest.fixture
+def fresh_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty cache for a library that is not loaded yet."""
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
+    library.cache_clear()
+    yield tmp_path / "cache"
+    library.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("compiler", "reason"),
+    [
+        ("no-such-compiler", "CXX names no-such-compiler, which is not there"),
+        ("false", "false failed"),
+    ],
+)
+def test_without_a_compiler_auto_takes_the_cached_engine(
+    compiler: str,
+    reason: str,
+    fresh_library: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    model = small_pixelcnn((1, 3, 3))
+    u = torch.rand(1, 1, 3, 3)
+    with caplog.at_level(logging.WARNING, "repr_toolkit.sampling"):
+        first, again = model.sample(noise=u), model.sample(noise=u)
+    assert torch.equal(first, again)
+    assert len(caplog.messages) == 1
+    assert reason in caplog.messages[0]
+    with pytest.raises(ValueError, match=f"'native' cannot run here: {reason}"):
+        model.sample(noise=u, engine="native")
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    fresh_library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fresh_library.write_text("a file, not a folder")
+    built = library()
+    assert isinstance(built, BuildError)
+    assert str(fresh_library) in str(built)
+    assert "REPR_TOOLKIT_CACHE" in str(built)
+
+
+@native
+def test_is_built_once_and_not_by_importing(tmp_path: Path) -> None:
+    program = (
+        "import os, torch, repr_toolkit.decoders as d; from pathlib import Path;"
+        "model = d.GatedPixelCNN((1, 4, 4), features=2, layers=1);"
+        "folder = Path(os.environ['REPR_TOOLKIT_CACHE']);"
+        "print(len(list(folder.rglob('*.so'))));"
+        "model.sample(engine='native');"
+        "print(*(f.stat().st_mtime_ns for f in folder.rglob('*')))"
+    )
+    environment = os.environ | {"REPR_TOOLKIT_CACHE": str(tmp_path)}
+    outputs = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split("\n")
+        for _ in range(2)
+    ]
+    assert [output[0] for output in outputs] == ["0", "1"]
+    assert outputs[0][1] == outputs[1][1]
+
+
+@native
+@pytest.mark.skipif("REPR_TOOLKIT_CXXFLAGS" in os.environ, reason="this is the inner run")
+def test_no_undefined_behaviour(tmp_path: Path) -> None:
+    """The other tests again, under AddressSanitizer and UndefinedBehaviorSanitizer."""
+    runtime = subprocess.run(
+        [os.environ.get("CXX", "c++"), "-print-file-name=libasan.so"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    if not Path(runtime).is_absolute():
+        pytest.skip("the compiler has no AddressSanitizer")
+    environment = os.environ | {
+        "LD_PRELOAD": runtime,
+        # Python's own leaks are not the subject, nor are exceptions that torch's libraries throw.
+        "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "REPR_TOOLKIT_CACHE": str(tmp_path),
+        "REPR_TOOLKIT_CXXFLAGS": "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all",
+    }
+    chosen = "logits or every_size or edges or threads_changes"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-v", __file__, "-k", chosen],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "SKIPPED" not in done.stdout
+    assert "passed" in done.stdout
