@@ -116,10 +116,10 @@ def is_interruption(stop: BaseException) -> bool:
 
 def continuation(command: str, argv: Sequence[str]) -> str:
     """How to go on after an interruption, as a sentence; empty where nothing is kept."""
-    if command not in ("train", "study"):
+    if command not in ("train", "study", "sample"):
         return ""
-    resume = ["--resume"] if command == "train" and "--resume" not in argv else []
-    return "Go on from the last checkpoint with:\n  " + shlex.join(["repr-toolkit", *argv, *resume])
+    resume = ["--resume"] if command != "study" and "--resume" not in argv else []
+    return "Go on from what is kept with:\n  " + shlex.join(["repr-toolkit", *argv, *resume])
 
 
 def build_parser() -> ArgumentParser:
@@ -159,7 +159,12 @@ def build_parser() -> ArgumentParser:
 
     command = _parser(
         "Draw new images: without an encoder from p(x); with an encoder of labels, N for each of\n"
-        "the labels given; with any encoder, one from the h of each of N images of a split."
+        "the labels given; with any encoder, N from the h of images of a split: of N of them, or\n"
+        "of all in turn where N is larger. The noise of image i follows from --seed and i alone.\n"
+        "\n"
+        "Any N fits into memory: chunks that are done are kept in NAME.parts beside --out until\n"
+        "all are there, and after a kill the same command goes on with --resume. Started by\n"
+        "torchrun or srun, the processes share the chunks."
     )
     _add_run(command)
     command.add_argument("-n", type=PositiveInt, default=16, help="images (for each label)")
@@ -167,6 +172,12 @@ def build_parser() -> ArgumentParser:
         "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
     )
     _add_drawing_options(command, "sample.png", temperature=1.0)
+    command.add_argument(
+        "--chunk-size", type=PositiveInt, default=256, help="images drawn and kept at a time"
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the job if it was cut short"
+    )
     subcommands.add_subcommand("sample", command, help="draw new images")
 
     command = _parser(
@@ -239,6 +250,9 @@ def _add_drawing_options(command: ArgumentParser, out: str, *, temperature: floa
         help="of the distributions drawn from; 0 takes their modes",
     )
     command.add_argument(
-        "--out", default=out, help="PNG to write; an .npz with the values is put beside it"
+        "--engine", default="auto", help="how to sample; auto is the fastest that works here"
+    )
+    command.add_argument(
+        "--out", default=out, help="PNG to write, with the values beside it; or the .npz alone"
     )
     command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")

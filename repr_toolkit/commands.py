@@ -5,7 +5,6 @@ needs, and prints its result to stdout.
 """
 
 import json
-from math import ceil, sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,50 +96,37 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
 
 def sample(options: Namespace, settings: Settings) -> None:
-    """Draw new images from a run's decoder."""
-    import torch
-
+    """Draw new images from a run's decoder, this process its share of them."""
     from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.processes import place
     from repr_toolkit.runs import Run, load
-    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling_job import SamplingJob
 
     out = Path(options.out)
-    refuse_unwritable(out, overwrite=options.overwrite)
+    rank, world = place()
     run = Run(options.run)
     model = load(run).to(fastest_device())
-    decoder = model.decoder
-    noise = common_noise(options.n, decoder.image_shape, options.seed)  # (n, C, H, W)
-    if model.encoder is None:
-        if options.labels is not None:
-            raise ValueError(f"{run.path} has no encoder, so there are no labels to sample")
-        h = None
-    else:
-        if options.labels is None:
-            batch = _batch(run, options.split, options.n)
-            if len(batch["image"]) < options.n:
-                raise ValueError(
-                    f"-n {options.n}: one image is drawn for the h of each image of the split "
-                    f"{options.split}, which has {len(batch['image'])}"
-                )
-            noise = noise[:, None]  # one draw for each h
-        elif model.encoder.source == "label":
-            batch = {"label": torch.tensor(options.labels)}
-        else:
-            raise ValueError(
-                f"the encoder of {run.path} reads {model.encoder.source!r}, not labels; "
-                f"leave --labels out to sample from the h of held-out images"
-            )
-        with torch.no_grad():
-            h = model.encode({key: value.to(model.device) for key, value in batch.items()})
-    images = decode(decoder, h, noise, temperature=options.temperature, progress=True)
-    save_images(
-        out,
-        images.flatten(0, 1),
-        columns=options.n if options.labels else ceil(sqrt(options.n)),
-        levels=decoder.levels,
-        overwrite=options.overwrite,
+    job = SamplingJob(
+        model,
+        options.n,
+        data=run.load_data() if model.encoder is not None and options.labels is None else None,
+        split=options.split,
+        labels=options.labels,
+        seed=options.seed,
+        temperature=options.temperature,
+        engine=options.engine,
+        chunk_size=options.chunk_size,
     )
-    print(f"{out}\n{out.with_suffix('.npz')}")
+    job.run(
+        out,
+        resume=options.resume,
+        overwrite=options.overwrite,
+        rank=rank,
+        world=world,
+        progress=True,
+    )
+    if rank == 0:
+        _name_outputs(out)
 
 
 def reconstruct(options: Namespace, settings: Settings) -> None:
@@ -170,13 +156,14 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
         n=options.n,
         seed=options.seed,
         temperature=options.temperature,
+        engine=options.engine,
         progress=True,
     )
     rows = torch.cat([batch["image"][:, None], drawn], dim=1)  # (B, 1 + n, C, H, W)
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
     )
-    print(f"{out}\n{out.with_suffix('.npz')}")
+    _name_outputs(out)
 
 
 def check(options: Namespace, settings: Settings) -> None:
@@ -194,14 +181,18 @@ def check(options: Namespace, settings: Settings) -> None:
         print(f"✓ {sentence}")
 
 
+def _name_outputs(out: Path) -> None:
+    for path in dict.fromkeys((out, out.with_suffix(".npz"))):
+        print(path)
+
+
 def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
     """``count`` images of a split of a run's data, spread evenly over it, with their labels."""
+    from repr_toolkit.evaluation import choose_split
     from repr_toolkit.figures import choose_evenly
 
-    splits = run.load_data().splits
-    if split not in splits:
-        raise ValueError(f"the data have no split {split!r}; they have {', '.join(splits)}")
-    return splits[split][choose_evenly(len(splits[split]), count)]
+    images = choose_split(run.load_data(), split)
+    return images[choose_evenly(len(images), count)]
 
 
 def _pictures(paths: list[str], image_shape: tuple[int, int, int], levels: int) -> "Tensor":

@@ -14,6 +14,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.evaluation import (
     Estimate,
     bits_given,
+    choose_split,
     fastest_device,
     other_images,
     representations,
@@ -59,8 +60,7 @@ def compare(
         raise FileNotFoundError(f"no folder {study_dir} to write a comparison to")
     found = {name: Run(path) for name, path in runs.items()}
     data = _common_data(found)
-    if split not in data.splits:
-        raise ValueError(f"the data have no split {split!r}; they have {', '.join(data.splits)}")
+    choose_split(data, split)
     comparison = _Comparison(data, split, batch_size, reconstructed, draws, rows, columns, seed)
     results, groups = [], [comparison.originals()]
     for number, (name, run) in enumerate(found.items(), 1):
@@ -147,11 +147,11 @@ class _Comparison:
         model = load(run).to(fastest_device())
         size = self.batch_size
         codes = representations(model, self.split, batch_size=size)
-        own = bits_given(model, self.split, codes, batch_size=size, progress=True)
-        other = mse = mse_of_mean = group = None
+        tables = [codes] if codes is None else [codes, codes[self.others]]
+        own, *others = bits_given(model, self.split, tables, batch_size=size, progress=True)
+        other = others[0] if others else None
+        mse = mse_of_mean = group = None
         if codes is not None:
-            swapped = codes[self.others]
-            other = bits_given(model, self.split, swapped, batch_size=size, progress=True)
             mse, mse_of_mean = self.squared_errors(model, codes)
             group = self.group(name, model, codes)
         info = run.info

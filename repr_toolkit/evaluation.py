@@ -1,11 +1,12 @@
 """Bits per dimension of held-out images, one number per image, with standard errors."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from math import prod, sqrt
+from os import environ
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,15 +14,15 @@ import torch
 from torch import Tensor
 
 from repr_toolkit import decoders
-from repr_toolkit.data import ImageSplit
+from repr_toolkit.bars import bar
+from repr_toolkit.data import ImageData, ImageSplit
 
 if TYPE_CHECKING:
     from repr_toolkit.model import EncoderDecoder
 
-T = TypeVar("T")
-
 CPU = torch.device("cpu")
-LOGITS = 2**27  # float32 values
+LOGITS = 2**27  # float32 values that a batch may fill
+CPU_PIXELS = 2**14  # of a batch on the CPU, where larger ones leave its caches for twice the time
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,12 @@ def representations(
     if model.encoder is None:
         return None
     codes: list[Tensor] = []
-    description = "encoding" if progress else None
     with exactly():
-        for batch in _batches(split, indices, batch_size, model.device, description):
+        for batch in _batches(split, indices, batch_size, model.device, "encoding", progress):
             code = model.encode(batch)
             assert code is not None
-            codes.append(code.cpu())
-    return torch.cat(codes)
+            codes.append(code)
+    return torch.cat(codes).cpu()
 
 
 def bits_per_dim(
@@ -104,39 +104,50 @@ def bits_per_dim(
         codes = codes[other_images(len(codes), seed)]
     elif h != "true":
         raise ValueError(f'h must be "true" or "shuffled", not {h!r}')
-    return bits_given(model, split, codes, batch_size=batch_size, progress=progress)
+    [bits] = bits_given(model, split, [codes], batch_size=batch_size, progress=progress)
+    return bits
 
 
 def bits_given(
     model: "EncoderDecoder",
     split: ImageSplit,
-    codes: Tensor | None,
+    tables: Sequence[Tensor | None],
     *,
     batch_size: int = 256,
     progress: bool = False,
-) -> npt.NDArray[np.float64]:
-    """Bits/dim of every image of a split, in order, given its row of ``codes``: float64 (N,).
+) -> list[npt.NDArray[np.float64]]:
+    """Bits/dim of every image of a split, in order, given its row of each table of h: float64 (N,).
 
-    ``codes`` is (N, h_dim), or None for an unconditional decoder. At most ``batch_size`` images
-    are taken at a time, fewer where their logits would fill more than half a gigabyte. Raises
+    A table is (N, h_dim), or None for an unconditional decoder; there is one result for each, all
+    from one reading of the images. At most ``batch_size`` images are taken at a time, fewer where
+    that is faster (on the CPU) or their logits would fill more than half a gigabyte. Raises
     ValueError when a likelihood is not finite.
     """
-    values = prod(model.decoder.image_shape) * model.decoder.levels
-    batch_size = max(1, min(batch_size, LOGITS // values))
-    bits: list[Tensor] = []
+    subpixels, (_, height, width) = prod(model.decoder.image_shape), model.decoder.image_shape
+    batch_size = min(batch_size, LOGITS // (subpixels * model.decoder.levels))
+    if model.device.type == "cpu":
+        batch_size = min(batch_size, CPU_PIXELS // (height * width))
+    batch_size = max(1, batch_size)
+    nats: list[list[Tensor]] = [[] for _ in tables]
     start = 0
-    description = "bits/dim" if progress else None
     with exactly():
-        for batch in _batches(split, None, batch_size, model.device, description):
+        for batch in _batches(split, None, batch_size, model.device, "bits/dim", progress):
             stop = start + len(batch["image"])
-            h = None if codes is None else codes[start:stop].to(model.device)
-            log_prob = model.log_prob(batch, h).cpu().double()
-            if not log_prob.isfinite().all():
-                wrong = start + int((~log_prob.isfinite()).nonzero()[0])
-                raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
-            bits.append(decoders.bits_per_dim(log_prob, model.decoder.image_shape))
+            for codes, of_table in zip(tables, nats, strict=True):
+                h = None if codes is None else _moved(codes[start:stop], model.device)
+                of_table.append(model.log_prob(batch, h))
             start = stop
-    return torch.cat(bits).numpy()
+    # Not before: what the device is asked for in between, it would be waited for.
+    return [_bits(torch.cat(of_table), model.decoder.image_shape) for of_table in nats]
+
+
+def _bits(log_prob: Tensor, image_shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    log_prob = log_prob.cpu().double()
+    if not log_prob.isfinite().all():
+        wrong = int((~log_prob.isfinite()).nonzero()[0])
+        raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
+    bits: npt.NDArray[np.float64] = decoders.bits_per_dim(log_prob, image_shape).numpy()
+    return bits
 
 
 def evaluate(
@@ -152,11 +163,10 @@ def evaluate(
     from repr_toolkit.runs import Run, load
 
     model = load(run).to(fastest_device())
-    images = Run(run).load_data().splits
-    if split not in images:
-        raise ValueError(f"the data have no split {split!r}; they have {', '.join(images)}")
-    codes = representations(model, images[split], batch_size=batch_size, progress=progress)
-    own = bits_given(model, images[split], codes, batch_size=batch_size, progress=progress)
+    images = choose_split(Run(run).load_data(), split)
+    codes = representations(model, images, batch_size=batch_size, progress=progress)
+    tables = [codes] if codes is None else [codes, codes[other_images(len(codes), seed)]]
+    own, *others = bits_given(model, images, tables, batch_size=batch_size, progress=progress)
     result: dict[str, Any] = {
         "run": str(run),
         "split": split,
@@ -165,36 +175,33 @@ def evaluate(
         "likelihood": "upper bound" if model.decoder.is_bound else "exact",
         "bits_per_dim": asdict(Estimate.of(own)),
     }
-    if codes is not None:
-        codes = codes[other_images(len(codes), seed)]
-        other = bits_given(model, images[split], codes, batch_size=batch_size, progress=progress)
+    for other in others:
         result["bits_per_dim_other_h"] = asdict(Estimate.of(other))
         result["difference"] = asdict(Estimate.of(own - other))
     return result
 
 
+def choose_split(data: ImageData, name: str) -> ImageSplit:
+    """A split of a data set by its name; ValueError, naming those there are, if it has none."""
+    if name not in data.splits:
+        raise ValueError(f"the data have no split {name!r}; they have {', '.join(data.splits)}")
+    return data.splits[name]
+
+
 def fastest_device() -> torch.device:
-    """The first CUDA device, or the CPU where there is none."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """This process's CUDA device, the first unless torchrun or srun say, or else the CPU."""
+    if not torch.cuda.is_available():
+        return CPU
+    local_rank = int(environ.get("LOCAL_RANK") or environ.get("SLURM_LOCALID") or 0)
+    return torch.device("cuda", local_rank % torch.cuda.device_count())
 
 
 @contextmanager
 def exactly() -> Iterator[None]:
     """No gradients, no autocast, no TF32: results in the full precision of the weights."""
     device = fastest_device()
-    with torch.no_grad(), decoders.full_precision(device), decoders.full_precision(CPU):
+    with torch.inference_mode(), decoders.full_precision(device), decoders.full_precision(CPU):
         yield
-
-
-def track(items: Iterable[T], description: str, total: int) -> Iterable[T]:
-    """Pass ``items`` on and show how many of ``total`` are done, on stderr, while it lasts."""
-    from rich.console import Console
-    from rich.progress import track as rich_track
-
-    console = Console(stderr=True)
-    if not console.is_terminal:  # a bar is for looking at; a log would keep only its remains
-        return items
-    return rich_track(items, description, total, transient=True, console=console)
 
 
 def _batches(
@@ -202,9 +209,19 @@ def _batches(
     indices: Sequence[int] | None,
     batch_size: int,
     device: torch.device,
-    description: str | None,
+    description: str,
+    progress: bool,
 ) -> Iterator[dict[str, Tensor]]:
     order = range(len(split)) if indices is None else indices
-    chunks = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    for chunk in track(chunks, description, len(chunks)) if description else chunks:
-        yield {key: value.to(device) for key, value in split[chunk].items()}
+    with bar(description, len(order), shown=progress) as show:
+        for start in range(0, len(order), batch_size):
+            batch = split[order[start : start + batch_size]]
+            yield {key: _moved(value, device) for key, value in batch.items()}
+            show(min(start + batch_size, len(order)))
+
+
+def _moved(value: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on the device; a CUDA device works on meanwhile."""
+    if device.type != "cuda":
+        return value.to(device)
+    return value.pin_memory().to(device, non_blocking=True)

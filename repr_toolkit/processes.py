@@ -22,3 +22,11 @@ def first_process() -> bool:
 def say(message: str) -> None:
     """Print a line at once, on the first process only."""
     print(message, flush=True)
+
+
+def place() -> tuple[int, int]:
+    """This process's rank and the number of processes, as torchrun or srun say; else (0, 1)."""
+    for rank, size in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS")):
+        if rank in environ and size in environ:
+            return int(environ[rank]), int(environ[size])
+    return 0, 1

@@ -206,18 +206,18 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     else is left behind.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    folder = os.open(path.parent, os.O_RDONLY)
     try:
         with temporary.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        # The renaming itself. Whoever sees the file may by now have moved it with its folder.
+        os.fsync(folder)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the renaming itself
     finally:
         os.close(folder)
 

@@ -1,14 +1,17 @@
 """What a trained model draws: reconstructions, samples given h, and the pictures of them."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from repr_toolkit.evaluation import track
+from repr_toolkit.bars import bar, span
+from repr_toolkit.evaluation import exactly
 from repr_toolkit.figures import image_grid
 from repr_toolkit.runs import atomic_write
 
@@ -17,13 +20,45 @@ if TYPE_CHECKING:
     from repr_toolkit.model import EncoderDecoder
 
 
-def common_noise(n: int, image_shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    """The noise of n draws: uniforms in [0, 1), float32 (n, C, H, W), on the CPU.
+def common_noise(
+    draws: int | Iterable[int], image_shape: tuple[int, int, int], seed: int = 0
+) -> Tensor:
+    """The noise of the draws of these numbers, or of the first so many: float32 (n, C, H, W).
 
-    It depends on n, the shape and the seed alone, so that draw j of every image and of every
-    model of that shape shares its noise, on any device.
+    Uniforms in [0, 1), on the CPU. That of draw j depends on the seed, j and the shape alone: it
+    is the same for every image and every model of that shape, on any device, and however many
+    draws there are and whoever makes them. Raises ValueError for a seed beyond 64 bits.
     """
-    return torch.rand((n, *image_shape), generator=torch.Generator().manual_seed(seed))
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"a seed of noise is 0…2⁶⁴−1, not {seed}")
+    numbers = range(draws) if isinstance(draws, int) else list(draws)
+    noise = np.empty((len(numbers), *image_shape), np.float32)
+    for row, number in zip(noise, numbers, strict=True):
+        # A generator that is made for this: each key has a stream of its own.
+        key = np.array([seed, number], np.uint64)
+        np.random.Generator(np.random.Philox(key=key)).random(out=row, dtype=np.float32)
+    return torch.from_numpy(noise)
+
+
+def draw(
+    decoder: "Decoder",
+    h: Tensor | None,
+    noise: Tensor,
+    progress: Callable[[float], None] = lambda done: None,
+    *,
+    temperature: float = 1.0,
+    engine: str = "auto",
+) -> Tensor:
+    """One image from p(x|h) for each row of h and of the noise: uint8 (B, C, H, W) on the CPU.
+
+    ``progress`` is told the fraction that is done, by decoders that know it; one that inherits
+    nothing need not take it. Raises ValueError where the decoder's `sample` does.
+    """
+    told: dict[str, Any] = {}
+    if "progress" in signature(decoder.sample).parameters:
+        told["progress"] = progress
+    n = len(noise) if h is None else None
+    return decoder.sample(h, n, noise=noise, temperature=temperature, engine=engine, **told).cpu()
 
 
 def decode(
@@ -45,21 +80,32 @@ def decode(
     count = 1 if h is None else len(h)
     noise = noise.expand(count, *noise.shape[-4:])
     draws = noise.shape[1]
-    chunks: Sequence[Tensor] = torch.arange(count * draws).split(batch_size)
-    images = []
-    for chunk in track(chunks, "sampling", len(chunks)) if progress else chunks:
-        row, column = chunk // draws, chunk % draws
-        images.append(
-            decoder.sample(
-                None if h is None else h[row.to(h.device)],
-                len(chunk) if h is None else None,
-                noise=noise[row, column],
-                temperature=temperature,
-                engine=engine,
-            ).cpu()
-        )
+    images: list[Tensor] = []
+    done = 0
+    with bar("sampling", count * draws, shown=progress) as show:
+        for chunk in torch.arange(count * draws).split(batch_size):
+            row, column = chunk // draws, chunk % draws
+            images.append(
+                draw(
+                    decoder,
+                    None if h is None else h[row.to(h.device)],
+                    noise[row, column],
+                    span(show, done, len(chunk)),
+                    temperature=temperature,
+                    engine=engine,
+                )
+            )
+            done += len(chunk)
+            show(done)
     stacked: Tensor = torch.cat(images).unflatten(0, (count, draws))
     return stacked
+
+
+def codes(model: "EncoderDecoder", batch: Mapping[str, Tensor]) -> Tensor | None:
+    """h of a batch, (B, h_dim) on the model's device, in full precision; None without encoder."""
+    with exactly():
+        h = model.encode({key: value.to(model.device) for key, value in batch.items()})
+    return None if h is None else h.clone()  # an ordinary tensor again
 
 
 def reconstruct(
@@ -78,8 +124,7 @@ def reconstruct(
     Column j has the same noise for every image (`common_noise`). ``temperature`` is by default the
     decoder's `reconstruction_temperature`. Raises ValueError for a model without an encoder.
     """
-    with torch.no_grad():
-        h = model.encode({key: value.to(model.device) for key, value in batch.items()})
+    h = codes(model, batch)
     if h is None:
         raise ValueError("the model has no encoder: it cannot reconstruct, only sample")
     decoder = model.decoder
@@ -97,29 +142,33 @@ def reconstruct(
 def save_images(
     path: Path, images: Tensor, *, columns: int, levels: int = 256, overwrite: bool = False
 ) -> None:
-    """Write a PNG grid and beside it an .npz with ``image`` (the values) and ``levels``.
+    """Write an .npz with ``image`` (the values) and ``levels``; for a .png, the grid too.
 
-    ``images`` is uint8 (N, C, H, W) with values 0…levels−1. Both files appear whole or not at all.
+    ``images`` is uint8 (N, C, H, W) with values 0…levels−1. Each file appears whole or not at all.
     Raises what `refuse_unwritable` raises.
     """
     refuse_unwritable(path, overwrite=overwrite)
     grid = image_grid(images, columns=columns, levels=levels)
     with atomic_write(path.with_suffix(".npz")) as file:
         np.savez_compressed(file, image=images.cpu().numpy(), levels=np.int64(levels))
-    with atomic_write(path) as file:
-        grid.save(file, "PNG")
+    if path.suffix == ".png":
+        with atomic_write(path) as file:
+            grid.save(file, "PNG")
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
     """Say before the work whether its pictures can be written to ``path``.
 
-    Raises ValueError unless it ends in .png, FileNotFoundError where its folder is missing, and
-    FileExistsError where it or the .npz beside it exists and ``overwrite`` is false.
+    Raises ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
+    PermissionError where nothing may be written there, and FileExistsError where it or the .npz
+    beside it exists and ``overwrite`` is false.
     """
-    if path.suffix != ".png":
-        raise ValueError(f"pictures are written as PNG: {path} must end in .png")
+    if path.suffix not in (".png", ".npz"):
+        raise ValueError(f"pictures are written as .png (and .npz) or as .npz alone, not as {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} of the picture {path} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"nothing may be written to the folder {path.parent} of {path}")
     for file in (path, path.with_suffix(".npz")):
         if file.exists() and not overwrite:
             raise FileExistsError(f"{file} exists; choose another name, or ask to overwrite it")

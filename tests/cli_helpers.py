@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,26 @@ TINY = {
 
 
 def in_subprocess(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "repr_toolkit", *argv]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    with started(*argv, cwd=cwd) as process:
+        out, error = process.communicate()
+    return subprocess.CompletedProcess(argv, process.returncode, out, error)
+
+
+def started(*argv: str, cwd: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "repr_toolkit", *argv],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", file: Path) -> None:
+    """Until a file appears that the process writes."""
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,12 +1,34 @@
-"""The benchmark's opponent is the same model, so that only the way of computing differs."""
+"""The benchmark's machinery: what it counts, compares and prints. No time is ever asserted."""
+
+from io import StringIO
+from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import ceilings, evaluation, sampling
+from benchmarks.agreement import agreement
+from benchmarks.ceilings import Ceilings
+from benchmarks.flops import forward_flops, training_flops, weights_read
 from benchmarks.masked import masked_form
-from benchmarks.timing import alternate
+from benchmarks.memory import MB, Meter
+from benchmarks.results import Row, compared
+from benchmarks.sampling import FORWARD, NAIVE, Draws, working
+from benchmarks.table import table
+from benchmarks.timing import Comparison, alternate
+from benchmarks.training import COMMON, SIDES, SWITCHES, training
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.lightning_trainer import quiet_lightning
 from repr_toolkit.testing import randomised
+
+CEILINGS = Ceilings(
+    products=dict.fromkeys(("fp32", "bf16", "paper fp32"), 1e11),
+    convolutions=dict.fromkeys(("fp32", "bf16", "paper fp32"), 2e11),
+    cell=1e10,
+    bandwidth=1e10,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -26,9 +48,167 @@ def test_masked_form_computes_the_same_function(channels: int, skip: bool) -> No
     torch.testing.assert_close(theirs.norm(), ours.norm())
 
 
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((3, 6, 5), {}),
+        ((1, 4, 7), {"kernel_size": 5}),
+        ((3, 6, 5), {"skip": True, "head_features": 9}),
+        ((3, 6, 5), {"h_dim": 4}),
+        ((3, 6, 5), {"h_dim": 4, "conditioning": "spatial", "map_features": 5}),
+        ((3, 9, 13), {"h_dim": 4, "conditioning": "spatial", "map_features": 5}),
+    ],
+)
+def test_flops_of_a_forward_are_those_that_torch_counts(
+    shape: tuple[int, int, int], options: dict[str, Any]
+) -> None:
+    model = GatedPixelCNN(shape, levels=4, features=6, layers=3, **options)
+    x = torch.zeros(2, *shape, dtype=torch.uint8)
+    h = torch.zeros(2, model.h_dim) if model.h_dim else None
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.params(x, h)
+    assert 2 * forward_flops(model) == counter.get_total_flops()
+
+
+def test_flops_of_a_training_step_are_those_that_torch_counts() -> None:
+    model = GatedPixelCNN((3, 6, 5), levels=4, features=6, layers=3)
+    with FlopCounterMode(display=False) as counter:
+        model.loss(torch.zeros(2, 3, 6, 5, dtype=torch.uint8)).backward()
+    assert 2 * training_flops(model) == counter.get_total_flops()
+
+
+def test_weights_that_a_single_image_reads() -> None:
+    model = GatedPixelCNN((1, 2, 5), levels=4, features=2, layers=1)
+    a_row = 2 * 3 * 1 * 4 + 4 * 4  # vertical, and its way to the horizontal stack
+    a_pixel = 2 * 1 * 4 + 2 * 2 + 2 * 2 + 2 * 4  # horizontal, residual, head
+    assert weights_read(model) == 4 * (2 * a_row + 2 * 5 * a_pixel)
+
+
+def test_the_ceiling_is_the_better_of_both_ways() -> None:
+    assert CEILINGS.of("fp32") == 2e11
+    assert ceilings.STEP.product == (16 * 32 * 32, 2 * 3 * 66, 2 * 66)
+    console = Console(width=100, file=StringIO())
+    console.print(ceilings.table(CEILINGS))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "200 GFLOP/s" in text
+    assert "10 GB/s" in text
+
+
 def test_sides_take_turns() -> None:
     calls: list[str] = []
     sides = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
     comparison = alternate("work", sides, rounds=3, scale={"b": 10.0})
     assert calls == ["a", "b"] * 4
     assert len(comparison.ratios("a", "b")) == 3
+
+
+def test_a_slow_side_is_run_once() -> None:
+    calls: list[str] = []
+    sides = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    comparison = alternate("work", sides, rounds=2, limit=0.0)
+    assert calls == ["a", "b"]
+    assert [len(values) for values in comparison.seconds.values()] == [1, 1]
+    calls.clear()
+    alternate("work", sides, rounds=2, limit=0.0, warm_up=False)
+    assert calls == ["a", "b"] * 2
+
+
+def test_ratios_are_taken_round_by_round() -> None:
+    comparison = Comparison("work, seconds", {"a": [2.0, 9.0], "b": [1.0, 3.0], "once": [8.0]}, 0.0)
+    rows = compared(comparison, "b", flops=6e9, ceiling=lambda side: 12e9).rows
+    assert [row.ratios for row in rows] == [[2.0, 3.0], [1.0, 1.0], [4.0]]
+    assert rows[1].flops_per_second == 3e9  # of the median, 2 s
+
+
+def test_the_table_fits_a_terminal() -> None:
+    console = Console(width=100, file=StringIO())
+    rows = [
+        Row(
+            "training without one setting, seconds a step",
+            "naive, scaled, and more",
+            [1234.5, 0.01234],
+            [12345.6, 0.1234, 3210.0],
+            flops=1e12,
+            ceiling=1e12,
+        ),
+        Row("training without one setting, seconds a step", "recipe", [0.5]),
+        Row("memory of training", "recipe", peak_mb=12345.6),
+    ]
+    console.print(table(rows))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert max(map(len, text.splitlines())) <= 100
+    assert "…" not in text
+    for value in ("617", "0.0123–1,234", "3,210 (0.123–12,346)", "12,346", "0.2%"):
+        assert value in text
+    assert text.count("training") == 2  # a comparison's name stands once
+
+
+def test_every_engine_that_works_here_is_a_side() -> None:
+    net = GatedPixelCNN((3, 32, 32), levels=2, features=3, layers=1)
+    engines = working(net)
+    assert engines[:1] == ["naive"]
+    draws = Draws(net, 2, engines)
+    assert list(draws.sides) == [NAIVE, *engines[1:], FORWARD]
+    draws.sides[NAIVE]()
+    draws.sides[FORWARD]()
+
+
+def test_without_a_native_engine_the_paper_size_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(GatedPixelCNN, "engines", ("naive", "cached"))
+    net = GatedPixelCNN((3, 32, 32), levels=2, features=3, layers=1)
+    monkeypatch.setattr(sampling, "paper_model", lambda: net)
+    results = sampling.paper(1, CEILINGS)
+    assert not results.rows
+    assert "native" in results.remarks[0]
+
+
+def test_evaluation_is_held_against_its_own_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = GatedPixelCNN((3, 32, 32), features=3, layers=1).eval()
+    monkeypatch.setattr(evaluation, "model", lambda: net)
+    results = evaluation.run(1, CEILINGS)
+    assert [row.side for row in results.rows] == ["bits_per_dim", "forwards alone"]
+    assert all(row.flops == 128 * forward_flops(net) for row in results.rows)
+
+
+def test_both_sides_of_training_start_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("skimage")
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
+    tiny = {**COMMON["model.decoder"], "init_args": {"features": 3, "layers": 1}}
+    ways = {name: way.also({"model.decoder": tiny}) for name, way in {**SIDES, **SWITCHES}.items()}
+    with quiet_lightning(), training(ways, steps=2) as sides:
+        for side in sides.values():
+            side.block(2)
+        first = torch.stack([side.losses[0] for side in sides.values()])
+        torch.testing.assert_close(first, first[:1].expand_as(first), rtol=1e-2, atol=0)
+        assert {name: side.precision for name, side in sides.items() if name in SIDES} == {
+            "eager fp32 masked": "fp32",
+            "recipe": "bf16",
+        }
+
+
+def test_the_meter_sees_a_peak() -> None:
+    meter = Meter()
+    assert meter.peak(lambda: torch.ones(64 * MB // 4)) > 32
+
+
+def test_agreement_tells_a_tie_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = GatedPixelCNN((3, 6, 6), h_dim=2, levels=256, features=12, layers=2)
+    if obstacle := model.obstacle("native"):
+        pytest.skip(obstacle)
+    x = torch.randint(0, 256, (4, 3, 6, 6), dtype=torch.uint8)
+    h, u = torch.randn(4, 2), torch.rand(4, 3, 6, 6)
+    found = agreement(model, x, h, u)
+    assert found.decisions == x.numel()
+    assert found.largest_difference < 1e-5
+    assert found.other_choices <= 1
+    assert found.widest_tie < 1e-5
+    # A forward that the engine does not follow: the network of the inverted image.
+    params = model.params
+    monkeypatch.setattr(model, "params", lambda x, h=None: params(255 - x, h))
+    found = agreement(model, x, h, u)
+    assert found.largest_difference > 1e-3
+    assert found.images_parted == 4
+    assert found.widest_tie > 1e-4

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from cli_helpers import ROOT, TINY, in_subprocess
 
-from repr_toolkit.cli import build_parser, main, split_settings
+from repr_toolkit.cli import build_parser, continuation, main, split_settings
 
 COMMANDS = ("recipes", "train", "study", "evaluate", "sample", "reconstruct", "check")
 
@@ -207,6 +207,13 @@ def test_two_processes_work_through_a_study_together(user_folder: Path) -> None:
     assert done.stdout.count("runs/tiny/figure6.png") == 1
     for variant in variants:
         assert (user_folder / "runs/tiny" / variant / "model.safetensors").is_file()
+
+
+def test_how_to_go_on_with_what_is_kept() -> None:
+    assert continuation("sample", ["sample", "runs/a"]).endswith("sample runs/a --resume")
+    assert continuation("sample", ["sample", "a", "--resume"]).endswith("sample a --resume")
+    assert continuation("study", ["study", "a.yaml"]).endswith("study a.yaml")
+    assert continuation("evaluate", ["evaluate", "runs/a"]) == ""
 
 
 def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:

@@ -1,16 +1,18 @@
 """The commands on a study and on runs that were really trained."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from cli_helpers import TINY
+from cli_helpers import TINY, started, wait_for
 from PIL import Image
 
 from repr_toolkit.cli import main
+from repr_toolkit.runs import Run
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +88,7 @@ def test_evaluate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{bits['mean']:.4f} ± {bits['standard_error']:.4f}" in capsys.readouterr().out
 
 
-def test_sample_is_what_its_seed_says(trained: Path) -> None:
+def test_sample_is_what_its_seed_says(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(trained), "-n", "4", "--split", "val"]
     for seed, out in (("0", "a.png"), ("0", "b.png"), ("1", "c.png")):
         assert main(["sample", *arguments, "--seed", seed, "--out", out]) == 0
@@ -97,14 +99,50 @@ def test_sample_is_what_its_seed_says(trained: Path) -> None:
     assert (a == b).all()
     assert (a != c).any()
     assert is_png("a.png")
+    assert main(["sample", *arguments, "--engine", "warp", "--out", "d.png"]) == 1
+    assert "no engine 'warp'" in capsys.readouterr().err
+    assert not list(Path().glob("d.*"))
 
 
-def test_more_samples_than_images_are_refused(
-    trained: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["sample", str(trained), "-n", "5000", "--out", "a.png"]) == 1
-    assert "-n 5000" in capsys.readouterr().err
-    assert not Path("a.png").exists()
+def test_more_samples_than_images_take_each_in_turn(trained: Path) -> None:
+    argv = ["sample", str(trained), "-n", "500", "--chunk-size", "150", "--out", "a.npz"]
+    assert main(argv) == 0
+    held_out = len(Run(trained).load_data().splits["test"])
+    with np.load("a.npz") as file:
+        assert file["image"].shape == (500, 1, 8, 8)
+        assert (file["index"] == np.arange(500) % held_out).all()
+    assert sorted(path.name for path in Path().iterdir()) == ["a.npz"]
+
+
+def test_a_killed_sample_goes_on(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["sample", str(trained), "-n", "30", "--engine", "naive", "--chunk-size", "3"]
+    assert main([*argv, "--out", "whole.png"]) == 0
+    with started(*argv, "--out", "a.png", cwd=Path()) as process:
+        wait_for(process, Path("a.parts/part_000001.npz"))
+        process.send_signal(signal.SIGKILL)
+    assert not Path("a.npz").exists()
+    assert main([*argv, "--out", "a.png"]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main([*argv, "--out", "a.png", "--seed", "4", "--resume"]) == 1
+    assert "seed: 0 there, 4 now" in capsys.readouterr().err
+    assert main([*argv, "--out", "a.png", "--resume"]) == 0
+    for suffix in (".png", ".npz"):
+        assert Path(f"a{suffix}").read_bytes() == Path(f"whole{suffix}").read_bytes()
+    names = ["a.npz", "a.png", "whole.npz", "whole.png"]
+    assert sorted(path.name for path in Path().iterdir()) == names
+
+
+def test_processes_share_a_sample(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    argv = ["sample", str(trained), "-n", "10", "--chunk-size", "3"]
+    assert main([*argv, "--out", "one.npz"]) == 0
+    argv += ["--out", "two.npz"]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with started(*argv, cwd=Path()) as process:
+        monkeypatch.setenv("RANK", "0")
+        assert main(argv) == 0
+        assert process.wait(60) == 0
+    assert Path("two.npz").read_bytes() == Path("one.npz").read_bytes()
 
 
 def test_pictures_are_not_overwritten_unasked(
@@ -156,7 +194,8 @@ def test_reconstruct_pictures(trained: Path) -> None:
 
 
 def test_reconstruct_images_of_a_split(trained: Path) -> None:
-    assert main(["reconstruct", str(trained), "--images", "5", "-n", "2"]) == 0
+    argv = ["reconstruct", str(trained), "--images", "5", "-n", "2", "--engine", "naive"]
+    assert main(argv) == 0
     assert np.load("reconstruct.npz")["image"].shape == (15, 1, 8, 8)
 
 

@@ -1,6 +1,7 @@
 """Bits/dim: exact on a known distribution, weighed by image, with the standard error of numpy."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from comparison_helpers import CODE_LENGTHS, known_model, random_split, untrained_run
 from torch import Tensor
 
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.evaluation import (
     Estimate,
     bits_given,
@@ -68,7 +70,7 @@ def test_shuffled_bits_are_given_another_images_h() -> None:
     assert (swapped != codes).any()
     own = bits_per_dim(model, split, batch_size=7)
     other = bits_per_dim(model, split, batch_size=9, h="shuffled", seed=5)
-    np.testing.assert_array_equal(other, bits_given(model, split, swapped))
+    np.testing.assert_array_equal(other, bits_given(model, split, [swapped])[0])
     images = split[list(range(40))]["image"].long()
     reversed_ = (swapped > 1.5)[:, :, None, None]
     expected = CODE_LENGTHS[torch.where(reversed_, 3 - images, images)].flatten(1).mean(1)
@@ -107,11 +109,39 @@ def test_a_likelihood_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatc
         bits_per_dim(model, split, batch_size=3)
 
 
+def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, split = known_model(), random_split(11)
+    codes = representations(model, split)
+    assert codes is not None
+    swapped = codes[other_images(11)]
+    apart = [bits_given(model, split, [table], batch_size=4)[0] for table in (codes, swapped)]
+    read: list[int] = []
+    gather = ImageSplit._gather
+
+    def count(self: ImageSplit, indices: Sequence[int]) -> dict[str, Tensor]:
+        read.extend(indices)
+        return gather(self, indices)
+
+    monkeypatch.setattr(ImageSplit, "_gather", count)
+    together = bits_given(model, split, [codes, swapped], batch_size=4)
+    assert read == list(range(11))
+    np.testing.assert_array_equal(together, apart)
+
+
+def test_representations_can_be_trained_on() -> None:
+    """They are computed in inference mode, and come out of it."""
+    codes = representations(known_model(), random_split(5))
+    assert codes is not None
+    layer = torch.nn.Linear(1, 1)
+    layer(codes).sum().backward()
+    assert layer.weight.grad is not None
+
+
 def test_autocast_does_not_reach_the_result() -> None:
     with torch.autocast("cpu", torch.bfloat16), exactly():
         a = torch.rand(4, 4)
         assert (a @ a).dtype == torch.float32
-        assert not torch.is_grad_enabled()
+        assert torch.is_inference_mode_enabled()
 
 
 def test_evaluate_a_run(tmp_path: Path) -> None:
