@@ -1,61 +1,105 @@
-"""`make bench`: time each comparison and print one table.
+"""`make bench`: run each comparison, its sides in turns, and print one table.
 
-python -m benchmarks [--rounds N] [--only sampling|training] [--complete-naive]
+python -m benchmarks [--only PART …] [--rounds N] [--json FILE]
 """
 
 import argparse
-import statistics
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import sampling, training
-from benchmarks.timing import Comparison
+from benchmarks import ceilings, evaluation, memory, sampling, training
+from benchmarks.results import Results
+from benchmarks.table import table
+from repr_toolkit.evaluation import fastest_device
+from repr_toolkit.lightning_trainer import quiet_lightning
+
+DEFAULT = ("sampling", "paper", "training", "evaluation", "memory")
+ON_DEMAND = {
+    "switches": "training without each of the recipe's settings in turn",
+    "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
+    "naive": "16 images by the naive engine from start to end, some 12 minutes",
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
-    parser.add_argument("--only", choices=["sampling", "training"], help="one comparison only")
-    parser.add_argument(
-        "--complete-naive",
-        action="store_true",
-        help="draw 16 images by the naive engine from start to end, about 10 minutes, and stop",
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Time each comparison, its sides in turns, and print one table.",
+        epilog="Only when asked for: "
+        + "; ".join(f"{name} ({what})" for name, what in ON_DEMAND.items()),
     )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=[*DEFAULT, *ON_DEMAND],
+        default=DEFAULT,
+        metavar="PART",
+        help=f"of {', '.join((*DEFAULT, *ON_DEMAND))} (default: the first {len(DEFAULT)})",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw numbers here")
     options = parser.parse_args()
-    console = Console()
-    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    if options.complete_naive:
+    if options.rounds < 1:
+        parser.error("--rounds is at least 1")
+    with quiet_lightning():
+        raw = run(Console(width=100), options.only, options.rounds)
+    if options.json:
+        options.json.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+
+
+def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
+    """Run the parts, print what they found, and return the raw numbers."""
+    console.print(_machine())
+    ceiling = ceilings.measure()
+    console.print(ceilings.table(ceiling))
+    raw: dict[str, Any] = {"machine": _machine(), "ceilings": asdict(ceiling)}
+    results = Results()
+    timed = {
+        "sampling": lambda: sampling.run(rounds, ceiling),
+        # A round takes about a minute on two cores.
+        "paper": lambda: sampling.paper(min(rounds, 2), ceiling),
+        "training": lambda: training.run(rounds, ceiling),
+        "switches": lambda: training.switches(rounds, ceiling),
+        "evaluation": lambda: evaluation.run(rounds, ceiling),
+        "memory": memory.run,
+    }
+    for name, part in timed.items():
+        if name in parts:
+            with console.status(f"{name} …"):
+                results.add(part())
+    if "losses" in parts:
+        losses, raw["losses"] = training.losses()
+        console.print(losses)
+    if "naive" in parts:
         seconds, same = sampling.complete_naive()
         verdict = "the same images as" if same else "images that differ in float32 from"
-        console.print(f"naive, complete: {seconds:.1f} s; {verdict} the cached engine's")
-        return
-    if options.only != "training":
-        show(console, sampling.run(options.rounds), "naive (scaled)", "cached")
-    if options.only != "sampling":
-        comparison, losses = training.run(options.rounds)
-        show(console, comparison, "eager fp32 masked", "recipe")
-        for name, side in comparison.sides.items():
-            rate = training.BATCH / side.median
-            console.print(f"{name}: {rate:.1f} images/s, loss {losses[name]:.3f} bits/dim")
+        results.remarks.append(f"naive, complete: {seconds:.1f} s; {verdict} the cached engine's")
+    if results.rows:
+        console.print(table(results.rows))
+        console.print(
+            "ratio: time over that of the comparison's reference, the side with ratio 1. GFLOP/s: "
+            "the operations that the work needs, a second; of peak: over the better ceiling of its "
+            "precision and shape. MB: growth from the model's making to the peak, in a process of "
+            "its own.",
+            highlight=False,
+        )
+    for remark in results.remarks:
+        console.print(f"- {remark}", highlight=False)
+    raw["rows"] = [asdict(row) for row in results.rows]
+    raw["remarks"] = results.remarks
+    return raw
 
 
-def show(console: Console, comparison: Comparison, slow: str, fast: str) -> None:
-    table = Table(title=comparison.work, title_justify="left")
-    table.add_column("side")
-    for heading in ("median", "min–max", f"{slow} / side"):
-        table.add_column(heading, justify="right")
-    for name, side in comparison.sides.items():
-        ratio = statistics.median(comparison.ratios(slow, name))
-        table.add_row(name, f"{side.median:.3g}", side.spread, f"{ratio:.3g}")
-    console.print(table)
-    ratios = comparison.ratios(slow, fast)
-    console.print(
-        f"{fast} is {statistics.median(ratios):.3g} × faster than {slow} "
-        f"({min(ratios):.3g}–{max(ratios):.3g} over {len(ratios)} rounds); "
-        f"other processes used {comparison.others_load:.0%} of the machine\n"
-    )
+def _machine() -> str:
+    device = fastest_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"torch {torch.__version__}, {name}, {torch.get_num_threads()} threads"
 
 
 if __name__ == "__main__":

@@ -1,48 +1,119 @@
-"""Sampling 16 images of 32×32 RGB: the cached engine against a full forward a sub-pixel."""
+"""Sampling 32×32 RGB images by every engine that works here, against one forward of the batch.
+
+One forward has the arithmetic that sampling needs if nothing is computed twice, all of it in
+large operations: an engine that takes as long loses nothing to taking the sub-pixels in turn.
+"""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
-from benchmarks.timing import Comparison, alternate
+from benchmarks.ceilings import Ceilings
+from benchmarks.flops import forward_flops, weights_read
+from benchmarks.results import Results, compared
+from benchmarks.timing import alternate
+from benchmarks.training import EAGER, Steps, Way, patches
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.sampling import sample_naive
+from repr_toolkit.evaluation import fastest_device
 
 SHAPE = (3, 32, 32)
 DIMS = 3 * 32 * 32
 STEPS = 30
-BATCH = 16
+"""Sub-pixels that the naive engine draws, spread over the image; its time is scaled."""
+TRAINED_STEPS = 50
+SLOW = ("naive", "fixed_point")
+NAIVE = "naive (scaled)"
+FORWARD = "one forward"
 
 
 def model() -> GatedPixelCNN:
     """8 layers × 66 features, 3×3, 256 levels; unconditional."""
     torch.manual_seed(0)
-    return GatedPixelCNN(SHAPE, features=66, layers=8).eval()
+    return GatedPixelCNN(SHAPE, features=66, layers=8).eval().to(fastest_device())
 
 
-def run(rounds: int) -> Comparison:
-    """Seconds for 16 images; naive draws 30 sub-pixels, spread over the image, and is scaled."""
+def trained_model() -> GatedPixelCNN:
+    """The same after a few steps on photographs.
+
+    Only the fixed point's time depends on the weights, but that strongly: as long as a network
+    hardly looks at its context, all sub-pixels are right after two or three forwards.
+    """
+    data, images = patches(TRAINED_STEPS)
+    steps = Steps(Way(EAGER), data, images)
+    steps.block(TRAINED_STEPS)
     net = model()
-    noise = torch.rand(BATCH, *SHAPE)
+    net.load_state_dict(steps.model.decoder.state_dict())
+    return net
 
-    @torch.inference_mode()
-    def naive() -> None:
-        sample_naive(net, None, noise, 1.0, steps=STEPS)
 
-    @torch.inference_mode()
-    def forward() -> None:
-        net.params(torch.zeros(BATCH, *SHAPE, dtype=torch.uint8))
+def paper_model() -> GatedPixelCNN:
+    """20 layers × 384 features, 5×5, 256 levels, and a head of 1,026 (the paper has 1,024).
 
-    return alternate(
-        f"sampling {BATCH} images, seconds",
-        {
-            "naive (scaled)": naive,
-            "cached": lambda: net.sample(n=BATCH, noise=noise, engine="cached"),
-            "one forward": forward,
-        },
-        rounds=rounds,
-        scale={"naive (scaled)": DIMS / STEPS},
-    )
+    Its weights lie channels last, in which torch's convolutions are fastest.
+    """
+    torch.manual_seed(0)
+    net = GatedPixelCNN(SHAPE, features=384, layers=20, kernel_size=5, head_features=1026)
+    return net.eval().to(fastest_device()).to(memory_format=torch.channels_last)
+
+
+def working(net: GatedPixelCNN) -> list[str]:
+    """The engines that can run here, slowest first."""
+    return [engine for engine in net.engines if net.obstacle(engine) is None]
+
+
+def run(rounds: int, ceilings: Ceilings) -> Results:
+    """16 images by every engine; 1 and 64 by those that take no minutes."""
+    net = trained_model() if "fixed_point" in GatedPixelCNN.engines else model()
+    results = Results()
+    for batch in (16, 1, 64):
+        engines = [e for e in working(net) if batch == 16 or e not in SLOW]
+        draws = Draws(net, batch, engines)
+        comparison = alternate(
+            f"sampling {batch} image{'s' * (batch > 1)}, seconds",
+            draws.sides,
+            rounds=rounds,
+            scale={NAIVE: DIMS / STEPS},
+        )
+        results.add(
+            compared(
+                comparison,
+                FORWARD,
+                flops=batch * forward_flops(net),
+                ceiling=lambda _: ceilings.of("fp32"),
+            )
+        )
+        results.remarks += [
+            f"{engine} computed {count:,} forwards for {batch} images of a model trained for "
+            f"{TRAINED_STEPS} steps"
+            for engine, count in draws.forwards.items()
+            if count
+        ]
+        if batch == 1:
+            read, engine = weights_read(net), engines[-1]
+            speed = read / comparison.median(engine)
+            results.remarks.append(
+                f"one image takes {read / 1e9:.2f} GB of weights: {engine} {speed / 1e9:.0f} GB/s, "
+                f"{speed / ceilings.bandwidth:.0%} of what memory gives"
+            )
+    return results
+
+
+def paper(rounds: int, ceilings: Ceilings) -> Results:
+    """16 images of the paper's model by the fastest engine; half a minute a side and round."""
+    net = paper_model()
+    engine = working(net)[-1]
+    if engine in (*SLOW, "cached") and fastest_device().type == "cpu":
+        reason = net.obstacle("native") if "native" in net.engines else "not in this version"
+        return Results(remarks=[f"paper size: left out, no native engine ({reason})"])
+    # What an engine compiles or loads once is not what is timed.
+    GatedPixelCNN((3, 4, 4), features=3, layers=1).to(fastest_device()).sample(engine=engine)
+    sides = Draws(net, 16, [engine]).sides
+    comparison = alternate("paper size: 16 images, seconds", sides, rounds=rounds, warm_up=False)
+    flops = 16 * forward_flops(net)
+    return compared(comparison, FORWARD, flops=flops, ceiling=lambda _: ceilings.of("paper fp32"))
 
 
 def complete_naive() -> tuple[float, bool]:
@@ -51,8 +122,48 @@ def complete_naive() -> tuple[float, bool]:
     They are, until a tie of float32 (see `Decoder.sample`).
     """
     net = model()
-    noise = torch.rand(BATCH, *SHAPE)
+    noise = torch.rand(16, *SHAPE)
     begin = time.perf_counter()
-    naive = net.sample(n=BATCH, noise=noise, engine="naive")
+    naive = net.sample(n=16, noise=noise, engine="naive")
     seconds = time.perf_counter() - begin
-    return seconds, torch.equal(naive, net.sample(n=BATCH, noise=noise, engine="cached"))
+    return seconds, torch.equal(naive, net.sample(n=16, noise=noise, engine="cached"))
+
+
+class Draws:
+    """The engines of one model and one forward of it, as calls on the same noise."""
+
+    def __init__(self, net: GatedPixelCNN, batch: int, engines: list[str]) -> None:
+        self.net, self.batch = net, batch
+        device, weight = fastest_device(), net.gated_layers()[0].vertical.weight
+        channels_last = weight.is_contiguous(memory_format=torch.channels_last)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.noise = torch.rand(batch, *SHAPE, device=device)
+        self.zeros = torch.zeros(batch, *SHAPE, dtype=torch.uint8, device=device)
+        self.zeros = self.zeros.contiguous(memory_format=layout)
+        self.forwards: dict[str, int] = {}
+        self.sides: dict[str, Callable[[], object]] = {}
+        for engine in engines:
+            if engine == "naive":
+                self.sides[NAIVE] = self.naive
+            else:
+                self.sides[engine] = partial(self.draw, engine)
+        self.sides[FORWARD] = self.forward
+
+    @torch.inference_mode()
+    def naive(self) -> None:
+        sample_naive(self.net, None, self.noise, 1.0, steps=STEPS)
+
+    @torch.inference_mode()
+    def forward(self) -> None:
+        self.net.params(self.zeros)
+
+    def draw(self, engine: str) -> None:
+        """Draw the images, and note how many forwards of the network that took."""
+        self.forwards[engine] = 0
+
+        def count(*_: object) -> None:
+            self.forwards[engine] += 1
+
+        hook = self.net.gated_layers()[0].register_forward_hook(count)
+        self.net.sample(n=self.batch, noise=self.noise, engine=engine)
+        hook.remove()

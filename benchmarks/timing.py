@@ -4,37 +4,35 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-
-@dataclass
-class Side:
-    """Seconds of one way of doing the work, a value a round, each already scaled to the work."""
-
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.seconds)
-
-    @property
-    def spread(self) -> str:
-        return f"{min(self.seconds):.3g}–{max(self.seconds):.3g}"
+from benchmarks.device import waiting
 
 
 @dataclass
 class Comparison:
-    """Sides timed in turns; `others_load` is the share of all cores that other processes used."""
+    """Seconds of each side, a value a round, each already scaled to the whole work.
+
+    `others_load` is the share of all cores that other processes used meanwhile.
+    """
 
     work: str
-    sides: dict[str, Side]
+    seconds: dict[str, list[float]]
     others_load: float
 
-    def ratios(self, slow: str, fast: str) -> list[float]:
-        """How many times faster `fast` was, round by round."""
-        pairs = zip(self.sides[slow].seconds, self.sides[fast].seconds, strict=True)
-        return [a / b for a, b in pairs]
+    def median(self, side: str) -> float:
+        return statistics.median(self.seconds[side])
+
+    def ratios(self, side: str, reference: str) -> list[float]:
+        """How many times the reference's time a side took, round by round.
+
+        A side that was run once only is held against the reference's median.
+        """
+        own, other = self.seconds[side], self.seconds[reference]
+        if len(own) != len(other):
+            own, other = [self.median(side)], [self.median(reference)]
+        return [a / b for a, b in zip(own, other, strict=True)]
 
 
 def alternate(
@@ -43,24 +41,36 @@ def alternate(
     *,
     rounds: int,
     scale: Mapping[str, float] | None = None,
+    warm_up: bool = True,
+    limit: float = 60.0,
 ) -> Comparison:
     """Run each side once a round, `rounds` times, after one round that is not counted.
 
-    A side that does only a part of the work has its seconds multiplied by its `scale`.
+    A side that does only a part of the work has its seconds multiplied by its `scale`. One whose
+    first run takes more than `limit` seconds is not repeated; that run is then its one value.
+    Without `warm_up` every run is counted and repeated.
     """
-    for run in sides.values():
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    scale = scale or {}
+
+    def timed(name: str) -> float:
+        run = waiting(sides[name])
+        begin = time.perf_counter()
         run()
-    timed = {name: Side() for name in sides}
+        return time.perf_counter() - begin
+
+    first = {name: timed(name) for name in sides} if warm_up else {}
+    slow = {name for name in first if first[name] > limit}
+    for name in slow:
+        seconds[name].append(first[name] * scale.get(name, 1.0))
     busy, own, start = _busy(), _own(), time.perf_counter()
     for _ in range(rounds):
-        for name, run in sides.items():
-            begin = time.perf_counter()
-            run()
-            seconds = time.perf_counter() - begin
-            timed[name].seconds.append(seconds * (scale or {}).get(name, 1.0))
+        for name in sides:
+            if name not in slow:
+                seconds[name].append(timed(name) * scale.get(name, 1.0))
     elapsed = (time.perf_counter() - start) * (os.cpu_count() or 1)
     others = max(0.0, (_busy() - busy) - (_own() - own)) / elapsed
-    return Comparison(work, timed, others)
+    return Comparison(work, seconds, others)
 
 
 def _busy() -> float:

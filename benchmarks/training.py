@@ -1,80 +1,208 @@
 """Training steps at batch 16: the recipe's settings against the eager, fp32, masked form.
 
 Both sides start from the same weights and see the same images, so that their losses can be held
-beside each other.
+beside each other. Model, optimizer, layout, compilation, precision and clipping are those that
+the toolkit makes of the recipe; of what `repr-toolkit train` does in a step, the loading of
+images, the average of the weights and the logging are left out.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import numpy as np
 import torch
+from rich.table import Table
 from torch import Tensor
 
+from benchmarks.ceilings import Ceilings
+from benchmarks.flops import training_flops
 from benchmarks.masked import masked_form
-from benchmarks.timing import Comparison, alternate
-from repr_toolkit.config import load_recipe
-from repr_toolkit.data import load
+from benchmarks.results import Results, compared
+from benchmarks.timing import alternate
+from repr_toolkit.build import build
+from repr_toolkit.config import apply_settings, load_recipe
+from repr_toolkit.data import ImageData, load
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.runs import Run
+from repr_toolkit.training import _Fitting
 
 BATCH = 16
 RECIPE = "bottleneck_tinyimagenet"
+COMMON: dict[str, Any] = {
+    "data.source": "photos",
+    "data.batch_size": BATCH,
+    "model.encoder": None,
+    "model.decoder": {
+        "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+        "init_args": {"features": 66, "layers": 8},
+    },
+    "training.schedule": "constant",
+    "training.warmup": 0,
+    "training.pictures": 0,
+}
+"""What both sides have in place of the recipe's: its learning rate from the first step on."""
+
+NCHW = {"training.channels_last": False}
+FP32 = {"trainer.precision": "32-true"}
+NOT_FUSED = {"training.optimizer.init_args.fused": False}
+EAGER = {"training.compile": False}
 
 
-class Trainer:
-    """Steps on a fixed sequence of batches; remembers the losses (bits/dim)."""
+@dataclass(frozen=True)
+class Way:
+    """A way of training: the recipe with some settings changed, and perhaps kernels not cropped."""
 
-    def __init__(self, model: GatedPixelCNN, images: Tensor, *, recipe: bool) -> None:
-        config = load_recipe(RECIPE)
-        lr = config["training"]["optimizer"]["init_args"]["lr"]
-        self.images = images
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    masked: bool = False
+
+    def also(self, settings: Mapping[str, Any]) -> "Way":
+        """The same with more settings."""
+        return replace(self, settings={**self.settings, **settings})
+
+
+RECIPE_SIDE, MASKED_SIDE = "recipe", "eager fp32 masked"
+SIDES = {
+    MASKED_SIDE: Way({**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True),
+    RECIPE_SIDE: Way(),
+}
+SWITCHES = {
+    RECIPE_SIDE: Way(),
+    "not cropped": Way(masked=True),
+    "not channels_last": Way(NCHW),
+    "not bf16": Way(FP32),
+    "not fused": Way(NOT_FUSED),
+    "not compiled": Way(EAGER),
+}
+
+
+class Steps:
+    """Steps of training on a fixed sequence of images; remembers the losses (bits/dim)."""
+
+    def __init__(self, way: Way, data: ImageData, images: Tensor) -> None:
+        recipe = {key: value for key, value in load_recipe(RECIPE).items() if key != "study"}
+        config = apply_settings(recipe, {**COMMON, **way.settings})
+        torch.manual_seed(config["seed"])
+        _, decoder, config = build(config, data)
+        decoder = cast(GatedPixelCNN, decoder)
+        with TemporaryDirectory() as folder:
+            # What `repr-toolkit train` makes of the configuration; nothing is written.
+            fitting = _Fitting(Run(Path(folder) / "run"), config, data, False, None, "bench")
+        self.trainer = fitting.trainer
+        device = self.trainer.strategy.root_device
+        self.model = EncoderDecoder(
+            None, masked_form(decoder) if way.masked else decoder, **fitting.model_arguments()
+        ).to(device)
+        self.model.trainer = self.trainer
+        self.model.on_fit_start()
+        self.optimizer = self.model.configure_optimizers()["optimizer"]
+        self.images = images.to(device)
         self.losses: list[Tensor] = []
-        self.loss: Callable[[Tensor], Tensor] = model.loss
-        self.autocast: AbstractContextManager[object] = nullcontext()
-        if recipe:
-            if config["training"]["channels_last"]:
-                model.to(memory_format=torch.channels_last)
-            if config["trainer"]["precision"] == "bf16-mixed":
-                self.autocast = torch.autocast("cpu", torch.bfloat16)
-            if config["training"]["compile"]:
-                self.loss = torch.compile(model.loss, dynamic=False)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=lr, fused=recipe)
 
     def step(self) -> None:
-        start = len(self.losses) * BATCH % (len(self.images) - BATCH)
-        with self.autocast:
-            loss = self.loss(self.images[start : start + BATCH])
+        start = len(self.losses) * BATCH % (len(self.images) - BATCH + 1)
+        batch = {"image": self.images[start : start + BATCH]}
+        with self.trainer.precision_plugin.train_step_context():
+            loss = self.model.training_step(batch)
         self.optimizer.zero_grad()
         loss.backward()
+        self.model.configure_gradient_clipping(
+            self.optimizer, self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
+        )
         self.optimizer.step()
         self.losses.append(loss.detach())
 
+    def block(self, steps: int) -> None:
+        for _ in range(steps):
+            self.step()
 
-def run(rounds: int, steps: int = 10) -> tuple[Comparison, dict[str, float]]:
-    """Seconds a step, and each side's mean loss over its last rounds·steps/3 steps."""
-    torch.manual_seed(0)
-    model = GatedPixelCNN((3, 32, 32), features=66, layers=8)
-    split = load("photos", size=32).splits["train"]
-    order = np.random.default_rng(0).permutation(len(split)).tolist()
-    images = split.__getitems__(order[: BATCH * steps * (rounds + 1)])["image"]
-    sides = {
-        "eager fp32 masked": Trainer(masked_form(model), images, recipe=False),
-        "recipe": Trainer(model, images, recipe=True),
-    }
+    def loss(self, last: int) -> float:
+        """The mean of the last losses."""
+        return float(torch.stack(self.losses[-last:]).mean())
 
-    def steps_of(trainer: Trainer) -> Callable[[], None]:
-        def block() -> None:
-            for _ in range(steps):
-                trainer.step()
+    @property
+    def precision(self) -> str:
+        return "bf16" if "bf16" in str(self.trainer.precision) else "fp32"
 
-        return block
 
-    comparison = alternate(
-        f"training at batch {BATCH}, seconds a step",
-        {name: steps_of(trainer) for name, trainer in sides.items()},
-        rounds=rounds,
-        scale=dict.fromkeys(sides, 1 / steps),
-    )
-    last = rounds * steps // 3
-    losses = {name: float(torch.stack(t.losses[-last:]).mean()) for name, t in sides.items()}
-    return comparison, losses
+@contextmanager
+def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dict[str, Steps]]:
+    """The ways of training on the same photo patches, enough for so many steps."""
+    data, images = patches(steps, seed)
+    sides = {name: Steps(way.also({"seed": seed}), data, images) for name, way in ways.items()}
+    try:
+        yield sides
+    finally:
+        for side in sides.values():
+            side.model.on_fit_end()
+
+
+def run(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
+    """Seconds a step, images a second, and each side's last losses."""
+    return _compare(f"training at batch {BATCH}, seconds a step", SIDES, rounds, ceilings, steps)
+
+
+def switches(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
+    """What each of the recipe's settings is worth: the step with all of them but one."""
+    work = "training without one setting, seconds a step"
+    return _compare(work, SWITCHES, rounds, ceilings, steps)
+
+
+def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
+    """The mean loss of the last steps on both sides, from several seeds."""
+    found: dict[str, list[float]] = {name: [] for name in SIDES}
+    for seed in range(seeds):
+        with training(SIDES, steps, seed) as sides:
+            for name, side in sides.items():
+                side.block(steps)
+                found[name].append(side.loss(last))
+    table = Table(title=f"bits/dim, mean of the last {last} of {steps} steps", title_justify="left")
+    table.add_column("side")
+    for seed in range(seeds):
+        table.add_column(f"seed {seed}", justify="right")
+    table.add_column("mean ± sd", justify="right")
+    found["difference"] = [b - a for a, b in zip(*found.values(), strict=True)]
+    for name, values in found.items():
+        sd = f" ± {stdev(values):.4f}" if seeds > 1 else ""
+        table.add_row(name, *(f"{value:.4f}" for value in values), f"{mean(values):.4f}{sd}")
+    return table, {"steps": steps, "last": last, "losses": found}
+
+
+def patches(steps: int, seed: int = 0) -> tuple[ImageData, Tensor]:
+    """The photographs, and their train patches in random order for so many steps."""
+    data = load("photos", size=32)
+    split = data.splits["train"]
+    order = np.random.default_rng(seed).permutation(len(split)).tolist()
+    return data, split[order[: BATCH * steps]]["image"]
+
+
+def _compare(
+    work: str, ways: Mapping[str, Way], rounds: int, ceilings: Ceilings, steps: int
+) -> Results:
+    with training(ways, steps * (rounds + 1)) as sides:
+        calls: dict[str, Callable[[], None]] = {
+            name: partial(side.block, steps) for name, side in sides.items()
+        }
+        comparison = alternate(
+            work, calls, rounds=rounds, scale=dict.fromkeys(calls, 1 / steps), limit=float("inf")
+        )
+        decoder = cast(GatedPixelCNN, sides[RECIPE_SIDE].model.decoder)
+        results = compared(
+            comparison,
+            RECIPE_SIDE,
+            flops=BATCH * training_flops(decoder),
+            ceiling=lambda name: ceilings.of(sides[name].precision),
+        )
+        last = max(1, rounds * steps // 3)
+        for name, side in sides.items():
+            results.remarks.append(
+                f"{name}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
+                f"{last} of {len(side.losses)} steps {side.loss(last):.3f} bits/dim"
+            )
+    return results
