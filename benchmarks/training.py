@@ -3,13 +3,16 @@
 Both sides start from the same weights and see the same images, so that their losses can be held
 beside each other. Model, optimizer, layout, compilation, precision and clipping are those that
 the toolkit makes of the recipe; of what `repr-toolkit train` does in a step, the loading of
-images, the average of the weights and the logging are left out.
+images, the average of the weights and the logging are left out. Each side trains in a process of
+its own, since some of what the toolkit sets holds for a whole process.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
 from tempfile import TemporaryDirectory
@@ -29,6 +32,8 @@ from repr_toolkit.build import build
 from repr_toolkit.config import apply_settings, load_recipe
 from repr_toolkit.data import ImageData, load
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.lightning_trainer import quiet_lightning
+from repr_toolkit.memory import keep_freed_memory
 from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.runs import Run
 from repr_toolkit.training import _Fitting
@@ -57,10 +62,14 @@ EAGER = {"training.compile": False}
 
 @dataclass(frozen=True)
 class Way:
-    """A way of training: the recipe with some settings changed, and perhaps kernels not cropped."""
+    """A way of training: the recipe with some settings changed.
+
+    `masked` kernels are not cropped; without `keep_memory` the process hands back what it frees.
+    """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     masked: bool = False
+    keep_memory: bool = True
 
     def also(self, settings: Mapping[str, Any]) -> "Way":
         """The same with more settings."""
@@ -69,7 +78,7 @@ class Way:
 
 RECIPE_SIDE, MASKED_SIDE = "recipe", "eager fp32 masked"
 SIDES = {
-    MASKED_SIDE: Way({**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True),
+    MASKED_SIDE: Way({**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True, keep_memory=False),
     RECIPE_SIDE: Way(),
 }
 SWITCHES = {
@@ -79,6 +88,7 @@ SWITCHES = {
     "not bf16": Way(FP32),
     "not fused": Way(NOT_FUSED),
     "not compiled": Way(EAGER),
+    "memory not kept": Way(keep_memory=False),
 }
 
 
@@ -122,25 +132,68 @@ class Steps:
         for _ in range(steps):
             self.step()
 
-    def loss(self, last: int) -> float:
-        """The mean of the last losses."""
-        return float(torch.stack(self.losses[-last:]).mean())
-
     @property
     def precision(self) -> str:
         return "bf16" if "bf16" in str(self.trainer.precision) else "fp32"
 
 
+class Side:
+    """Steps in a process of their own."""
+
+    def __init__(self, way: Way, steps: int, seed: int) -> None:
+        self._process = ProcessPoolExecutor(
+            1, get_context("spawn"), initializer=_begin, initargs=(way, steps, seed)
+        )
+
+    def block(self, steps: int) -> None:
+        self._process.submit(_block, steps).result()
+
+    def losses(self) -> list[float]:
+        """Those of all steps so far, bits/dim."""
+        return self._process.submit(_losses).result()
+
+    @property
+    def precision(self) -> str:
+        return self._process.submit(_precision).result()
+
+    def close(self) -> None:
+        self._process.shutdown()
+
+
+_steps: Steps
+"""The steps of this process, where it is that of a side."""
+
+
+def _begin(way: Way, steps: int, seed: int) -> None:
+    global _steps
+    if way.keep_memory:
+        keep_freed_memory()
+    with quiet_lightning():
+        _steps = Steps(way.also({"seed": seed}), *patches(steps, seed))
+
+
+def _block(steps: int) -> None:
+    with quiet_lightning():
+        _steps.block(steps)
+
+
+def _losses() -> list[float]:
+    return torch.stack(_steps.losses).tolist()
+
+
+def _precision() -> str:
+    return _steps.precision
+
+
 @contextmanager
-def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dict[str, Steps]]:
+def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dict[str, Side]]:
     """The ways of training on the same photo patches, enough for so many steps."""
-    data, images = patches(steps, seed)
-    sides = {name: Steps(way.also({"seed": seed}), data, images) for name, way in ways.items()}
+    sides = {name: Side(way, steps, seed) for name, way in ways.items()}
     try:
         yield sides
     finally:
         for side in sides.values():
-            side.model.on_fit_end()
+            side.close()
 
 
 def run(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
@@ -161,7 +214,7 @@ def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dic
         with training(SIDES, steps, seed) as sides:
             for name, side in sides.items():
                 side.block(steps)
-                found[name].append(side.loss(last))
+                found[name].append(mean(side.losses()[-last:]))
     table = Table(title=f"bits/dim, mean of the last {last} of {steps} steps", title_justify="left")
     table.add_column("side")
     for seed in range(seeds):
@@ -192,17 +245,18 @@ def _compare(
         comparison = alternate(
             work, calls, rounds=rounds, scale=dict.fromkeys(calls, 1 / steps), limit=float("inf")
         )
-        decoder = cast(GatedPixelCNN, sides[RECIPE_SIDE].model.decoder)
+        decoder = COMMON["model.decoder"]["init_args"]
         results = compared(
             comparison,
             RECIPE_SIDE,
-            flops=BATCH * training_flops(decoder),
+            flops=BATCH * training_flops(GatedPixelCNN((3, 32, 32), **decoder)),
             ceiling=lambda name: ceilings.of(sides[name].precision),
         )
         last = max(1, rounds * steps // 3)
         for name, side in sides.items():
+            seen = side.losses()
             results.remarks.append(
                 f"{name}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
-                f"{last} of {len(side.losses)} steps {side.loss(last):.3f} bits/dim"
+                f"{last} of {len(seen)} steps {mean(seen[-last:]):.3f} bits/dim"
             )
     return results

@@ -137,8 +137,6 @@ class _Fitting:
         if self.wandb:
             loggers.append(self.wandb)
         self.trainer = make_trainer(config, callbacks, loggers)
-        if self.trainer.strategy.root_device.type == "cpu":
-            keep_freed_memory()
 
     def model_arguments(self) -> dict[str, Any]:
         """The keyword arguments of EncoderDecoder that a configuration and a device decide."""
@@ -164,6 +162,8 @@ class _Fitting:
             seed=self.config["seed"],
             workers=self.config["data"]["workers"],
         )
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         if self.trainer.is_global_zero:
             remove_leftovers(self.run.path)
             self.introduce(model)

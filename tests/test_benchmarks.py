@@ -18,7 +18,7 @@ from benchmarks.results import Row, compared
 from benchmarks.sampling import FORWARD, NAIVE, Draws, working
 from benchmarks.table import table
 from benchmarks.timing import Comparison, alternate
-from benchmarks.training import COMMON, SIDES, SWITCHES, training
+from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, training
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.lightning_trainer import quiet_lightning
 from repr_toolkit.testing import randomised
@@ -177,15 +177,27 @@ def test_both_sides_of_training_start_alike(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     tiny = {**COMMON["model.decoder"], "init_args": {"features": 3, "layers": 1}}
     ways = {name: way.also({"model.decoder": tiny}) for name, way in {**SIDES, **SWITCHES}.items()}
-    with quiet_lightning(), training(ways, steps=2) as sides:
-        for side in sides.values():
-            side.block(2)
-        first = torch.stack([side.losses[0] for side in sides.values()])
-        torch.testing.assert_close(first, first[:1].expand_as(first), rtol=1e-2, atol=0)
-        assert {name: side.precision for name, side in sides.items() if name in SIDES} == {
-            "eager fp32 masked": "fp32",
-            "recipe": "bf16",
-        }
+    data, images = patches(steps=2)
+    with quiet_lightning():
+        sides = {name: Steps(way, data, images) for name, way in ways.items()}
+    for side in sides.values():
+        side.block(2)
+    first = torch.stack([side.losses[0] for side in sides.values()])
+    torch.testing.assert_close(first, first[:1].expand_as(first), rtol=1e-2, atol=0)
+    assert {name: side.precision for name, side in sides.items() if name in SIDES} == {
+        "eager fp32 masked": "fp32",
+        "recipe": "bf16",
+    }
+
+
+def test_a_side_trains_in_a_process_of_its_own() -> None:
+    pytest.importorskip("skimage")
+    tiny = {**COMMON["model.decoder"], "init_args": {"features": 3, "layers": 1}}
+    way = SIDES["eager fp32 masked"].also({"model.decoder": tiny})
+    with training({"masked": way}, steps=2) as sides:
+        sides["masked"].block(2)
+        assert len(sides["masked"].losses()) == 2
+        assert sides["masked"].precision == "fp32"
 
 
 def test_the_meter_sees_a_peak() -> None:
