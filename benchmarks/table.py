@@ -14,8 +14,8 @@ NONE = "–"
 def table(rows: list[Row]) -> Table:
     """Rows as a table, a line beneath each comparison."""
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    result.add_column("work", min_width=14)
-    result.add_column("side", min_width=16)
+    result.add_column("work", min_width=12, max_width=14)
+    result.add_column("side", min_width=14, max_width=16)
     for heading in ("median", "min–max", "ratio", "GFLOP/s", "of peak", "MB"):
         result.add_column(heading, justify="right", no_wrap=True)
     for work, sides in groupby(rows, key=lambda row: row.work):

@@ -117,6 +117,8 @@ class Decoder(nn.Module):
             known = _broadcast("known", known.to(reference.device), shape)
             mask = _broadcast("mask", mask.to(reference.device), shape)
             self._check_x(known)
+        if batch == 0:
+            return torch.empty(shape, dtype=torch.uint8, device=reference.device)
         with self._evaluating(), torch.inference_mode(), full_precision(reference.device):
             x = self._draw(h, noise, temperature, known, mask, engine, progress)
         return x.clone()  # an ordinary tensor again, no longer one of inference mode

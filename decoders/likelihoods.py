@@ -79,11 +79,13 @@ def _compiled_cross_entropy(logits: Tensor, levels: Tensor) -> Tensor:
     """The cross-entropy (N,) of rows of logits (N, K), as few passes of a compiled kernel.
 
     Of F.cross_entropy a compiler makes slow sums over what stands for one-hot rows, in int64.
+    A level of K or more, which compiled code cannot refuse, gives NaN.
     """
+    count = logits.shape[-1]
     shifted = logits - logits.detach().amax(-1, keepdim=True)
-    values = torch.arange(logits.shape[-1], dtype=torch.int32, device=logits.device)
-    chosen = torch.where(values == levels.int().unsqueeze(-1), shifted, 0)
-    return shifted.exp().sum(-1).log() - chosen.sum(-1)
+    values = torch.arange(count, dtype=torch.int32, device=logits.device)
+    chosen = torch.where(values == levels.int().unsqueeze(-1), shifted, 0).sum(-1)
+    return shifted.exp().sum(-1).log() - torch.where(levels.int() < count, chosen, torch.nan)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:

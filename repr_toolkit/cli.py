@@ -250,7 +250,10 @@ def _add_drawing_options(command: ArgumentParser, out: str, *, temperature: floa
         help="of the distributions drawn from; 0 takes their modes",
     )
     command.add_argument(
-        "--engine", default="auto", help="how to sample; auto is the fastest that works here"
+        "--engine",
+        default="auto",
+        help="how to sample: naive, fixed_point, cached, native or graph, of which a model has "
+        "some, or direct; auto is the fastest that works here",
     )
     command.add_argument(
         "--out", default=out, help="PNG to write, with the values beside it; or the .npz alone"

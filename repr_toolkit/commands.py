@@ -5,6 +5,10 @@ needs, and prints its result to stdout.
 """
 
 import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,25 +110,26 @@ def sample(options: Namespace, settings: Settings) -> None:
     rank, world = place()
     run = Run(options.run)
     model = load(run).to(fastest_device())
-    job = SamplingJob(
-        model,
-        options.n,
-        data=run.load_data() if model.encoder is not None and options.labels is None else None,
-        split=options.split,
-        labels=options.labels,
-        seed=options.seed,
-        temperature=options.temperature,
-        engine=options.engine,
-        chunk_size=options.chunk_size,
-    )
-    job.run(
-        out,
-        resume=options.resume,
-        overwrite=options.overwrite,
-        rank=rank,
-        world=world,
-        progress=True,
-    )
+    with _telling_of_engines(rank == 0):
+        job = SamplingJob(
+            model,
+            options.n,
+            data=run.load_data() if model.encoder is not None and options.labels is None else None,
+            split=options.split,
+            labels=options.labels,
+            seed=options.seed,
+            temperature=options.temperature,
+            engine=options.engine,
+            chunk_size=options.chunk_size,
+        )
+        job.run(
+            out,
+            resume=options.resume,
+            overwrite=options.overwrite,
+            rank=rank,
+            world=world,
+            progress=True,
+        )
     if rank == 0:
         _name_outputs(out)
 
@@ -150,15 +155,16 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
         batch = {"image": _pictures(options.pictures, model.decoder.image_shape, levels)}
     else:
         batch = _batch(run, options.split, options.images)
-    drawn = reconstruct(
-        model,
-        batch,
-        n=options.n,
-        seed=options.seed,
-        temperature=options.temperature,
-        engine=options.engine,
-        progress=True,
-    )
+    with _telling_of_engines():
+        drawn = reconstruct(
+            model,
+            batch,
+            n=options.n,
+            seed=options.seed,
+            temperature=options.temperature,
+            engine=options.engine,
+            progress=True,
+        )
     rows = torch.cat([batch["image"][:, None], drawn], dim=1)  # (B, 1 + n, C, H, W)
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
@@ -179,6 +185,32 @@ def check(options: Namespace, settings: Settings) -> None:
         arguments[key] = parse_yaml(value)
     for sentence in check(options.class_path, **arguments):
         print(f"✓ {sentence}")
+
+
+@contextmanager
+def _telling_of_engines(told: bool = True) -> Iterator[None]:
+    """Show on stderr what the log says of sampling engines, each kind of message once."""
+    if not told:
+        yield
+        return
+    shown: set[str] = set()
+
+    class Teller(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.msg not in shown:
+                shown.add(record.msg)
+                print(record.getMessage(), file=sys.stderr)  # the bar's own while there is one
+
+    log = logging.getLogger("repr_toolkit.sampling")
+    level = log.level
+    handler = Teller()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def _name_outputs(out: Path) -> None:

@@ -6,14 +6,17 @@ a kill, and memory never holds more than two. The processes share nothing but th
 
 import errno
 import json
+import os
+import re
 import sys
 import time
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from glob import escape
-from itertools import groupby
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ from repr_toolkit.runs import atomic_write, remove_leftovers
 Images = NDArray[np.uint8]
 
 POLL = 0.2  # seconds between two looks at what the other processes have done
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Parts:
@@ -51,6 +56,7 @@ class Parts:
         self.chunk_size = chunk_size
         self.image_shape = tuple(image_shape)
         self.chunks = -(-count // chunk_size)
+        self._lock: weakref.finalize[..., Parts] | None = None
 
     def file(self, chunk: int) -> Path:
         """Where a chunk is kept."""
@@ -75,13 +81,59 @@ class Parts:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
             return False
 
+    def require_no_other_folder(self) -> None:
+        """Raise FileExistsError if the folder's name is taken by what is no folder of chunks."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(f"{self.folder} is in the way: it is no folder")
+        own = re.compile(r"job\.json|part_\d{6,}\.npz|.*\.tmp")
+        for path in self.folder.glob("*"):
+            if not self.begun and not own.fullmatch(path.name):
+                raise FileExistsError(
+                    f"{self.folder} is in the way: it is no folder of chunks, for it holds "
+                    f"{path.name}"
+                )
+
     def begin(self) -> None:
-        """Make the folder for this job; FileExistsError if it holds what is no job's."""
+        """Make the folder for this job, without what a removal that was cut short left there.
+
+        Raises FileExistsError if it holds what is no job's, or another process was faster.
+        """
+        self.require_no_other_folder()
+        if self.begun:
+            raise FileExistsError(f"{self.folder} was begun by another process meanwhile")
         self.folder.mkdir(exist_ok=True)
-        if any(not path.name.endswith(".tmp") for path in self.folder.iterdir()):
-            raise FileExistsError(f"{self.folder} is in the way: it is no folder of chunks")
+        for path in self.folder.glob("part_*.npz"):
+            path.unlink()
         with self._keeping(self.job_file), atomic_write(self.job_file) as file:
             file.write(self.job.encode())
+
+    def lock(self) -> None:
+        """Let no other process lead this job until `unlock`, or until this object is gone.
+
+        Raises BlockingIOError if one does. Where the file system has no locks there is none.
+        """
+        if sys.platform == "win32" or self._lock is not None:
+            return
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        file = os.open(self.job_file, os.O_RDWR)  # NFS demands that it can be written
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise BlockingIOError(
+                f"another process is drawing into {self.folder}; wait for it, or stop it first"
+            ) from error
+        except OSError:  # no locks here
+            os.close(file)
+        else:
+            self._lock = weakref.finalize(self, os.close, file)
+
+    def unlock(self) -> None:
+        """Let go of the lock, if this process has it."""
+        if self._lock is not None:
+            self._lock()
+            self._lock = None
 
     def require_same_job(self) -> None:
         """Raise ValueError, naming the settings that differ, if the chunks are another job's."""
@@ -138,11 +190,16 @@ class Parts:
             np.savez_compressed(file, image=images)
 
     def take(self, indices: Iterable[int]) -> Images:
-        """Images by ascending numbers, once their chunks are done."""
+        """Images by ascending numbers, from the finished .npz."""
+        size = prod(self.image_shape)
         taken: list[Images] = []
-        for chunk, group in groupby(indices, key=lambda index: index // self.chunk_size):
-            images = self.load(chunk)
-            taken += [images[index % self.chunk_size] for index in group]
+        with zipfile.ZipFile(self.npz) as archive, archive.open("image.npy") as member:
+            np.lib.format.read_magic(member)
+            np.lib.format.read_array_header_1_0(member)
+            start = member.tell()
+            for index in indices:
+                member.seek(start + index * size)
+                taken.append(np.frombuffer(member.read(size), np.uint8).reshape(self.image_shape))
         return np.stack(taken)
 
     def join(
@@ -177,15 +234,18 @@ class Parts:
         remove_leftovers(self.folder)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+        self.unlock()
 
     @contextmanager
     def _keeping(self, path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
             raise OSError(
-                error.errno or errno.EIO,
-                f"{path} could not be written ({error.strerror or error}); the chunks in "
+                error.errno,
+                f"{path} could not be written ({error.strerror}); the chunks in "
                 f"{self.folder} are whole. Make room on the disk, then go on with --resume",
             ) from error
 
@@ -208,17 +268,23 @@ def fill(
 
     The first process waits for the others as long as they finish a chunk within ``patience``
     seconds, or within ten times what its own slowest took, and raises TimeoutError then. Raises
-    FileExistsError without ``resume`` where chunks are kept already, ValueError where they are
+    FileExistsError without ``resume`` where chunks are kept already or the folder is someone
+    else's, BlockingIOError where another first process is at work on the job (this one has it
+    locked afterwards, until `Parts.unlock` or `Parts.remove`), ValueError where the chunks are
     another job's, OSError where one cannot be written. Whatever is raised, finished chunks stay.
     """
     share = range(rank, parts.chunks, world)
-    if parts.begun:
+    parts.require_no_other_folder()
+    begun = parts.begun
+    if begun:
         parts.require_same_job()
         if not resume and rank == 0:
             raise FileExistsError(
                 f"{parts.folder} holds chunks of this job, which was cut short: go on with it "
                 f"(--resume), or delete the folder to begin anew"
             )
+        if rank == 0:
+            parts.lock()
         missing = [chunk for chunk in share if not parts.holds(chunk)]
     else:
         missing = list(share)
@@ -232,11 +298,19 @@ def fill(
             started = time.monotonic()
             images = draw(parts.images(chunk), span(show, drawn, len(parts.images(chunk))))
             patience = max(patience, 10 * (time.monotonic() - started))
-            if not parts.begun:  # no folder before there is something to keep in it
+            if not begun:  # no folder before there is something to keep in it
                 if rank == 0:
                     parts.begin()
+                    parts.lock()
                 else:
                     _await_first(parts, patience)
+                begun = True
+            elif not parts.begun:
+                if parts.finished:  # a second start of this job joined all of them meanwhile
+                    return
+                raise FileNotFoundError(
+                    f"{parts.folder} was deleted while its chunks were drawn: start again"
+                )
             parts.save(chunk, images)
             drawn += len(images)
             show(drawn)
@@ -258,12 +332,13 @@ def _await_first(parts: Parts, patience: float) -> None:
 
 
 def _await_others(parts: Parts, world: int, patience: float) -> None:
-    """Wait until all chunks are there, and give up when no new one comes."""
-    missing = list(range(parts.chunks))
+    """Wait until the others' chunks are there and whole, and give up when no new one comes."""
+    missing = [chunk for chunk in range(parts.chunks) if chunk % world]
+    damaged: dict[int, int] = {}  # when each was written, so that it is read again only if anew
     since = time.monotonic()
     told = False
     while True:
-        left = [chunk for chunk in missing if not parts.file(chunk).is_file()]
+        left = [chunk for chunk in missing if not _arrived(parts, chunk, damaged)]
         if not left:
             return
         now = time.monotonic()
@@ -281,6 +356,18 @@ def _await_others(parts: Parts, world: int, patience: float) -> None:
                 f"by any number of processes"
             )
         time.sleep(POLL)
+
+
+def _arrived(parts: Parts, chunk: int, damaged: dict[int, int]) -> bool:
+    """Whether a chunk is there and whole; one that is damaged is noted."""
+    try:
+        written = parts.file(chunk).stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    if damaged.get(chunk) == written:
+        return False
+    damaged[chunk] = written
+    return parts.holds(chunk)
 
 
 def _add(

@@ -61,6 +61,16 @@ def draw(
     return decoder.sample(h, n, noise=noise, temperature=temperature, engine=engine, **told).cpu()
 
 
+def choose_engine(decoder: "Decoder", engine: str) -> str:
+    """The engine that "auto" stands for where the decoder is; any other name as it is.
+
+    A decoder that inherits nothing may know no engines: then the name as it is too. Raises
+    ValueError for one that the decoder lacks, or that does not work here.
+    """
+    choose: Callable[[str], str] | None = getattr(decoder, "_choose", None)
+    return engine if choose is None else choose(engine)
+
+
 def decode(
     decoder: "Decoder",
     h: Tensor | None,

@@ -15,7 +15,7 @@ from repr_toolkit.evaluation import choose_split
 from repr_toolkit.figures import choose_evenly, image_grid
 from repr_toolkit.parts import Images, Parts, fill
 from repr_toolkit.runs import atomic_write
-from repr_toolkit.sampling import codes, common_noise, draw, refuse_unwritable
+from repr_toolkit.sampling import choose_engine, codes, common_noise, draw, refuse_unwritable
 
 if TYPE_CHECKING:
     from repr_toolkit.data import ImageData
@@ -35,13 +35,13 @@ class SamplingJob:
       until there are n. The i-th has the noise of draw i.
 
     So an image follows from the model, what it is drawn from, ``seed`` (see `common_noise`),
-    ``temperature`` and ``engine``: bit for bit on one machine where the model's batches do not
-    matter, as in float64. In float32 convolutions may round otherwise in batches of another size,
-    which changes a pixel now and then; with the same ``chunk_size``, the number of images that are
-    drawn at once, there is no such difference.
+    ``temperature`` and ``engine`` ("auto" is replaced by what it stands for here): exactly in
+    float64. In float32 only until a noise value lies within rounding of an edge of the CDF, for
+    another machine, number of threads or ``chunk_size``, the number of images that are drawn at
+    once, may round otherwise, which changes an image now and then.
 
-    Raises ValueError for numbers below one, labels that the model cannot be given, or a split that
-    the data lacks.
+    Raises ValueError for numbers below one, labels that the model cannot be given, a split that
+    the data lacks, or an engine that the model lacks or that does not work here.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SamplingJob:
         self.count = n if labels is None else n * len(labels)
         self.seed = seed
         self.temperature = temperature
-        self.engine = engine
+        self.engine = choose_engine(model.decoder, engine)
         self.chunk_size = chunk_size
         self.settings: dict[str, Any] = {"n": n}
         self._key: str | None = None  # what an image is drawn from: a label, the index of an image
@@ -90,7 +90,7 @@ class SamplingJob:
         self.settings |= {
             "seed": seed,
             "temperature": temperature,
-            "engine": engine,
+            "engine": self.engine,
             "chunk_size": chunk_size,
             "model": fingerprint(model),
         }
@@ -112,7 +112,7 @@ class SamplingJob:
         image of the split that h is of, int64 (N,); and ``job``, the settings as JSON. Chunks that
         are done are kept beside it, in NAME.parts, until it stands, and memory holds a chunk or
         two, however many there are. With ``resume`` a job that was cut short is gone on with, and
-        one that is finished is left as it is.
+        one that is finished is left as it is, but for a picture that is missing.
 
         Several processes, ``rank`` of ``world`` and on any machines with that folder, share the
         chunks; the first joins them. See `fill` for ``patience`` and the errors, beside those of
@@ -121,32 +121,35 @@ class SamplingJob:
         npz = out.with_suffix(".npz")
         shape = self.model.decoder.image_shape
         parts = Parts(npz, self.settings, self.count, self.chunk_size, shape)
-        if rank == 0:
-            finished = resume and parts.finished
-            refuse_unwritable(out, overwrite=overwrite or finished)
-            if finished and not parts.begun:
-                parts.remove()
+        # A further process that comes when all is joined has nothing to do, and no error to raise.
+        finished = parts.finished and (resume or (rank > 0 and not overwrite))
+        refuse_unwritable(out, overwrite=overwrite or finished)
+        if rank == 0 and finished and parts.begun:  # killed before the picture or the removal
+            parts.require_same_job()
+            parts.lock()
+        try:
+            if not finished:
+                fill(
+                    parts,
+                    self.draw,
+                    resume=resume,
+                    rank=rank,
+                    world=world,
+                    patience=patience,
+                    progress=progress,
+                )
+                finished = not parts.begun  # joined by a second start, then
+            if rank > 0:
                 return
-        fill(
-            parts,
-            self.draw,
-            resume=resume,
-            rank=rank,
-            world=world,
-            patience=patience,
-            progress=progress,
-        )
-        if rank > 0:
-            return
-        columns = {self._key: self._origin} if self._key else {}
-        parts.join(columns, {"levels": np.int64(self.model.decoder.levels)})
-        if out.suffix == ".png":
-            shown, width = self._layout()
-            images = torch.from_numpy(parts.take(shown))
-            picture = image_grid(images, columns=width, levels=self.model.decoder.levels)
-            with atomic_write(out) as file:
-                picture.save(file, "PNG")
-        parts.remove()
+            if not finished:
+                columns = {self._key: self._origin} if self._key else {}
+                parts.join(columns, {"levels": np.int64(self.model.decoder.levels)})
+            # A picture beside chunks may be older than the .npz.
+            if out.suffix == ".png" and (parts.begun or not out.exists()):
+                self._save_picture(out, parts)
+            parts.remove()
+        finally:
+            parts.unlock()
 
     def draw(self, images: range, progress: Callable[[float], None] = lambda done: None) -> Images:
         """The images of these numbers, uint8 (len(images), C, H, W)."""
@@ -178,6 +181,13 @@ class SamplingJob:
         each = numbers // self.n if self._key == "label" else numbers % len(self._values)
         origin: NDArray[np.int64] = self._values[each]
         return origin
+
+    def _save_picture(self, out: Path, parts: Parts) -> None:
+        shown, columns = self._layout()
+        images = torch.from_numpy(parts.take(shown))
+        picture = image_grid(images, columns=columns, levels=self.model.decoder.levels)
+        with atomic_write(out) as file:
+            picture.save(file, "PNG")
 
     def _layout(self) -> tuple[list[int], int]:
         """The numbers of the images to show, and in how many columns; each label has its row."""

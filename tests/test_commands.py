@@ -104,6 +104,19 @@ def test_sample_is_what_its_seed_says(trained: Path, capsys: pytest.CaptureFixtu
     assert not list(Path().glob("d.*"))
 
 
+@pytest.mark.parametrize("command", ["sample", "reconstruct"])
+def test_the_engine_is_told_once(
+    trained: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    chunks = ["--chunk-size", "2"] if command == "sample" else []
+    assert main([command, str(trained), "-n", "9", *chunks, "--out", "a.npz"]) == 0
+    error = capsys.readouterr().err
+    assert error.count("GatedPixelCNN samples by ") == 1
+    argv = [command, str(trained), "-n", "9", *chunks, "--engine", "fixed_point"]
+    assert main([*argv, "--out", "b.npz"]) == 0
+    assert capsys.readouterr().err.count("fixed point after ") == 1
+
+
 def test_more_samples_than_images_take_each_in_turn(trained: Path) -> None:
     argv = ["sample", str(trained), "-n", "500", "--chunk-size", "150", "--out", "a.npz"]
     assert main(argv) == 0

@@ -1,8 +1,10 @@
 """Chunks outlive a kill, never mix, and make one file, the same whoever drew them."""
 
+import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +210,95 @@ def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in parts.folder.iterdir()] == ["mine.txt"]
 
 
+def test_what_is_in_the_way_is_told_before_any_work(tmp_path: Path) -> None:
+    def never(images: range, done: Callable[[float], None]) -> Images:
+        raise AssertionError
+
+    parts = parts_of(tmp_path / "a.npz")
+    parts.folder.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.parts is in the way: it is no folder"):
+        fill(parts, never)
+    parts.folder.unlink()
+    parts.folder.mkdir()
+    (parts.folder / "part_mine.npz").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"in the way.* part_mine\.npz"):
+        fill(parts, never, rank=1, world=2)
+
+
+def test_a_removal_that_was_cut_short_blocks_nothing(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz", seed=2)
+    fill(parts, draw)
+    parts.job_file.unlink()  # which goes first
+    parts.file(0).unlink()
+    assert finish(parts_of(tmp_path / "a.npz")) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_one_process_leads_a_job(tmp_path: Path, whole: bytes) -> None:
+    first, second = parts_of(tmp_path / "a.npz"), parts_of(tmp_path / "a.npz")
+
+    def look_in(images: range, done: Callable[[float], None]) -> Images:
+        if images.start == 8:
+            with pytest.raises(BlockingIOError, match=r"another process.*a\.parts"):
+                fill(second, draw, resume=True)
+        return draw(images, done)
+
+    fill(first, look_in)
+    first.unlock()
+    assert finish(second, resume=True) == whole
+
+
+def test_chunks_joined_by_a_second_start(tmp_path: Path, whole: bytes) -> None:
+    """As where the file system has no locks."""
+    first = parts_of(tmp_path / "a.npz")
+    starts: list[int] = []
+
+    def overtaken(images: range, done: Callable[[float], None]) -> Images:
+        starts.append(images.start)
+        if images.start == 8:
+            first.unlock()
+            assert finish(parts_of(tmp_path / "a.npz"), resume=True) == whole
+        return draw(images, done)
+
+    fill(first, overtaken)
+    assert starts == [0, 4, 8]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    first.npz.unlink()
+
+    def deleted(images: range, done: Callable[[float], None]) -> Images:
+        if images.start == 8:
+            shutil.rmtree(first.folder)
+        return draw(images, done)
+
+    first.unlock()
+    with pytest.raises(FileNotFoundError, match=r"a\.parts was deleted"):
+        fill(first, deleted)
+
+
+def test_damaged_chunks_of_another_process_are_waited_for(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+    parts.file(3).write_bytes(parts.file(3).read_bytes()[:-20])
+    with pytest.raises(TimeoutError, match=r"1 of 6 chunks.* processes 1, "):
+        fill(parts, draw, resume=True, world=2, patience=0.3)
+    parts.unlock()
+    with start(parts.npz, rank=1, world=2, seconds=0.2):
+        assert finish(parts, resume=True, world=2) == whole
+
+
+def test_only_a_full_disk_asks_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("numpy.savez_compressed", refuse)
+    with pytest.raises(PermissionError) as refused:
+        parts.save(0, parts.load(0))
+    assert "room" not in str(refused.value)
+
+
 def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
     shape, chunk = (3, 32, 32), 500
     image = np.zeros(shape, np.uint8)
@@ -228,5 +319,5 @@ def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
 
 def test_images_by_their_numbers(tmp_path: Path) -> None:
     parts = parts_of(tmp_path / "a.npz")
-    fill(parts, draw)
+    finish(parts)
     assert parts.take([0, 3, 4, 22])[:, 0, 0, 0].tolist() == [0, 9, 12, 66]

@@ -152,6 +152,45 @@ def test_killed_between_the_values_and_the_picture(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "a.png"]
 
 
+def test_a_picture_of_values_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = SamplingJob(model(None), 5, chunk_size=2)
+    job.run(tmp_path / "whole.png")
+    job.run(tmp_path / "a.npz")
+    monkeypatch.delattr(SamplingJob, "draw")  # nothing is drawn
+    job.run(tmp_path / "a.png", resume=True)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "whole.png").read_bytes()
+
+
+def test_every_process_refuses_to_overwrite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, out = SamplingJob(model(None), 5, chunk_size=2), tmp_path / "a.npz"
+    out.write_bytes(b"mine")
+    for rank in range(2):
+        with pytest.raises(FileExistsError, match=r"a\.npz"):
+            job.run(out, rank=rank, world=2)
+    job.run(out, overwrite=True)
+    monkeypatch.delattr(SamplingJob, "draw")
+    job.run(out, rank=1, world=2)  # it came when all was joined
+
+
+def test_jobs_of_two_engines_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = model(None)
+    best = SamplingJob(network, 5, chunk_size=2)
+    assert best.settings["engine"] == best.engine == network.decoder._choose("auto")
+    with pytest.raises(TimeoutError):
+        best.run(tmp_path / "a.npz", world=2, patience=0)
+    monkeypatch.setattr(
+        type(network.decoder),
+        "obstacle",
+        lambda _, engine: None if engine == "naive" else "elsewhere",
+    )
+    with pytest.raises(ValueError, match=f"engine: '{best.engine}' there, 'naive' now"):
+        SamplingJob(network, 5, chunk_size=2).run(tmp_path / "a.npz", resume=True)
+
+
 def test_the_picture_shows_the_first(tmp_path: Path) -> None:
     class Painter(nn.Module):
         image_shape, levels, h_dim = (1, 1, 1), 256, 0
@@ -167,6 +206,7 @@ def test_the_picture_shows_the_first(tmp_path: Path) -> None:
         return (height - 2) // 66, (width - 2) // 66  # cells of 64 pixels and their separators
 
     plain = EncoderDecoder(None, Painter())  # type: ignore[arg-type]
+    assert SamplingJob(plain, 5).engine == "auto"  # for it knows no engines
     assert size(SamplingJob(plain, 5)) == (2, 3)
     assert size(SamplingJob(plain, 1000)) == (10, 10)
     labelled = EncoderDecoder(OneHot(10), Painter())  # type: ignore[arg-type]

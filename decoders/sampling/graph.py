@@ -41,9 +41,10 @@ def sample_graph(
     with torch.cuda.device(noise.device):
         steps = Steps(model, h, noise, temperature, known, mask)
         row, pixel = _record(steps)
-        images = steps.images(row.replay, pixel.replay, progress)
-        torch.cuda.current_stream().synchronize()  # before the graphs and their memory are freed
-        return images
+        try:
+            return steps.images(row.replay, pixel.replay, progress)
+        finally:  # before the graphs and their memory are freed
+            torch.cuda.current_stream().synchronize()
 
 
 def _record(steps: Steps) -> tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph]:

@@ -19,6 +19,10 @@ FLAGS = (
     *("-fPIC", "-shared", "-pthread"),
 )
 
+FUNCTIONS = (
+    *("sampler_new", "sampler_add_layer", "sampler_add_head", "sampler_run", "sampler_delete"),
+)
+
 log = getLogger("repr_toolkit.sampling")
 
 
@@ -35,13 +39,21 @@ def library() -> ctypes.CDLL | BuildError:
     ~/.cache/repr-toolkit) under a name that changes with source, flags, compiler and machine.
     """
     try:
-        return ctypes.CDLL(str(_built()))
-    except (BuildError, OSError) as error:
-        reason = (
-            error if isinstance(error, BuildError) else BuildError(f"it does not load: {error}")
-        )
+        return _loaded(_built())
+    except (BuildError, OSError, ValueError, RuntimeError) as error:
+        reason = BuildError(str(error))
         log.warning("sampling without the native engine, several times slower: %s", reason)
         return reason
+
+
+def _loaded(path: Path) -> ctypes.CDLL:
+    try:
+        built = ctypes.CDLL(str(path))
+        for name in FUNCTIONS:
+            getattr(built, name)
+    except (OSError, AttributeError) as error:
+        raise BuildError(f"{path} is damaged ({error}); delete it") from None
+    return built
 
 
 def _built() -> Path:
@@ -54,7 +66,6 @@ def _built() -> Path:
     flags = [
         *FLAGS,
         *machine,
-        "-pthread",
         *shlex.split(os.environ.get("REPR_TOOLKIT_CXXFLAGS", "")),
     ]
     source = SOURCE.read_bytes()
@@ -63,10 +74,12 @@ def _built() -> Path:
     folder = Path(home).expanduser() / "native"
     built = folder / f"{key[:24]}.so"
     if built.is_file():
+        _require_own(folder, built)
         return built
     log.info("building the native sampling engine with %s: a few seconds, once", compiler[0])
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_own(folder)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             result = Path(scratch) / built.name
             _run([*compiler, *flags, str(SOURCE), "-o", str(result)])
@@ -77,6 +90,19 @@ def _built() -> Path:
             f"it cannot be kept in {folder} ({error}); set REPR_TOOLKIT_CACHE"
         ) from None
     return built
+
+
+def _require_own(*paths: Path) -> None:
+    """Raise BuildError where somebody else could have put the code that is about to be run."""
+    if os.name != "posix":
+        return
+    for path in paths:
+        status = path.stat()
+        if status.st_uid != os.getuid() or status.st_mode & 0o022:
+            raise BuildError(
+                f"{path} belongs to or can be written by others, who could put any program there; "
+                f"name a folder of your own in REPR_TOOLKIT_CACHE"
+            )
 
 
 def _compiler() -> list[str]:

@@ -20,7 +20,6 @@
 #include <limits>
 #include <memory>
 #include <new>
-#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -81,14 +80,18 @@ inline void store(T* p, Vector<T> v) {
   std::memcpy(p, &v, sizeof v);
 }
 
+// True in the first n lanes, or in all that there are.
+template <class T>
+inline Mask<T> first_lanes(int n) {
+  Mask<T> lane;
+  for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
+  return lane < n;
+}
+
 // Store the first n lanes and leave what stands behind them: p must have room for a vector.
 template <class T>
 inline void store_first(T* p, Vector<T> v, int n) {
-  if (n < kLanes<T>) {
-    Mask<T> lane;
-    for (int i = 0; i < kLanes<T>; i++) lane[i] = i;
-    v = lane < n ? v : load(p);
-  }
+  if (n < kLanes<T>) v = first_lanes<T>(n) ? v : load(p);
   store(p, v);
 }
 
@@ -451,7 +454,9 @@ int draw(const T* logits, int levels, T u, T temperature, T* mass, T* sums) {
   }
   T total = 0;
   for (int i = 0; i < vectors; i++) {
-    const Vector<T> e = exponential((load(logits + i * kLanes<T>) - largest) / temperature);
+    Vector<T> e = exponential((load(logits + i * kLanes<T>) - largest) / temperature);
+    // What stands behind the last level has no mass, however hot.
+    e = first_lanes<T>(levels - i * kLanes<T>) ? e : filled(T(0));
     store(mass + i * kLanes<T>, e);
     total += sums[i] = sum_of<T>(e);
   }
@@ -513,9 +518,11 @@ class Tile {
 
   void run() {
     for (int r = 0; r < s_.height; r++) {
-      if (__atomic_load_n(&job_.stop, __ATOMIC_RELAXED)) return;
       vertical_row(r);
-      for (int c = 0; c < s_.width; c++) pixel(r, c);
+      for (int c = 0; c < s_.width; c++) {
+        if (__atomic_load_n(&job_.stop, __ATOMIC_RELAXED)) return;
+        pixel(r, c);
+      }
       __atomic_fetch_add(&job_.rows_done, n_, __ATOMIC_RELAXED);
     }
   }
@@ -725,17 +732,18 @@ void draw_all(const Network<T>& net, Job& job) {
   const int size = std::min(kTile, (job.images + threads - 1) / threads);
   const auto work = [&] {
     try {
-      for (int first; (first = size * next++) < job.images;)
+      for (int first; (first = next.fetch_add(size)) < job.images;)
         Tile<T>(net, job, first, std::min(size, job.images - first)).run();
     } catch (const std::bad_alloc&) {
       out_of_memory = true;
+      next = job.images;  // nobody begins another tile
     }
   };
   std::vector<std::thread> others;
   others.reserve(threads);
   try {
     for (int i = 1; i < threads; i++) others.emplace_back(work);
-  } catch (const std::system_error&) {
+  } catch (...) {
     // The machine gives no more threads: those that there are do the work.
   }
   work();

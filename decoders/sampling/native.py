@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import Structure, c_double, c_int32, c_int64, c_void_p
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 
 SECONDS_BETWEEN_LOOKS = 0.1
+HOTTEST = 1e30
+"""A temperature at which all levels have the same mass, and which float32 can hold."""
 
 
 def native_obstacle(model: GatedPixelCNN) -> str | None:
@@ -59,7 +61,7 @@ def sample_native(
     drawn = torch.empty(noise.shape, dtype=torch.uint8)
     given = {
         "scaled": model.scale(torch.arange(256)),
-        "map": s.permute(0, 2, 3, 1) if s is not None else None,
+        "map": s.to(noise.dtype).permute(0, 2, 3, 1) if s is not None else None,
         "noise": noise,
         "known": known,
         "mask": mask.to(torch.uint8) if mask is not None else None,
@@ -67,30 +69,58 @@ def sample_native(
         "logits": logits,
         "choices": choices,
     }
+    for name in ("logits", "choices"):
+        tensor = given[name]
+        if tensor is not None and not tensor.is_contiguous():
+            raise ValueError(f"{name} is filled in place and must be contiguous")
     # What the call reads and writes, alive until it returns.
     tensors = {name: t.contiguous() for name, t in given.items() if t is not None}
     pointers = {name: t.data_ptr() for name, t in tensors.items()}
     batch, _, height, _ = noise.shape
-    job = _Job(images=batch, threads=torch.get_num_threads(), temperature=temperature, **pointers)
+    job = _Job(
+        images=batch,
+        threads=torch.get_num_threads(),
+        temperature=min(temperature, HOTTEST),
+        **pointers,
+    )
     with _sampler(model, None if s is None else s.shape) as (native, sampler):
         status: list[int] = []
-        # In a thread of its own, so that this one can show progress and heed Ctrl-C.
-        run = Thread(
-            target=lambda: status.append(native.sampler_run(sampler, ctypes.byref(job))),
-            daemon=True,
-        )
-        run.start()
+        done = Event()
+
+        def run() -> None:
+            try:
+                status.append(native.sampler_run(sampler, ctypes.byref(job)))
+            finally:
+                done.set()
+
+        # In a thread of its own, so that this one can show progress and heed Ctrl-C. It waits for
+        # an event, since Python 3.11 takes a thread whose join is interrupted for ended.
+        thread = Thread(target=run, daemon=True)
         try:
-            while True:
-                run.join(SECONDS_BETWEEN_LOOKS)
+            try:
+                thread.start()
+            except RuntimeError:  # the machine gives no more threads
+                run()
+            while not done.wait(SECONDS_BETWEEN_LOOKS):
                 progress(job.rows_done / (batch * height))
-                if not run.is_alive():
-                    break
+            progress(1.0)
         finally:
             job.stop = 1
-            run.join()
+            _outlast(done)
         _require_memory(status[0])
     return drawn
+
+
+def _outlast(done: Event) -> None:
+    """Wait, whatever interrupts: what a thread works on is freed afterwards."""
+    interrupted = False
+    while not done.is_set():
+        try:
+            done.wait()
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -122,19 +152,26 @@ def _sampler(
     _require_memory(native.sampler_new(ctypes.byref(shape), is_double, ctypes.byref(sampler)))
     try:
         # A layer at a time, so that there are never two copies of the whole network.
+        dtype = model.head_hidden.weight.dtype
         for layer in weights.layer_weights(model):
-            _add(native.sampler_add_layer, sampler, _LayerWeights, layer)
-        _add(native.sampler_add_head, sampler, _HeadWeights, weights.head_weights(model))
+            _add(native.sampler_add_layer, sampler, _LayerWeights, layer, dtype)
+        _add(native.sampler_add_head, sampler, _HeadWeights, weights.head_weights(model), dtype)
         yield native, sampler
     finally:
         native.sampler_delete(sampler)
 
 
 def _add(
-    function: Callable[..., int], sampler: c_void_p, kind: type[Structure], matrices: object
+    function: Callable[..., int],
+    sampler: c_void_p,
+    kind: type[Structure],
+    matrices: object,
+    dtype: torch.dtype,
 ) -> None:
     tensors = {
-        name: matrix.contiguous() for name, matrix in vars(matrices).items() if matrix is not None
+        name: matrix.to(dtype).contiguous()
+        for name, matrix in vars(matrices).items()
+        if matrix is not None
     }
     pointers = {name: tensor.data_ptr() for name, tensor in tensors.items()}
     _require_memory(function(sampler, ctypes.byref(kind(**pointers))))

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from decoders_models import MODELS, condition, small_pixelcnn
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.decoders.sampling.library import BuildError, library
+from repr_toolkit.decoders.sampling.library import BuildError, _built, library
 from repr_toolkit.decoders.sampling.native import sample_native
 
 WITHOUT = small_pixelcnn((1, 2, 2)).obstacle("native")
@@ -79,7 +81,7 @@ def test_draws_as_the_likelihood_does_at_the_edges() -> None:
         ones = torch.ones(1, 1, 4, 5, dtype=dtype)
         below_one = torch.nextafter(ones, 0 * ones)
         for u in (0 * ones, 0.499 * ones, 0.501 * ones, below_one):
-            for temperature in (0.0, 1e-3, 1.0, 50.0):
+            for temperature in (0.0, 1e-3, 1.0, 50.0, 1e38, 1e300):
                 arguments: dict[str, Any] = {"noise": u, "temperature": temperature}
                 native = model.sample(**arguments, engine="native")
                 assert torch.equal(native, model.sample(**arguments, engine="naive"))
@@ -127,6 +129,40 @@ def test_progress_rises_to_one_and_can_stop_the_engine() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         model.sample(n=2000, engine="native", progress=interrupt)
+
+
+@native
+def test_interrupting_twice_is_safe() -> None:
+    """What the engine works on is freed only once its threads have ended."""
+    program = (
+        "import os, signal, threading, torch, repr_toolkit.decoders as d;"
+        "model = d.GatedPixelCNN((3, 64, 64), features=96, layers=8);"
+        "interrupt = lambda: os.kill(os.getpid(), signal.SIGINT);"
+        "model.sample(n=1, mask=torch.tensor(True), known=torch.tensor(0, dtype=torch.uint8));"
+        "[threading.Timer(t, interrupt).start() for t in (1.0, 1.01, 1.02)];"
+        "model.sample(n=500, engine='native')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode in (1, 130, -signal.SIGINT)
+    assert b"KeyboardInterrupt" in done.stderr
+
+
+def test_a_cache_that_others_can_write_is_refused(fresh_library: Path) -> None:
+    folder = fresh_library / "native"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    built = library()
+    assert isinstance(built, BuildError)
+    assert f"{folder} belongs to or can be written by others" in str(built)
+
+
+@native
+def test_a_damaged_library_is_named(fresh_library: Path) -> None:
+    file = _built()
+    file.write_bytes(b"")
+    built = library()
+    assert isinstance(built, BuildError)
+    assert f"{file} is damaged" in str(built)
 
 
 @pytest.fixture
@@ -204,7 +240,7 @@ def test_is_built_once_and_not_by_importing(tmp_path: Path) -> None:
 def test_no_undefined_behaviour(tmp_path: Path) -> None:
     """The other tests again, under AddressSanitizer and UndefinedBehaviorSanitizer."""
     runtime = subprocess.run(
-        [os.environ.get("CXX", "c++"), "-print-file-name=libasan.so"],
+        [*shlex.split(os.environ.get("CXX", "c++")), "-print-file-name=libasan.so"],
         capture_output=True,
         text=True,
         check=True,
@@ -219,7 +255,7 @@ def test_no_undefined_behaviour(tmp_path: Path) -> None:
         "REPR_TOOLKIT_CACHE": str(tmp_path),
         "REPR_TOOLKIT_CXXFLAGS": "-g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all",
     }
-    chosen = "logits or every_size or edges or threads_changes"
+    chosen = "logits or every_size or edges or threads_changes or progress"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-v", __file__, "-k", chosen],
         env=environment,

@@ -213,3 +213,8 @@ def test_bad_arguments_are_named() -> None:
         model.sample(h, 0)
     with pytest.raises(ValueError, match="unconditional"):
         small_pixelcnn((1, 4, 4)).sample(h)
+
+
+def test_no_h_gives_no_images() -> None:
+    model = small_pixelcnn((3, 4, 4), h_dim=2)
+    assert model.sample(torch.empty(0, 2)).shape == (0, 3, 4, 4)
