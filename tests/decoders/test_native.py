@@ -136,6 +136,8 @@ def test_interrupting_twice_is_safe() -> None:
     """What the engine works on is freed only once its threads have ended."""
     program = (
         "import os, signal, threading, torch, repr_toolkit.decoders as d;"
+        # A shell's background job, which a test run may be, ignores interrupts.
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"
         "model = d.GatedPixelCNN((3, 64, 64), features=96, layers=8);"
         "interrupt = lambda: os.kill(os.getpid(), signal.SIGINT);"
         "model.sample(n=1, mask=torch.tensor(True), known=torch.tensor(0, dtype=torch.uint8));"
