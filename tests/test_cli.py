@@ -225,14 +225,19 @@ def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background job, which a test run may be, ignores interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
-        deadline = time.monotonic() + 120
-        while not list(user_folder.glob("runs/long/checkpoints/*.ckpt")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 120
+            while not list(user_folder.glob("runs/long/checkpoints/*.ckpt")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else leaving would wait for its 100,000 steps
     assert process.returncode == 130
     assert "repr-toolkit train long.yaml --seed 1 --resume" in error
     assert "Traceback" not in error
