@@ -10,7 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.base import AutoregressiveDecoder
-from repr_toolkit.decoders.conditioning import SpatialConditioning, VectorConditioning
+from repr_toolkit.decoders.conditioning import (
+    PositionalConditioning,
+    SpatialConditioning,
+    VectorConditioning,
+)
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.sampling.progress import Progress
@@ -27,8 +31,8 @@ class GatedPixelCNN(AutoregressiveDecoder):
     `features` is each stack's width after the gate, a multiple of C; `layers` counts the gated
     layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
     `head_features` is the width between the two 1×1 convolutions of the head (default
-    `features`). `conditioning` is "vector" (Eq. 4) or "spatial" (Eq. 5, with `map_features`
-    channels of m(h)). With `skip`, every layer's gate is also connected to the head directly.
+    `features`). `conditioning` is "vector" (Eq. 4), "spatial" (Eq. 5, with `map_features` channels
+    of m(h)), or "positional" (Eq. 4 beside `map_features` learned, constant maps). With `skip`, every layer's gate is also connected to the head directly.
     With `recompute`, training keeps of each layer only what it takes in and computes the rest
     again in the backward pass: up to half more time, for a depth that memory would forbid.
 
@@ -47,7 +51,7 @@ class GatedPixelCNN(AutoregressiveDecoder):
         layers: int,
         kernel_size: int = 3,
         head_features: int | None = None,
-        conditioning: Literal["vector", "spatial"] = "vector",
+        conditioning: Literal["vector", "positional", "spatial"] = "vector",
         map_features: int = 32,
         skip: bool = False,
         recompute: bool = False,
@@ -57,15 +61,21 @@ class GatedPixelCNN(AutoregressiveDecoder):
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
         channels, height, width = image_shape
-        self.conditioning: VectorConditioning | SpatialConditioning | None
+        self.conditioning: (
+            VectorConditioning | PositionalConditioning | SpatialConditioning | None
+        )
         if h_dim == 0:
             self.conditioning = None
         elif conditioning == "vector":
             self.conditioning = VectorConditioning(h_dim)
         elif conditioning == "spatial":
             self.conditioning = SpatialConditioning(h_dim, (height, width), map_features)
+        elif conditioning == "positional":
+            self.conditioning = PositionalConditioning(h_dim, (height, width), map_features)
         else:
-            raise ValueError(f'conditioning is "vector" or "spatial", not {conditioning!r}')
+            raise ValueError(
+                f'conditioning is "vector", "positional" or "spatial", not {conditioning!r}'
+            )
         self.layers = nn.ModuleList(
             GatedLayer(
                 channels,

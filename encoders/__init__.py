@@ -3,5 +3,6 @@
 from repr_toolkit.encoders.base import Encoder
 from repr_toolkit.encoders.conv import ConvBottleneck
 from repr_toolkit.encoders.onehot import OneHot
+from repr_toolkit.encoders.precomputed import Precomputed
 
-__all__ = ["ConvBottleneck", "Encoder", "OneHot"]
+__all__ = ["ConvBottleneck", "Encoder", "OneHot", "Precomputed"]

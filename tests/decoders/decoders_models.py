@@ -15,6 +15,7 @@ MODELS: list[tuple[tuple[int, int, int], dict[str, Any]]] = [
     ((3, 3, 5), {"h_dim": 2, "kernel_size": 5}),
     ((1, 5, 3), {"h_dim": 2, "conditioning": "spatial", "skip": True}),
     ((3, 5, 4), {"h_dim": 2, "conditioning": "spatial", "map_features": 3}),
+    ((3, 3, 4), {"h_dim": 2, "conditioning": "positional", "map_features": 3}),
     ((3, 1, 6), {"layers": 1}),
     ((1, 6, 1), {"kernel_size": 1}),
     ((3, 3, 3), {"layers": 1, "skip": True, "levels": 256}),

@@ -92,7 +92,7 @@ def test_deep_enough_sees_the_whole_past(channels: int) -> None:
     np.testing.assert_array_equal(jacobian(model, None).reshape(dims, dims) != 0, past)
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "spatial"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_h_reaches_every_position(channels: int, conditioning: str) -> None:
     torch.manual_seed(0)

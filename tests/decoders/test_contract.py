@@ -59,7 +59,7 @@ def test_baseline_takes_any_size(size: tuple[int, int], h_dim: int) -> None:
 def test_every_parameter_is_trained() -> None:
     """A parameter without a gradient stops distributed training."""
     for skip in (False, True):
-        for conditioning in ("vector", "spatial"):
+        for conditioning in ("vector", "positional", "spatial"):
             model = GatedPixelCNN(
                 (3, 4, 4), 2, features=6, layers=3, skip=skip, conditioning=conditioning
             )
@@ -68,7 +68,7 @@ def test_every_parameter_is_trained() -> None:
             assert untouched == []
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "spatial"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
 def test_the_training_loss_is_one_graph(conditioning: str) -> None:
     """A break of the graph would cost torch.compile most of what it gains."""
     models = [

@@ -62,6 +62,15 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             arrays[f"{split}_image"] = images(count, shape)
             arrays[f"{split}_label"] = np.arange(count) % 2
         np.savez(root / f"{name}.npz", **arrays)
+    people = np.array([f"person {i // 2}" for i in range(40)])
+    unit = draw.normal(size=(40, 512)).astype(np.float32)
+    np.savez(
+        root / "lfw_faces_32.npz",
+        image=images(40, (3, 32, 32)),
+        identity=people,
+        embedding=unit / np.linalg.norm(unit, axis=1, keepdims=True),
+        landmarks=draw.uniform(0, 32, (40, 5, 2)).astype(np.float32),
+    )
     (root / "imagenet32").mkdir()
     for file, count in (("train_data_batch_1", 24), ("train_data_batch_2", 24), ("val_data", 12)):
         arrays = {"data": images(count, (3 * 32 * 32,)), "labels": np.arange(count) % 2 + 1}
@@ -72,7 +81,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shrunk(name: str, root: Path) -> dict[str, Any]:
     config = load_recipe(name)
     settings = {**SHRUNK, "data.root": str(root)}
-    if config["model"]["encoder"] is not None:
+    encoder = config["model"]["encoder"]
+    if encoder is not None and encoder["class_path"].endswith("ConvBottleneck"):
         settings["model.encoder.init_args.features"] = 4
     if config["data"]["source"] in ("mnist5k", "photos", "cifar10"):
         settings["data.source"] = f"{config['data']['source']}.npz"
@@ -94,6 +104,7 @@ def test_the_recipes_are_these() -> None:
         "bottleneck_tinyimagenet",
         "gated_cifar10",
         "gated_imagenet32",
+        "portraits_lfw",
     ]
 
 
@@ -109,7 +120,7 @@ def test_a_recipe_opens_with_what_a_reader_needs(name: str) -> None:
     assert f"[{name}]({name}.yaml)" in (RECIPES / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("bottleneck")])
 def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
     found = variants(load_recipe(name))
     assert list(found) == ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]

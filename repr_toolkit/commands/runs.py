@@ -1,8 +1,4 @@
-"""What each command of the command line does: a few lines over the Python API.
-
-Every command takes the parsed options and the settings (dotted names to texts), imports what it
-needs, and prints its result to stdout.
-"""
+"""The commands that train models and use trained ones."""
 
 import json
 import logging
@@ -64,7 +60,6 @@ def train(options: Namespace, settings: Settings) -> None:
 
 def study(options: Namespace, settings: Settings) -> None:
     """Train the variants of a study that are not done yet, then compare them all."""
-    from repr_toolkit.comparison import OUTPUTS
     from repr_toolkit.processes import first_process
     from repr_toolkit.study import run_study
 
@@ -73,8 +68,8 @@ def study(options: Namespace, settings: Settings) -> None:
     run_study(config, folder, wandb=options.wandb)
     if first_process():
         print((folder / "comparison.md").read_text("utf-8"))
-        for file in OUTPUTS:
-            print(f"  {folder / file}")
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+            print(f"  {file}")
 
 
 def evaluate(options: Namespace, settings: Settings) -> None:
