@@ -9,11 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repr_toolkit import load
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.precision import full_precision
 from repr_toolkit.decoders.sampling import sample_native
-from repr_toolkit.runs import Run
+from repr_toolkit.runs import Run, load_with_decoder
 
 
 @dataclass
@@ -83,7 +82,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--split", default="test")
     options = parser.parse_args()
-    model = load(options.run)
+    model = load_with_decoder(options.run)
     decoder = model.decoder
     if not isinstance(decoder, GatedPixelCNN):
         parser.error(f"the decoder of {options.run} is a {type(decoder).__name__}")

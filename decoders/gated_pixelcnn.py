@@ -32,9 +32,10 @@ class GatedPixelCNN(AutoregressiveDecoder):
     layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
     `head_features` is the width between the two 1×1 convolutions of the head (default
     `features`). `conditioning` is "vector" (Eq. 4), "spatial" (Eq. 5, with `map_features` channels
-    of m(h)), or "positional" (Eq. 4 beside `map_features` learned, constant maps). With `skip`, every layer's gate is also connected to the head directly.
-    With `recompute`, training keeps of each layer only what it takes in and computes the rest
-    again in the backward pass: up to half more time, for a depth that memory would forbid.
+    of m(h)), or "positional" (Eq. 4 beside `map_features` learned, constant maps). With `skip`,
+    every layer's gate is also connected to the head directly. With `recompute`, training keeps of
+    each layer only what it takes in and computes the rest again in the backward pass: up to half
+    more time, for a depth that memory would forbid.
 
     Raises ValueError for sizes that cannot be.
     """
@@ -61,9 +62,7 @@ class GatedPixelCNN(AutoregressiveDecoder):
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
         channels, height, width = image_shape
-        self.conditioning: (
-            VectorConditioning | PositionalConditioning | SpatialConditioning | None
-        )
+        self.conditioning: VectorConditioning | PositionalConditioning | SpatialConditioning | None
         if h_dim == 0:
             self.conditioning = None
         elif conditioning == "vector":

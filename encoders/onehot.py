@@ -5,15 +5,17 @@ from torch import Tensor, nn
 
 
 class OneHot(nn.Module):
-    """h is the one-hot vector of the class label (1606.05328 §3.2)."""
+    """h is the one-hot vector of the class label (1606.05328 §3.2).
 
-    source = "label"
+    `source` is the key that holds it; any other code counting from 0 does as well.
+    """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, *, source: str = "label") -> None:
         super().__init__()
         if num_classes < 1:
             raise ValueError(f"num_classes is at least 1, not {num_classes}")
         self.h_dim = num_classes
+        self.source = source
 
     def forward(self, x: Tensor) -> Tensor:
         """Labels int64 (B,) in 0…num_classes−1 to h, float32 (B, num_classes).

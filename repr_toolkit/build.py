@@ -49,6 +49,15 @@ class Built(NamedTuple):
     config: Config
 
 
+class BuiltMetric(NamedTuple):
+    """An encoder, the loss and the miner that train it alone, and the configuration of them."""
+
+    encoder: "Encoder"
+    loss: nn.Module
+    miner: nn.Module | None
+    config: Config
+
+
 def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     """Encoder and decoder of a configuration, which stays as it is.
 
@@ -62,16 +71,14 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     class path that leads nowhere; TypeError for a class that is not an nn.Module.
     """
     resolved = deepcopy(dict(config))
-    shape: dict[str, Any] = {}
-    if data is not None:
-        shape = {"image_shape": list(data.image_shape), "levels": data.levels}
+    shape = _shape(data)
     encoder = None
     h_dim = 0
     if resolved["model"]["encoder"] is not None:
-        encoder = _instantiate(resolved["model"]["encoder"], "model.encoder", shape, "the data's")
-        h_dim = _attribute(encoder, "h_dim", int, "model.encoder")
-        _attribute(encoder, "source", str, "model.encoder")
+        encoder, h_dim = _encoder(resolved, shape)
     spec = resolved["model"]["decoder"]
+    if spec is None:
+        raise ValueError("this configuration has no model.decoder: it trains an encoder alone")
     _provide(spec, "model.decoder", {"h_dim": h_dim}, "the encoder's" if encoder else "no encoder:")
     decoder = _instantiate(spec, "model.decoder", shape, "the data's")
     if _attribute(decoder, "h_dim", int, "model.decoder") != h_dim:
@@ -87,7 +94,29 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
             f"model.decoder: {type(decoder).__name__} has no {', '.join(missing)}; "
             f"inherit repr_toolkit.decoders.Decoder, which has what is the same for all"
         )
-    return Built(cast("Encoder | None", encoder), cast("Decoder", decoder), resolved)
+    return Built(encoder, cast("Decoder", decoder), resolved)
+
+
+def build_metric(config: Mapping[str, Any], data: HasShape | None = None) -> BuiltMetric:
+    """Encoder, loss and miner of a configuration with a `model.metric`, which stays as it is.
+
+    `embedding_size`, where the loss asks for it, is the encoder's `h_dim`. Everything else, and
+    what is raised, is as in `build`.
+    """
+    resolved = deepcopy(dict(config))
+    encoder, h_dim = _encoder(resolved, _shape(data))
+    if not any(p.requires_grad for p in cast("nn.Module", encoder).parameters()):
+        raise ValueError(
+            f"model.metric trains an encoder alone, but {type(encoder).__name__} as configured "
+            f"has no weights to train; FaceNet has with init_args: {{trainable: true}}"
+        )
+    metric = resolved["model"]["metric"]
+    size = {"embedding_size": h_dim}
+    loss = _instantiate_nested(metric["loss"], "model.metric.loss", size)
+    miner = None
+    if metric["miner"] is not None:
+        miner = _instantiate_nested(metric["miner"], "model.metric.miner", {})
+    return BuiltMetric(encoder, loss, miner, resolved)
 
 
 def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> OptimizerFactory:
@@ -108,19 +137,66 @@ def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> Opti
     return partial(kind, **arguments)
 
 
+def _shape(data: HasShape | None) -> dict[str, Any]:
+    """What the data provide for init_args; nothing without data."""
+    if data is None:
+        return {}
+    return {"image_shape": list(data.image_shape), "levels": data.levels}
+
+
+def _encoder(resolved: Config, shape: Mapping[str, Any]) -> tuple["Encoder", int]:
+    """The encoder of a configuration, into which its init_args are written, and its h_dim."""
+    encoder = _instantiate(resolved["model"]["encoder"], "model.encoder", shape, "the data's")
+    h_dim = _attribute(encoder, "h_dim", int, "model.encoder")
+    _attribute(encoder, "source", str, "model.encoder")
+    return cast("Encoder", encoder), h_dim
+
+
 def _instantiate(spec: Config, name: str, provided: Mapping[str, Any], origin: str) -> nn.Module:
     """An instance of a class spec, into whose init_args the provided values are written."""
     _provide(spec, name, provided, origin)
-    kind = import_class(spec["class_path"], nn.Module, name)
-    parser = ArgumentParser(exit_on_error=False)
-    accepted = parser.add_class_arguments(kind, "object", fail_untyped=False)
-    names = [argument.split(".")[-1] for argument in accepted]
-    values = _parse(parser, {"object": spec["init_args"]}, names, spec, name)
+    parser, values = _parsed(spec, name, spec["init_args"])
     # With the defaults of today, so that the configuration rebuilds the model when they change.
-    stated = values.as_dict().get("object", {})
-    spec["init_args"] = json.loads(json.dumps(stated, default=str))  # YAML's own types
+    spec["init_args"] = _plain(values.as_dict().get("object", {}))
     module: nn.Module = parser.instantiate(values).object
     return module
+
+
+def _instantiate_nested(spec: Config, name: str, provided: Mapping[str, Any]) -> nn.Module:
+    """As `_instantiate`, for classes whose untyped arguments may be class specs themselves.
+
+    Such as a loss's distance: pytorch-metric-learning's classes have no types to tell it by.
+    """
+    _provide(spec, name, provided, "the encoder's")
+    given = spec["init_args"]
+    inner = {
+        key: {"class_path": value["class_path"], "init_args": dict(value.get("init_args") or {})}
+        for key, value in given.items()
+        if isinstance(value, Mapping) and "class_path" in value
+    }
+    parts = {
+        key: _instantiate_nested(part, f"{name}.init_args.{key}", {}) for key, part in inner.items()
+    }
+    rest = {key: value for key, value in given.items() if key not in inner}
+    arguments = _parsed(spec, name, rest)[1].as_dict().get("object", {})
+    spec["init_args"] = _plain({**arguments, **inner})
+    module: nn.Module = import_class(spec["class_path"], nn.Module, name)(**{**arguments, **parts})
+    return module
+
+
+def _parsed(spec: Config, name: str, arguments: Mapping[str, Any]) -> tuple[ArgumentParser, Any]:
+    """A class's arguments with their defaults, under the key `object`, and the parser of them."""
+    parser = ArgumentParser(exit_on_error=False)
+    kind = import_class(spec["class_path"], nn.Module, name)
+    accepted = parser.add_class_arguments(kind, "object", fail_untyped=False)
+    names = [argument.split(".")[-1] for argument in accepted]
+    return parser, _parse(parser, {"object": arguments}, names, spec, name)
+
+
+def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments in YAML's own types."""
+    plain: dict[str, Any] = json.loads(json.dumps(arguments, default=str))
+    return plain
 
 
 def _provide(spec: Config, name: str, provided: Mapping[str, Any], origin: str) -> None:

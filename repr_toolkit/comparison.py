@@ -1,15 +1,24 @@
-"""The comparison of a study's variants on held-out images: Figure 6, and a table."""
+"""The comparison of a study's variants on held-out images: Figures 3 and 6, and a table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from repr_toolkit.build import build
-from repr_toolkit.comparison_table import Result, csv_text, markdown_table, notes_text
+from repr_toolkit.classes import baselines, class_samples, classify_if_few, shown_classes
+from repr_toolkit.comparison_notes import Circumstances, notes
+from repr_toolkit.comparison_table import (
+    Result,
+    classifier_table,
+    csv_text,
+    markdown_table,
+    notes_text,
+)
 from repr_toolkit.data import ImageData
 from repr_toolkit.evaluation import (
     Estimate,
@@ -19,16 +28,31 @@ from repr_toolkit.evaluation import (
     other_images,
     representations,
 )
-from repr_toolkit.figures import DPI, Group, choose_evenly, choose_originals, figure6
+from repr_toolkit.figures import DPI, Group, choose_evenly, choose_originals, figure3, figure6
 from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.probing import Features, Labels, Probe, linear_probe
 from repr_toolkit.processes import say
-from repr_toolkit.runs import Run, atomic_write, load
+from repr_toolkit.runs import Run, atomic_write, load_with_decoder
 from repr_toolkit.sampling import common_noise, decode
 
+if TYPE_CHECKING:
+    from repr_toolkit.bayes import Floats
+    from repr_toolkit.probing.baselines import Baseline
+
 PROBE_IMAGES = 10_000
-OUTPUTS = ("figure6.png", "comparison.csv", "comparison.md")
 HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN"}
+
+
+def outputs(sources: Iterable[str | None]) -> tuple[str, ...]:
+    """The files that `compare` writes of models whose encoders read these keys of a batch.
+
+    None stands for a model without encoder. Figure 3 shows what is drawn given labels, Figure 6
+    what is drawn given anything else.
+    """
+    sources = set(sources) - {None}
+    figure3 = ["figure3.png"] if "label" in sources else []
+    figure6 = ["figure6.png"] if sources - {"label"} else []
+    return (*figure3, *figure6, "comparison.csv", "comparison.md")
 
 
 def compare(
@@ -45,9 +69,12 @@ def compare(
 ) -> Path:
     """Measure finished runs, by variant name, on a split of their common data.
 
-    Writes into ``study_dir`` figure6.png (``rows`` originals; one reconstruction by each variant
-    that reconstructs by its mean, ``columns`` samples of each other), comparison.csv and
-    comparison.md, whose path is returned; an earlier comparison is replaced. The reconstruction
+    Writes into ``study_dir`` comparison.csv and comparison.md, whose path is returned; where a
+    variant's h is of labels figure3.png (samples of each class), and where it is of anything else
+    figure6.png (``rows`` originals; one reconstruction by each variant that reconstructs by its
+    mean, ``columns`` samples of each other). An earlier comparison is replaced. Every variant's
+    bits/dim are also compared to those of the first, image by image; those that are conditional on
+    labels classify the images by Bayes' rule, beside classifiers of pixels. The reconstruction
     error is measured on ``reconstructed`` images, ``draws`` samples each. At most ``batch_size``
     images are worked on at a time. Everything random follows from ``seed``.
 
@@ -62,34 +89,11 @@ def compare(
     data = _common_data(found)
     choose_split(data, split)
     comparison = _Comparison(data, split, batch_size, reconstructed, draws, rows, columns, seed)
-    results, groups = [], [comparison.originals()]
     for number, (name, run) in enumerate(found.items(), 1):
         say(f"[{number}/{len(found)}] comparing {name}")
-        result, group = comparison.measure(name, run)
-        results.append(result)
-        groups += [group] if group else []
-    pixels = comparison.probe_pixels()
-    with atomic_write(study_dir / "figure6.png") as file:
-        figure6(groups, levels=data.levels).savefig(file, dpi=DPI, format="png")
-    constants = {
-        "data": data.name,
-        "split": split,
-        "images": str(len(data.splits[split])),
-        "levels": str(data.levels),
-    }
-    with atomic_write(study_dir / "comparison.csv") as file:
-        file.write(csv_text(results, pixels, constants).encode())
-    table = study_dir / "comparison.md"
-    text = "\n".join(
-        (
-            f"# {study_dir.resolve().name}: {data.name}, {split} images\n",
-            markdown_table(results, pixels, draws),
-            notes_text(comparison.notes(found)),
-        )
-    )
-    with atomic_write(table) as file:
-        file.write(text.encode())
-    return table
+        comparison.measure(name, run)
+    comparison.write(study_dir, found)
+    return study_dir / "comparison.md"
 
 
 def _common_data(runs: Mapping[str, Run]) -> ImageData:
@@ -138,22 +142,36 @@ class _Comparison:
         }
         self.probed = labelled and len(np.unique(self.probe_labels("train"))) > 1
         self.untrained: dict[str, Probe] = {}  # by the encoder's configuration
+        self.first: Floats | None = None  # bits/dim of each image under the first variant
+        self.results: list[Result] = []
+        self.reconstructions: list[Group] = []  # the columns of Figure 6
+        self.samples: list[Group] = []  # the columns of Figure 3
 
-    def originals(self) -> Group:
-        return Group(self.split[self.shown]["image"][:, None], "Original")
-
-    def measure(self, name: str, run: Run) -> tuple[Result, Group | None]:
-        """The numbers of a variant, and its columns of the figure where it can reconstruct."""
-        model = load(run).to(fastest_device())
+    def measure(self, name: str, run: Run) -> None:
+        """The numbers of a variant, and its columns of a figure where it has an encoder."""
+        model = load_with_decoder(run).to(fastest_device())
         size = self.batch_size
         codes = representations(model, self.split, batch_size=size)
         tables = [codes] if codes is None else [codes, codes[self.others]]
         own, *others = bits_given(model, self.split, tables, batch_size=size, progress=True)
         other = others[0] if others else None
-        mse = mse_of_mean = group = None
-        if codes is not None:
+        mse = mse_of_mean = classification = None
+        if model.encoder is not None and model.encoder.source == "label":
+            classes, _ = shown_classes(self.data)
+            self.samples.append(
+                class_samples(model, classes, heading(name)[0], seed=self.seed, batch_size=size)
+            )
+            classification = classify_if_few(model, self.data, self.split_name, batch_size=size)
+        elif codes is not None:
             mse, mse_of_mean = self.squared_errors(model, codes)
-            group = self.group(name, model, codes)
+            self.reconstructions.append(self.group(name, model, codes))
+        versus = marginal_versus = None
+        if self.first is None:
+            self.first = own
+        else:
+            versus = Estimate.of(own - self.first)
+            if classification is not None:
+                marginal_versus = Estimate.of(classification.bits_marginal - self.first)
         info = run.info
         probe, untrained = self.probes(model, run)
         result = Result(
@@ -171,8 +189,63 @@ class _Comparison:
             decoder_parameters=info["parameters"]["decoder"],
             seconds=info["seconds"],
             steps=info["step"],
+            versus_first=versus,
+            classification=classification,
+            marginal_versus_first=marginal_versus,
         )
-        return result, group
+        self.results.append(result)
+
+    def write(self, study_dir: Path, runs: Mapping[str, Run]) -> None:
+        """The figures and the table of all that was measured."""
+        levels, figures = self.data.levels, {}
+        if self.samples:
+            _, names = shown_classes(self.data)
+            figures["figure3.png"] = figure3(self.samples, names, levels=levels)
+        if self.reconstructions:
+            originals = Group(self.split[self.shown]["image"][:, None], "Original")
+            figures["figure6.png"] = figure6([originals, *self.reconstructions], levels=levels)
+        for name, figure in figures.items():
+            with atomic_write(study_dir / name) as file:
+                figure.savefig(file, dpi=DPI, format="png")
+        results = self.results
+        pixels = self.probe_pixels()
+        classifiers = self.classifiers()
+        constants = {
+            "data": self.data.name,
+            "split": self.split_name,
+            "images": str(len(self.split)),
+            "levels": str(levels),
+        }
+        with atomic_write(study_dir / "comparison.csv") as file:
+            file.write(csv_text(results, pixels, constants, classifiers).encode())
+        circumstances = Circumstances(
+            self.split_name,
+            len(self.split),
+            levels,
+            len(self.measured),
+            self.draws,
+            {s: len(i) for s, i in self.probe_indices.items()} if self.probed else {},
+            self.seed,
+        )
+        fitted = classifiers[0].train_images if classifiers else 0
+        remarks = notes(results, runs, [*figures], circumstances, fitted=fitted)
+        parts = [
+            f"# {study_dir.resolve().name}: {self.data.name}, {self.split_name} images\n",
+            markdown_table(results, pixels, self.draws),
+            classifier_table(results, pixels, classifiers) if classifiers else "",
+            notes_text(remarks),
+        ]
+        with atomic_write(study_dir / "comparison.md") as file:
+            file.write("\n".join(filter(None, parts)).encode())
+
+    def classifiers(self) -> "list[Baseline]":
+        """Classifiers of pixels, where a variant classifies by Bayes' rule."""
+        found: list[Baseline] = []
+        if self.probed and any(result.classification for result in self.results):
+            for classifier in baselines(self.data, self.split_name):
+                say(f"  {classifier.name} on pixels: {classifier.accuracy:.3f}")
+                found.append(classifier)
+        return found
 
     def squared_errors(self, model: EncoderDecoder, codes: Tensor) -> tuple[Estimate, Estimate]:
         """The error of a single reconstruction (its mean over the draws), and of the draws' mean.
@@ -209,9 +282,7 @@ class _Comparison:
             batch_size=self.batch_size,
             progress=True,
         )
-        stem = name.removesuffix(f"_m{decoder.h_dim}")
-        heading = HEADINGS.get(stem, stem.replace("_", " "))
-        return Group(images, heading, f"$m$ = {decoder.h_dim}" if stem != name else "")
+        return Group(images, *heading(name, decoder.h_dim))
 
     def probes(self, model: EncoderDecoder, run: Run) -> tuple[Probe | None, Probe | None]:
         """How well h gives the label, and how well h of the same encoder before training does."""
@@ -253,47 +324,11 @@ class _Comparison:
         labels: Labels = self.data.splits[name].column("label").numpy()[self.probe_indices[name]]
         return labels
 
-    def notes(self, runs: Mapping[str, Run]) -> list[str]:
-        """What a reader of the table has to know."""
-        devices = sorted({str(run.info["device"]) for run in runs.values()})
-        seeds = sorted({run.config["seed"] for run in runs.values()})
-        one = next(iter(runs.values())).path
-        images = "the first images of each class" if self.probed else "images spread evenly"
-        notes = [
-            "**An autoencoder's bits are conditional on h(x), whose own cost is not counted**: "
-            "they are the bits of x given h, not of x, and more dimensions of h can hide more.",
-            "bits/dim: −log₂ p(x|h) / (C·H·W), the mean over all "
-            f"{len(self.split):,} {self.split_name} images, for {self.data.levels} levels of "
-            "intensity; numbers for other levels cannot be compared. Likelihoods of the discrete "
-            "images, exact unless the row says “upper bound”; the MSE baseline's is that of a "
-            "discretized Gaussian around its reconstruction, with one σ fitted on training images.",
-            "bits/dim, other h: the same images, each given the h of another image (one fixed "
-            "random cycle). difference: own h minus another's, paired by image; "
-            "below 0, h informs.",
-            f"MSE: squared error of intensities scaled to [0, 1], on {len(self.measured)} images "
-            f"spread evenly over the split. single: of one reconstruction, averaged over "
-            f"{self.draws} draws. mean of {self.draws}: of the draws' mean image. A baseline that "
-            "reconstructs by its mean has one reconstruction, rounded to the levels.",
-            "± is the standard error over images; it does not include the spread between training "
-            "runs, of which there is one a column.",
-        ]
-        if self.probed:
-            train, val, test = (f"{len(self.probe_indices[s]):,}" for s in ("train", "val", "test"))
-            notes.append(
-                "probe: accuracy of a logistic regression that reads the label from standardised "
-                "h, with Wilson's 95 % interval; beside it, the same encoder before training, and "
-                f"the pixels. Fitted on {train} training images, its penalty chosen on {val} "
-                f"validation images, scored on {test} test images."
-            )
-        else:
-            notes.append("probe: the data have no labels to read from h.")
-        notes += [
-            f"figure6.png: {images} of the split; a column has the same noise in every row and "
-            "for every variant.",
-            f"Trained on {' and '.join(devices)}; seconds count compilation and validations too. "
-            f"Seeds: training {', '.join(map(str, seeds))}, comparison {self.seed}.",
-            "Bits of one column again: "
-            f"`repr-toolkit evaluate {one} --split {self.split_name}`. All of this again: the "
-            "command `repr-toolkit study` that made it, which keeps the runs that are done.",
-        ]
-        return notes
+
+def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
+    """What a figure writes over a variant's columns, in two lines: "pixelcnn_m10" is PixelCNN,
+    m = 10.
+    """
+    stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
+    title = f"$m$ = {h_dim}" if stem != name else ""
+    return HEADINGS.get(stem, stem.replace("_", " ")), title

@@ -2,15 +2,23 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, log10
 from textwrap import fill
+from typing import TYPE_CHECKING
 
 from repr_toolkit.evaluation import Estimate
 from repr_toolkit.probing import Probe
 
+if TYPE_CHECKING:
+    from repr_toolkit.bayes import Classification
+    from repr_toolkit.probing.baselines import Baseline
+
 WIDTH = 100  # columns of a terminal that the Markdown fits
+NORMAL_95 = 1.959963984540054
+NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -31,32 +39,48 @@ class Result:
     decoder_parameters: int
     seconds: float  # of training
     steps: int  # of training
+    versus_first: Estimate | None = None  # bits/dim minus the first variant's, paired by image
+    classification: "Classification | None" = None  # of the images by Bayes' rule
+    marginal_versus_first: Estimate | None = None  # its bits/dim, label not told, minus the first's
 
 
-def csv_text(results: Sequence[Result], pixels: Probe | None, constants: Mapping[str, str]) -> str:
+def csv_text(
+    results: Sequence[Result],
+    pixels: Probe | None,
+    constants: Mapping[str, str],
+    baselines: "Sequence[Baseline]" = (),
+) -> str:
     """One line a variant, all digits; ``constants`` are columns with the same value in each line.
 
-    An empty cell stands for what a variant has not.
+    So are the classifiers of pixels. An empty cell stands for what a variant has not.
     """
     lines = []
     for r in results:
         line: dict[str, object] = {"variant": r.name, "h_dim": r.h_dim, **constants}
         line["likelihood"] = r.likelihood
+        c = r.classification
         estimates = {
             "bits_per_dim": r.bits,
+            "bits_per_dim_minus_first": r.versus_first,
             "bits_per_dim_other_h": r.bits_other_h,
             "difference": r.difference,
+            "bits_per_dim_marginal": Estimate.of(c.bits_marginal) if c else None,
+            "bits_per_dim_marginal_minus_first": r.marginal_versus_first,
+            "true_posterior_bits": Estimate.of(c.true_posterior_bits) if c else None,
+            "information_bits": Estimate.of(c.information_bits) if c else None,
             "mse_one": r.mse,
             "mse_of_mean": r.mse_of_mean,
         }
         for key, estimate in estimates.items():
             line[key] = estimate and estimate.mean
             line[f"{key}_standard_error"] = estimate and estimate.standard_error
-        probes = {
+        probes: dict[str, Probe | Classification | Baseline | None] = {
             "probe": r.probe,
             "probe_untrained": r.probe_untrained,
             "probe_pixels": pixels,
+            "bayes": c,
         }
+        probes |= {re.sub(r"\W+", "_", f"pixels_{b.name.lower()}"): b for b in baselines}
         for key, probe in probes.items():
             line[key] = probe and probe.accuracy
             line[f"{key}_low"] = probe and probe.interval[0]
@@ -74,44 +98,34 @@ def csv_text(results: Sequence[Result], pixels: Probe | None, constants: Mapping
 
 
 def markdown_table(results: Sequence[Result], pixels: Probe | None, draws: int) -> str:
-    """One column a variant, aligned; as many tables below each other as the width demands."""
-    labels = [
-        "",
-        "m, dimensions of h",
-        "likelihood",
-        "bits/dim",
-        "bits/dim, other h",
-        "difference",
-        "MSE ×10³, single",
-        f"MSE ×10³, mean of {draws}",
-        "probe of h, %",
-        "probe, untrained, %",
-        "probe, pixels, %",
-        "encoder parameters",
-        "decoder parameters",
-        "training, steps",
-        "training, seconds",
+    """One column a variant, aligned; as many tables below each other as the width demands.
+
+    A row that no variant has anything to say in is left out.
+    """
+    base = results[0].name
+    probed = pixels if any(r.probe for r in results) else None
+    rows = [
+        ("", [r.name for r in results]),
+        ("m, dimensions of h", [str(r.h_dim) if r.h_dim else NONE for r in results]),
+        ("likelihood", [r.likelihood for r in results]),
+        ("bits/dim", [with_error(r.bits) for r in results]),
+        *_differences(base, [r.versus_first for r in results]),
+        ("bits/dim, other h", [with_error(r.bits_other_h) for r in results]),
+        ("difference", [with_error(r.difference) for r in results]),
+        *_classifications(results),
+        ("MSE ×10³, single", [with_error(r.mse, 1000) for r in results]),
+        (f"MSE ×10³, mean of {draws}", [with_error(r.mse_of_mean, 1000) for r in results]),
+        ("probe of h, %", [with_interval(r.probe) for r in results]),
+        ("probe, untrained, %", [with_interval(r.probe_untrained) for r in results]),
+        ("probe, pixels, %", [with_interval(probed) for r in results]),
+        ("encoder parameters", [f"{r.encoder_parameters:,}" for r in results]),
+        ("decoder parameters", [f"{r.decoder_parameters:,}" for r in results]),
+        ("training, steps", [f"{r.steps:,}" for r in results]),
+        ("training, seconds", [f"{r.seconds:,.0f}" for r in results]),
     ]
-    columns = [
-        [
-            r.name,
-            str(r.h_dim) if r.h_dim else "–",
-            r.likelihood,
-            with_error(r.bits),
-            with_error(r.bits_other_h),
-            with_error(r.difference),
-            with_error(r.mse, 1000),
-            with_error(r.mse_of_mean, 1000),
-            with_interval(r.probe),
-            with_interval(r.probe_untrained),
-            with_interval(pixels),
-            f"{r.encoder_parameters:,}",
-            f"{r.decoder_parameters:,}",
-            f"{r.steps:,}",
-            f"{r.seconds:,.0f}",
-        ]
-        for r in results
-    ]
+    rows = [(label, cells) for label, cells in rows if set(cells) != {NONE}]
+    labels = [label for label, _ in rows]
+    columns = [list(column) for column in zip(*(cells for _, cells in rows), strict=True)]
     first = max(map(len, labels))
     blocks: list[list[list[str]]] = [[]]
     used = start = first + 4
@@ -122,7 +136,46 @@ def markdown_table(results: Sequence[Result], pixels: Probe | None, draws: int) 
             used = start
         blocks[-1].append(column)
         used += width
-    return "\n".join(_aligned([labels, *block]) for block in blocks)
+    return "\n".join(aligned([labels, *block]) for block in blocks)
+
+
+def _differences(base: str, estimates: Sequence[Estimate | None]) -> list[tuple[str, list[str]]]:
+    """The row of paired differences to the first variant, and that of their intervals."""
+    return [
+        (f"minus {base}", [with_error(estimate) for estimate in estimates]),
+        ("95 % interval", [interval_text(estimate) for estimate in estimates]),
+    ]
+
+
+def _classifications(results: Sequence[Result]) -> list[tuple[str, list[str]]]:
+    """The rows of what variants that are conditional on labels say of labels."""
+    found = [r.classification for r in results]
+    marginal = [Estimate.of(c.bits_marginal) if c else None for c in found]
+    posterior = [Estimate.of(c.true_posterior_bits) if c else None for c in found]
+    information = [Estimate.of(c.information_bits) if c else None for c in found]
+    return [
+        ("bits/dim, label not told", [with_error(estimate) for estimate in marginal]),
+        *_differences(results[0].name, [r.marginal_versus_first for r in results]),
+        ("Bayes' rule, accuracy, %", [with_interval(c) for c in found]),
+        ("log₂ p(y|x), bits", [with_error(estimate) for estimate in posterior]),
+        ("I(x; y) ≥, bits", [with_error(estimate) for estimate in information]),
+    ]
+
+
+def classifier_table(
+    results: Sequence[Result], pixels: Probe | None, baselines: "Sequence[Baseline]"
+) -> str:
+    """How well who reads the labels: one line a classifier, first the variants by Bayes' rule."""
+    lines = [
+        (f"Bayes' rule, {r.name}", with_interval(r.classification), "argmax p(x|y) p(y)")
+        for r in results
+        if r.classification
+    ]
+    lines += [(b.name, with_interval(b), b.how) for b in baselines]
+    if pixels:
+        lines.append(("logistic regression", with_interval(pixels), f"C = {pixels.strength:g}"))
+    columns = zip(("classifier", "accuracy, %", "how"), *lines, strict=True)
+    return aligned([list(column) for column in columns])
 
 
 def notes_text(notes: Sequence[str]) -> str:
@@ -148,21 +201,45 @@ def with_error(estimate: Estimate | None, scale: float = 1) -> str:
     ('1.235 ± 0.012', '–')
     """
     if estimate is None:
-        return "–"
+        return NONE
     mean, error = estimate.mean * scale, estimate.standard_error * scale
-    digits = min(4, max(0, 1 - floor(log10(error)))) if error > 0 else 3
+    digits = _digits(error)
     return f"{mean:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
 
 
-def with_interval(probe: Probe | None) -> str:
+def normal_interval(estimate: Estimate) -> tuple[float, float]:
+    """The 95 % interval of a mean over many images, mean ± 1.96 standard errors."""
+    half = NORMAL_95 * estimate.standard_error
+    return estimate.mean - half, estimate.mean + half
+
+
+def interval_text(estimate: Estimate | None) -> str:
+    """The 95 % interval, to the digits of `with_error`.
+
+    >>> interval_text(Estimate(-0.0123, 0.0021, 500))
+    '−0.0164 to −0.0082'
+    """
+    if estimate is None:
+        return NONE
+    digits = _digits(estimate.standard_error)
+    low, high = normal_interval(estimate)
+    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
+
+
+def with_interval(probe: "Probe | Baseline | Classification | None") -> str:
     """Accuracy and its interval, in per cent."""
     if probe is None:
-        return "–"
+        return NONE
     low, high = (100 * bound for bound in probe.interval)
     return f"{100 * probe.accuracy:.1f} ({low:.1f}–{high:.1f})"
 
 
-def _aligned(columns: Sequence[Sequence[str]]) -> str:
+def _digits(error: float) -> int:
+    return min(4, max(0, 1 - floor(log10(error)))) if error > 0 else 3
+
+
+def aligned(columns: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of these columns, whose first cells are the headings."""
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for cells in zip(*columns, strict=True):

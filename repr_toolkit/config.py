@@ -7,88 +7,23 @@ name, such as ``training.steps``. Nothing here imports torch.
 import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
+
+from repr_toolkit.sections import About, Data, Training
 
 Config = dict[str, Any]
 """A recipe, or a run's complete configuration: nested dicts of YAML's own types."""
 
 
-@dataclass(frozen=True)
-class About:
-    """What a reader wants to know of a recipe before it is run."""
-
-    what: str = ""
-    data: str = ""
-    hardware: str = ""
-    time: str = ""
-    expect: str = ""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which images, and how they reach the model.
-
-    Attributes:
-        source: A data set's name, an .npz file, a folder of images, or the import path of a
-            function that returns an ImageData.
-        root: Folder in which a named file is looked up first; then in $REPR_TOOLKIT_DATA.
-        levels: Number of intensity levels, 2…256; null keeps those of the data.
-        size: Side of the images in pixels, for data whose side can be chosen.
-        download: Whether missing data may be fetched from the network.
-        batch_size: Images in one training step, over all devices together.
-        workers: Processes that load data beside the training process.
-        fingerprint: Of the images' content. A run states that of the images it was trained on, and
-            is resumed on those only.
-    """
-
-    source: str
-    root: str | None = None
-    levels: int | None = None
-    size: int | None = None
-    download: bool = False
-    batch_size: int = 32
-    workers: int = 0
-    fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class Training:
-    """How the model is fitted.
-
-    Attributes:
-        optimizer: Import path (class_path) and arguments (init_args) of the optimizer.
-        schedule: The learning rate after warm-up: constant, or a cosine to 0 at the last step.
-        warmup: Steps over which the learning rate rises linearly.
-        steps: Optimizer steps of the whole run.
-        validate_every: Steps between validations; each writes a picture and a checkpoint.
-        ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
-        compile: Whether torch.compile is applied to the training loss.
-        channels_last: Whether convolutions run on channels-last memory.
-        pictures: Images in each row of a validation's picture; 0 draws none, which a decoder
-            without a fast sampling engine may need.
-    """
-
-    optimizer: dict[str, Any] = field(
-        default_factory=lambda: {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}
-    )
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: int = 0
-    steps: int = 1000
-    validate_every: int = 500
-    ema_decay: float = 0.0
-    compile: bool = False
-    channels_last: bool = True
-    pictures: int = 8
-
-
 _SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
-_CLASSES = ("model.encoder", "model.decoder", "training.optimizer")  # class_path and init_args
+_METRIC = ("model.metric.loss", "model.metric.miner")
+_CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
 _TOP = ("about", "seed", "data", "model", "training", "trainer", "study")
 
 _TRAINER_OWN = {
@@ -191,14 +126,7 @@ def complete(raw: Mapping[str, Any]) -> Config:
     config: Config = {"about": _section("about", raw.get("about", {}))}
     config["seed"] = _integer("seed", raw.get("seed", 0), at_least=0)
     config["data"] = _section("data", raw.get("data", {}))
-    model = _mapping("model", raw.get("model", {}))
-    _check_keys("model", model, ("encoder", "decoder"))
-    if model.get("decoder") is None:
-        raise ValueError("model.decoder is missing: give its class_path and init_args")
-    config["model"] = {
-        part: None if model.get(part) is None else _class(f"model.{part}", model[part])
-        for part in ("encoder", "decoder")
-    }
+    config["model"] = _model(raw.get("model", {}))
     config["training"] = _section("training", raw.get("training", {}))
     config["training"]["optimizer"] = _class("training.optimizer", config["training"]["optimizer"])
     config["trainer"] = _trainer(raw.get("trainer", {}))
@@ -274,7 +202,7 @@ def explain(error: Exception, section: str) -> str:
 
 def _set(config: Config, key: str, value: Any) -> None:
     known = ["seed", *(f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in fields(kind))]
-    known += ["model.encoder", "model.decoder"]
+    known += ["model.encoder", "model.decoder", "model.metric", *_METRIC]
     known += [f"{name}.{part}" for name in _CLASSES for part in ("class_path", "init_args")]
     inside = ["trainer", *(f"{name}.init_args" for name in _CLASSES)]
     parent, _, last = key.rpartition(".")
@@ -286,6 +214,47 @@ def _set(config: Config, key: str, value: Any) -> None:
             raise ValueError(f"{key} cannot be set: {parent} is not in this recipe")
         place = place[part]
     place[last] = value
+
+
+def _model(raw: Any) -> dict[str, Any]:
+    """An encoder and a decoder, or an encoder and the metric-learning objective that trains it."""
+    model = _mapping("model", raw)
+    _check_keys("model", model, ("encoder", "decoder", "metric"))
+    metric = model.get("metric")
+    if metric is None and model.get("decoder") is None:
+        raise ValueError(
+            "model.decoder is missing: give its class_path and init_args, or a model.metric, "
+            "which trains the encoder alone"
+        )
+    parts: dict[str, Any] = {
+        part: None if model.get(part) is None else _class(f"model.{part}", model[part])
+        for part in ("encoder", "decoder")
+    }
+    return parts if metric is None else {**parts, "metric": _metric(parts, metric)}
+
+
+def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
+    """A loss and a miner; by default triplets, mined semi-hard with the loss's own margin."""
+    metric = _mapping("model.metric", raw)
+    _check_keys("model.metric", metric, ("loss", "miner"))
+    if parts["decoder"] is not None:
+        raise ValueError(
+            "model.metric trains an encoder alone, but there is a model.decoder: set one to null"
+        )
+    if parts["encoder"] is None:
+        raise ValueError("model.encoder is missing, which model.metric is to train")
+    library = "pytorch_metric_learning"
+    usual = {"class_path": f"{library}.losses.TripletMarginLoss", "init_args": {"margin": 0.2}}
+    loss = _class("model.metric.loss", metric.get("loss") or usual)
+    if "miner" in metric:
+        miner = metric["miner"]  # null: every triplet or pair of a batch
+    else:
+        margin = loss["init_args"].get("margin", 0.2)
+        miner = {
+            "class_path": f"{library}.miners.TripletMarginMiner",
+            "init_args": {"margin": margin, "type_of_triplets": "semihard"},
+        }
+    return {"loss": loss, "miner": miner and _class("model.metric.miner", miner)}
 
 
 def _section(name: str, raw: Any) -> dict[str, Any]:
@@ -344,6 +313,22 @@ def _check_ranges(config: Config) -> None:
         raise ValueError(f"data.levels is 2…256, not {data['levels']}")
     if data["size"] is not None:
         _integer("data.size", data["size"], at_least=1)
+    folds = _integer("data.folds", data["folds"], at_least=2)
+    if data["fold"] is not None and _integer("data.fold", data["fold"], at_least=0) >= folds:
+        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {data['fold']}")
+    k = data["images_per_identity"]
+    if k is not None:
+        _integer("data.images_per_identity", k, at_least=2)
+        if data["batch_size"] % k or data["batch_size"] < 2 * k:
+            raise ValueError(
+                f"data.batch_size ({data['batch_size']}) is not a multiple of "
+                f"data.images_per_identity ({k}), of two identities or more"
+            )
+    elif "metric" in config["model"]:
+        raise ValueError(
+            "data.images_per_identity is missing: model.metric compares images of one person, so "
+            "that a batch needs several of each, such as 4"
+        )
     steps = _integer("training.steps", training["steps"], at_least=1)
     every = _integer("training.validate_every", training["validate_every"], at_least=1)
     if steps % every:

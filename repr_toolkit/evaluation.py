@@ -18,6 +18,7 @@ from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageData, ImageSplit
 
 if TYPE_CHECKING:
+    from repr_toolkit.learner import Learner
     from repr_toolkit.model import EncoderDecoder
 
 CPU = torch.device("cpu")
@@ -58,7 +59,7 @@ def other_images(count: int, seed: int = 0) -> Tensor:
 
 
 def representations(
-    model: "EncoderDecoder",
+    model: "Learner",
     split: ImageSplit,
     *,
     indices: Sequence[int] | None = None,
@@ -160,9 +161,9 @@ def evaluate(
     image's h) and ``difference`` (own minus other, paired by image). The last three hold ``mean``,
     ``standard_error`` and ``count``. Raises ValueError for a split that the data lacks.
     """
-    from repr_toolkit.runs import Run, load
+    from repr_toolkit.runs import Run, load_with_decoder
 
-    model = load(run).to(fastest_device())
+    model = load_with_decoder(run).to(fastest_device())
     images = choose_split(Run(run).load_data(), split)
     codes = representations(model, images, batch_size=batch_size, progress=progress)
     tables = [codes] if codes is None else [codes, codes[other_images(len(codes), seed)]]

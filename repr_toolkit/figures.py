@@ -1,4 +1,5 @@
-"""Pictures of images: plain grids, and the comparison figure of the paper (its Figure 6).
+"""Pictures of images: plain grids, and the figures of the paper: samples of each class (its
+Figure 3), and models side by side (its Figure 6).
 
 Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or three channels.
 """
@@ -6,7 +7,7 @@ Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or thre
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +102,7 @@ DPI = 300
 PAPER_WIDTH = 5.5  # inches of text on a page
 WIDEST_CELL = 0.45  # inches
 FONT_SIZE = 9  # points, where the columns leave the room
+WIDEST_NAME = 1.2  # inches; longer names of rows are written smaller
 GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
 
 
@@ -144,22 +146,41 @@ def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
     reconstruction, and several samples of each conditional model. Save it with ``dpi=DPI`` and no
     trimming: its size fits its pixels. Raises what `lay_out` raises.
     """
+    return _figure(groups, levels, ())
+
+
+def figure3(groups: Sequence[Group], names: Sequence[str], *, levels: int = 256) -> "Figure":
+    """Samples of every class, as Figure 3 of arXiv:1606.05328: one row a class, named at the left.
+
+    Several models stand side by side, a group each. Save it as `figure6`. Raises ValueError unless
+    there is a name for each row, and what `lay_out` raises.
+    """
+    rows = {len(group.images) for group in groups}
+    if rows and rows != {len(names)}:
+        raise ValueError(f"there are {len(names)} names for {', '.join(map(str, rows))} rows")
+    return _figure(groups, levels, names)
+
+
+def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figure":
+    """The groups under their headings and, where there are any, beside the names of the rows."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI))
-    height, width, _ = layout.canvas.shape
     point = DPI / 72  # pixels
-    margin, header = round(3 * point), round(24 * point)
-    size = (width + 2 * margin, height + header + margin)
+    aside, name_size = _aside(names)
+    layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
+    height, width, _ = layout.canvas.shape
+    lines = 2 if any(group.title for group in groups) else 1
+    margin, header = round(3 * point), round((2 + 11 * lines) * point)
+    size = (width + 2 * margin + aside, height + header + margin)
     figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
     FigureCanvasAgg(figure)  # which measures texts
-    figure.figimage(layout.canvas, margin, margin, origin="upper")
+    figure.figimage(layout.canvas, margin + aside, margin, origin="upper")
 
     def place(x: float, up: float) -> tuple[float, float]:
         """A column of the canvas, and points above it, as fractions of the figure."""
-        return (margin + x) / size[0], (margin + height + up * point) / size[1]
+        return (margin + aside + x) / size[0], (margin + height + up * point) / size[1]
 
     texts, shrink = [], 1.0
     members = list(zip(groups, layout.spans, strict=True))
@@ -178,7 +199,25 @@ def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
             texts.append(label)
     for label in texts:  # one size for all, with which the longest fits over its columns
         label.set_fontsize(max(5.0, FONT_SIZE * shrink))
+    step = height / max(1, len(names))
+    for row, name in enumerate(names):
+        x, y = place(-4 * point, -(row + 0.5) * step / point)
+        style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "family": "STIXGeneral"}
+        size_of_row = min(name_size, step / point)
+        figure.text(x, y, name, fontsize=size_of_row, parse_math=False, **style)
     return figure
+
+
+def _aside(names: Sequence[str]) -> tuple[int, float]:
+    """The pixels that the names of the rows take at the left, and their size in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
+    widths = [TextPath((0, 0), name, prop=font).get_extents().width for name in names if name]
+    widest = max(widths, default=0)  # points
+    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
+    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink
 
 
 def choose_evenly(count: int, wanted: int) -> list[int]:

@@ -93,6 +93,7 @@ def quiet_lightning() -> Iterator[None]:
         for message in (
             r"The '\w+' does not have many workers",  # small images need none
             r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
+            r"Found \d+ module\(s\) in eval mode",  # a frozen encoder stays in it
         ):
             warnings.filterwarnings("ignore", message)
         try:

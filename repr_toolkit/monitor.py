@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.learner import Learner
 from repr_toolkit.runs import Run
 
 
@@ -85,10 +85,10 @@ class LossMonitor(Callback):
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Raise FloatingPointError if a loss, a weight or the last validation is not finite."""
         self.on_validation_epoch_start(trainer, pl_module)
-        assert isinstance(pl_module, EncoderDecoder)
-        bits = pl_module.validation_bits_per_dim
-        if not isfinite(bits):
-            self._stop(f"after step {trainer.global_step} the validation bits/dim are {bits}")
+        assert isinstance(pl_module, Learner)
+        for name, value in pl_module.validation_results.items():
+            if not isfinite(value):
+                self._stop(f"after step {trainer.global_step} {name} is {value}")
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}
@@ -118,9 +118,13 @@ class LossMonitor(Callback):
         self._count = 0
 
     def _stop(self, what: str) -> None:
-        good = self._run.checkpoints()
-        keeps = f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written"
         raise FloatingPointError(
-            f"{what}; {keeps}. A lower learning rate, more warm-up or gradient clipping "
-            f"(trainer.gradient_clip_val) usually helps"
+            f"{what}; {what_is_kept(self._run)}. A lower learning rate, more warm-up or gradient "
+            f"clipping (trainer.gradient_clip_val) usually helps"
         )
+
+
+def what_is_kept(run: Run) -> str:
+    """Which checkpoint of a run that has gone wrong is good, as part of a sentence."""
+    good = run.checkpoints()
+    return f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written"

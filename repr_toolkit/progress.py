@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from repr_toolkit.monitor import LossMonitor
 from repr_toolkit.processes import say
-from repr_toolkit.validation import Validation
+from repr_toolkit.validation import Results
 
 SECONDS_BETWEEN_LINES = 30
 
@@ -22,7 +22,7 @@ class TrainingProgress(Callback):
     A line stands for each validation, and for every half minute in between.
     """
 
-    def __init__(self, steps: int, monitor: LossMonitor, validation: Validation) -> None:
+    def __init__(self, steps: int, monitor: LossMonitor, validation: Results) -> None:
         self._steps = steps
         self._monitor = monitor
         self._validation = validation
@@ -55,8 +55,12 @@ class TrainingProgress(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         results = self._validation.results
-        numbers = (f"{name.split('/')[0]} {value:.4f}" for name, value in results.items())
-        self._line(trainer.global_step, f"bits/dim: {', '.join(numbers)}")
+        if "val/bits_per_dim" in results:
+            numbers = (f"{name.split('/')[0]} {value:.4f}" for name, value in results.items())
+            text = f"bits/dim: {', '.join(numbers)}"
+        else:
+            text = ", ".join(f"{name} {value:.4f}" for name, value in results.items())
+        self._line(trainer.global_step, text)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from repr_toolkit.data import ImageData
+    from repr_toolkit.learner import Learner
     from repr_toolkit.model import EncoderDecoder
 
 
@@ -141,18 +142,18 @@ class Run:
             )
 
 
-def load(run: str | Path | Run) -> "EncoderDecoder":
+def load(run: str | Path | Run) -> "Learner":
     """The trained model of a run directory, in eval mode on the CPU; the data is not needed.
 
-    Raises FileNotFoundError for what is no run or one still in training, ValueError for files
-    that are damaged or do not belong together.
+    An `EncoderDecoder`, or a `MetricLearner` where an encoder was trained alone. Raises
+    FileNotFoundError for what is no run or one still in training, ValueError for files that are
+    damaged or do not belong together.
     """
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from repr_toolkit.build import build
-    from repr_toolkit.model import EncoderDecoder
+    from repr_toolkit.assemble import assemble
 
     run = run if isinstance(run, Run) else Run(run)
     run._require_finished()
@@ -162,8 +163,9 @@ def load(run: str | Path | Run) -> "EncoderDecoder":
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{run.weights_file} is damaged: {error}") from error
     with torch.random.fork_rng(devices=[]):  # initial weights are drawn, only to be replaced
-        encoder, decoder, _ = build(config)
-    model = EncoderDecoder(encoder, decoder, channels_last=config["training"]["channels_last"])
+        model = assemble(_without_weights(config)).join(
+            channels_last=config["training"]["channels_last"]
+        )
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
@@ -173,9 +175,34 @@ def load(run: str | Path | Run) -> "EncoderDecoder":
     return model.eval()
 
 
+def _without_weights(config: Config) -> Config:
+    """A configuration whose encoder reads no weights of its own: the run's file brings them."""
+    encoder = config["model"]["encoder"]
+    if not (encoder and "weights" in encoder["init_args"]):
+        return config
+    arguments = {**encoder["init_args"], "weights": None}
+    model = {**config["model"], "encoder": {**encoder, "init_args": arguments}}
+    return {**config, "model": model}
+
+
+def load_with_decoder(run: str | Path | Run) -> "EncoderDecoder":
+    """`load`, for what needs a decoder; ValueError for a run that trained an encoder alone."""
+    from repr_toolkit.model import EncoderDecoder
+
+    model = load(run)
+    if not isinstance(model, EncoderDecoder):
+        path = run.path if isinstance(run, Run) else run
+        raise ValueError(
+            f"{path} trained an encoder alone: it has no decoder, and so neither likelihood nor "
+            f"pictures to draw; measure it with: repr-toolkit verify {path}"
+        )
+    return model
+
+
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `repr_toolkit.data.load` for a configuration."""
-    return {key: config["data"][key] for key in ("source", "root", "levels", "size", "download")}
+    keys = ("source", "root", "levels", "size", "download", "fold", "folds")
+    return {key: config["data"][key] for key in keys}
 
 
 def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:

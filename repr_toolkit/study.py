@@ -1,10 +1,11 @@
 """A study: several runs that differ in named settings, then their comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.build import build, optimizer_factory
+from repr_toolkit.assemble import assemble
+from repr_toolkit.build import optimizer_factory
 from repr_toolkit.config import Config, variants
 from repr_toolkit.data import ImageData
 from repr_toolkit.data import load as load_images
@@ -20,12 +21,19 @@ def run_study(
 
     Variants that are finished are not trained again, one that was cut goes on from its last
     checkpoint. Before anything is trained, every variant is built once, and ValueError is
-    raised for one that cannot be, or whose run was made with other settings.
+    raised for one that cannot be, or whose run was made with other settings, and where some
+    variants have a decoder and others train an encoder alone.
     """
     study_dir = Path(study_dir)
+    alone = {"metric" in variant["model"] for variant in variants(config).values()}
+    if len(alone) > 1:
+        raise ValueError(
+            "study: some variants have a model.decoder and others a model.metric, and no table "
+            "holds both: make two studies of them"
+        )
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
-    for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
+    for number, (name, (variant, data, _)) in enumerate(prepared.items(), 1):
         say(f"[{number}/{len(runs)}] {name}")
         if runs[name].finished:
             say(f"  done before, see {runs[name].path}")
@@ -39,32 +47,50 @@ def run_study(
             name=name,
             data=data,
         )
-    _compare(study_dir, runs)
+    if alone == {True}:
+        _compare_encoders(study_dir, runs)
+    else:
+        _compare(study_dir, runs, [source for _, _, source in prepared.values()])
     return list(runs.values())
 
 
-def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
-    """A variant and its data, once it is known that both make a model."""
+def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
+    """A variant, its data and what its encoder reads, once it is known that they make a model."""
     data = load_images(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
-        resolved = build(variant, data).config
+        encoder, _, resolved = assemble(variant, data)
         optimizer_factory(resolved)
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
     if run.path.exists():
         require_same(run, resolved)
-    return variant, data
+    return variant, data, None if encoder is None else encoder.source
 
 
 @first_process_only
-def _compare(study_dir: Path, runs: Mapping[str, Run]) -> None:
-    from repr_toolkit.comparison import OUTPUTS, compare
+def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None]) -> None:
+    from repr_toolkit.comparison import compare, outputs
 
-    outputs = [study_dir / name for name in OUTPUTS]
-    if all(output.is_file() for output in outputs):
-        compared = min(output.stat().st_mtime for output in outputs)
-        if all(run.weights_file.stat().st_mtime <= compared for run in runs.values()):
-            say(f"compared before, see {study_dir}")
-            return
-    compare(study_dir, {name: run.path for name, run in runs.items()})
+    if not _compared(study_dir, runs, outputs(sources)):
+        compare(study_dir, {name: run.path for name, run in runs.items()})
+
+
+@first_process_only
+def _compare_encoders(study_dir: Path, runs: Mapping[str, Run]) -> None:
+    from repr_toolkit.verification_study import OUTPUTS, compare_encoders
+
+    if not _compared(study_dir, runs, OUTPUTS):
+        compare_encoders(study_dir, {name: run.path for name, run in runs.items()})
+
+
+def _compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
+    """Whether these files of a comparison are there and newer than every run."""
+    files = [study_dir / name for name in outputs]
+    if not all(file.is_file() for file in files):
+        return False
+    compared = min(file.stat().st_mtime for file in files)
+    if any(run.weights_file.stat().st_mtime > compared for run in runs.values()):
+        return False
+    say(f"compared before, see {study_dir}")
+    return True

@@ -10,12 +10,15 @@ import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import Logger, WandbLogger
 
+from repr_toolkit.assemble import assemble
 from repr_toolkit.averaging import ExponentialAverage
-from repr_toolkit.build import build, optimizer_factory
+from repr_toolkit.build import optimizer_factory
 from repr_toolkit.checkpoints import Checkpoints
 from repr_toolkit.config import Config, complete, differences
 from repr_toolkit.data import ImageData, ImageDataModule
 from repr_toolkit.data import load as load_images
+from repr_toolkit.embedding_validation import EmbeddingValidation
+from repr_toolkit.learner import Learner
 from repr_toolkit.lightning_trainer import (
     can_compile,
     log_interval,
@@ -24,7 +27,6 @@ from repr_toolkit.lightning_trainer import (
 )
 from repr_toolkit.memory import keep_freed_memory
 from repr_toolkit.metrics import CsvLogger
-from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.monitor import LossMonitor
 from repr_toolkit.processes import first_process, first_process_only, say
 from repr_toolkit.progress import TrainingProgress, duration
@@ -35,7 +37,7 @@ from repr_toolkit.runs import (
     remove_leftovers,
     with_fingerprint,
 )
-from repr_toolkit.validation import Validation
+from repr_toolkit.validation import Results, Validation
 
 
 def train(
@@ -72,11 +74,17 @@ def train(
         with_fingerprint(run.config, data)
     config = with_fingerprint(config, data)
     torch.manual_seed(config["seed"])
-    encoder, decoder, config = build(config, data)
+    encoder, join, config = assemble(config, data)
     if encoder is not None and encoder.source not in data.splits["train"].keys:
         raise ValueError(
             f"the encoder reads {encoder.source!r} from a batch, but {data.name} has "
             f"{', '.join(data.splits['train'].keys)}"
+        )
+    made_by = getattr(encoder, "made_by", None)
+    if made_by is not None and data.encoder not in (None, made_by):
+        raise ValueError(
+            f"the run is for embeddings made by {made_by!r} (made_by), but those of {data.name} "
+            f"were made by {data.encoder!r}; state that one, or make the data with the other"
         )
     if run.path.exists():
         require_same(run, config)
@@ -87,7 +95,7 @@ def train(
         fitting = _Fitting(run, config, data, wandb, group, name or run.path.name)
         if first and not run.path.exists():
             Run.create(run.path, config)
-        fitting.fit(EncoderDecoder(encoder, decoder, **fitting.model_arguments()))
+        fitting.fit(join(**fitting.model_arguments()))
     return run
 
 
@@ -120,9 +128,15 @@ class _Fitting:
         self.checkpoint = checkpoints[-1] if checkpoints else None
         self.first_step = checkpoint_step(self.checkpoint) if self.checkpoint else 0
         self.monitor = LossMonitor(run, batch_size, log_interval(config))
-        self.validation = Validation(
-            run, data, batch_size, self.steps, config["seed"], training["pictures"]
+        self.images = ImageDataModule(
+            data,
+            batch_size=batch_size,
+            steps_per_epoch=training["validate_every"],
+            seed=config["seed"],
+            workers=config["data"]["workers"],
+            images_per_identity=config["data"]["images_per_identity"],
         )
+        self.validation = self.validation_of(config)
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
         callbacks: list[Callback] = [self.average] if self.average else []
         callbacks += [
@@ -137,9 +151,17 @@ class _Fitting:
         if self.wandb:
             loggers.append(self.wandb)
         self.trainer = make_trainer(config, callbacks, loggers)
+        self.images.train_order(world_size=self.trainer.world_size)  # before anything is made
+
+    def validation_of(self, config: Config) -> Results:
+        """What is measured and drawn at a validation; ValueError where the images allow none."""
+        pictures, batch_size = config["training"]["pictures"], config["data"]["batch_size"]
+        if "metric" in config["model"]:
+            return EmbeddingValidation(self.run, self.data, draws=pictures > 0)
+        return Validation(self.run, self.data, batch_size, self.steps, config["seed"], pictures)
 
     def model_arguments(self) -> dict[str, Any]:
-        """The keyword arguments of EncoderDecoder that a configuration and a device decide."""
+        """The keyword arguments of a Learner that a configuration and a device decide."""
         training = self.config["training"]
         device = self.trainer.strategy.root_device
         compile = training["compile"] and can_compile(device)
@@ -153,15 +175,8 @@ class _Fitting:
             **{key: training[key] for key in ("schedule", "warmup", "steps", "channels_last")},
         }
 
-    def fit(self, model: EncoderDecoder) -> None:
+    def fit(self, model: Learner) -> None:
         """Train, and write the result into the run directory."""
-        images = ImageDataModule(
-            self.data,
-            batch_size=self.config["data"]["batch_size"],
-            steps_per_epoch=self.config["training"]["validate_every"],
-            seed=self.config["seed"],
-            workers=self.config["data"]["workers"],
-        )
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         if self.trainer.is_global_zero:
@@ -171,7 +186,9 @@ class _Fitting:
         try:
             if self.wandb:
                 self.start_wandb(self.wandb)
-            self.trainer.fit(model, datamodule=images, ckpt_path=self.checkpoint, weights_only=True)
+            self.trainer.fit(
+                model, datamodule=self.images, ckpt_path=self.checkpoint, weights_only=True
+            )
             if self.trainer.global_step != self.steps:
                 raise RuntimeError(f"training ended at step {self.trainer.global_step}, too early")
             if self.trainer.is_global_zero:
@@ -189,15 +206,14 @@ class _Fitting:
         results = ", ".join(f"{k} {v:.4f}" for k, v in self.validation.results.items())
         say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")
 
-    def introduce(self, model: EncoderDecoder) -> None:
+    def introduce(self, model: Learner) -> None:
         """Say what is trained, on what, and where the results will be."""
         config, trainer, data = self.config, self.trainer, self.data
-        encoder = type(model.encoder).__name__ if model.encoder is not None else "no encoder"
         channels, height, width = data.image_shape
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
         count = trainer.world_size
         say(
-            f"{verb} {encoder} → h ({model.decoder.h_dim}) → {type(model.decoder).__name__}, "
+            f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
             f"  images: {data.name}, {height}×{width}×{channels}, {data.levels} levels, "
             f"{len(data.splits['train']):,} to train on, {len(data.splits['val']):,} to validate\n"
@@ -206,22 +222,18 @@ class _Fitting:
             f"  results: {self.run.path}"
         )
 
-    def info(self, model: EncoderDecoder) -> dict[str, Any]:
+    def info(self, model: Learner) -> dict[str, Any]:
         """What model.json says."""
-        decoder = model.decoder
-        parts = {"encoder": model.encoder, "decoder": decoder}
+        counts = {
+            name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
+        }
         return {
             "step": self.trainer.global_step,
             **{k.replace("/", "_"): v for k, v in self.validation.results.items()},
-            "is_bound": bool(decoder.is_bound),
+            **model.facts,
             "image_shape": list(self.data.image_shape),
             "levels": self.data.levels,
-            "h_dim": decoder.h_dim,
-            "parameters": {
-                name: sum(p.numel() for p in part.parameters())
-                for name, part in parts.items()
-                if isinstance(part, torch.nn.Module)
-            },
+            "parameters": {k: count for k, count in counts.items() if count or k == "encoder"},
             "seconds": self.monitor.seconds,
             "device": f"{self.trainer.world_size} × {_device_name(self.trainer)}",
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,8 +12,12 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.learner import Learner
 from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.runs import Run, atomic_write
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 CALIBRATION_IMAGES = 1024
 FINAL_CALIBRATION_IMAGES = 10_000
@@ -21,7 +25,26 @@ CALIBRATION_SUBPIXELS = 32_000_000  # what a calibration may keep in memory
 TRAIN_IMAGES = 256
 
 
-class Validation(Callback):
+class Results(Callback):
+    """Logs the numbers of every validation, and keeps the last in `results`, by name."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, float] = {}
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, Learner)
+        self.results |= pl_module.validation_results
+        for logger in trainer.loggers:
+            logger.log_metrics(dict(self.results), trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"results": self.results}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.results = state_dict["results"]
+
+
+class Validation(Results):
     """Calibrates the decoder, measures bits/dim on both splits, and draws a picture.
 
     Calibration and the training images' bits/dim use evenly spaced training images, the same
@@ -33,13 +56,13 @@ class Validation(Callback):
     def __init__(
         self, run: Run, data: ImageData, batch_size: int, steps: int, seed: int, pictures: int
     ) -> None:
+        super().__init__()
         self._run = run
         self._data = data
         self._batch_size = batch_size
         self._steps = steps
         self._seed = seed
         self._pictures = pictures
-        self.results: dict[str, float] = {}
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, EncoderDecoder)
@@ -59,18 +82,6 @@ class Validation(Callback):
         if trainer.is_global_zero and self._pictures:
             self._draw(trainer, pl_module)
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, EncoderDecoder)
-        self.results["val/bits_per_dim"] = pl_module.validation_bits_per_dim
-        for logger in trainer.loggers:
-            logger.log_metrics(dict(self.results), trainer.global_step)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"results": self.results}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.results = state_dict["results"]
-
     def _draw(self, trainer: Trainer, model: EncoderDecoder) -> None:
         """Rows of originals, their reconstructions, and samples; without h, samples alone."""
         from repr_toolkit.figures import image_grid
@@ -88,13 +99,7 @@ class Validation(Callback):
                 rows.append(decoder.sample(h, temperature=decoder.reconstruction_temperature))
             rows += [decoder.sample(h, n=columns if h is None else None) for _ in range(2)]
         picture = image_grid(torch.cat(rows), columns=columns, levels=decoder.levels)
-        self._run.image_dir.mkdir(exist_ok=True)
-        path = self._run.image_dir / f"step_{trainer.global_step:07d}.png"
-        with atomic_write(path) as file:
-            picture.save(file, "PNG")
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image("validation", [picture], trainer.global_step)
+        save_picture(trainer, self._run, picture, "validation")
 
     def _spread(
         self, split: ImageSplit, count: int, model: EncoderDecoder, whole: bool = False
@@ -106,3 +111,13 @@ class Validation(Callback):
         for start in range(0, count, size):
             batch = split[chosen[start : start + size]]
             yield {key: value.to(model.device) for key, value in batch.items()}
+
+
+def save_picture(trainer: Trainer, run: Run, picture: "Image", name: str) -> None:
+    """Keep a validation's picture in the run, and under a name with Weights & Biases."""
+    run.image_dir.mkdir(exist_ok=True)
+    with atomic_write(run.image_dir / f"step_{trainer.global_step:07d}.png") as file:
+        picture.save(file, "PNG")
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [picture], trainer.global_step)

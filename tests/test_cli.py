@@ -13,7 +13,22 @@ from cli_helpers import ROOT, TINY, in_subprocess
 
 from repr_toolkit.cli import build_parser, continuation, main, split_settings
 
-COMMANDS = ("recipes", "train", "study", "evaluate", "sample", "reconstruct", "check")
+COMMANDS = (
+    "recipes",
+    "train",
+    "study",
+    "evaluate",
+    "classify",
+    "sample",
+    "reconstruct",
+    "interpolate",
+    "faces",
+    "portraits",
+    "likeness",
+    "where",
+    "verify",
+    "check",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,14 @@ from PIL import Image
 
 from repr_toolkit.figures import (
     DPI,
+    PAPER_WIDTH,
     SEPARATOR,
     Group,
+    _aside,
     choose_evenly,
     choose_originals,
     displayable,
+    figure3,
     figure6,
     image_grid,
     lay_out,
@@ -138,6 +141,52 @@ def test_figure_keeps_its_pixels_and_writes_its_titles() -> None:
     for i, a in enumerate(boxes):
         for b in boxes[:i]:
             assert not (a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1)
+
+
+def test_figure_3_names_its_rows_beside_them() -> None:
+    names = ["golden retriever", "$x_", "", "7"]  # no mathematics
+    groups = [Group(numbered(4, 6, 1, 7, 7, seed=n), heading) for n, heading in enumerate("ab")]
+    figure = figure3(groups, names, levels=16)
+    beside = figure.texts[2:]
+    assert [text.get_text() for text in beside] == names
+    written = BytesIO()
+    figure.savefig(written, dpi=DPI, format="png")
+    with Image.open(written) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert pixels.shape[1] == pytest.approx(PAPER_WIDTH * DPI, abs=120)
+    margin = round(3 * DPI / 72)
+    aside, _ = _aside(names)
+    canvas = lay_out(groups, levels=16, width=round(PAPER_WIDTH * DPI) - aside).canvas
+    height, width, _ = canvas.shape
+    bottom, left = pixels.shape[0] - margin, margin + aside
+    assert pixels.shape[1] == left + width + margin
+    assert (pixels[bottom - height : bottom, left : left + width] == canvas).all()
+    step = height / 4
+    for row, text in enumerate(beside):
+        box = text.get_window_extent()
+        if not names[row]:
+            continue
+        assert box.x0 >= 0
+        assert box.x1 <= left
+        middle = (box.y0 + box.y1) / 2  # from below
+        assert abs(middle - (margin + height - (row + 0.5) * step)) < step / 4
+        beside_row = pixels[bottom - height + round(row * step) :][: round(step), :left]
+        assert (beside_row < 128).any()
+
+
+def test_figure_3_needs_a_name_for_each_row() -> None:
+    with pytest.raises(ValueError, match="3 names for 2 rows"):
+        figure3([Group(numbered(2, 1, 1, 4, 4), "x")], ["a", "b", "c"])
+    with pytest.raises(ValueError, match="nothing"):
+        figure3([], ["a"])
+
+
+def test_long_names_are_written_smaller() -> None:
+    group = Group(numbered(2, 3, 1, 8, 8), "x")
+    short = figure3([group], ["a", "b"], levels=16)
+    long = figure3([group], ["a", "a name of many words that never comes to an end"], levels=16)
+    assert long.texts[1].get_fontsize() < short.texts[1].get_fontsize()
+    assert long.texts[2].get_window_extent().x0 >= 0
 
 
 def test_evenly_spaced_choice() -> None:

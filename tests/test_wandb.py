@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core_helpers import own_environment, small
+from metric_models import small_metric
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
@@ -97,3 +98,25 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
     ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
     assert ids == {start.run_id}
+
+
+def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(small_metric()), str(run.path), "0"],
+        env=own_environment(WANDB_MODE="offline"),
+        check=True,
+        timeout=180,
+    )
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    for key in ("auc", "one_nn", "spread"):
+        logged = [row[f"val/{key}"] for row in history if f"val/{key}" in row]
+        assert len(logged) == 3
+        assert logged[-1] == run.info[f"val_{key}"]
+    pictures = [row for row in history if row.get("roc/_type") == "images/separated"]
+    assert [row["trainer/global_step"] for row in pictures] == [4, 8, 12]
+    (name,) = pictures[-1]["roc/filenames"]
+    with Image.open(file.parent / "files" / name) as picture:
+        assert picture.width > 500

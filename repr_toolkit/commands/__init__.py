@@ -1,21 +1,22 @@
 """What each command of the command line does: a few lines over the Python API.
 
-Every command takes the parsed options and the settings (dotted names to texts), imports what it
-needs, and prints its result to stdout.
+A command is a function of its name in one of the modules. It takes the parsed options and the
+settings, imports what it needs, and prints its result to stdout. Its parser stands beside it, in
+the module's `add_commands`.
 """
 
-from repr_toolkit.commands.runs import check, evaluate, recipes, reconstruct, sample, study, train
+from collections.abc import Callable
 
-__all__ = [
-    "Settings",
-    "check",
-    "evaluate",
-    "recipes",
-    "reconstruct",
-    "sample",
-    "study",
-    "train",
-]
+from jsonargparse import Namespace
 
-Settings = dict[str, str]
-"""Dotted names to the texts that they are set to."""
+from repr_toolkit.commands import classify, faces, portraits, runs, verify, where
+from repr_toolkit.commands.options import Settings
+
+MODULES = (runs, classify, faces, portraits, verify, where)
+"""In the order in which `repr-toolkit --help` lists their commands."""
+
+
+def function(command: str) -> Callable[[Namespace, Settings], None]:
+    """The function of a command."""
+    [found] = [vars(module)[command] for module in MODULES if command in vars(module)]
+    return found  # type: ignore[no-any-return]

@@ -1,21 +1,26 @@
 """The commands that train models and use trained ones."""
 
 import json
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from repr_toolkit.commands.common import name_outputs, read_pictures, telling_of_engines
+from repr_toolkit.commands.options import (
+    SETTINGS_HELP,
+    Settings,
+    add_drawing_options,
+    add_run,
+    add_training_options,
+    make_parser,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from repr_toolkit.runs import Run
-
-Settings = dict[str, str]
 
 
 def recipes(options: Namespace, settings: Settings) -> None:
@@ -55,7 +60,8 @@ def train(options: Namespace, settings: Settings) -> None:
 
     name, config = _configuration(options, settings)
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
-    say(f"Next: repr-toolkit evaluate {run.path}")
+    alone = config["model"]["decoder"] is None
+    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {run.path}")
 
 
 def study(options: Namespace, settings: Settings) -> None:
@@ -65,9 +71,11 @@ def study(options: Namespace, settings: Settings) -> None:
 
     name, config = _configuration(options, settings)
     folder = Path(options.runs_dir) / name
-    run_study(config, folder, wandb=options.wandb)
+    runs = run_study(config, folder, wandb=options.wandb)
     if first_process():
-        print((folder / "comparison.md").read_text("utf-8"))
+        alone = runs[0].config["model"]["decoder"] is None
+        table = folder / ("verification.md" if alone else "comparison.md")
+        print(table.read_text("utf-8"))
         for file in sorted(path for path in folder.iterdir() if path.is_file()):
             print(f"  {file}")
 
@@ -98,14 +106,14 @@ def sample(options: Namespace, settings: Settings) -> None:
     """Draw new images from a run's decoder, this process its share of them."""
     from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.processes import place
-    from repr_toolkit.runs import Run, load
+    from repr_toolkit.runs import Run, load_with_decoder
     from repr_toolkit.sampling_job import SamplingJob
 
     out = Path(options.out)
     rank, world = place()
     run = Run(options.run)
-    model = load(run).to(fastest_device())
-    with _telling_of_engines(rank == 0):
+    model = load_with_decoder(run).to(fastest_device())
+    with telling_of_engines(rank == 0):
         job = SamplingJob(
             model,
             options.n,
@@ -126,7 +134,7 @@ def sample(options: Namespace, settings: Settings) -> None:
             progress=True,
         )
     if rank == 0:
-        _name_outputs(out)
+        name_outputs(out)
 
 
 def reconstruct(options: Namespace, settings: Settings) -> None:
@@ -134,23 +142,23 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.runs import Run, load
+    from repr_toolkit.runs import Run, load_with_decoder
     from repr_toolkit.sampling import reconstruct, refuse_unwritable, save_images
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     run = Run(options.run)
-    model = load(run).to(fastest_device())
+    model = load_with_decoder(run).to(fastest_device())
     levels = model.decoder.levels
     if options.pictures:
         if model.encoder is not None and model.encoder.source != "image":
             raise ValueError(
                 f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures"
             )
-        batch = {"image": _pictures(options.pictures, model.decoder.image_shape, levels)}
+        batch = {"image": read_pictures(options.pictures, model.decoder.image_shape, levels)}
     else:
         batch = _batch(run, options.split, options.images)
-    with _telling_of_engines():
+    with telling_of_engines():
         drawn = reconstruct(
             model,
             batch,
@@ -164,7 +172,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
     )
-    _name_outputs(out)
+    name_outputs(out)
 
 
 def check(options: Namespace, settings: Settings) -> None:
@@ -182,37 +190,6 @@ def check(options: Namespace, settings: Settings) -> None:
         print(f"✓ {sentence}")
 
 
-@contextmanager
-def _telling_of_engines(told: bool = True) -> Iterator[None]:
-    """Show on stderr what the log says of sampling engines, each kind of message once."""
-    if not told:
-        yield
-        return
-    shown: set[str] = set()
-
-    class Teller(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.msg not in shown:
-                shown.add(record.msg)
-                print(record.getMessage(), file=sys.stderr)  # the bar's own while there is one
-
-    log = logging.getLogger("repr_toolkit.sampling")
-    level = log.level
-    handler = Teller()
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-
-
-def _name_outputs(out: Path) -> None:
-    for path in dict.fromkeys((out, out.with_suffix(".npz"))):
-        print(path)
-
-
 def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
     """``count`` images of a split of a run's data, spread evenly over it, with their labels."""
     from repr_toolkit.evaluation import choose_split
@@ -220,30 +197,6 @@ def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
 
     images = choose_split(run.load_data(), split)
     return images[choose_evenly(len(images), count)]
-
-
-def _pictures(paths: list[str], image_shape: tuple[int, int, int], levels: int) -> "Tensor":
-    """Image files as uint8 (N, C, H, W) with values 0…levels−1.
-
-    For a square image_shape (C, H, W) each picture's middle square is scaled to it. Raises
-    ValueError, naming the file, for a damaged picture or one of another shape.
-    """
-    import numpy as np
-    import torch
-
-    from repr_toolkit.data.folder import read_image
-
-    _, height, width = image_shape
-    pictures = []
-    for path in paths:
-        picture = read_image(Path(path), height if height == width else None)
-        if picture.shape != image_shape:
-            raise ValueError(
-                f"{path} has the shape {picture.shape} (channels, height, width), but the model "
-                f"takes {image_shape}; convert it first"
-            )
-        pictures.append(picture.astype(np.uint16) * levels // 256)
-    return torch.from_numpy(np.stack(pictures).astype(np.uint8))
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:
@@ -254,3 +207,89 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
     if options.seed is not None:
         settings = {"seed": str(options.seed), **settings}
     return options.name or Path(options.recipe).stem, apply_settings(config, settings)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser("List the packaged recipes, or print one of them as it is written.")
+    command.add_argument("name", nargs="?", metavar="NAME", help="a recipe to print")
+    subcommands.add_subcommand("recipes", command, help="list the recipes, or print one")
+
+    command = make_parser("Train one model.\n\n" + SETTINGS_HELP)
+    add_training_options(command)
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the run from its last checkpoint"
+    )
+    subcommands.add_subcommand("train", command, help="train one model")
+
+    command = make_parser(
+        "Train the variants of a recipe's `study`, then compare them: figure6.png,\n"
+        "comparison.csv and comparison.md. The same command again skips the variants that are\n"
+        "done and resumes the one that was cut short. Settings change what the variants share.\n\n"
+        + SETTINGS_HELP
+    )
+    add_training_options(command)
+    subcommands.add_subcommand("study", command, help="train several variants and compare them")
+
+    command = make_parser(
+        "Print the bits/dim of a run on a split of its data, with the standard error; where there\n"
+        "is an encoder, also given another image's h, and the difference of the two."
+    )
+    add_run(command)
+    command.add_argument("--split", default="test", help="train, val or test")
+    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    subcommands.add_subcommand("evaluate", command, help="bits/dim of a run on a split")
+
+    command = make_parser(
+        "Draw new images: without an encoder from p(x); with an encoder of labels, N for each of\n"
+        "the labels given; with any encoder, N from the h of images of a split: of N of them, or\n"
+        "of all in turn where N is larger. The noise of image i follows from --seed and i alone.\n"
+        "\n"
+        "Any N fits into memory: chunks that are done are kept in NAME.parts beside --out until\n"
+        "all are there, and after a kill the same command goes on with --resume. Started by\n"
+        "torchrun or srun, the processes share the chunks."
+    )
+    add_run(command)
+    command.add_argument("-n", type=PositiveInt, default=16, help="images (for each label)")
+    command.add_argument(
+        "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
+    )
+    command.add_argument("--split", default="test", help="train, val or test")
+    add_drawing_options(command, "sample.png", temperature=1.0)
+    command.add_argument(
+        "--chunk-size", type=PositiveInt, default=256, help="images drawn and kept at a time"
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the job if it was cut short"
+    )
+    subcommands.add_subcommand("sample", command, help="draw new images")
+
+    command = make_parser(
+        "Draw what the decoder makes of each picture's h. Every row of the result is an original\n"
+        "and N reconstructions of it; a column has the same noise in every row."
+    )
+    add_run(command)
+    command.add_argument(
+        "pictures",
+        nargs="*",
+        metavar="PICTURE",
+        help="image files, scaled to the model's size; without any, images of a split are taken",
+    )
+    command.add_argument("-n", type=PositiveInt, default=4, help="reconstructions of each original")
+    command.add_argument(
+        "--images", type=PositiveInt, default=8, help="originals that are taken from the split"
+    )
+    command.add_argument("--split", default="test", help="train, val or test")
+    add_drawing_options(command, "reconstruct.png", temperature=None)
+    subcommands.add_subcommand("reconstruct", command, help="draw reconstructions of pictures")
+
+    command = make_parser(
+        "Check that an encoder or decoder class, yours or ours, keeps its contract: shapes,\n"
+        "likelihood, causality, no blind spot, h reaches everywhere. Arguments of the class are\n"
+        "given as settings: --init_args.features 8"
+    )
+    command.add_argument(
+        "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
+    )
+    subcommands.add_subcommand("check", command, help="check anyone's encoder or decoder")

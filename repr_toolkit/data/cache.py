@@ -23,7 +23,7 @@ from repr_toolkit.data.images import SPLITS, Array, ImageData
 logger = logging.getLogger(__name__)
 
 # Part of every key: a change of what is stored, or of a fixed split, must not find older folders.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Contents:
     rows: Mapping[str, Array]
     levels: int = 256
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    encoder: str | None = None
 
 
 def cache_folder() -> Path:
@@ -90,7 +91,7 @@ def file_stamp(paths: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path) + f"\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -104,6 +105,7 @@ def _fill(folder: Path, name: str, build: Callable[[Path], Contents]) -> None:
         "levels": contents.levels,
         "names": data.names,
         "fingerprint": data.fingerprint,
+        "encoder": contents.encoder,
     }
     for split, rows in data.rows.items():
         np.save(folder / f"rows_{split}.npy", rows)
@@ -134,4 +136,5 @@ def _open(folder: Path, name: str) -> ImageData:
         levels=meta["levels"],
         names=meta["names"],
         fingerprint=meta["fingerprint"],
+        encoder=meta["encoder"],
     )

@@ -27,10 +27,12 @@ class ImageData:
     pixels, x before y, or any other numeric key. ``rows`` gives each split's row numbers.
     ``names`` gives the names of the codes of ``label`` or ``identity``, and ``fingerprint``
     identifies the content. Where it is None the content is new: it is read through once to compute
-    the fingerprint and to check that no value is beyond ``levels``.
+    the fingerprint and to check that no value is beyond ``levels``. ``encoder`` names what made
+    the ``embedding``, where that is known (see ``FaceNet.identity``).
 
     Attributes: ``name``, ``image_shape`` (C, H, W), ``own_levels`` (the stored images'), ``levels``
-    (the batches', fewer after :meth:`quantised`), ``splits``, ``names``, ``fingerprint``.
+    (the batches', fewer after :meth:`quantised`), ``splits``, ``names``, ``fingerprint``,
+    ``encoder``.
 
     Raises ValueError or TypeError, naming the key or the split, where the arrays are of another
     rank or type, differ in length, or where the splits are empty or overlap.
@@ -45,6 +47,7 @@ class ImageData:
         levels: int = 256,
         names: Mapping[str, Sequence[str]] | None = None,
         fingerprint: str | None = None,
+        encoder: str | None = None,
     ) -> None:
         check_arrays(name, arrays)
         if not 2 <= levels <= 256:
@@ -58,6 +61,7 @@ class ImageData:
         self.own_levels = self.levels = levels
         self.names = {key: tuple(values) for key, values in (names or {}).items()}
         self.fingerprint = fingerprint or content_fingerprint(self.arrays, self.rows)
+        self.encoder = encoder
         self.splits = {s: ImageSplit(self.arrays, r, levels) for s, r in self.rows.items()}
 
     @property

@@ -1,9 +1,12 @@
 """The data of a training run, as Lightning asks for it."""
 
+from collections.abc import Callable
+
 from lightning import LightningDataModule
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
+from repr_toolkit.data.identity_batches import IdentitySampler, identity_key
 from repr_toolkit.data.images import Batch, ImageData, ImageSplit, batch_loader
 from repr_toolkit.data.order import EvenSampler, StepSampler
 
@@ -11,6 +14,7 @@ from repr_toolkit.data.order import EvenSampler, StepSampler
 class ImageDataModule(LightningDataModule):
     """Training batches in the order of :class:`StepSampler`, validation in that of EvenSampler.
 
+    With ``images_per_identity`` training batches are those of :class:`IdentitySampler`.
     ``batch_size`` counts the images of one batch over all processes together. A Lightning epoch is
     ``steps_per_epoch`` batches. Rank, number of processes and the steps taken so far are the
     Trainer's, restored from a checkpoint: resuming, also within an epoch, needs nothing else to
@@ -26,6 +30,7 @@ class ImageDataModule(LightningDataModule):
         steps_per_epoch: int,
         seed: int = 0,
         workers: int = 0,
+        images_per_identity: int | None = None,
     ) -> None:
         super().__init__()
         self.data = data
@@ -33,21 +38,31 @@ class ImageDataModule(LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
         self.seed = seed
         self.workers = workers
+        self.images_per_identity = images_per_identity
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """The training split, for ever in new orders. Raises ValueError as StepSampler does."""
+        """The training split, for ever in new orders. Raises ValueError as the samplers do."""
         trainer = self._trainer()
-        split = self.data.splits["train"]
-        order = StepSampler(
-            len(split),
-            self.batch_size,
-            self.steps_per_epoch,
-            self.seed,
+        order = self.train_order(
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             steps_taken=lambda: trainer.global_step * trainer.accumulate_grad_batches,
         )
-        return self._loader(trainer, split, order)
+        return self._loader(trainer, self.data.splits["train"], order)
+
+    def train_order(
+        self, *, rank: int = 0, world_size: int = 1, steps_taken: Callable[[], int] = lambda: 0
+    ) -> StepSampler:
+        """The order of the training batches. Raises ValueError as the samplers do."""
+        split = self.data.splits["train"]
+        batches = (self.batch_size, self.steps_per_epoch, self.seed)
+        place = {"rank": rank, "world_size": world_size}
+        if self.images_per_identity is None:
+            return StepSampler(len(split), *batches, **place, steps_taken=steps_taken)
+        identities = split.column(identity_key(self.data)).numpy()
+        return IdentitySampler(
+            identities, self.images_per_identity, *batches, **place, steps_taken=steps_taken
+        )
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, every image once. Raises ValueError as EvenSampler does."""

@@ -8,9 +8,10 @@ Two layouts:
 Beside the images, with the same prefixes: ``label`` and ``identity`` (integers, or strings, which
 become codes in alphabetical order), ``embedding`` (N, d), ``landmarks`` (N, 5, 2; images with a
 NaN among them are left out and counted), and any other numeric array with a row an image. Without
-prefix: ``name`` (or ``names``, ``classes``), the labels' names, and ``levels``, a number below 256
-where the images use only the values 0…levels−1. Missing splits are cut as in
-:func:`~repr_toolkit.data.splits.complete_splits`, by person where there is ``identity``.
+prefix: ``name`` (or ``names``, ``classes``), the labels' names, ``levels``, a number below 256
+where the images use only the values 0…levels−1, and ``encoder``, a string that names what made the
+embeddings. Missing splits are cut as in :func:`~repr_toolkit.data.splits.complete_splits`, by
+person where there is ``identity``.
 
 Files are read as a stream, so memory stays at a few MiB whatever their size (but for arrays in
 Fortran order, read whole), and objects are never unpickled.
@@ -117,7 +118,8 @@ def load_npz(path: Path) -> ImageData:
                     _write(folder, key, parts)
             levels = int(members["levels"].array()) if "levels" in members else 256
             splits = rows or _split_rows(path, members)
-        return Contents(_completed(path, folder, splits), levels, names)
+            encoder = _encoder(members)
+        return Contents(_completed(path, folder, splits), levels, names, encoder)
 
     return cached(path.name, _fingerprint([path]), build)
 
@@ -287,6 +289,13 @@ def _class_names(members: Mapping[str, Member]) -> dict[str, tuple[str, ...]]:
         if key in members and members[key].dtype.kind in "US" and len(members[key].shape) == 1:
             return {"label": tuple(map(str, members[key].array().astype(str)))}
     return {}
+
+
+def _encoder(members: Mapping[str, Member]) -> str | None:
+    member = members.get("encoder")
+    if member is None or member.dtype.kind not in "US" or member.shape != ():
+        return None
+    return str(member.array().astype(str))
 
 
 def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:

@@ -66,7 +66,11 @@ class StepSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         start = self.steps_taken()
         for step in range(start, start + self.steps_per_epoch - start % self.steps_per_epoch):
-            yield self.batch(step)[self.rank :: self.world_size].tolist()
+            yield self.share(self.batch(step)).tolist()
+
+    def share(self, batch: Array) -> Array:
+        """What this process takes of a global batch."""
+        return batch[self.rank :: self.world_size]
 
     def _permutation(self, k: int) -> Array:
         if self._pass is None or self._pass[0] != k:

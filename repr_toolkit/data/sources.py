@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from repr_toolkit.data.folder import load_folder
+from repr_toolkit.data.folds import choose_fold
 from repr_toolkit.data.from_torchvision import TORCHVISION, load_torchvision
 from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.npz import load_imagenet, load_npz
@@ -39,6 +40,8 @@ def load(
     levels: int | None = None,
     size: int | None = None,
     download: bool = False,
+    fold: int | None = None,
+    folds: int = 4,
 ) -> ImageData:
     """The data set that ``source`` names.
 
@@ -52,11 +55,12 @@ def load(
 
     ``levels`` quantises to fewer levels of intensity, ⌊v · levels / own levels⌋. ``size`` is the
     images' side for photos, orl_faces, CelebA, LFWPeople and folders. Each source's splits are
-    fixed and described with the function that loads it.
+    fixed and described with the function that loads it; with ``fold`` they are cut anew, by person:
+    those of fold number 0…``folds``−1 of a cross-validation (`choose_fold`).
 
     Raises ValueError for an unknown source (naming those there are), for levels the data cannot
-    have and for a size it cannot take, FileNotFoundError for a missing file (naming the places
-    looked in and where to get it), and what the loaders say of damaged files.
+    have, a size it cannot take and a fold that it has not, FileNotFoundError for a missing file
+    (naming the places looked in and where to get it), and what the loaders say of damaged files.
     """
     data = _load(source, root, size, download)
     if size is not None and data.image_shape[1:] != (size, size):
@@ -65,6 +69,7 @@ def load(
             f"data.size cannot change that; it can for photos, orl_faces, CelebA, LFWPeople and "
             f"folders of images"
         )
+    data = data if fold is None else choose_fold(data, fold, folds)
     return data if levels is None else data.quantised(levels)
 
 

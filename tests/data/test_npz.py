@@ -58,6 +58,23 @@ def test_image_and_split(tmp_path: Path) -> None:
         assert (batch["label"].dtype, batch["embedding"].dtype) == (torch.int64, torch.float32)
 
 
+@pytest.mark.parametrize(
+    ("stored", "encoder"),
+    [
+        ("FaceNet 0123", "FaceNet 0123"),
+        (np.bytes_(b"FaceNet 0123"), "FaceNet 0123"),
+        (np.array(["FaceNet 0123"] * 40), None),  # no name of the one that made them all
+        (np.arange(40), None),
+        (None, None),
+    ],
+)
+def test_what_made_the_embeddings(tmp_path: Path, stored: Any, encoder: str | None) -> None:
+    named = {} if stored is None else {"encoder": stored}
+    source = save(tmp_path, image=IMAGES, **named)
+    for _ in range(2):  # read, and from the cache
+        assert load(source).encoder == encoder
+
+
 def test_prefixes(tmp_path: Path) -> None:
     data = load(save(tmp_path, **prefixed(25, 5, 10)))
     assert {split: len(part) for split, part in data.splits.items()} == {

@@ -58,3 +58,9 @@ def test_one_hot() -> None:
         encoder(torch.tensor([0, 4]))
     with pytest.raises(TypeError, match="int64"):
         encoder(torch.tensor([0.0]))
+
+
+def test_one_hot_of_another_key() -> None:
+    encoder = OneHot(3, source="quadrant")
+    assert encoder.source == "quadrant"
+    assert torch.equal(encoder(torch.tensor([2, 0])), torch.eye(3)[[2, 0]])

@@ -15,7 +15,7 @@ from repr_toolkit.training import train
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STUDIES = [name for name in list_recipes() if "study" in load_recipe(name)]
-NOT_RUN = ("bottleneck_imagenet32", "gated_cifar10", "gated_imagenet32")
+NOT_RUN = ("bottleneck_imagenet32", "classes_tinyimagenet", "gated_cifar10", "gated_imagenet32")
 
 SHRUNK = {
     "data.batch_size": 4,
@@ -39,11 +39,16 @@ class Shape(NamedTuple):
     levels: int
 
 
-SHAPES = {"mnist5k": Shape((1, 28, 28), 16)}  # 32×32 RGB otherwise
+SHAPES = {  # 32×32 RGB otherwise
+    "mnist5k": Shape((1, 28, 28), 16),
+    "repr_toolkit.data.quadrants.mnist_quadrants": Shape((1, 28, 28), 16),
+    "repr_toolkit.data.windows.lfw_windows": Shape((3, 24, 24), 256),
+}
 
 
 def shape_of(config: dict[str, Any]) -> Shape:
-    return SHAPES.get(config["data"]["source"], Shape((3, 32, 32), 256))
+    shape = SHAPES.get(config["data"]["source"], Shape((3, 32, 32), 256))
+    return shape._replace(levels=config["data"]["levels"] or shape.levels)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +107,13 @@ def test_the_recipes_are_these() -> None:
         "bottleneck_mnist5k",
         "bottleneck_photos",
         "bottleneck_tinyimagenet",
+        "classes_mnist5k",
+        "classes_tinyimagenet",
         "gated_cifar10",
         "gated_imagenet32",
         "portraits_lfw",
+        "where_digits",
+        "where_faces",
     ]
 
 
@@ -138,6 +147,37 @@ def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
         assert changed == ["model.encoder.init_args.h_dim"]
 
 
+@pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("classes")])
+def test_variants_differ_only_in_being_told_the_class(name: str) -> None:
+    found = variants(load_recipe(name))
+    assert list(found) == ["unconditional", "conditional"]  # compared to the first
+    assert differences(*found.values()) == ["model.encoder"]
+    assert found["unconditional"]["model"]["encoder"] is None
+    assert found["conditional"]["model"]["encoder"]["class_path"].endswith(".OneHot")
+
+
+@pytest.mark.parametrize("name", ["where_digits", "where_faces"])
+def test_conditionings_are_compared_at_equal_parameters(name: str) -> None:
+    config = load_recipe(name)
+    found = variants(config)
+    kinds = ["spatial", "positional", "vector"]  # compared to the first
+    assert list(found) == kinds + ["silent"] * (name == "where_faces")
+    sizes = {}
+    for variant, own in found.items():
+        if variant == "silent":
+            assert differences(found["spatial"], own) == ["model.encoder.init_args.scale"]
+            assert own["model"]["encoder"]["init_args"]["scale"] == 0
+        else:
+            assert own["model"]["decoder"]["init_args"]["conditioning"] == variant
+            for key in differences(config, own):
+                assert key.startswith("model.decoder.init_args.")
+        built = build(own, shape_of(own))
+        sizes[variant] = sum(parameter.numel() for parameter in built.decoder.parameters())
+    assert max(sizes.values()) < 1.02 * min(sizes.values())
+    for size in sizes.values():
+        assert f"{size:,}" in (RECIPES / f"{name}.yaml").read_text("utf-8")
+
+
 def test_gated_imagenet32_is_the_papers_model() -> None:
     config = load_recipe("gated_imagenet32")
     arguments = config["model"]["decoder"]["init_args"]
@@ -146,7 +186,9 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
     assert config["model"]["encoder"] is None
 
 
-@pytest.mark.parametrize("name", ["bottleneck_mnist5k", "bottleneck_photos"])
+@pytest.mark.parametrize(
+    "name", ["bottleneck_mnist5k", "bottleneck_photos", "classes_mnist5k", "where_digits"]
+)
 def test_the_data_in_packages_are_as_the_recipe_says(name: str) -> None:
     config = load_recipe(name)
     data = load_images(**data_arguments(config))

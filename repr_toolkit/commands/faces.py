@@ -1,0 +1,124 @@
+"""The command that makes a data file of a folder of photographs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+from jsonargparse.typing import PositiveInt
+
+from repr_toolkit.commands.options import Settings, make_parser
+
+if TYPE_CHECKING:
+    from repr_toolkit.faces import FaceJob, Report
+
+NAMED = 5  # photographs that the table names for each reason
+
+
+def faces(options: Namespace, settings: Settings) -> None:
+    """Find, cut out and embed the faces in a folder of photographs."""
+    from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.faces import Detector, FaceJob, FaceNet
+
+    job = FaceJob(
+        Path(options.folder),
+        Path(options.out),
+        image_size=options.image_size,
+        image_margin=options.image_margin,
+        several=options.several,
+        batch_size=options.batch_size,
+        overwrite=options.overwrite,
+        allow_one_identity=options.allow_one_identity,
+    )
+    device = fastest_device()
+    detector = Detector(select=options.select, min_face_size=options.min_face_size, device=device)
+    facenet = FaceNet(options.weights).to(device).eval()
+    report = job.run(detector, facenet, resume=options.resume, progress=True)
+    _show(job, report, facenet.identity, options.select)
+
+
+def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    print(f"{report.faces} faces of {report.people} people, embedded by {encoder}: {job.out}")
+    if report.several:
+        chosen = "most central" if select == "center" else "largest"
+        print(f"{report.several} of the photographs show several faces; the {chosen} was taken")
+    if report.people < 3 and not job.allow_one_identity:
+        print("fewer than 3 people cannot be split by person into train, val and test")
+    if report.others:
+        listed = ", ".join(f"{count} {suffix}" for suffix, count in report.others.most_common())
+        print(f"files that are no photographs: {listed}")
+    if not report.skipped:
+        return
+    reasons: dict[str, list[str]] = {}
+    for photo, reason in report.skipped:
+        reasons.setdefault(reason, []).append(photo)
+    table = Table(title=f"{len(report.skipped)} photographs skipped", title_justify="left")
+    table.add_column("reason")
+    table.add_column("", justify="right")
+    table.add_column("photographs", overflow="fold")
+    for reason, photos in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        # Names may hold bytes that are no text.
+        named = [photo.encode(errors="backslashreplace").decode() for photo in photos[:NAMED]]
+        more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
+        table.add_row(reason, str(len(photos)), Text("\n".join(named + more)))
+    Console().print(table)
+    print(f"all of them: {job.skipped_file}")
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Make a data file of a folder of photographs: the face in each, found by MTCNN and cut\n"
+        "out, its embedding by FaceNet, its landmarks, and the person, by the sub-folder's name.\n"
+        "What was skipped is told, with the reason, and listed in NAME.skipped.csv.\n"
+        "\n"
+        "What is done is kept in NAME.parts beside OUT.npz until all is there, and after a kill\n"
+        "the same command goes on with --resume."
+    )
+    command.add_argument(
+        "folder", metavar="DIR", help="folder with a sub-folder of photographs for each person"
+    )
+    command.add_argument("out", metavar="OUT.npz", help="data file to write")
+    command.add_argument(
+        "--weights",
+        default="vggface2",
+        help="FaceNet's: vggface2 or casia-webface, looked for in $REPR_TOOLKIT_DATA and in "
+        "torch's cache, else downloaded; or a .pt or .safetensors file",
+    )
+    command.add_argument(
+        "--image-size", type=PositiveInt, default=32, help="side of the images in pixels"
+    )
+    command.add_argument(
+        "--image-margin",
+        type=float,
+        default=0.0,
+        help="how much wider than the face the images are, as a fraction of it",
+    )
+    command.add_argument(
+        "--select", choices=("center", "largest"), default="center", help="which of several faces"
+    )
+    command.add_argument(
+        "--several",
+        choices=("take", "skip"),
+        default="take",
+        help="take one face of a photograph with several, or skip it",
+    )
+    command.add_argument(
+        "--min-face-size", type=PositiveInt, default=60, help="smallest face to look for, in pixels"
+    )
+    command.add_argument(
+        "--batch-size", type=PositiveInt, default=32, help="photographs done and kept at a time"
+    )
+    command.add_argument(
+        "--allow-one-identity",
+        action="store_true",
+        help="take photographs of one person only, whose splits are then by photograph",
+    )
+    command.add_argument(
+        "--resume", action="store_true", help="go on with the job if it was cut short"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace OUT.npz if it exists")
+    subcommands.add_subcommand("faces", command, help="photographs to faces and embeddings")

@@ -1,0 +1,235 @@
+"""The commands that draw people from their face embeddings, and measure the likeness."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from repr_toolkit.commands.common import name_outputs, read_pictures, telling_of_engines
+from repr_toolkit.commands.options import (
+    Settings,
+    add_drawing_options,
+    add_run,
+    add_weights,
+    make_parser,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from repr_toolkit.model import EncoderDecoder
+
+
+def portraits(options: Namespace, settings: Settings) -> None:
+    """Draw new portraits of the people in photographs, each row beside the face it is of."""
+    import torch
+
+    from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.faces.sitters import facenet_of, sitters
+    from repr_toolkit.runs import load_with_decoder
+    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+
+    out = Path(options.out)
+    refuse_unwritable(out, overwrite=options.overwrite)
+    model = load_with_decoder(options.run).to(fastest_device())
+    faces, h = sitters(model, options.photographs, facenet_of(model, options.weights))
+    with telling_of_engines():
+        drawn = decode(
+            model.decoder,
+            h,
+            common_noise(options.n, model.decoder.image_shape, options.seed),
+            temperature=options.temperature,
+            engine=options.engine,
+            progress=True,
+        )
+    rows = torch.cat([faces[:, None], drawn], dim=1)  # (N, 1 + n, C, H, W)
+    save_images(out, rows.flatten(0, 1), columns=rows.shape[1], overwrite=options.overwrite)
+    name_outputs(out)
+
+
+def interpolate(options: Namespace, settings: Settings) -> None:
+    """Draw rows of pictures from one picture's h to another's, each row under one noise."""
+    import torch
+
+    from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.interpolation import path, smoothness
+    from repr_toolkit.runs import load_with_decoder
+    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+
+    out = Path(options.out)
+    refuse_unwritable(out, overwrite=options.overwrite)
+    model = load_with_decoder(options.run).to(fastest_device())
+    ends, (a, b) = _ends(model, [options.a, options.b], options.weights)
+    levels = model.decoder.levels
+    temperature = options.temperature
+    if temperature is None:
+        temperature = model.decoder.reconstruction_temperature
+    with telling_of_engines():
+        drawn = decode(
+            model.decoder,
+            path(a, b, options.steps, options.way),
+            common_noise(options.rows, model.decoder.image_shape, options.seed),
+            temperature=temperature,
+            engine=options.engine,
+            progress=True,
+        ).transpose(0, 1)  # (rows, steps, C, H, W)
+    left, right = (end.expand(len(drawn), 1, *end.shape) for end in ends)
+    rows = torch.cat([left, drawn, right], dim=1)
+    save_images(
+        out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
+    )
+    if len(drawn) > 1:
+        found = smoothness(drawn, levels)
+        print(
+            f"neighbours in a row differ by {_mean(found.adjacent):.4f}, the same h under other "
+            f"noise by {_mean(found.other_noise):.4f} (mean absolute intensities of [0, 1]); "
+            f"closer in {found.smooth_rows} of {len(drawn)} rows"
+        )
+    name_outputs(out)
+
+
+def likeness(options: Namespace, settings: Settings) -> None:
+    """Say whether a run's portraits keep the person, beside what real faces score."""
+    from rich.console import Console
+
+    from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.faces.likeness_report import likeness, table, whitened_pixels
+    from repr_toolkit.faces.sitters import facenet_of
+    from repr_toolkit.runs import Run, load_with_decoder
+    from repr_toolkit.sampling import refuse_unwritable, save_images
+
+    out = Path(options.out) if options.out else None
+    if out:
+        refuse_unwritable(out, overwrite=options.overwrite)
+    run = Run(options.run)
+    model = load_with_decoder(run).to(fastest_device())
+    facenet = facenet_of(model, options.weights)
+    data = run.load_data()
+
+    def embed(images: "Tensor") -> "Tensor":
+        embedding: Tensor = facenet(images.to(model.device))
+        return embedding
+
+    report = likeness(
+        model,
+        data,
+        embed,
+        whitened_pixels(data),
+        split=options.split,
+        people=options.people,
+        n=options.n,
+        temperatures=options.temperatures,
+        seed=options.seed,
+        progress=not options.json,
+    )
+    if options.json:
+        print(json.dumps({"run": str(run.path), **report.as_dict()}, indent=2))
+    else:
+        Console().print(table(report))
+        print(
+            f"distance to the nearest training image (root mean square, of [0, 1]):\n"
+            f"portraits {report.nearest:.3f}, the people's real images {report.nearest_of_real:.3f}"
+        )
+    if out:
+        rows = report.pictures[: options.shown]
+        save_images(
+            out,
+            rows.flatten(0, 1),
+            columns=rows.shape[1],
+            levels=data.levels,
+            overwrite=options.overwrite,
+        )
+        if not options.json:
+            name_outputs(out)
+
+
+def _ends(
+    model: "EncoderDecoder", files: list[str], weights: str | None
+) -> "tuple[Tensor, Tensor]":
+    """Two pictures at the model's size, and their h: faces, where the model knows faces."""
+    from repr_toolkit.faces.sitters import facenet_of, knows_faces, sitters
+    from repr_toolkit.sampling import codes
+
+    if model.encoder is None:
+        raise ValueError("the model has no encoder: there is no h to interpolate")
+    if model.encoder.source == "image" and not knows_faces(model):
+        pictures = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
+        h = codes(model, {"image": pictures})
+        assert h is not None
+        return pictures, h
+    return sitters(model, files, facenet_of(model, weights))
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Draw new portraits of the people in photographs, for a run that was trained on face\n"
+        "embeddings: the face is found by MTCNN and embedded by the FaceNet that made the run's\n"
+        "embeddings. A row is a face and N portraits; a column has one noise."
+    )
+    add_run(command)
+    command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
+    command.add_argument("-n", type=PositiveInt, default=8, help="portraits of each person")
+    add_weights(command)
+    add_drawing_options(command, "portraits.png", temperature=1.0)
+    subcommands.add_subcommand("portraits", command, help="draw new portraits of people")
+
+    command = make_parser(
+        "Draw rows of pictures from one picture's h to another's. A row has one noise, so that\n"
+        "only h moves; its ends are the two pictures themselves. For a run on face embeddings\n"
+        "they are photographs of people."
+    )
+    add_run(command)
+    command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
+    command.add_argument("b", metavar="PICTURE_B", help="where it ends")
+    command.add_argument("--steps", type=PositiveInt, default=9, help="pictures in a row")
+    command.add_argument("--rows", type=PositiveInt, default=4, help="rows, each of another noise")
+    command.add_argument(
+        "--way",
+        choices=("linear", "spherical"),
+        default="linear",
+        help="the straight line, or one that keeps the length of h, 1 for face embeddings",
+    )
+    add_weights(command)
+    add_drawing_options(command, "interpolate.png", temperature=None)
+    subcommands.add_subcommand(
+        "interpolate", command, help="draw the way from one picture to another"
+    )
+
+    command = make_parser(
+        "Say whether a run's portraits keep the person. Portraits of held-out people are embedded\n"
+        "again and matched with the people: AUC, and the share whose most similar person is their\n"
+        "own. Real faces, put through the same, say what the numbers mean. Hard: against the ten\n"
+        "most similar other people only. Second: by another embedder, fitted on training pixels."
+    )
+    add_run(command)
+    command.add_argument("--split", default="test", help="train, val or test")
+    command.add_argument(
+        "--people", type=PositiveInt, help="how many (default: all with two photographs)"
+    )
+    command.add_argument("-n", type=PositiveInt, default=4, help="portraits of each person")
+    command.add_argument(
+        "--temperatures",
+        type=NonNegativeFloat,
+        nargs="+",
+        default=[1.0],
+        metavar="T",
+        help="of the distributions drawn from",
+    )
+    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of noise and intervals")
+    add_weights(command)
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument(
+        "--out", help="PNG to write: photograph, portraits, the training images nearest to them"
+    )
+    command.add_argument(
+        "--shown", type=PositiveInt, default=12, help="people in the picture --out"
+    )
+    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+    subcommands.add_subcommand("likeness", command, help="say whether portraits keep the person")

@@ -1,0 +1,64 @@
+"""Cross-validation by identity: every person is tested once, by a model that never saw them."""
+
+import hashlib
+from copy import copy
+
+import numpy as np
+
+from repr_toolkit.data.identity_batches import identity_key
+from repr_toolkit.data.images import Array, ImageData, ImageSplit
+
+LEAST_PEOPLE = 2  # in a split: it takes two to tell any
+
+
+def fold_people(people: Array, fold: int, folds: int) -> dict[str, Array]:
+    """Codes of people for train, val and test, ascending; the same ones every time.
+
+    In a random order that never changes (``numpy.random.default_rng(0)``) the people are cut into
+    ``folds`` groups of nearly equal size. Group ``fold`` is test; of the others' people the first
+    tenth of that order, at least two, are val, and the rest train.
+
+    Raises ValueError for a fold that there is not, and where a split would have fewer than two.
+    """
+    if not 0 <= fold < folds:
+        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")
+    order = np.random.default_rng(0).permutation(np.unique(people))
+    groups = np.array_split(order, folds)  # the first is a largest, the last a smallest
+    rest = len(order) - len(groups[0])
+    if min(len(groups[-1]), rest - _held(rest)) < LEAST_PEOPLE:
+        raise ValueError(
+            f"{len(order)} people are too few for {folds} folds: train, val and test each need "
+            f"{LEAST_PEOPLE} or more; set data.folds to 2, or take data of more people"
+        )
+    others = np.concatenate([group for number, group in enumerate(groups) if number != fold])
+    held = _held(len(others))
+    splits = {"train": others[held:], "val": others[:held], "test": groups[fold]}
+    return {split: np.sort(codes) for split, codes in splits.items()}
+
+
+def _held(people: int) -> int:
+    """How many of the people who are not tested are val."""
+    return max(LEAST_PEOPLE, round(people / 10))
+
+
+def choose_fold(data: ImageData, fold: int, folds: int) -> ImageData:
+    """The same data with their splits cut anew by :func:`fold_people`, whatever they were.
+
+    People are told apart by :func:`~repr_toolkit.data.identity_batches.identity_key`. The
+    fingerprint covers the new splits. Raises ValueError, naming the data, as those two do.
+    """
+    codes = data.arrays[identity_key(data)]
+    rows = np.sort(np.concatenate([*data.rows.values()]))  # some images may be in no split
+    try:
+        people = fold_people(codes[rows], fold, folds)
+    except ValueError as error:
+        raise ValueError(f"{data.name}: {error}") from error
+    folded = copy(data)
+    folded.name = f"{data.name}, fold {fold}"
+    folded.rows = {split: rows[np.isin(codes[rows], own)] for split, own in people.items()}
+    folded.splits = {s: ImageSplit(data.arrays, r, data.own_levels) for s, r in folded.rows.items()}
+    digest = hashlib.sha256(data.fingerprint.encode())
+    for split, own in folded.rows.items():
+        digest.update(f" {split} ".encode() + own.tobytes())
+    folded.fingerprint = digest.hexdigest()
+    return folded if data.levels == data.own_levels else folded.quantised(data.levels)

@@ -1,0 +1,130 @@
+"""Finding the face in a photograph, by MTCNN (arXiv:1604.02878)."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+BATCH_PIXELS = 4_000_000  # at once: 48 MB a copy in float32
+
+NO_FACE = "no face found"
+
+# What detect_face of facenet-pytorch fails by when it has proposed a box wholly outside of the
+# photograph: it stacks the pixels of the other boxes only, but goes on with the list of all.
+OUTSIDE = ("shape of the mask", "expected a non-empty list of Tensors")
+
+
+@dataclass(frozen=True)
+class Face:
+    """A face in a photograph, in its pixels, x before y.
+
+    `box` is (left, top, right, bottom), `landmarks` (5, 2) the left eye, right eye, nose, left and
+    right corner of the mouth as seen in the picture, `probability` the detector's, and `count`
+    how many faces there are in the photograph, of which this one was chosen.
+    """
+
+    box: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+    probability: float
+    count: int
+
+
+class Detector:
+    """MTCNN with the weights inside facenet-pytorch; it needs no download.
+
+    Of several faces `select` "center" takes the one with the largest area less twice the squared
+    distance to the photograph's centre, "largest" the one with the largest area. Faces below
+    about `min_face_size` pixels are not found. Raises ValueError for another `select`, or for a
+    size below 12, which is what the first network sees at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        select: str = "center",
+        min_face_size: int = 60,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        if select not in ("center", "largest"):
+            raise ValueError(f"select is center or largest, not {select!r}")
+        if min_face_size < 12:
+            raise ValueError(f"min_face_size is at least 12 pixels, not {min_face_size}")
+        from facenet_pytorch import MTCNN
+
+        self.select = select
+        self.min_face_size = min_face_size
+        self.mtcnn = MTCNN(min_face_size=min_face_size, device=torch.device(device))
+
+    def detect(self, photographs: Sequence[Image.Image]) -> list[Face | str]:
+        """The chosen face of each RGB photograph, or the reason why there is none.
+
+        Those of equal size are looked at together.
+        """
+        found: list[Face | str] = [NO_FACE] * len(photographs)
+        by_size: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, photograph in enumerate(photographs):
+            if self._too_small(photograph):
+                found[index] = (
+                    f"smaller than the smallest face looked for, {self.min_face_size} pixels"
+                )
+            else:
+                by_size[photograph.size].append(index)
+        for (width, height), indices in by_size.items():
+            step = max(1, BATCH_PIXELS // (width * height))
+            for start in range(0, len(indices), step):
+                batch = indices[start : start + step]
+                faces = self._detect([photographs[index] for index in batch])
+                for index, face in zip(batch, faces, strict=True):
+                    found[index] = face
+        return found
+
+    def _too_small(self, photograph: Image.Image) -> bool:
+        # As detect_face computes the first level of its pyramid; without any level it fails.
+        return min(photograph.size) * (12.0 / self.min_face_size) < 12
+
+    def _detect(self, photographs: list[Image.Image]) -> list[Face | str]:
+        """Of photographs of one size."""
+        try:
+            boxes, probabilities, landmarks = self.mtcnn.detect(photographs, landmarks=True)
+        except (IndexError, RuntimeError, ValueError) as error:
+            if not any(text in str(error) for text in OUTSIDE):
+                raise
+            if len(photographs) == 1:
+                return ["the detector fails: it proposes a face outside of the photograph"]
+            return [face for photograph in photographs for face in self._detect([photograph])]
+        return [
+            self._choose(photograph, *of_one)
+            for photograph, *of_one in zip(
+                photographs, boxes, probabilities, landmarks, strict=True
+            )
+        ]
+
+    def _choose(
+        self, photograph: Image.Image, boxes: Any, probabilities: Any, landmarks: Any
+    ) -> Face | str:
+        if boxes is None:
+            return NO_FACE
+        # With numpy 2 these are arrays of objects, which numpy's functions only seem to take.
+        boxes = np.asarray(boxes, np.float64)  # (n, 4)
+        size = np.array(photograph.size, np.float64)
+        inside = (
+            (np.minimum(boxes[:, 2:], size) - np.maximum(boxes[:, :2], 0)).min(axis=1) >= 1
+        ).nonzero()[0]
+        if not len(inside):
+            return NO_FACE
+        score = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+        if self.select == "center":
+            centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+            score = score - 2 * ((centre - size / 2) ** 2).sum(axis=1)
+        chosen = inside[score[inside].argmax()]
+        return Face(
+            box=boxes[chosen],
+            landmarks=np.asarray(landmarks, np.float64)[chosen],
+            probability=float(probabilities[chosen]),
+            count=len(inside),
+        )

@@ -1,0 +1,364 @@
+"""From a folder of photographs to a data file: faces, identities, embeddings and landmarks."""
+
+import csv
+import io
+import shutil
+import sys
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from repr_toolkit.bars import bar, span
+from repr_toolkit.data.cache import file_stamp, write_rows
+from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.evaluation import exactly
+from repr_toolkit.faces.crops import crop_face, training_image
+from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
+from repr_toolkit.parts import Parts
+from repr_toolkit.runs import atomic_write
+from repr_toolkit.sampling import refuse_unwritable
+
+if TYPE_CHECKING:
+    from repr_toolkit.encoders import FaceNet
+    from repr_toolkit.faces.detection import Detector
+
+Arrays = dict[str, Any]
+
+PIXELS = 16_000_000  # of the photographs in memory together: 48 MB, or one that is larger
+
+
+class EmbeddedFace(NamedTuple):
+    """A face and what FaceNet makes of it.
+
+    `embedding` float32 (512,), `face` the uint8 (3, 160, 160) that it is of, `image` the face as
+    `training_image` cuts it, uint8 (3, image_size, image_size), and `faces_found` how many faces
+    there are in the photograph, of which this one was chosen.
+    """
+
+    embedding: Tensor
+    face: Tensor
+    image: Tensor
+    faces_found: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a folder's photographs.
+
+    `faces` of `people` were written; in `several` of the photographs there are several faces, of
+    which one was taken; `skipped` are the photographs without a face in the file, each with the
+    reason; `others` counts the files that are no images by their suffixes.
+    """
+
+    faces: int
+    people: int
+    several: int
+    skipped: list[tuple[str, str]]
+    others: Counter[str]
+
+
+def embed_photograph(
+    path: str | Path,
+    detector: "Detector",
+    facenet: "FaceNet",
+    *,
+    several: str = "take",
+    image_size: int = 32,
+) -> EmbeddedFace:
+    """The face in one photograph and its embedding, on the CPU.
+
+    Raises ValueError, naming the file and the reason, where there is no face, the photograph
+    cannot be read, or it shows several faces and `several` is "skip"; FileNotFoundError where
+    there is no such file.
+    """
+    try:
+        photograph = read_photograph(Path(path))
+    except Unusable as error:
+        raise ValueError(f"{path}: {error}") from error
+    with exactly():
+        [face] = detector.detect([photograph])
+        if isinstance(face, str):
+            raise ValueError(f"{path}: {face}")
+        if face.count > 1 and several == "skip":
+            raise ValueError(f"{path}: {face.count} faces in one photograph")
+        crop = crop_face(photograph, face)
+        embedding = _embed(facenet, crop[None])[0]
+        image, _ = training_image(photograph, face, image_size)
+    return EmbeddedFace(
+        torch.from_numpy(embedding), torch.from_numpy(crop), torch.tensor(image), face.count
+    )
+
+
+class FaceJob:
+    """The photographs of a folder and the .npz to be made of them; making it does no work yet.
+
+    Each sub-folder is a person, named by its path in the folder. Of a photograph with several
+    faces the detector's choice is taken, or none if `several` is "skip". `image_size` and
+    `image_margin` are those of `training_image`.
+
+    Raises, before any work: FileNotFoundError or NotADirectoryError where a folder is missing;
+    FileExistsError where `out` exists and `overwrite` is false; ValueError where the folder holds
+    no photographs, or photographs both in it and in sub-folders, or those of one person only,
+    unless that is allowed by `allow_one_identity`, where `out` does not end in .npz, or for a
+    number out of range.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        out: str | Path,
+        *,
+        image_size: int = 32,
+        image_margin: float = 0.0,
+        several: str = "take",
+        batch_size: int = 32,
+        overwrite: bool = False,
+        allow_one_identity: bool = False,
+    ) -> None:
+        if several not in ("take", "skip"):
+            raise ValueError(f"several is take or skip, not {several!r}")
+        if image_size < 1 or batch_size < 1 or image_margin <= -1:
+            raise ValueError(
+                f"image_size = {image_size} and batch_size = {batch_size} must be at least 1, "
+                f"image_margin = {image_margin} above −1"
+            )
+        self.folder, self.out = Path(folder), Path(out)
+        if self.out.suffix != ".npz":
+            raise ValueError(f"faces are written to an .npz file, not to {self.out}")
+        self.names, self.others = find_photographs(self.folder)
+        refuse_unwritable(self.out, overwrite=overwrite)
+        self.people = sorted({self.identity(name) for name in self.names})
+        loose = [name for name in self.names if "/" not in name]
+        if loose and len(loose) < len(self.names):
+            raise ValueError(
+                f"{self.folder / loose[0]} lies beside the folders of people instead of in one"
+            )
+        if len(self.people) == 1 and not allow_one_identity:
+            raise ValueError(
+                f"{self.folder} holds photographs of one identity only, {self.people[0]!r}, which "
+                f"cannot be split by person: give a folder with a sub-folder for each person, or "
+                f"allow it (--allow-one-identity)"
+            )
+        self.image_size = image_size
+        self.image_margin = image_margin
+        self.several = several
+        self.batch_size = batch_size
+        self.allow_one_identity = allow_one_identity
+
+    @property
+    def skipped_file(self) -> Path:
+        """The list of the photographs that were skipped, beside the .npz."""
+        return self.out.with_suffix(".skipped.csv")
+
+    def identity(self, name: str) -> str:
+        """Whose photograph this is, by the folder it lies in."""
+        parent = Path(name).parent.as_posix()
+        return self.folder.resolve().name if parent == "." else parent
+
+    def run(
+        self,
+        detector: "Detector",
+        facenet: "FaceNet",
+        *,
+        resume: bool = False,
+        progress: bool = False,
+    ) -> Report:
+        """Make the .npz, and beside it a list of what was skipped, NAME.skipped.csv.
+
+        The .npz holds, for N faces in the order of the photographs' paths, `image` uint8
+        (N, 3, s, s), `identity` and `photo` strings (N,), `embedding` float32 (N, 512), unit
+        vectors, `landmarks` float32 (N, 5, 2) in pixels of the image, x before y (see
+        `training_image`), and `encoder`, a string, FaceNet's `identity`. There is no `split`: the
+        data loader cuts one by person. For one person alone, where that is allowed, there is, by
+        photograph.
+
+        What is done is kept in NAME.parts until all is, `batch_size` photographs a file; with
+        `resume` a job that was cut short is gone on with and ends in the same bytes. Raises
+        FileExistsError where such parts exist without `resume`, ValueError where they are of
+        another job or where no photograph has a face that can be used.
+        """
+        job = {
+            "folder": str(self.folder.resolve()),
+            "photographs": file_stamp(self.folder.resolve() / name for name in self.names),
+            "encoder": facenet.identity,
+            "select": detector.select,
+            "min_face_size": detector.min_face_size,
+            "several": self.several,
+            "image_size": self.image_size,
+            "image_margin": self.image_margin,
+            "batch_size": self.batch_size,
+        }
+        parts = Parts(self.out, job, len(self.names), self.batch_size, (3, *[self.image_size] * 2))
+        parts.require_no_other_folder()
+        if parts.begun:
+            parts.require_same_job()
+            if not resume:
+                raise FileExistsError(
+                    f"{parts.folder} holds what is done of this job, which was cut short: go on "
+                    f"with it (--resume), or delete the folder to begin anew"
+                )
+            parts.lock()
+        try:
+            with bar("faces", len(self.names), shown=progress) as show, exactly():
+                for chunk in range(parts.chunks):
+                    members = parts.images(chunk)
+                    if not (parts.begun and _whole(parts.file(chunk))):
+                        names = [self.names[index] for index in members]
+                        done = span(show, members.start, len(members))
+                        arrays = self._process(names, detector, facenet, done)
+                        if not parts.begun:  # no folder before there is something to keep in it
+                            parts.begin()
+                            parts.lock()
+                        with atomic_write(parts.file(chunk)) as file:
+                            np.savez_compressed(file, **arrays)
+                    show(members.stop)
+            report = self._report(parts)
+            if report.faces:
+                self._join(parts, report, facenet.identity)
+            parts.remove()
+        finally:
+            parts.unlock()
+        if not report.faces:
+            raise ValueError(
+                f"none of the {len(self.names)} photographs in {self.folder} has a face that can "
+                f"be used; {self.skipped_file} says why"
+            )
+        return report
+
+    def _process(
+        self,
+        names: list[str],
+        detector: "Detector",
+        facenet: "FaceNet",
+        done: Callable[[float], None],
+    ) -> Arrays:
+        """What is kept of these photographs."""
+        faces: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        skipped: dict[str, str] = {}
+        several = 0
+        waiting: dict[str, Image.Image] = {}
+        for number, name in enumerate(names, 1):
+            try:
+                waiting[name] = read_photograph(self.folder / name)
+            except FileNotFoundError:
+                skipped[name] = "unreadable: it was removed meanwhile"
+            except Unusable as error:
+                skipped[name] = str(error)
+            pixels = sum(photograph.width * photograph.height for photograph in waiting.values())
+            if pixels < PIXELS and number < len(names):
+                continue
+            found = detector.detect(list(waiting.values()))
+            for (of, photograph), face in zip(waiting.items(), found, strict=True):
+                if isinstance(face, str):
+                    skipped[of] = face
+                elif face.count > 1 and self.several == "skip":
+                    skipped[of] = "several faces"
+                else:
+                    several += face.count > 1
+                    image = training_image(photograph, face, self.image_size, self.image_margin)
+                    faces.append((of, crop_face(photograph, face), *image))
+            waiting.clear()
+            done(number / len(names))
+        side = self.image_size
+        photos, crops, images, landmarks = zip(*faces, strict=True) if faces else [()] * 4
+        return {
+            "image": np.array(images, np.uint8).reshape(-1, 3, side, side),
+            "identity": np.array([self.identity(name) for name in photos], str),
+            "photo": np.array(photos, str),
+            "embedding": _embed(facenet, np.stack(crops)) if faces else np.empty((0, 512)),
+            "landmarks": np.array(landmarks, np.float32).reshape(-1, 5, 2),
+            "skipped": np.array(sorted(skipped.items()), str).reshape(-1, 2),
+            "several": np.array(several),
+        }
+
+    def _report(self, parts: Parts) -> Report:
+        """What the parts hold, the list of what was skipped being written."""
+        skipped = [tuple(row) for rows in _column(parts, "skipped") for row in rows.tolist()]
+        if skipped:
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows([("photo", "reason"), *skipped])
+            with atomic_write(self.skipped_file) as file:
+                file.write(text.getvalue().encode(errors="surrogateescape"))
+        else:
+            self.skipped_file.unlink(missing_ok=True)  # an earlier one's
+        return Report(
+            faces=sum(len(photos) for photos in _column(parts, "photo")),
+            people=len({name for names in _column(parts, "identity") for name in names.tolist()}),
+            several=sum(int(count) for count in _column(parts, "several")),
+            skipped=skipped,
+            others=self.others,
+        )
+
+    def _join(self, parts: Parts, report: Report, encoder: str) -> None:
+        """Write the .npz, with no more than one part in memory; the same parts, the same bytes."""
+        side = self.image_size
+        columns: dict[str, tuple[Any, tuple[int, ...]]] = {
+            "image": (np.uint8, (3, side, side)),
+            "identity": (np.array(self.people).dtype, ()),
+            "photo": (np.array(self.names).dtype, ()),
+            "embedding": (np.float32, (512,)),
+            "landmarks": (np.float32, (5, 2)),
+        }
+        whole = parts.folder / ".column.tmp"  # which a removal takes with it
+        with atomic_write(self.out) as file, zipfile.ZipFile(file, "w") as archive:
+            for key, (dtype, shape) in columns.items():
+                write_rows(whole, np.dtype(dtype), (report.faces, *shape), _column(parts, key))
+                with whole.open("rb") as array, _member(archive, key) as member:
+                    shutil.copyfileobj(array, member, 1 << 20)
+            constants = {"encoder": np.array(encoder)}
+            if report.people == 1 and self.allow_one_identity:
+                constants["split"] = _by_photograph(self.out, report.faces)
+            for key, value in constants.items():
+                with _member(archive, key) as member:
+                    npy.write_array(member, value, allow_pickle=False)
+
+
+def _embed(facenet: "FaceNet", crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    device = next(facenet.parameters()).device
+    embedding: NDArray[np.float32] = facenet(torch.from_numpy(crops).to(device)).cpu().numpy()
+    return embedding
+
+
+def _by_photograph(out: Path, count: int) -> NDArray[np.str_]:
+    """The split of each face of one person, who cannot be parted from the others' splits."""
+    split = np.empty(count, "<U5")
+    for name, rows in complete_splits(str(out), {"train": np.arange(count)}).items():
+        split[rows] = name
+    return split
+
+
+def _member(archive: zipfile.ZipFile, key: str) -> Any:
+    entry = zipfile.ZipInfo(f"{key}.npy")  # with a fixed date
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    return archive.open(entry, "w", force_zip64=True)
+
+
+def _column(parts: Parts, key: str) -> Iterator[NDArray[Any]]:
+    for chunk in range(parts.chunks):
+        with np.load(parts.file(chunk), allow_pickle=False) as arrays:
+            yield arrays[key]
+
+
+def _whole(part: Path) -> bool:
+    """Whether a part is done and can be read; of a damaged one a line on stderr tells."""
+    try:
+        with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                arrays[key]  # which checks the archive's checksum
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        print(f"{part} is damaged: its photographs are gone through again", file=sys.stderr)
+        return False
+    return True

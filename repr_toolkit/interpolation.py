@@ -1,0 +1,74 @@
+"""From one h to another in equal steps, and how smoothly the pictures follow."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Way = Literal["linear", "spherical"]
+
+
+def path(a: Tensor, b: Tensor, steps: int, way: Way = "linear") -> Tensor:
+    """h at ``steps`` equal steps from a to b, both (h_dim,) and included: (steps, h_dim).
+
+    "linear" is the straight line. "spherical" turns the direction of a at constant speed into
+    that of b (slerp), while the length goes linearly from one to the other: unit vectors, such as
+    face embeddings, stay unit vectors. Where a and b are parallel both are the same. Raises
+    ValueError for fewer than two steps, vectors of different shape, another way, and for the
+    spherical way between opposite vectors or from a zero vector, which leads nowhere.
+    """
+    if steps < 2:
+        raise ValueError(f"a path has at least 2 steps, its ends, not {steps}")
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(
+            f"a path leads between two vectors, not {tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[:, None]
+    if way == "linear":
+        return torch.lerp(a, b, t)
+    if way != "spherical":
+        raise ValueError(f'a path is "linear" or "spherical", not {way!r}')
+    lengths = a.norm(), b.norm()
+    if min(lengths) == 0:
+        raise ValueError("a zero vector has no direction that a spherical path could turn")
+    a, b = a / lengths[0], b / lengths[1]
+    # From the chord, which is exact where the cosine of a small angle is not.
+    angle = 2 * torch.atan2((a - b).norm(), (a + b).norm())
+    if torch.pi - angle < 1e-3:
+        raise ValueError("between opposite vectors there is no shortest way on the sphere")
+    # sin(xθ)/sin θ, which is x where θ is 0.
+    weights = [x * torch.sinc(x * angle / torch.pi) for x in (1 - t, t)]
+    directions = (weights[0] * a + weights[1] * b) / torch.sinc(angle / torch.pi)
+    return directions * torch.lerp(*lengths, t)
+
+
+@dataclass(frozen=True)
+class Smoothness:
+    """How far apart pictures are, in mean absolute intensities of [0, 1]."""
+
+    adjacent: list[float]
+    """Of each row, the mean over its pairs of neighbouring steps."""
+    other_noise: list[float]
+    """Of each row, the mean over the other rows at the same step: the same h, other noise."""
+
+    @property
+    def smooth_rows(self) -> int:
+        """Rows whose neighbours are closer to each other than pictures under other noise."""
+        pairs = zip(self.adjacent, self.other_noise, strict=True)
+        return sum(adjacent < other for adjacent, other in pairs)
+
+
+def smoothness(images: Tensor, levels: int = 256) -> Smoothness:
+    """Of rows of pictures along one path, each under a noise of its own.
+
+    ``images`` is uint8 (rows, steps, C, H, W) with values 0…levels−1. Raises ValueError for fewer
+    than two rows or steps.
+    """
+    rows, steps = images.shape[:2]
+    if rows < 2 or steps < 2:
+        raise ValueError(f"smoothness compares at least 2 rows of 2 steps, not {rows} of {steps}")
+    scaled = images.flatten(2).double() / (levels - 1)  # (rows, steps, C·H·W)
+    adjacent = (scaled[:, 1:] - scaled[:, :-1]).abs().mean((1, 2))
+    apart = torch.stack([(scaled - row).abs().mean((1, 2)).sum() / (rows - 1) for row in scaled])
+    return Smoothness(adjacent.tolist(), apart.tolist())

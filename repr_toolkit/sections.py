@@ -1,0 +1,80 @@
+"""The sections of a recipe that hold plain values, as dataclasses. Nothing here imports torch."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class About:
+    """What a reader wants to know of a recipe before it is run."""
+
+    what: str = ""
+    data: str = ""
+    hardware: str = ""
+    time: str = ""
+    expect: str = ""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which images, and how they reach the model.
+
+    Attributes:
+        source: A data set's name, an .npz file, a folder of images, or the import path of a
+            function that returns an ImageData.
+        root: Folder in which a named file is looked up first; then in $REPR_TOOLKIT_DATA.
+        levels: Number of intensity levels, 2…256; null keeps those of the data.
+        size: Side of the images in pixels, for data whose side can be chosen.
+        download: Whether missing data may be fetched from the network.
+        fold: Number of the fold, 0…folds−1, of a cross-validation by identity: whom it tests,
+            validates on and trains on; null keeps the data's own splits.
+        folds: Folds of such a cross-validation.
+        batch_size: Images in one training step, over all devices together.
+        images_per_identity: K, for batches of P = batch_size / K people with K images of each;
+            null takes the images in random order.
+        workers: Processes that load data beside the training process.
+        fingerprint: Of the images' content. A run states that of the images it was trained on, and
+            is resumed on those only.
+    """
+
+    source: str
+    root: str | None = None
+    levels: int | None = None
+    size: int | None = None
+    download: bool = False
+    fold: int | None = None
+    folds: int = 4
+    batch_size: int = 32
+    images_per_identity: int | None = None
+    workers: int = 0
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the model is fitted.
+
+    Attributes:
+        optimizer: Import path (class_path) and arguments (init_args) of the optimizer.
+        schedule: The learning rate after warm-up: constant, or a cosine to 0 at the last step.
+        warmup: Steps over which the learning rate rises linearly.
+        steps: Optimizer steps of the whole run.
+        validate_every: Steps between validations; each writes a picture and a checkpoint.
+        ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
+        compile: Whether torch.compile is applied to the training loss.
+        channels_last: Whether convolutions run on channels-last memory.
+        pictures: Images in each row of a validation's picture; 0 draws none, which a decoder
+            without a fast sampling engine may need. Training by triplets draws a ROC, or none at 0.
+    """
+
+    optimizer: dict[str, Any] = field(
+        default_factory=lambda: {"class_path": "torch.optim.Adam", "init_args": {"lr": 1e-3}}
+    )
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = 0
+    steps: int = 1000
+    validate_every: int = 500
+    ema_decay: float = 0.0
+    compile: bool = False
+    channels_last: bool = True
+    pictures: int = 8
