@@ -219,13 +219,14 @@ class _Comparison:
         with atomic_write(study_dir / "comparison.csv") as file:
             file.write(csv_text(results, pixels, constants, classifiers).encode())
         circumstances = Circumstances(
-            self.split_name,
-            len(self.split),
-            levels,
-            len(self.measured),
-            self.draws,
-            {s: len(i) for s, i in self.probe_indices.items()} if self.probed else {},
-            self.seed,
+            split=self.split_name,
+            images=len(self.split),
+            train=len(self.data.splits["train"]),
+            levels=levels,
+            measured=len(self.measured),
+            draws=self.draws,
+            probed={s: len(i) for s, i in self.probe_indices.items()} if self.probed else {},
+            seed=self.seed,
         )
         fitted = classifiers[0].train_images if classifiers else 0
         remarks = notes(results, runs, [*figures], circumstances, fitted=fitted)

@@ -13,6 +13,7 @@ class Circumstances:
 
     split: str
     images: int  # of the split
+    train: int  # images that the variants were trained on
     levels: int
     measured: int  # images whose reconstruction errors were measured
     draws: int  # reconstructions of each of them
@@ -135,7 +136,8 @@ def _of_classifiers(results: Sequence[Result], given: Circumstances, fitted: int
         )
     if fitted:
         yield (
-            f"Classifiers of pixels: fitted to {fitted:,} of the training images that the variants "
-            "were trained on, as the same pixels; C and γ chosen on validation images, on which "
-            f"nothing is fitted; scored on all {given.images:,} {given.split} images."
+            f"Classifiers of pixels: fitted to {fitted:,} of the {given.train:,} training images, "
+            "in the same levels, that the variants were trained on; C and γ chosen on validation "
+            f"images, on which nothing is fitted; scored on all {given.images:,} {given.split} "
+            "images."
         )
