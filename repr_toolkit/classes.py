@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CLASS_ROWS = 20  # classes that a figure shows
 SAMPLES = 10  # of each
 BASELINE_IMAGES = 10_000  # that a classifier of pixels is fitted to; the SVM keeps their distances
-LIKELIHOODS = 500_000  # images × classes that a comparison computes without being asked
+LIKELIHOODS = 100_000  # images × classes that a comparison computes without being asked
 
 
 def shown_classes(data: ImageData) -> tuple[list[int], list[str]]:

@@ -106,25 +106,27 @@ def support_vectors(
     ``flat`` is (N, d) of each split, ``labels`` those of the training and ``checked`` those of the
     validation images. γ is in units of 1 / (d · variance of a pixel).
     """
-    from sklearn.metrics import pairwise_distances
+    from sklearn.metrics.pairwise import euclidean_distances
     from sklearn.svm import SVC
 
     train, validation, test = (values.astype(np.float64) for values in flat)
     unit = 1 / (train.shape[1] * max(train.var(), 1e-12))
     # The distances once, by one product of matrices, in place of each kernel value by itself.
     distances = [
-        pairwise_distances(values, train, "sqeuclidean") for values in (train, validation, test)
+        euclidean_distances(values, train, squared=True) for values in (train, validation, test)
     ]
     best = -1
     for width in WIDTHS:
-        kernels = [np.exp(-width * unit * squares) for squares in distances]
+        kernels = [-width * unit * squares for squares in distances]
+        for kernel in kernels:
+            np.exp(kernel, out=kernel)
         for penalty in PENALTIES:
             machine = SVC(C=penalty, kernel="precomputed").fit(kernels[0], labels)
             correct = int((machine.predict(kernels[1]) == checked).sum())
             if correct > best:
-                best, chosen = correct, (machine, kernels[2], penalty, width)
-    machine, kernel, penalty, width = chosen
-    return machine.predict(kernel), penalty, width
+                best, chosen = correct, (machine.predict(kernels[2]), penalty, width)
+        del kernels  # before the next ones are made, so that memory holds two N×N matrices
+    return chosen
 
 
 def small_network(train: Floats, labels: Labels, test: Floats, *, epochs: int, seed: int) -> Labels:
