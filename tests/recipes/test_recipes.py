@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from repr_toolkit.build import build
+from repr_toolkit.build import build, build_metric
 from repr_toolkit.config import apply_settings, differences, list_recipes, load_recipe, variants
 from repr_toolkit.data import load as load_images
 from repr_toolkit.runs import data_arguments, load
@@ -20,15 +20,17 @@ NOT_RUN = ("bottleneck_imagenet32", "classes_tinyimagenet", "gated_cifar10", "ga
 SHRUNK = {
     "data.batch_size": 4,
     "data.workers": 0,
-    "model.decoder.init_args.features": 6,
-    "model.decoder.init_args.head_features": 6,
-    "model.decoder.init_args.layers": 2,
     "training.steps": 2,
     "training.validate_every": 2,
     "training.warmup": 1,
     "training.compile": False,
     "trainer.accelerator": "cpu",
     "trainer.devices": 1,
+}
+SHRUNK_DECODER = {
+    "model.decoder.init_args.features": 6,
+    "model.decoder.init_args.head_features": 6,
+    "model.decoder.init_args.layers": 2,
 }
 
 
@@ -41,6 +43,7 @@ class Shape(NamedTuple):
 
 SHAPES = {  # 32×32 RGB otherwise
     "mnist5k": Shape((1, 28, 28), 16),
+    "orl_faces": Shape((1, 112, 92), 256),
     "repr_toolkit.data.quadrants.mnist_quadrants": Shape((1, 28, 28), 16),
     "repr_toolkit.data.windows.lfw_windows": Shape((3, 24, 24), 256),
 }
@@ -76,6 +79,11 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         embedding=unit / np.linalg.norm(unit, axis=1, keepdims=True),
         landmarks=draw.uniform(0, 32, (40, 5, 2)).astype(np.float32),
     )
+    np.savez(
+        root / "orl_faces.npz",
+        image=images(48, SHAPES["orl_faces"].image_shape),
+        identity=np.arange(48) // 3,
+    )
     (root / "imagenet32").mkdir()
     for file, count in (("train_data_batch_1", 24), ("train_data_batch_2", 24), ("val_data", 12)):
         arrays = {"data": images(count, (3 * 32 * 32,)), "labels": np.arange(count) % 2 + 1}
@@ -86,10 +94,14 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shrunk(name: str, root: Path) -> dict[str, Any]:
     config = load_recipe(name)
     settings = {**SHRUNK, "data.root": str(root)}
+    if "metric" in config["model"]:
+        settings["data.images_per_identity"] = 2
+    else:
+        settings |= SHRUNK_DECODER
     encoder = config["model"]["encoder"]
     if encoder is not None and encoder["class_path"].endswith("ConvBottleneck"):
         settings["model.encoder.init_args.features"] = 4
-    if config["data"]["source"] in ("mnist5k", "photos", "cifar10"):
+    if config["data"]["source"] in ("mnist5k", "photos", "cifar10", "orl_faces"):
         settings["data.source"] = f"{config['data']['source']}.npz"
     return apply_settings(config, settings)
 
@@ -112,6 +124,7 @@ def test_the_recipes_are_these() -> None:
         "gated_cifar10",
         "gated_imagenet32",
         "portraits_lfw",
+        "triplet_orl",
         "where_digits",
         "where_faces",
     ]
@@ -178,6 +191,15 @@ def test_conditionings_are_compared_at_equal_parameters(name: str) -> None:
         assert f"{size:,}" in (RECIPES / f"{name}.yaml").read_text("utf-8")
 
 
+def test_folds_differ_only_in_whom_they_test() -> None:
+    config = load_recipe("triplet_orl")
+    for number, (variant, own) in enumerate(variants(config).items()):
+        assert variant == f"fold{number}"
+        assert differences(config, own) == ["data.fold"]
+        assert own["data"]["fold"] == number
+    assert len(variants(config)) == config["data"]["folds"] == 4
+
+
 def test_gated_imagenet32_is_the_papers_model() -> None:
     config = load_recipe("gated_imagenet32")
     arguments = config["model"]["decoder"]["init_args"]
@@ -187,7 +209,8 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bottleneck_mnist5k", "bottleneck_photos", "classes_mnist5k", "where_digits"]
+    "name",
+    ["bottleneck_mnist5k", "bottleneck_photos", "classes_mnist5k", "triplet_orl", "where_digits"],
 )
 def test_the_data_in_packages_are_as_the_recipe_says(name: str) -> None:
     config = load_recipe(name)
@@ -200,6 +223,9 @@ def test_the_full_size_can_be_built(name: str, variant: str | None) -> None:
     config = load_recipe(name)
     config = variants(config)[variant] if variant else config
     shape = shape_of(config)
+    if "metric" in config["model"]:
+        assert build_metric(config, shape).encoder.h_dim == 64
+        return
     built = build(config, shape)
     assert built.config["model"]["decoder"]["init_args"]["levels"] == shape.levels
 
