@@ -4,11 +4,12 @@ import torch
 from lightning import LightningModule, Trainer
 
 from repr_toolkit.data import ImageData
-from repr_toolkit.data.identity_batches import identity_key
+from repr_toolkit.data.identity_batches import identity_key, people_trained_on
 from repr_toolkit.decoders import full_precision
 from repr_toolkit.figures import choose_evenly
 from repr_toolkit.metric_learning import SPREAD, MetricLearner
 from repr_toolkit.monitor import what_is_kept
+from repr_toolkit.processes import say
 from repr_toolkit.runs import Run
 from repr_toolkit.validation import Results, save_picture
 from repr_toolkit.verification import make_pairs, spread
@@ -26,7 +27,7 @@ class EmbeddingValidation(Results):
 
     A run has collapsed where the spread of h is below `COLLAPSED` and has not doubled since the
     last validation, or since training began. `results` holds the last numbers: val/auc, val/one_nn
-    and val/spread.
+    and val/spread. Where people are in training and validation both, a line says so.
 
     Raises ValueError for data that do not say who is in an image, and where no pair of validation
     images is of one person, or of two.
@@ -43,9 +44,15 @@ class EmbeddingValidation(Results):
         self._images = data.splits["val"]
         self._draws = draws
         self._first_spread = 0.0
+        self._trained_on = people_trained_on(data, "val")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, MetricLearner)
+        if self._trained_on:
+            say(
+                f"  {self._trained_on} of the people to validate are trained on too, so that the "
+                f"results are not of people never seen; data.fold 0 splits by person"
+            )
         if SPREAD in self.results:
             return
         batch = self._images[choose_evenly(len(self._images), IMAGES_AT_START)]

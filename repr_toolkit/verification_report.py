@@ -8,7 +8,7 @@ import numpy as np
 
 from repr_toolkit.comparison_table import aligned, notes_text
 from repr_toolkit.data import ImageData
-from repr_toolkit.data.identity_batches import identity_key
+from repr_toolkit.data.identity_batches import identity_key, people_trained_on
 from repr_toolkit.evaluation import choose_split, fastest_device, representations
 from repr_toolkit.roc import Line
 from repr_toolkit.runs import Run, load
@@ -24,6 +24,8 @@ class Report:
     data: str
     split: str
     methods: Mapping[str, Verification]
+    trained_on: int = 0
+    """How many of the people are among those of the training images too."""
 
     @property
     def own(self) -> Verification:
@@ -43,6 +45,7 @@ class Report:
             "of": self.of,
             "data": self.data,
             "split": self.split,
+            "people_trained_on": self.trained_on,
             "similarity": "cosine",
             "methods": {name: method.numbers() for name, method in self.methods.items()},
             "auc_above_pixels": difference,
@@ -118,8 +121,13 @@ def notes(reports: Sequence[Report], before: Sequence[str] = (), also: str = "")
     `also` says where accuracy and TAR stand, if not in the table.
     """
     own = [report.own for report in reports]
-    lines = [
-        *before,
+    lines = [*before]
+    if any(report.trained_on for report in reports):
+        lines.append(
+            "Some of these people are in the training images too, which flatters what was fitted "
+            "to those."
+        )
+    lines += [
         "Pairs of images, by the cosine of what stands in the row. AUC: with a 95 % interval by a "
         "bootstrap over people, since the pairs of one person depend on each other. All else is "
         "in per cent.",
@@ -171,4 +179,5 @@ def with_interval(value: float, interval: tuple[float, float], digits: int) -> s
 def _report(of: str, name: str, h: Floats, data: ImageData, split: str, seed: int) -> Report:
     people = data.splits[split].column(identity_key(data)).numpy()
     own = verify(h, people, seed=seed)
-    return Report(of, data.name, split, {name: own, **baselines(data, split, seed=seed)})
+    methods = {name: own, **baselines(data, split, seed=seed)}
+    return Report(of, data.name, split, methods, people_trained_on(data, split))

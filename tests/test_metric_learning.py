@@ -197,7 +197,8 @@ def test_what_a_user_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert lines[0].startswith(
         "training TripletNet → h (6) by TripletMarginLoss of TripletMarginMiner (semihard), "
     )
-    assert lines[4].split()[:3] == ["step", "4/12", "val/auc"]
+    assert "10 of the people to validate are trained on too" in lines[4]  # the digits' classes
+    assert lines[5].split()[:3] == ["step", "4/12", "val/auc"]
     assert "val/spread" in lines[-1]
     assert not Run(tmp_path / "seen").image_dir.exists()
 
@@ -246,6 +247,11 @@ def test_weights_of_a_loss_are_trained_and_kept(tmp_path: Path) -> None:
     config = apply_settings(config, {"model.metric.loss": other})
     with pytest.raises(ValueError, match="embedding_size is 9, but the encoder's"):
         train(config, tmp_path / "other")
+
+
+def test_people_apart_are_not_spoken_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(small_metric(data__fold=0, data__batch_size=8), tmp_path / "apart")
+    assert "trained on too" not in capsys.readouterr().out
 
 
 def test_the_folds_of_a_run_are_its_own(tmp_path: Path) -> None:

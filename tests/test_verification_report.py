@@ -19,7 +19,7 @@ from repr_toolkit.study import run_study
 from repr_toolkit.training import train
 from repr_toolkit.verification import verify
 from repr_toolkit.verification_baselines import PIXELS, WHITENED, baselines, class_whitened_pca
-from repr_toolkit.verification_report import report_run, report_stored, table
+from repr_toolkit.verification_report import notes, report_run, report_stored, table
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,15 @@ def test_stored_embeddings_are_measured(faces: Path) -> None:
     people = data.splits["train"].column("identity").numpy()
     assert report.own.auc == verify(embedding, people).auc
     assert next(iter(report.methods)) == "embedding (6)"
+
+
+def test_people_who_are_in_training_too_are_spoken_of(faces: Path) -> None:
+    apart = report_stored(load(str(faces), fold=0, folds=2))
+    assert apart.numbers()["people_trained_on"] == 0
+    assert "in the training images too" not in notes([apart])
+    known = report_stored(load(str(faces), fold=0, folds=2), "train")
+    assert known.trained_on == known.own.people
+    assert "in the training images too" in " ".join(notes([known]).split())
 
 
 def test_a_table_fits_the_terminal_and_leaves_out_what_is_not_known(faces: Path) -> None:

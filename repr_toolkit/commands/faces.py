@@ -41,11 +41,16 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from repr_toolkit.faces.pipeline import LEAST_FACES
+
     print(f"{report.faces} faces of {report.people} people, embedded by {encoder}: {job.out}")
     if report.several:
         chosen = "most central" if select == "center" else "largest"
         print(f"{report.several} of the photographs show several faces; the {chosen} was taken")
-    if report.people < 3 and not job.allow_one_identity:
+    if report.people == 1 and job.allow_one_identity:
+        if report.faces < LEAST_FACES:
+            print("fewer than 3 photographs cannot be split into train, val and test")
+    elif report.people < 3:
         print("fewer than 3 people cannot be split by person into train, val and test")
     if report.others:
         listed = ", ".join(f"{count} {suffix}" for suffix, count in report.others.most_common())

@@ -22,6 +22,13 @@ def identity_key(data: ImageData) -> str:
     )
 
 
+def people_trained_on(data: ImageData, split: str) -> int:
+    """How many of the people of a split are in training too: none where it is cut by person."""
+    key = identity_key(data)
+    trained, others = (data.splits[name].column(key).numpy() for name in ("train", split))
+    return len(np.intersect1d(trained, others))
+
+
 class IdentitySampler(StepSampler):
     """Batches of P = batch_size / K identities × K images, each a pure function of (seed, step).
 

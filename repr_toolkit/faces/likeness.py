@@ -15,6 +15,7 @@ from torch import Tensor
 
 from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.evaluation import exactly
 
 Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
@@ -139,9 +140,12 @@ def embed_faces(
     batch_size: int = 64,
     progress: bool = False,
 ) -> Floats:
-    """Embeddings of images uint8 (N, C, H, W), at most ``batch_size`` at once: unit (N, d)."""
+    """Embeddings of images uint8 (N, C, H, W), at most ``batch_size`` at once: unit (N, d).
+
+    In full precision, as those of photographs.
+    """
     found = []
-    with bar("embedding", len(images), shown=progress) as show, torch.inference_mode():
+    with bar("embedding", len(images), shown=progress) as show, exactly():
         for start in range(0, len(images), batch_size):
             found.append(embed(images[start : start + batch_size]).float().cpu())
             show(start + len(found[-1]))

@@ -160,14 +160,20 @@ def whitened_pixels(data: ImageData) -> Embed:
 
 
 def table(report: Report) -> "Table":
-    """The report for a terminal."""
+    """The report for a terminal, of 80 columns or more."""
     from rich.table import Table
 
     people = report.rows[0].match.people
-    found = Table(title=f"likeness, {people} people", title_justify="left")
-    found.add_column("faces", no_wrap=True)
-    for title in ("AUC", f"rank 1 of {people}", "AUC, hard", "second, AUC", "second, hard"):
-        found.add_column(title, justify="right")
+    found = Table(
+        title=f"likeness, {people} people",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 1, 0),
+        pad_edge=False,
+    )
+    found.add_column("faces", min_width=18)
+    for title in ("AUC", f"rank 1\nof {people}", "AUC,\nhard", "second,\nAUC", "second,\nhard"):
+        found.add_column(title, justify="right", min_width=len("0.500–0.500"))
     for row in report.rows:
         shares = [row.match.auc, row.match.rank_1, row.match.auc_hard]
         if row.second is not None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, Any]
 
+LEAST_FACES = 3  # of one person, to be split by photograph into train, val and test
 PIXELS = 16_000_000  # of the photographs in memory together: 48 MB, or one that is larger
 
 
@@ -181,7 +182,7 @@ class FaceJob:
         vectors, `landmarks` float32 (N, 5, 2) in pixels of the image, x before y (see
         `training_image`), and `encoder`, a string, FaceNet's `identity`. There is no `split`: the
         data loader cuts one by person. For one person alone, where that is allowed, there is, by
-        photograph.
+        photograph, if there are three faces or more.
 
         What is done is kept in NAME.parts until all is, `batch_size` photographs a file; with
         `resume` a job that was cut short is gone on with and ends in the same bytes. Raises
@@ -317,7 +318,7 @@ class FaceJob:
                 with whole.open("rb") as array, _member(archive, key) as member:
                     shutil.copyfileobj(array, member, 1 << 20)
             constants = {"encoder": np.array(encoder)}
-            if report.people == 1 and self.allow_one_identity:
+            if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
                 constants["split"] = _by_photograph(self.out, report.faces)
             for key, value in constants.items():
                 with _member(archive, key) as member:

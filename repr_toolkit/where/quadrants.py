@@ -27,7 +27,9 @@ class QuadrantReader:
         _, self.height, self.width = train.image_shape
 
     def read(self, images: Tensor) -> Codes:
-        """Codes int64 (N,) of images uint8 (N, C, H, W); H and W even, else the middle is above."""
+        """Codes int64 (N,) of images uint8 (N, C, H, W); the middle row or column
+        of an odd side counts as below or right.
+        """
         ink = images.numpy().astype(np.int64).sum(1)
         halves = np.add.reduceat(ink, [0, ink.shape[1] // 2], axis=1)
         quarters = np.add.reduceat(halves, [0, ink.shape[2] // 2], axis=2).reshape(len(ink), 4)

@@ -243,12 +243,13 @@ def test_files_that_are_no_weights(
     monkeypatch.chdir(tmp_path)
     Path("empty.pt").touch()
     Path("text.pt").write_text("404: Not Found")
+    Path("words.pt").write_text("hello world")  # which begins as a pickle may
     Path("text.safetensors").write_text("404: Not Found")
     torch.save({"weight": torch.zeros(100_000)}, "cut.pt")
     with Path("cut.pt").open("r+b") as file:
         file.truncate(200_000)
     torch.save({"net": Hostile()}, "hostile.pt")
-    for name in ("empty.pt", "text.pt", "text.safetensors", "cut.pt", "hostile.pt"):
+    for name in ("empty.pt", "text.pt", "words.pt", "text.safetensors", "cut.pt", "hostile.pt"):
         with pytest.raises(ValueError, match=f"{name} is damaged or cut short"):
             FaceNet(name)
     assert not Path("run-by-the-file").exists()

@@ -53,6 +53,11 @@ def test_the_command(
     assert "exists" in capsys.readouterr().err
     assert main([*argv, "--overwrite", "--several", "skip", "--select", "largest"]) == 0
     assert "2 faces of 2 people" in capsys.readouterr().out
+    one = ["faces", str(folder / "bob"), str(tmp_path / "bob.npz"), "--weights", str(weights)]
+    assert main([*one, "--allow-one-identity"]) == 0
+    assert "fewer than 3 photographs cannot be split" in capsys.readouterr().out
+    assert main([*argv, "--overwrite", "--allow-one-identity"]) == 0
+    assert "fewer than 3 people cannot be split" in capsys.readouterr().out
 
 
 def test_an_interruption_tells_how_to_go_on() -> None:

@@ -106,6 +106,18 @@ def test_embeddings_are_unit_vectors_in_order() -> None:
     np.testing.assert_array_equal(batched, found)
 
 
+def test_embeddings_are_in_full_precision() -> None:
+    weight = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    images = torch.tensor([[37, 5, 201, 9], [1, 2, 3, 4]], dtype=torch.uint8)[:, :, None, None]
+
+    def embed(x: torch.Tensor) -> torch.Tensor:
+        return x.flatten(1).float() @ weight
+
+    with torch.autocast("cpu", torch.bfloat16):
+        found = embed_faces(embed, images)
+    np.testing.assert_array_equal(found, embed_faces(embed, images))
+
+
 def test_people_with_two_photographs_are_chosen() -> None:
     identity = np.array([3, 0, 3, 1, 1, 2, 3])
     arrays = {"image": np.zeros((7, 1, 2, 2), np.uint8), "identity": identity}

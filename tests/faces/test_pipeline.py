@@ -93,6 +93,16 @@ def test_one_person_alone_is_split_by_photograph(tmp_path: Path) -> None:
     assert set(arrays(tmp_path / "own.npz")["identity"]) == {"person_0"}
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_few_photographs_of_one_person_are_kept(tmp_path: Path, count: int) -> None:
+    folder, out = people(tmp_path / "photographs", 1, count), tmp_path / "faces.npz"
+    make(folder, out, allow_one_identity=True)
+    made = arrays(out)
+    assert len(made["image"]) == count
+    assert ("split" in made) == (count == 3)
+    assert not (tmp_path / "faces.parts").exists()
+
+
 def test_people_are_told_apart_by_their_whole_path(tmp_path: Path) -> None:
     for name in ("london/ann", "paris/ann", "paris"):
         people(tmp_path / "photographs" / name, 1, 1)

@@ -1,6 +1,7 @@
 """The commands on portraits, with a run on embeddings of an untrained FaceNet."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -132,14 +133,17 @@ def test_likeness_of_random_portraits_is_chance(
 
 
 def test_likeness_prints_a_table(
-    run: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     argv = ["likeness", str(run), "--split", "train", "--people", "5", "--weights", str(weights)]
     assert main(argv) == 0
     said = capsys.readouterr().out
-    for row in ("portraits, T = 1", "the photograph itself", "the most similar training face"):
+    for row in ("portraits, T = 1", "the photograph", "the most similar", "another photograph"):
         assert row in said
-    assert max(map(len, said.splitlines())) <= 100
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said  # no number is cut
+    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", said)) == 4 * 5 + 3
 
 
 def test_another_facenet_is_refused(
