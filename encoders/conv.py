@@ -1,7 +1,8 @@
 """A convolutional bottleneck: the encoder of an autoencoder."""
 
-import torch
 from torch import Tensor, nn
+
+from repr_toolkit.encoders.images import scaled_images
 
 
 class ConvBottleneck(nn.Module):
@@ -44,21 +45,7 @@ class ConvBottleneck(nn.Module):
         Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
         beyond the levels.
         """
-        if x.dtype != torch.uint8:
-            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
-        if tuple(x.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"images of shape (B, {', '.join(map(str, self.image_shape))}) expected, "
-                f"not {tuple(x.shape)}"
-            )
-        # On an accelerator the check would make every step wait for the device, and in a compiled
-        # step it would break the graph.
-        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
-            raise ValueError(
-                f"an image has the value {int(x.max())}, but this encoder's levels are "
-                f"0…{self.levels - 1}"
-            )
-        scaled = x.to(self.bottleneck.weight.dtype) * (2 / (self.levels - 1)) - 1
+        dtype = self.bottleneck.weight.dtype
+        scaled = scaled_images(x, self.levels, self.image_shape, dtype)
         h: Tensor = self.bottleneck(self.features(scaled))
-        return h.to(self.bottleneck.weight.dtype)  # autocast would leave it in bfloat16
+        return h.to(dtype)  # autocast would leave it in bfloat16

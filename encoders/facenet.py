@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from repr_toolkit.encoders.images import require_images
+
 URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 
 # A name's files: one converted to safetensors, and the one that facenet-pytorch publishes.
@@ -72,19 +74,10 @@ class FaceNet(nn.Module):
         fill the image as in `repr_toolkit.faces`. Raises TypeError for another dtype, ValueError
         for another shape or, on a CPU, for values beyond the levels.
         """
-        if x.dtype != torch.uint8:
-            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
+        require_images(x, self.levels)
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             raise ValueError(
                 f"images of shape (B, 3, H, W) or (B, 1, H, W) expected, not {tuple(x.shape)}"
-            )
-        # On an accelerator the check would make every step wait for the device, and in a compiled
-        # step it would break the graph.
-        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
-            raise ValueError(
-                f"an image has the value {int(x.max())}, but this encoder's levels are "
-                f"0…{self.levels - 1}"
             )
         values = x.expand(-1, 3, -1, -1).to(torch.float32)
         if self.levels < 256:

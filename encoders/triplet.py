@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from repr_toolkit.encoders.images import scaled_images
+
 LARGEST = 64  # pixels of the longer side that the convolutions see
 SMALLEST = 8  # of the last feature maps
 
@@ -66,29 +68,15 @@ class TripletNet(nn.Module):
         Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
         beyond the levels.
         """
-        if x.dtype != torch.uint8:
-            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
-        if tuple(x.shape[1:]) != tuple(self.image_shape):
-            raise ValueError(
-                f"images of shape (B, {', '.join(map(str, self.image_shape))}) expected, "
-                f"not {tuple(x.shape)}"
-            )
-        # On an accelerator the check would make every step wait for the device, and in a compiled
-        # step it would break the graph.
-        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
-            raise ValueError(
-                f"an image has the value {int(x.max())}, but this encoder's levels are "
-                f"0…{self.levels - 1}"
-            )
-        pixels = x.to(self.embedding.weight.dtype) * (2 / (self.levels - 1)) - 1
+        dtype = self.embedding.weight.dtype
+        pixels = scaled_images(x, self.levels, self.image_shape, dtype)
         for _ in range(self.halvings):
             pixels = functional.avg_pool2d(pixels, 2, ceil_mode=True)
         if self.training and self.augment:
             pixels = random_views(pixels)
         h: Tensor = self.embedding(self.features(pixels))
         # In the weights' dtype: autocast would leave h, and its length, in bfloat16.
-        return functional.normalize(h.to(self.embedding.weight.dtype), dim=1)
+        return functional.normalize(h.to(dtype), dim=1)
 
 
 def random_views(images: Tensor) -> Tensor:

@@ -234,7 +234,7 @@ def _model(raw: Any) -> dict[str, Any]:
 
 
 def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
-    """A loss and a miner; by default triplets, mined semi-hard with the loss's own margin."""
+    """A loss and a miner; by default triplets, mined semi-hard with a triplet loss's own margin."""
     metric = _mapping("model.metric", raw)
     _check_keys("model.metric", metric, ("loss", "miner"))
     if parts["decoder"] is not None:
@@ -249,7 +249,9 @@ def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
     if "miner" in metric:
         miner = metric["miner"]  # null: every triplet or pair of a batch
     else:
-        margin = loss["init_args"].get("margin", 0.2)
+        margin = 0.2
+        if loss["class_path"].endswith(".TripletMarginLoss"):  # those of others are no distances
+            margin = loss["init_args"].get("margin", margin)
         miner = {
             "class_path": f"{library}.miners.TripletMarginMiner",
             "init_args": {"margin": margin, "type_of_triplets": "semihard"},

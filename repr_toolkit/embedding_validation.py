@@ -26,8 +26,8 @@ class EmbeddingValidation(Results):
     """Logs what MetricLearner measures, draws the ROC, and stops a run that has collapsed.
 
     A run has collapsed where the spread of h is below `COLLAPSED` and has not doubled since the
-    last validation, or since training began. `results` holds the last numbers: val/auc, val/one_nn
-    and val/spread. Where people are in training and validation both, a line says so.
+    last validation, or since training began. `results` holds the last numbers, by the names that
+    MetricLearner gives them. Where people are in training and validation both, a line says so.
 
     Raises ValueError for data that do not say who is in an image, and where no pair of validation
     images is of one person, or of two.

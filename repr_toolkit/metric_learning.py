@@ -11,13 +11,16 @@ from torchmetrics.utilities.distributed import gather_all_tensors
 from repr_toolkit.decoders import full_precision
 from repr_toolkit.learner import Batch, Learner
 from repr_toolkit.verification import (
+    FALSE_ACCEPT_RATES,
     MOST_PAIRS,
+    fold_accuracies,
     make_pairs,
     nearest_neighbour,
     roc_auc,
     roc_curve,
     similarities,
     spread,
+    true_accept_rate,
 )
 
 if TYPE_CHECKING:
@@ -38,9 +41,10 @@ class MetricLearner(Learner):
 
     Who is in an image is the batch's `identity`, or its `label` where there is none.
 
-    A validation measures on the validation images, by the cosine of h: val/auc and val/one_nn (see
-    `verification`) and val/spread, one minus the mean cosine of two different images. `fitting` are
-    the keyword arguments of `Learner`; what `compile` compiles is the encoder.
+    A validation measures on the validation images, by the cosine of h: val/auc, val/one_nn and,
+    with images enough, val/accuracy, val/tar_at_0.01 and val/tar_at_0.001 (see `verification`), and
+    val/spread, one minus the mean cosine of two different images. `fitting` are the keyword
+    arguments of `Learner`; what `compile` compiles is the encoder.
     """
 
     encoder: "Encoder"
@@ -114,20 +118,28 @@ class MetricLearner(Learner):
 
         Where h is not finite every result is NaN.
         """
-        if not np.isfinite(h).all():
-            nothing = float("nan")
-            self.validation_results = dict.fromkeys(("val/auc", "val/one_nn", SPREAD), nothing)
-            self.validation_curve = None
-            return
+        finite = bool(np.isfinite(h).all())
+        h = h if finite else np.zeros_like(h)  # which finds what could be measured
         pairs = make_pairs(people, most_pairs=most_pairs)
         scores = similarities(h, pairs)
         correct, queries = nearest_neighbour(h, people)
-        self.validation_results = {
+        accuracies, _ = fold_accuracies(scores, pairs, people)
+        found = {
             "val/auc": roc_auc(scores, pairs.same),
+            "val/accuracy": None if accuracies is None else float(accuracies.mean()),
+            **{
+                f"val/tar_at_{far:g}": true_accept_rate(scores, pairs.same, far)
+                for far in FALSE_ACCEPT_RATES
+            },
             "val/one_nn": correct / queries,
             SPREAD: spread(h),
         }
-        self.validation_curve = roc_curve(scores, pairs.same)
+        self.validation_results = {
+            name: value if finite else float("nan")
+            for name, value in found.items()
+            if value is not None
+        }
+        self.validation_curve = roc_curve(scores, pairs.same) if finite else None
 
 
 def people_in(batch: Mapping[str, Tensor]) -> Tensor:

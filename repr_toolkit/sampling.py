@@ -1,6 +1,5 @@
 """What a trained model draws: reconstructions, samples given h, and the pictures of them."""
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from inspect import signature
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from repr_toolkit.bars import bar, span
 from repr_toolkit.evaluation import exactly
 from repr_toolkit.figures import image_grid
+from repr_toolkit.outputs import require_writable
 from repr_toolkit.runs import atomic_write
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def save_images(
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
-    """Say before the work whether its pictures can be written to ``path``.
+    """Say before the work whether pictures and their values can be written to ``path``.
 
     Raises ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
     PermissionError where nothing may be written there, and FileExistsError where it or the .npz
@@ -175,10 +175,5 @@ def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
     """
     if path.suffix not in (".png", ".npz"):
         raise ValueError(f"pictures are written as .png (and .npz) or as .npz alone, not as {path}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} of the picture {path} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise PermissionError(f"nothing may be written to the folder {path.parent} of {path}")
     for file in (path, path.with_suffix(".npz")):
-        if file.exists() and not overwrite:
-            raise FileExistsError(f"{file} exists; choose another name, or ask to overwrite it")
+        require_writable(file, "the pictures", overwrite=overwrite)

@@ -21,6 +21,7 @@ MOST_PAIRS = 1_000_000  # of either kind; of more so many are drawn
 FALSE_ACCEPT_RATES = (1e-2, 1e-3)
 FOLDS = 10
 REPLICATES = 500
+LEAST_PEOPLE = 10  # of whom a bootstrap says how much others might differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,7 @@ class Verification:
     same_pairs: int
     different_pairs: int
     auc: float
-    auc_interval: tuple[float, float]  # 95 %, by a bootstrap over people
+    auc_interval: tuple[float, float] | None  # 95 %, by a bootstrap over people, if not too few
     accuracy: float | None  # the mean over ten folds; None where the pairs are too few for them
     accuracy_error: float | None  # its standard error, sd/√10
     accuracy_people_disjoint: bool  # whether no person is in two of the folds
@@ -56,6 +57,22 @@ class Verification:
         """All but the replicates and the curve, ready for JSON."""
         kept = {k: v for k, v in vars(self).items() if k not in ("replicates", "curve")}
         return {**kept, "tar": {f"{far:g}": rate for far, rate in self.tar.items()}}
+
+    def flat_numbers(self) -> dict[str, Any]:
+        """`numbers` without nesting: the ends of intervals and each rate have a name of their own.
+
+        The names are the same whatever could be measured; None stands for what could not.
+        """
+        found: dict[str, Any] = {}
+        for key, value in self.numbers().items():
+            if key == "tar":
+                found |= {f"tar_at_{rate}": share for rate, share in value.items()}
+            elif key.endswith("_interval"):
+                low, high = value or (None, None)
+                found |= {f"{key}_low": low, f"{key}_high": high}
+            else:
+                found[key] = value
+        return found
 
 
 def verify(
@@ -76,14 +93,14 @@ def verify(
     replicates = auc_replicates(scores, pairs, people, seed=seed)
     accuracies, disjoint = fold_accuracies(scores, pairs, people, seed=seed)
     correct, queries = nearest_neighbour(h, people)
-    low, high = np.quantile(replicates, [0.025, 0.975])
+    count = len(np.unique(people))
     return Verification(
         images=len(h),
-        people=len(np.unique(people)),
+        people=count,
         same_pairs=int(pairs.same.sum()),
         different_pairs=int((~pairs.same).sum()),
         auc=roc_auc(scores, pairs.same),
-        auc_interval=(float(low), float(high)),
+        auc_interval=interval_over_people(replicates, count),
         accuracy=None if accuracies is None else float(accuracies.mean()),
         accuracy_error=None if accuracies is None else float(accuracies.std(ddof=1) / sqrt(FOLDS)),
         accuracy_people_disjoint=disjoint,
@@ -179,6 +196,18 @@ def auc_replicates(
         if weights[pairs.same].any() and weights[~pairs.same].any():
             found.append(_weighted_auc(groups, pairs.same, weights))
     return np.array(found)
+
+
+def interval_over_people(replicates: Floats, people: int) -> tuple[float, float] | None:
+    """The 2.5 and 97.5 percentiles of a bootstrap's values (n,).
+
+    None with fewer than `LEAST_PEOPLE`, whose resamplings are too alike to say anything of others:
+    of two people they all give the same.
+    """
+    if people < LEAST_PEOPLE:
+        return None
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def fold_accuracies(

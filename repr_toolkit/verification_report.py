@@ -12,7 +12,13 @@ from repr_toolkit.data.identity_batches import identity_key, people_trained_on
 from repr_toolkit.evaluation import choose_split, fastest_device, representations
 from repr_toolkit.roc import Line
 from repr_toolkit.runs import Run, load
-from repr_toolkit.verification import Floats, Verification, verify
+from repr_toolkit.verification import (
+    LEAST_PEOPLE,
+    Floats,
+    Verification,
+    interval_over_people,
+    verify,
+)
 from repr_toolkit.verification_baselines import PIXELS, WHITENED, baselines
 
 
@@ -32,11 +38,14 @@ class Report:
         """That of the representation itself."""
         return next(iter(self.methods.values()))
 
-    def gain(self, over: str = PIXELS) -> tuple[float, tuple[float, float]]:
-        """How much higher its AUC is than another method's, with a 95 % interval over people."""
-        other = self.methods[over]
-        low, high = np.quantile(self.own.replicates - other.replicates, [0.025, 0.975])
-        return self.own.auc - other.auc, (float(low), float(high))
+    def gain(self, over: str = PIXELS) -> tuple[float, tuple[float, float] | None]:
+        """How much higher its AUC is than another method's, with a 95 % interval over people.
+
+        None in place of the interval where the people are too few for one.
+        """
+        own, other = self.own, self.methods[over]
+        interval = interval_over_people(own.replicates - other.replicates, own.people)
+        return own.auc - other.auc, interval
 
     def numbers(self) -> dict[str, Any]:
         """All of it, ready for JSON."""
@@ -58,18 +67,24 @@ def report_run(
 ) -> Report:
     """Verification by a finished run's h on a split of its data.
 
-    Raises ValueError for a run without an encoder, for data that do not say who is in an image,
-    and as `verify` does.
+    Raises ValueError for a run without an encoder, or whose encoder reads who is in the image
+    instead of the image, for data that do not say who that is, and as `verify` does.
     """
     model = load(run).to(fastest_device())
-    data = run.load_data()
-    identity_key(data)  # before the work
-    images = choose_split(data, split)
-    h = representations(model, images, batch_size=batch_size, progress=progress)
-    if h is None:
+    if model.encoder is None:
         raise ValueError(
             f"{run.path} has no encoder, so there is no h that could tell people apart"
         )
+    data = run.load_data()
+    people = identity_key(data)  # before the work
+    if model.encoder.source == people:
+        raise ValueError(
+            f"the encoder of {run.path} reads {people!r}, which is the answer itself: there is "
+            f"nothing to verify; give a run whose encoder reads images or embeddings"
+        )
+    images = choose_split(data, split)
+    h = representations(model, images, batch_size=batch_size, progress=progress)
+    assert h is not None
     name = f"{type(model.encoder).__name__}, h ({h.shape[1]})"
     return _report(str(run.path), name, h.numpy(), data, split, seed)
 
@@ -131,6 +146,13 @@ def notes(reports: Sequence[Report], before: Sequence[str] = (), also: str = "")
         "Pairs of images, by the cosine of what stands in the row. AUC: with a 95 % interval by a "
         "bootstrap over people, since the pairs of one person depend on each other. All else is "
         "in per cent.",
+    ]
+    if any(result.auc_interval is None for result in own):
+        lines.append(
+            f"(–): fewer than {LEAST_PEOPLE} people, too few to say by a bootstrap over them how "
+            "much other people might differ."
+        )
+    lines += [
         f"1-NN: the nearest of all other images is of the same person, for the "
         f"{own[0].one_nn_images:,} images of people with two or more, with Wilson's 95 % interval.",
     ]
@@ -157,7 +179,7 @@ def notes(reports: Sequence[Report], before: Sequence[str] = (), also: str = "")
 def roc_lines(reports: Sequence[Report]) -> list[Line]:
     """The curves of every method, one for each report."""
     lines = []
-    for name in reports[0].methods:
+    for name in dict.fromkeys(name for report in reports for name in report.methods):
         results = [report.methods[name] for report in reports if name in report.methods]
         auc = np.mean([result.auc for result in results])
         mean = "mean AUC" if len(results) > 1 else "AUC"
@@ -165,12 +187,14 @@ def roc_lines(reports: Sequence[Report]) -> list[Line]:
     return lines
 
 
-def with_interval(value: float, interval: tuple[float, float], digits: int) -> str:
-    """A number and its interval.
+def with_interval(value: float, interval: tuple[float, float] | None, digits: int) -> str:
+    """A number and its interval, or a dash in its place.
 
-    >>> with_interval(0.98765, (0.9, 1.0), 3)
-    '0.988 (0.900–1.000)'
+    >>> with_interval(0.98765, (0.9, 1.0), 3), with_interval(0.98765, None, 3)
+    ('0.988 (0.900–1.000)', '0.988 (–)')
     """
+    if interval is None:
+        return f"{value:.{digits}f} (–)".replace("-", "−")
     low, high = interval
     to = " to " if low < 0 else "–"
     return f"{value:.{digits}f} ({low:.{digits}f}{to}{high:.{digits}f})".replace("-", "−")

@@ -12,7 +12,7 @@ from repr_toolkit.processes import say
 from repr_toolkit.progress import duration
 from repr_toolkit.roc import roc_picture
 from repr_toolkit.runs import Run, atomic_write
-from repr_toolkit.verification import Floats
+from repr_toolkit.verification import Floats, Verification, interval_over_people
 from repr_toolkit.verification_report import Report, notes, report_run, roc_lines, with_interval
 
 OUTPUTS = ("roc.png", "verification.csv", "verification.md")
@@ -54,35 +54,47 @@ def compare_encoders(study_dir: Path, runs: Mapping[str, Path], *, split: str = 
 
 
 def markdown_table(reports: Mapping[str, Report], of_folds: bool) -> str:
-    """Two rows of numbers a variant, AUC and 1-NN, with a column for each method."""
-    methods = [*next(iter(reports.values())).methods]
+    """Two rows of numbers a variant, AUC and 1-NN, with a column for each method.
+
+    A dash stands for a method that a variant's data do not allow, and for its mean.
+    """
     first = ["", *(row for name in reports for row in (f"{name}, AUC", f"{name}, 1-NN, %"))]
     columns = [first + (["mean AUC", "mean 1-NN, %"] if of_folds else [])]
-    for place, method in enumerate(methods):
-        results = [[*report.methods.values()][place] for report in reports.values()]
+    names = dict.fromkeys(next(iter(report.methods)) for report in reports.values())
+    results: dict[str, list[Verification | None]]
+    results = {" or ".join(names): [report.own for report in reports.values()]}
+    for name in _others([*reports.values()]):
+        results[name] = [report.methods.get(name) for report in reports.values()]
+    for method, found in results.items():
         column = [method]
-        for result in results:
+        for result in found:
+            if result is None:
+                column += ["–", "–"]
+                continue
             low, high = result.one_nn_interval
             column.append(with_interval(result.auc, result.auc_interval, 3))
             column.append(with_interval(100 * result.one_nn, (100 * low, 100 * high), 1))
-        if of_folds:
-            mean = np.mean([result.replicates for result in results], axis=0)
-            auc = float(np.mean([result.auc for result in results]))
-            column.append(with_interval(auc, _bounds(mean), 3))
-            column.append(f"{100 * np.mean([result.one_nn for result in results]):.2f}")
+        whole = [result for result in found if result is not None]
+        if of_folds and len(whole) < len(found):
+            column += ["–", "–"]
+        elif of_folds:
+            auc = float(np.mean([result.auc for result in whole]))
+            column.append(with_interval(auc, _interval([r.replicates for r in whole], whole), 3))
+            column.append(f"{100 * np.mean([result.one_nn for result in whole]):.2f}")
         columns.append(column)
     return aligned(columns)
 
 
 def means_text(reports: Sequence[Report]) -> str:
-    """By how much the mean AUC is above the other methods', as a sentence."""
+    """By how much the mean AUC is above the other methods' that all have, as a sentence."""
+    own = [report.own for report in reports]
     parts = []
-    for place, name in enumerate(reports[0].methods):
-        if place == 0:
+    for name in _others(reports):
+        if not all(name in report.methods for report in reports):
             continue
         gain = float(np.mean([report.gain(name)[0] for report in reports]))
         drawn = [report.own.replicates - report.methods[name].replicates for report in reports]
-        text = with_interval(gain, _bounds(np.mean(drawn, axis=0)), 3)
+        text = with_interval(gain, _interval(drawn, own), 3)
         parts.append(f"{text} above {name}" if gain >= 0 else f"{text} beside {name}")
     return f"The mean AUC is {', '.join(parts)}; in brackets 95 %, by a bootstrap over people."
 
@@ -98,13 +110,7 @@ def csv_text(reports: Mapping[str, Report], seconds: Mapping[str, float]) -> str
                 "split": report.split,
                 "method": name,
             }
-            for key, value in result.numbers().items():
-                if key == "tar":
-                    line |= {f"tar_at_{rate}": share for rate, share in value.items()}
-                elif isinstance(value, tuple):
-                    line |= {f"{key}_low": value[0], f"{key}_high": value[1]}
-                else:
-                    line[key] = value
+            line |= result.flat_numbers()
             own = name == next(iter(report.methods))
             line["auc_above_pixels"] = report.gain()[0] if own else None
             line["training_seconds"] = seconds[variant] if own else None
@@ -116,6 +122,14 @@ def csv_text(reports: Mapping[str, Report], seconds: Mapping[str, float]) -> str
     return text.getvalue()
 
 
-def _bounds(replicates: Floats) -> tuple[float, float]:
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return float(low), float(high)
+def _others(reports: Sequence[Report]) -> list[str]:
+    """The methods beside the variants' own, in order; some may be missing from some reports."""
+    return [*dict.fromkeys(name for report in reports for name in [*report.methods][1:])]
+
+
+def _interval(
+    replicates: Sequence[Floats], results: Sequence[Verification]
+) -> tuple[float, float] | None:
+    """Of the folds' mean; None where one of them has too few people for an interval."""
+    fewest = min(result.people for result in results)
+    return interval_over_people(np.mean(replicates, axis=0), fewest)

@@ -25,7 +25,14 @@ from repr_toolkit.embedding_validation import Collapse
 from repr_toolkit.metric_learning import MetricLearner
 from repr_toolkit.runs import Run, load, load_with_decoder
 from repr_toolkit.training import train
-from repr_toolkit.verification import make_pairs, nearest_neighbour, roc_auc, similarities, spread
+from repr_toolkit.verification import (
+    make_pairs,
+    nearest_neighbour,
+    roc_auc,
+    similarities,
+    spread,
+    verify,
+)
 
 PML = "pytorch_metric_learning"
 
@@ -69,6 +76,11 @@ def test_triplets_are_mined_semi_hard_unless_told_otherwise() -> None:
     loss = {"class_path": f"{PML}.losses.TripletMarginLoss", "init_args": {"margin": 0.5}}
     changed = apply_settings(small_metric(), {"model.metric": {"loss": loss}})
     assert changed["model"]["metric"]["miner"]["init_args"]["margin"] == 0.5
+    # Radians, degrees and cosines are no distances.
+    for other in ({"margin": 28.6, "num_classes": 10}, {"num_classes": 10}):
+        loss = {"class_path": f"{PML}.losses.ArcFaceLoss", "init_args": other}
+        changed = apply_settings(small_metric(), {"model.metric": {"loss": loss}})
+        assert changed["model"]["metric"]["miner"]["init_args"]["margin"] == 0.2
     without = apply_settings(small_metric(), {"model.metric.miner": None})
     assert without["model"]["metric"]["miner"] is None
     assert complete(without) == without
@@ -156,6 +168,11 @@ def test_a_validation_measures_all_images_of_the_averaged_weights(whole: Run) ->
     assert info["val_auc"] == pytest.approx(auc, abs=1e-6)
     assert info["val_one_nn"] == pytest.approx(correct / queries, abs=1e-6)
     assert info["val_spread"] == pytest.approx(spread(h.numpy()), rel=1e-4)
+    found = verify(h.numpy(), people)
+    assert info["val_accuracy"] == pytest.approx(found.accuracy, abs=1e-3)
+    for far, rate in found.tar.items():
+        assert rate is not None
+        assert info[f"val_tar_at_{far:g}"] == pytest.approx(rate, abs=1e-3)
 
 
 def test_training_tells_people_apart_better_than_its_beginning(tmp_path: Path) -> None:
@@ -186,8 +203,8 @@ def test_a_run_directory_holds_everything(whole: Run) -> None:
     assert info["parameters"] == {"encoder": sum(p.numel() for p in load(whole).parameters())}
     rows = metrics(whole)
     assert [row["step"] for row in rows] == ["4", "4", "8", "8", "12", "12"]
-    for key in ("val/auc", "val/one_nn", "val/spread"):
-        assert [bool(row[key]) for row in rows] == 3 * [False, True]
+    for key in ("auc", "accuracy", "tar_at_0.01", "tar_at_0.001", "one_nn", "spread"):
+        assert [bool(row[f"val/{key}"]) for row in rows] == 3 * [False, True]
     assert all(0 < float(row["train/loss"]) < 1 for row in rows if row["train/loss"])
 
 
@@ -337,10 +354,30 @@ def test_weights_that_diverge_are_named(tmp_path: Path) -> None:
 
 
 def test_embeddings_that_are_not_finite_give_no_numbers() -> None:
+    """NaN for all that could be measured: nothing of an earlier validation is left to be read."""
     model = MetricLearner(Long(), losses.TripletMarginLoss(), None)
-    model.measure(np.full((4, 2), np.nan), np.array([0, 0, 1, 1]))
+    people = np.repeat(np.arange(10), 4)
+    model.measure(np.random.default_rng(0).normal(size=(40, 2)), people)
+    measured = model.validation_results
+    model.measure(np.full((40, 2), np.nan), people)
+    assert measured.keys() == model.validation_results.keys()
+    assert "val/accuracy" in measured
     assert all(value != value for value in model.validation_results.values())
     assert model.validation_curve is None
+
+
+def test_what_few_images_cannot_tell_is_left_out() -> None:
+    """Accuracy takes ten pairs of each kind, TAR ten times as many different ones as accepted."""
+    model = MetricLearner(Long(), losses.TripletMarginLoss(), None)
+    draw = np.random.default_rng(0)
+    always = {"val/auc", "val/one_nn", "val/spread"}
+    for people, more in (
+        (np.repeat([0, 1], 3), set()),
+        (np.repeat(np.arange(5), 4), {"val/accuracy"}),
+        (np.repeat(np.arange(20), 3), {"val/accuracy", "val/tar_at_0.01"}),
+    ):
+        model.measure(draw.normal(size=(len(people), 2)), people)
+        assert model.validation_results.keys() == always | more
 
 
 # Data that do not do

@@ -125,6 +125,18 @@ def test_the_bootstrap_is_as_wide_as_other_people_differ() -> None:
     assert all(a <= b <= c for a, b, c in zip(low, aucs, high, strict=True))
 
 
+def test_few_people_have_no_interval() -> None:
+    """Of two people every sample that has both gives the same AUC: no certainty, but no news."""
+    for people, told in ((2, False), (9, False), (10, True)):
+        result = verify(*clusters(people=people))
+        assert (result.auc_interval is not None) == told
+        assert (result.numbers()["auc_interval"] is not None) == told
+        assert (result.flat_numbers()["auc_interval_low"] is not None) == told
+    assert np.ptp(verify(*clusters(people=2)).replicates) == 0
+    low, high = np.quantile(result.replicates, [0.025, 0.975])
+    assert result.auc_interval == (low, high)
+
+
 def test_the_threshold_is_the_best_there_is() -> None:
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.6])
     assert best_threshold(scores, np.array([0, 0, 1, 0, 1]) > 0) == pytest.approx(0.5)

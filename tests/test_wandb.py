@@ -111,7 +111,7 @@ def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
     found = list(records(file))
     history = [values(record.history.item) for record in found if record.HasField("history")]
-    for key in ("auc", "one_nn", "spread"):
+    for key in ("auc", "accuracy", "tar_at_0.01", "tar_at_0.001", "one_nn", "spread"):
         logged = [row[f"val/{key}"] for row in history if f"val/{key}" in row]
         assert len(logged) == 3
         assert logged[-1] == run.info[f"val_{key}"]
@@ -119,4 +119,28 @@ def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
     assert [row["trainer/global_step"] for row in pictures] == [4, 8, 12]
     (name,) = pictures[-1]["roc/filenames"]
     with Image.open(file.parent / "files" / name) as picture:
+        assert picture.width > 500
+
+    # The same run is given what a split says of it later.
+    told = subprocess.run(
+        [sys.executable, "-m", "repr_toolkit", "verify", str(run.path), "--wandb", "--json"],
+        env=own_environment(WANDB_MODE="offline"),
+        check=True,
+        timeout=180,
+        stdout=subprocess.PIPE,
+    )
+    (later,) = set(run.path.glob("wandb/offline-run-*/*.wandb")) - {file}
+    found = list(records(later))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert start.run_id == run.wandb_id_file.read_text().strip()
+    assert start.project == "repr-toolkit"
+    (row,) = [values(record.history.item) for record in found if record.HasField("history")]
+    numbers = json.loads(told.stdout)["methods"]
+    for prefix, method in (("", "TripletNet, h (6)"), ("raw pixels/", "raw pixels")):
+        for key in ("auc", "accuracy", "one_nn"):
+            assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]
+        for far, rate in numbers[method]["tar"].items():
+            assert row[f"verify/test/{prefix}tar_at_{far}"] == rate
+    (name,) = row["verify/test/roc/filenames"]
+    with Image.open(later.parent / "files" / name) as picture:
         assert picture.width > 500

@@ -1,14 +1,29 @@
 """What several commands share: what they tell, and the pictures they are given."""
 
 import logging
+import shlex
 import sys
+from argparse import Namespace as Copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+from repr_toolkit.commands.options import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from repr_toolkit.data import ImageData
+    from repr_toolkit.model import EncoderDecoder
+    from repr_toolkit.representations import Representation
+
+OF_NETWORKS = ("layer", "weights", "init_args", "image_size")
+"""Options of `add_source` that most other sources refuse."""
+SOURCE_OPTIONS = (*OF_NETWORKS, "pool", "weights_seed", "components", "batch_size")
+"""All of them."""
 
 
 @contextmanager
@@ -47,7 +62,8 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
     """Image files as uint8 (N, C, H, W) with values 0…levels−1.
 
     For a square image_shape (C, H, W) each picture's middle square is scaled to it. Raises
-    ValueError, naming the file, for a damaged picture or one of another shape.
+    ValueError, naming the file, for a damaged picture or one of another shape, FileNotFoundError
+    for one that is not there.
     """
     import numpy as np
     import torch
@@ -57,7 +73,10 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
     _, height, width = image_shape
     pictures = []
     for path in paths:
-        picture = read_image(Path(path), height if height == width else None)
+        try:
+            picture = read_image(Path(path), height if height == width else None)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"there is no picture {path}") from error
         if picture.shape != image_shape:
             raise ValueError(
                 f"{path} has the shape {picture.shape} (channels, height, width), but the model "
@@ -65,3 +84,137 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
             )
         pictures.append(picture.astype(np.uint16) * levels // 256)
     return torch.from_numpy(np.stack(pictures).astype(np.uint8))
+
+
+def encode_pictures(
+    model: "EncoderDecoder", files: Sequence[str], weights: str | None, *, instead: str
+) -> "tuple[Tensor, Tensor]":
+    """Picture files at a model's size, uint8 (N, C, H, W), and their h (N, h_dim).
+
+    Where the model knows faces they are the faces in photographs, embedded by the FaceNet of
+    ``weights`` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
+    what to do ``instead``, and for a model without one; and as `sitters` and `read_pictures` do.
+    """
+    from repr_toolkit.faces.sitters import facenet_of, knows_faces, sitters
+    from repr_toolkit.sampling import codes
+
+    if model.encoder is None:
+        raise ValueError("the model has no encoder, and so no h of a picture")
+    if knows_faces(model):
+        return sitters(model, files, facenet_of(model, weights))
+    if model.encoder.source != "image":
+        raise ValueError(
+            f"the model's encoder reads {model.encoder.source!r}, not pictures; {instead}"
+        )
+    images = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
+    h = codes(model, {"image": images})
+    assert h is not None
+    return images, h
+
+
+def represent_source(
+    options: Namespace,
+    settings: Settings,
+    source: str | None = None,
+    data: "ImageData | None" = None,
+    *,
+    progress: bool = True,
+) -> "tuple[Representation, ImageData]":
+    """The h that the options of `add_source` and the settings data.… ask for, and its data.
+
+    ``source`` stands in for the one of the options, and ``data`` for those of the settings, where
+    a command looks at several representations of the same images, with `options_of` each. Raises
+    as `represent` does.
+    """
+    from repr_toolkit.config import parse_yaml
+    from repr_toolkit.representations import represent
+
+    init_args = parse_yaml(options.init_args) if options.init_args else {}
+    if not isinstance(init_args, dict):
+        raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
+    return represent(
+        source or options.source,
+        data,
+        data_settings=data_settings(settings),
+        layer=options.layer,
+        pool=options.pool,
+        weights=options.weights,
+        weights_seed=options.weights_seed,
+        init_args=init_args,
+        image_size=options.image_size,
+        components=options.components,
+        batch_size=options.batch_size,
+        progress=progress,
+    )
+
+
+def options_of(source: str, options: Namespace) -> Any:
+    """The options of `add_source` that go with a source, where several stand in one table.
+
+    A layer, weights … are the networks' where there are any, and else the runs'; the others, such
+    as pixels, have none. Of a single source they are its own in any case, so that what cannot be
+    is told.
+    """
+    from repr_toolkit.probing.columns import named
+
+    sources = [named(other)[1] for other in options.sources]
+    taking = [other for other in sources if _is_network(other)]
+    if not taking:
+        taking = [other for other in sources if _is_run(other)]
+        taking += [f"untrained:{other}" for other in taking]
+    takes = source in (taking or sources) or sources == [source]
+    given = options.as_dict()
+    return Copy(**{k: v if takes or k not in OF_NETWORKS else None for k, v in given.items()})
+
+
+def _is_network(source: str) -> bool:
+    simple = source in ("pixels", "pca", "labels") or source.endswith(".npz")
+    return not (simple or _is_run(source))
+
+
+def _is_run(source: str) -> bool:
+    return source.startswith("untrained:") or "/" in source or Path(source).is_dir()
+
+
+def command_line(
+    words: Sequence[str], names: Sequence[str], options: Namespace, settings: Settings
+) -> str:
+    """The command that does the same again: its words, the options of these names, the settings.
+
+    ``no_NAME`` is for a flag --no-NAME that turns the option NAME off.
+    """
+    given = options.as_dict()
+    command = ["repr-toolkit", *words]
+    for name in names:
+        value = given[name.removeprefix("no_")]
+        if name.startswith("no_"):
+            value = not value
+        if value is True:
+            command.append(f"--{name.replace('_', '-')}")
+        elif value is not None and value is not False:
+            values = value if isinstance(value, list) else [value]
+            command += [f"--{name.replace('_', '-')}", *map(str, values)]
+    for setting, text in settings.items():
+        command += [f"--{setting}", text]
+    return shlex.join(command)
+
+
+def data_settings(settings: Settings) -> dict[str, Any]:
+    """Settings data.… as arguments of `repr_toolkit.data.load`, those that were given.
+
+    Raises ValueError for any other setting, and for a value that cannot be.
+    """
+    from repr_toolkit.config import complete, parse_yaml
+
+    names = ("source", "root", "levels", "size", "download", "fold", "folds")
+    given = {}
+    for setting, text in settings.items():
+        section, _, name = setting.partition(".")
+        if section != "data" or name not in names:
+            known = ", ".join(f"--data.{known}" for known in names)
+            raise ValueError(f"--{setting} is no setting of the data; there are {known}")
+        given[name] = parse_yaml(text)
+    # The checks are a recipe's own; what it needs beside the data is not looked at.
+    recipe = {"data": {"source": "", **given}, "model": {"decoder": {"class_path": "unused"}}}
+    checked = complete(recipe)["data"]
+    return {name: checked[name] for name in given}

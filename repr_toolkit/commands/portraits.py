@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import name_outputs, read_pictures, telling_of_engines
+from repr_toolkit.commands.common import encode_pictures, name_outputs, telling_of_engines
 from repr_toolkit.commands.options import (
     Settings,
     add_drawing_options,
@@ -18,8 +18,6 @@ from repr_toolkit.commands.options import (
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from repr_toolkit.model import EncoderDecoder
 
 
 def portraits(options: Namespace, settings: Settings) -> None:
@@ -61,7 +59,12 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     model = load_with_decoder(options.run).to(fastest_device())
-    ends, (a, b) = _ends(model, [options.a, options.b], options.weights)
+    ends, (a, b) = encode_pictures(
+        model,
+        [options.a, options.b],
+        options.weights,
+        instead="take a run whose encoder reads them",
+    )
     levels = model.decoder.levels
     temperature = options.temperature
     if temperature is None:
@@ -143,23 +146,6 @@ def likeness(options: Namespace, settings: Settings) -> None:
         )
         if not options.json:
             name_outputs(out)
-
-
-def _ends(
-    model: "EncoderDecoder", files: list[str], weights: str | None
-) -> "tuple[Tensor, Tensor]":
-    """Two pictures at the model's size, and their h: faces, where the model knows faces."""
-    from repr_toolkit.faces.sitters import facenet_of, knows_faces, sitters
-    from repr_toolkit.sampling import codes
-
-    if model.encoder is None:
-        raise ValueError("the model has no encoder: there is no h to interpolate")
-    if model.encoder.source == "image" and not knows_faces(model):
-        pictures = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
-        h = codes(model, {"image": pictures})
-        assert h is not None
-        return pictures, h
-    return sitters(model, files, facenet_of(model, weights))
 
 
 def _mean(values: list[float]) -> float:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def verify(options: Namespace, settings: Settings) -> None:
     """Print what the verification protocol finds of a run's h, or of stored embeddings."""
+    from repr_toolkit.outputs import require_picture
     from repr_toolkit.roc import roc_picture
     from repr_toolkit.runs import Run, atomic_write
     from repr_toolkit.verification_report import (
@@ -27,11 +28,15 @@ def verify(options: Namespace, settings: Settings) -> None:
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        _refuse_unwritable(out, overwrite=options.overwrite)
+        require_picture(out, "the ROC", overwrite=options.overwrite)
     run = Run(options.target)
     if run.config_file.is_file():
         report = report_run(
             run, options.split, batch_size=options.batch_size, progress=not options.json
+        )
+    elif options.wandb:
+        raise ValueError(
+            f"{options.target} is no run; --wandb logs to the run that training logged to"
         )
     else:
         report = report_stored(_data(options.target), options.split)
@@ -40,16 +45,20 @@ def verify(options: Namespace, settings: Settings) -> None:
             roc_picture(roc_lines([report])).save(file, "PNG")
     if options.json:
         print(json.dumps(report.numbers(), indent=2))
-        return
-    own = report.own
-    print(
-        f"{report.of}, {report.split}: {own.images:,} images of {own.people:,} people, "
-        f"{own.same_pairs:,} same and {own.different_pairs:,} different pairs\n"
-    )
-    print(table(report))
-    print(notes([report]), end="")
-    if out is not None:
-        print(f"\n{out}")
+    else:
+        own = report.own
+        print(
+            f"{report.of}, {report.split}: {own.images:,} images of {own.people:,} people, "
+            f"{own.same_pairs:,} same and {own.different_pairs:,} different pairs\n"
+        )
+        print(table(report))
+        print(notes([report]), end="")
+        if out is not None:
+            print(f"\n{out}")
+    if options.wandb:  # last, so that nothing is lost without a network
+        from repr_toolkit.verification_wandb import log_verification
+
+        log_verification(run, report)
 
 
 def _data(target: str) -> "ImageData":
@@ -58,17 +67,8 @@ def _data(target: str) -> "ImageData":
     try:
         return load(target)
     except (ValueError, FileNotFoundError) as error:
-        raise type(error)(f"{target} is no run, and no data either: {error}") from error
-
-
-def _refuse_unwritable(path: Path, *, overwrite: bool) -> None:
-    """Say before the work whether a picture can be written to ``path``."""
-    if path.suffix != ".png":
-        raise ValueError(f"the ROC is written as .png, not as {path}")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"the folder {path.parent} of the picture {path} does not exist")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; choose another name, or ask to overwrite it")
+        told = str(error).replace("--data.root or ", "")  # which this command does not take
+        raise type(error)(f"{target} is no run, and no data either: {told}") from error
 
 
 def add_commands(subcommands: Any) -> None:
@@ -88,5 +88,11 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--out", metavar="ROC.png", help="picture of the ROC to write")
+    command.add_argument(
+        "--wandb",
+        action="store_true",
+        help="log the numbers and the ROC to the run's own on Weights & Biases too "
+        "(WANDB_MODE=offline works)",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     subcommands.add_subcommand("verify", command, help="how well h tells people apart")

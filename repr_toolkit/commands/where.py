@@ -13,15 +13,13 @@ from repr_toolkit.commands.options import Settings, make_parser
 def where(options: Namespace, settings: Settings) -> None:
     """Print how near to where h says things stand in samples; draw a picture where asked."""
     from repr_toolkit.figures import DPI
+    from repr_toolkit.outputs import require_picture
     from repr_toolkit.runs import atomic_write
-    from repr_toolkit.sampling import refuse_unwritable
     from repr_toolkit.where import Placement
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        if out.suffix != ".png":
-            raise ValueError(f"the picture is written as .png, not as {out}")
-        refuse_unwritable(out, overwrite=options.overwrite)
+        require_picture(out, overwrite=options.overwrite)
     placement = Placement(
         options.runs,
         options.split,

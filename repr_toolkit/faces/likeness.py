@@ -16,6 +16,7 @@ from torch import Tensor
 from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.evaluation import exactly
+from repr_toolkit.verification import interval_over_people
 
 Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
@@ -25,10 +26,10 @@ RESAMPLINGS = 1000
 
 @dataclass(frozen=True)
 class Share:
-    """A number in [0, 1] with its 95 % interval from resampling the people."""
+    """A number in [0, 1] with its 95 % interval from resampling the people, if not too few."""
 
     value: float
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: i
 
     ``person`` is each face's own person, 0…N−1; ``hard`` (N, N) says which other people are the
     hard ones for each. The intervals are 2.5 and 97.5 % of 1,000 resamplings of the people, who
-    take their faces along. Raises ValueError for fewer than two people, or people without a hard
-    one.
+    take their faces along; of too few people there are none (see `interval_over_people`).
+
+    Raises ValueError for fewer than two people, or people without a hard one.
     """
     faces, people = similarity.shape
     if people < 2:
@@ -70,8 +72,8 @@ def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: i
     weights = np.concatenate([np.ones((1, people)), weights])  # as they are, then resampled
 
     def share(values: Floats) -> Share:
-        low, high = np.nanquantile(values[1:], (0.025, 0.975))
-        return Share(float(values[0]), (float(low), float(high)))
+        resampled = values[1:][~np.isnan(values[1:])]
+        return Share(float(values[0]), interval_over_people(resampled, people))
 
     of_faces = weights[:, person]  # (resamplings + 1, faces)
     return Match(

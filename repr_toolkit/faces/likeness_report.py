@@ -13,6 +13,7 @@ from repr_toolkit.evaluation import choose_split
 from repr_toolkit.faces.likeness import (
     Floats,
     Match,
+    Share,
     choose_people,
     embed_faces,
     hardest,
@@ -21,6 +22,7 @@ from repr_toolkit.faces.likeness import (
     similar_faces,
 )
 from repr_toolkit.sampling import codes, common_noise, decode
+from repr_toolkit.verification import LEAST_PEOPLE
 from repr_toolkit.verification_baselines import class_whitened_pca, training_pixels
 
 if TYPE_CHECKING:
@@ -160,7 +162,7 @@ def whitened_pixels(data: ImageData) -> Embed:
 
 
 def table(report: Report) -> "Table":
-    """The report for a terminal, of 80 columns or more."""
+    """The report for a terminal, of 80 columns or more, a dash where there is no interval."""
     from rich.table import Table
 
     people = report.rows[0].match.people
@@ -178,9 +180,19 @@ def table(report: Report) -> "Table":
         shares = [row.match.auc, row.match.rank_1, row.match.auc_hard]
         if row.second is not None:
             shares += [row.second.auc, row.second.auc_hard]
-        texts = [f"{s.value:.3f}\n{s.interval[0]:.3f}–{s.interval[1]:.3f}" for s in shares]
+        texts = [f"{share.value:.3f}\n{_interval(share)}" for share in shares]
         found.add_row(row.faces, *texts, *["–"] * (5 - len(texts)))
+    if people < LEAST_PEOPLE:
+        found.caption = (
+            f"–: no interval, since fewer than {LEAST_PEOPLE} people cannot say how much others "
+            f"might differ"
+        )
+        found.caption_justify = "left"
     return found
+
+
+def _interval(share: Share) -> str:
+    return "–" if share.interval is None else "{:.3f}–{:.3f}".format(*share.interval)
 
 
 def _unit(embedding: Tensor) -> Floats:

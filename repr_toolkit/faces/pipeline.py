@@ -25,9 +25,9 @@ from repr_toolkit.data.splits import complete_splits
 from repr_toolkit.evaluation import exactly
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
+from repr_toolkit.outputs import require_writable
 from repr_toolkit.parts import Parts
 from repr_toolkit.runs import atomic_write
-from repr_toolkit.sampling import refuse_unwritable
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import FaceNet
@@ -87,6 +87,8 @@ def embed_photograph(
         photograph = read_photograph(Path(path))
     except Unusable as error:
         raise ValueError(f"{path}: {error}") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no photograph {path}") from error
     with exactly():
         [face] = detector.detect([photograph])
         if isinstance(face, str):
@@ -138,7 +140,7 @@ class FaceJob:
         if self.out.suffix != ".npz":
             raise ValueError(f"faces are written to an .npz file, not to {self.out}")
         self.names, self.others = find_photographs(self.folder)
-        refuse_unwritable(self.out, overwrite=overwrite)
+        require_writable(self.out, "the data file", overwrite=overwrite)
         self.people = sorted({self.identity(name) for name in self.names})
         loose = [name for name in self.names if "/" not in name]
         if loose and len(loose) < len(self.names):

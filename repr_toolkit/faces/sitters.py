@@ -26,12 +26,17 @@ def facenet_of(model: "EncoderDecoder", weights: str | None = None) -> FaceNet:
 
     That is the model's own encoder where it is a FaceNet. Otherwise the encoder says in
     ``made_by`` which one it was, and it is looked for in ``weights``, a name or a file, or else
-    among the weights that are on this machine. Raises ValueError where the encoder says nothing
-    of the kind or ``weights`` are others, FileNotFoundError where the right ones are not found.
+    among the weights that are on this machine. Raises ValueError for a model without an encoder,
+    where the encoder says nothing of the kind or ``weights`` are others, FileNotFoundError where
+    the right ones are not found.
     """
     encoder = model.encoder
     if isinstance(encoder, FaceNet):
         return encoder
+    if encoder is None:
+        raise ValueError(
+            "the model has no encoder: it draws nobody in particular, and no photograph has an h"
+        )
     made_by = getattr(encoder, "made_by", None)
     if made_by is None or not made_by.startswith("FaceNet "):
         told = f"was trained on what {made_by} made" if made_by else "does not name a FaceNet"
@@ -64,8 +69,8 @@ def sitters(
     """The face in each photograph as the data file of `faces` would show it, and its h.
 
     uint8 (N, C, H, W) on the CPU, and (N, h_dim) on the model's device. Raises ValueError, naming
-    the file, where no face is found or the file cannot be read, and for a model whose images are
-    not square, in colour and of 256 levels.
+    the file, where no face is found or the file cannot be read, FileNotFoundError where there is
+    none, and ValueError for a model whose images are not square, in colour and of 256 levels.
     """
     channels, height, width = model.decoder.image_shape
     if channels != 3 or height != width or model.decoder.levels != 256:

@@ -15,7 +15,7 @@ from repr_toolkit.figures import Group, choose_evenly, figure6
 from repr_toolkit.probing.linear import wilson_interval
 from repr_toolkit.processes import say
 from repr_toolkit.runs import Run, load_with_decoder
-from repr_toolkit.sampling import common_noise, decode
+from repr_toolkit.sampling import choose_engine, common_noise, decode
 from repr_toolkit.where.landmarks import LandmarkReader
 from repr_toolkit.where.marks import with_crosses
 from repr_toolkit.where.quadrants import QuadrantReader
@@ -57,7 +57,8 @@ class Placement:
     compared image by image.
 
     Raises ValueError for runs of different data or different keys, for an encoder that reads a
-    key that is not in `READERS`, and for a split that the data lacks.
+    key that is not in `READERS`, for an engine that a decoder lacks, and for a split that the data
+    lacks.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class Placement:
             raise ValueError("there are no runs to measure")
         device = fastest_device()
         self.models = {str(path): load_with_decoder(path).to(device) for path in runs}
+        for model in self.models.values():
+            choose_engine(model.decoder, engine)  # before the work
         key = _common_key(self.models)
         _require_common_data([Run(path) for path in runs])
         data = Run(runs[0]).load_data()

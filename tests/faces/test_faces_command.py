@@ -73,6 +73,10 @@ def test_the_command_checks_paths_before_it_loads_weights(
             [str(people(tmp_path / "photographs")), str(tmp_path / "a.npz")],
             "no FaceNet weights 'no'",
         ),
+        (
+            [str(tmp_path / "photographs"), "nowhere/a.npz"],
+            "the folder nowhere of the data file nowhere/a.npz does not exist",
+        ),
     ):
         assert main(["faces", *argv, "--weights", "no"]) == 1
         assert told in capsys.readouterr().err

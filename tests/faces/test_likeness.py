@@ -48,6 +48,7 @@ def test_perfect_likeness_has_a_perfect_interval_and_none_has_chance() -> None:
     assert perfect.auc.interval == (1, 1)
     noise = np.random.default_rng(0).normal(size=(300, 30))
     chance = match(noise, np.arange(300) % 30, hard)
+    assert chance.auc.interval is not None
     low, high = chance.auc.interval
     assert low < 0.5 < high
     assert 0.02 < high - low < 0.2
@@ -61,6 +62,14 @@ def test_the_interval_resamples_people_and_not_faces() -> None:
     once = match(of_people, np.arange(10), hard).auc
     often = match(np.tile(of_people, (20, 1)), np.tile(np.arange(10), 20), hard).auc
     assert often == once
+
+
+def test_few_people_have_no_interval() -> None:
+    """Of two people who are matched perfectly every resampling is perfect, which says nothing."""
+    for people, told in ((2, False), (9, False), (10, True)):
+        found = match(np.eye(people), np.arange(people), ~np.eye(people, dtype=bool))
+        for share in (found.auc, found.rank_1, found.auc_hard):
+            assert (share.interval is not None) == told
 
 
 def test_matching_needs_people_to_tell_apart() -> None:

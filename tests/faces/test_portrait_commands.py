@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from comparison_helpers import ONE_HOT, untrained_run
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -136,7 +137,7 @@ def test_likeness_prints_a_table(
     run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    argv = ["likeness", str(run), "--split", "train", "--people", "5", "--weights", str(weights)]
+    argv = ["likeness", str(run), "--split", "train", "--people", "10", "--weights", str(weights)]
     assert main(argv) == 0
     said = capsys.readouterr().out
     for row in ("portraits, T = 1", "the photograph", "the most similar", "another photograph"):
@@ -144,6 +145,20 @@ def test_likeness_prints_a_table(
     assert max(map(len, said.splitlines())) <= 80
     assert "…" not in said  # no number is cut
     assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", said)) == 4 * 5 + 3
+
+
+def test_the_likeness_of_few_people_has_no_interval(
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    argv = ["likeness", str(run), "--split", "train", "--people", "2", "--weights", str(weights)]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert not re.findall(r"\d\.\d{3}–\d\.\d{3}", said)
+    assert "no interval, since fewer than 10 people" in said
+    assert main([*argv, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["match"]["auc"]["interval"] for row in rows} == {None}
 
 
 def test_another_facenet_is_refused(
@@ -179,3 +194,32 @@ def test_a_photograph_without_a_face_is_named(
     Image.new("RGB", (200, 200), "grey").save(grey)
     assert main(["portraits", str(run), grey, "--weights", str(weights)]) == 1
     assert f"{grey}: no face found" in capsys.readouterr().err
+
+
+def test_a_photograph_that_is_not_there_is_named(
+    run: Path, weights: Path, photograph: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv in (
+        ["portraits", str(run), "no.png"],
+        ["interpolate", str(run), photograph, "no.png"],
+    ):
+        assert main([*argv, "--weights", str(weights)]) == 1
+        assert capsys.readouterr().err == "repr-toolkit: error: there is no photograph no.png\n"
+
+
+def test_a_model_that_takes_no_pictures_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = str(untrained_run(tmp_path / "alone", encoder=None).path)
+    labels = str(untrained_run(tmp_path / "labels", encoder=ONE_HOT).path)
+    seeing = str(untrained_run(tmp_path / "seeing").path)
+    for argv, told in (
+        (["portraits", alone, "a.png"], "the model has no encoder: it draws nobody in particular"),
+        (["interpolate", alone, "a.png", "b.png"], "no encoder, and so no h of a picture"),
+        (["interpolate", labels, "a.png", "b.png"], "reads 'label', not pictures; take a run"),
+        (["interpolate", seeing, "a.png", "b.png"], "there is no picture a.png"),
+    ):
+        assert main(argv) == 1
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1

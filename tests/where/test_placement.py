@@ -170,6 +170,11 @@ def test_where_of_trained_pixelcnns(user_folder: Path, capsys: pytest.CaptureFix
         argv = ["train", "tiny.yaml", "--name", kind]
         assert main([*argv, "--model.decoder.init_args.conditioning", kind]) == 0
     capsys.readouterr()
+    assert main(["where", "runs/spatial", "--engine", "foo"]) == 1
+    out, error = capsys.readouterr()
+    assert "GatedPixelCNN has no engine 'foo'" in error
+    assert "learning to read" not in out  # no work before
+    (user_folder / "where.npz").write_text("somebody's")  # beside which nothing is written
     argv = ["where", "runs/spatial", "runs/positional", "-n", "12", "--out", "where.png"]
     assert main([*argv, "--rows", "3", "--columns", "2"]) == 0
     said = capsys.readouterr().out
@@ -179,6 +184,7 @@ def test_where_of_trained_pixelcnns(user_folder: Path, capsys: pytest.CaptureFix
     assert said.count("minus the first run") == 1
     with Image.open("where.png") as picture:
         assert picture.format == "PNG"
+    assert (user_folder / "where.npz").read_text() == "somebody's"
     assert main([*argv, "--json"]) == 1
     assert "where.png exists" in capsys.readouterr().err
     assert main(["where", "runs/spatial", "-n", "12", "--json"]) == 0
