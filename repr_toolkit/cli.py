@@ -30,6 +30,9 @@ EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError)
 keep their traceback; --debug shows that of these too."""
 
 
+TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "information")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own); return the exit status.
 
@@ -45,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     args = parser.parse_args(words or ["--help"])
     command, options = args.command, args[args.command]
-    if settings and command not in ("train", "study", "check"):
+    if settings and command not in TAKE_SETTINGS:
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     try:
         commands.function(command)(options, settings)
@@ -94,9 +97,10 @@ def is_interruption(stop: BaseException) -> bool:
 
 def continuation(command: str, argv: Sequence[str]) -> str:
     """How to go on after an interruption, as a sentence; empty where nothing is kept."""
-    if command not in ("train", "study", "sample", "faces"):
+    if command not in ("train", "study", "information", "sample", "faces"):
         return ""
-    resume = ["--resume"] if command != "study" and "--resume" not in argv else []
+    by_itself = command in ("study", "information") or "--resume" in argv
+    resume = [] if by_itself else ["--resume"]
     return "Go on from what is kept with:\n  " + shlex.join(["repr-toolkit", *argv, *resume])
 
 

@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "study",
     "evaluate",
+    "embed",
     "classify",
     "sample",
     "reconstruct",

@@ -9,10 +9,26 @@ from collections.abc import Callable
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands import classify, faces, portraits, runs, verify, where
+from repr_toolkit.commands import (
+    classify,
+    embed,
+    faces,
+    portraits,
+    runs,
+    verify,
+    where,
+)
 from repr_toolkit.commands.options import Settings
 
-MODULES = (runs, classify, faces, portraits, verify, where)
+MODULES = (
+    runs,
+    embed,
+    classify,
+    faces,
+    portraits,
+    verify,
+    where,
+)
 """In the order in which `repr-toolkit --help` lists their commands."""
 
 

@@ -1,9 +1,10 @@
 """What the parsers of several commands share."""
 
 import argparse
+from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt
+from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 Settings = dict[str, str]
 """Dotted names of a recipe's settings to the texts that they are set to."""
@@ -18,6 +19,14 @@ YAML. `repr-toolkit recipes NAME` shows what there is to set. For example:
   --model.decoder.init_args.layers 4                a smaller model
   --model.encoder.class_path my_project.nets.Mine   your own encoder
   --trainer.devices 4 --trainer.accelerator gpu     any argument of lightning.Trainer
+"""
+
+DATA_HELP = """\
+A run brings its own data, and an .npz with embeddings is data. For everything else they are given:
+
+  --data.source mnist5k                             a data set's name, an .npz file, a folder …
+  --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
+                                                    download, fold and folds too
 """
 
 
@@ -61,6 +70,54 @@ def add_training_options(command: ArgumentParser) -> None:
 def add_run(command: ArgumentParser) -> None:
     """The run directory that a command is about."""
     command.add_argument("run", metavar="RUN", help="run directory, such as runs/NAME")
+
+
+def add_source(command: ArgumentParser, *, many: bool = False) -> None:
+    """What makes h, and how: the one ``source``, or with ``many`` at least one in ``sources``."""
+    command.add_argument(
+        "sources" if many else "source",
+        metavar="SOURCE",
+        nargs="+" if many else None,
+        help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, "
+        "untrained:RUN, or the import path of an encoder or of a network's class or function",
+    )
+    add_source_options(command)
+
+
+def add_source_options(command: Any) -> None:
+    """How a source makes h; `repr_toolkit.commands.common.represent_source` reads these.
+
+    To a parser or to a group of one.
+    """
+    command.add_argument(
+        "--layer", help="of a network: module whose output is h, by its name (default: the whole)"
+    )
+    command.add_argument(
+        "--pool",
+        choices=("mean", "max", "none"),
+        default="mean",
+        help="of a network: how its maps or tokens become one vector; none flattens them",
+    )
+    command.add_argument(
+        "--weights",
+        help="of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
+        "download; without it the weights are random",
+    )
+    command.add_argument(
+        "--weights-seed", type=NonNegativeInt, default=0, help="of a network's random weights"
+    )
+    command.add_argument(
+        "--init-args",
+        metavar="{NAME: VALUE, …}",
+        help="arguments of the encoder or network, as YAML",
+    )
+    command.add_argument(
+        "--image-size",
+        type=PositiveInt,
+        help="of a network: side that the images are brought to (default: what it was made for)",
+    )
+    command.add_argument("--components", type=PositiveInt, default=64, help="of pca")
+    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
 
 
 def add_weights(command: ArgumentParser) -> None:

@@ -1,0 +1,302 @@
+"""The activations of any layer of any torch network as h."""
+
+import hashlib
+from collections.abc import Mapping
+from copy import deepcopy
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repr_toolkit.encoders.networks import (
+    IMAGENET,
+    Inputs,
+    build_network,
+    channels_of,
+    inputs_of,
+)
+
+POOLS = ("mean", "max", "none")
+GREY = (0.299, 0.587, 0.114)  # luma of R, G and B (ITU-R BT.601)
+
+
+class LayerActivations(nn.Module):
+    """h is what a layer of a network makes of the image, pooled to one vector.
+
+    `model` is an nn.Module, of which a copy is taken, or the import path of a class or function
+    that gives one, with its `init_args` (and image_shape and levels, where it has parameters for
+    them): torchvision.models.resnet18, timm.create_model, or a class of one's own. `layer` is a
+    name of the network's `named_modules`; None takes the network's own output. A module that is
+    called several times in one pass gives what its first call gives. `pool` makes one vector of
+    spatial maps (B, C, H, W) or of tokens (B, T, C): their "mean", their "max", or "none", which
+    flattens them. Maps of a network that keeps the channels last are told by their shape.
+
+    `weights` is a file or a name (see `networks.build_network`), and None draws them by `seed`.
+    The images, of values 0…levels−1, are brought to `size` (one side, or height and width),
+    antialiased, repeated to RGB or turned to grey as the network needs, and scaled to
+    (x − `mean`) / `std` of intensities x in [0, 1]. What is not given is as the network's library
+    says; where it says nothing the size stays and mean and std are ImageNet's. A network that is
+    an encoder itself is given the images as they are.
+
+    Frozen: no gradients, full precision under autocast, and eval mode whatever `train()` says.
+
+    Attributes: `h_dim`; `description`, what is done to the images and to the layer's output;
+    `identity`, which tells equal makers of h by a digest of all that, and of the weights.
+
+    Raises ValueError for a layer that the network has not (naming close ones) or does not use, and
+    for images that it does not take; and as `build_network` does.
+    """
+
+    source = "image"
+
+    def __init__(
+        self,
+        model: str | nn.Module,
+        layer: str | None = None,
+        pool: str = "mean",
+        *,
+        init_args: dict[str, Any] | None = None,
+        weights: str | None = None,
+        seed: int = 0,
+        image_shape: tuple[int, int, int] | None = None,
+        levels: int = 256,
+        size: int | tuple[int, int] | None = None,
+        mean: list[float] | None = None,
+        std: list[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if pool not in POOLS:
+            raise ValueError(f"pool is one of {', '.join(POOLS)}, not {pool!r}")
+        self.layer, self.pool, self.levels = layer, pool, levels
+        self.net, inputs = _network(model, init_args, weights, seed, image_shape, levels)
+        self.name = _name(model, init_args)
+        _require_layer(self.name, self.net, layer)
+        self.is_encoder = hasattr(self.net, "source") and hasattr(self.net, "h_dim")
+        if self.is_encoder and getattr(self.net, "source") != "image":  # noqa: B009
+            raise ValueError(f"{self.name} reads {self.net.source!r}, not images")
+        given = image_shape or (3, *(inputs.size or (224, 224)))
+        channels = channels_of(self.net)
+        self.channels = given[0] if channels is None or self.is_encoder else channels
+        if self.channels not in (1, 3):
+            raise ValueError(f"{self.name} reads {self.channels} channels, and images have 1 or 3")
+        if isinstance(size, int):
+            size = (size, size)
+        self.size = None if self.is_encoder else size or inputs.size
+        self.interpolation = inputs.interpolation
+        self.mean: Tensor
+        self.std: Tensor
+        for key, values in {"mean": mean or inputs.mean, "std": std or inputs.std}.items():
+            if len(values) != self.channels:
+                values = [sum(values) / len(values)] * self.channels
+            self.register_buffer(key, torch.tensor(values).view(-1, 1, 1))
+        # With the weights, so that those of a trained run bring the size that they are for.
+        self.geometry: Tensor
+        bicubic = int(self.interpolation == "bicubic")
+        self.register_buffer("geometry", torch.tensor([*(self.size or (0, 0)), bicubic]))
+        self.net.requires_grad_(False)
+        self.train(self.training)
+        self.has_places = self.channels_last = False  # as the first look tells
+        self.h_dim = self._find_h_dim(given)
+
+    def train(self, mode: bool = True) -> "LayerActivations":
+        """As for every module, but that the network stays in eval mode."""
+        super().train(mode)
+        self.net.eval()
+        return self
+
+    # Frozen, and stopped by an exception, which no graph can hold.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def forward(self, x: Tensor) -> Tensor:
+        """Images uint8 (B, C, H, W) to h, float32 (B, h_dim).
+
+        Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
+        beyond the levels.
+        """
+        if x.dtype != torch.uint8:
+            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            raise ValueError(
+                f"images of shape (B, 3, H, W) or (B, 1, H, W) expected, not {tuple(x.shape)}"
+            )
+        # On an accelerator the check would make every batch wait for the device.
+        checked = x.device.type == "cpu" and self.levels < 256 and x.numel() > 0
+        if checked and x.max() >= self.levels:
+            raise ValueError(
+                f"an image has the value {int(x.max())}, but this encoder's levels are "
+                f"0…{self.levels - 1}"
+            )
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            h = self.pooled(self.activation(self.prepared(x)), len(x))
+        if h.shape[1] != self.h_dim:
+            raise ValueError(
+                f"images of shape {tuple(x.shape[1:])} give {h.shape[1]} activations, but h_dim "
+                f"is {self.h_dim}: give the size that all are brought to"
+            )
+        return h
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """What the network is given for images uint8 (B, C, H, W)."""
+        if self.is_encoder:
+            return x
+        values = x.to(torch.float32) / (self.levels - 1)
+        if self.channels == 3:
+            values = values.expand(-1, 3, -1, -1)
+        elif x.shape[1] == 3:
+            luma = torch.tensor(GREY, device=x.device).view(-1, 1, 1)
+            values = (values * luma).sum(1, keepdim=True)
+        if self.size is not None and tuple(x.shape[2:]) != self.size:
+            # Where a side grows, antialiasing changes nothing.
+            mode = self.interpolation
+            values = F.interpolate(values, self.size, mode=mode, antialias=True).clamp(0, 1)
+        parameter = next((p for p in self.net.parameters() if p.is_floating_point()), None)
+        scaled = (values - self.mean) / self.std
+        return scaled if parameter is None else scaled.to(parameter.dtype)
+
+    def activation(self, prepared: Tensor) -> Tensor:
+        """What the layer gives, (B, …), the network being left there."""
+        if self.layer is None:
+            return _tensor(self.net(prepared))
+
+        def stop(module: nn.Module, arguments: Any, output: Any) -> None:
+            raise _Reached(output)
+
+        # For this pass only: a copy, a pickle and the network itself know nothing of it.
+        handle = self.net.get_submodule(self.layer).register_forward_hook(stop)
+        try:
+            self.net(prepared)
+        except _Reached as reached:
+            return _tensor(reached.output)
+        finally:
+            handle.remove()
+        raise ValueError(f"{self.name} does not use its layer {self.layer!r} for an image")
+
+    def pooled(self, activation: Tensor, count: int) -> Tensor:
+        """One vector an image, float32 (count, h_dim)."""
+        if activation.ndim < 2 or len(activation) != count:
+            raise ValueError(
+                f"the layer {self.layer!r} of {self.name} gives the shape "
+                f"{tuple(activation.shape)} for {count} images, not one entry an image"
+            )
+        if activation.ndim > 2 and self.pool != "none":
+            tokens = activation.ndim == 3 or self.channels_last
+            axes = tuple(range(1, activation.ndim - 1) if tokens else range(2, activation.ndim))
+            activation = activation.mean(axes) if self.pool == "mean" else activation.amax(axes)
+        return activation.flatten(1).to(torch.float32)
+
+    @property
+    def description(self) -> str:
+        """Layer, pooling and what is done to the images, in words."""
+        layer = self.layer or "output"
+        pooling = {"mean": "mean over places", "max": "max over places", "none": "flattened"}
+        words = [f"{self.name} {layer}", *([pooling[self.pool]] if self.has_places else [])]
+        if not self.is_encoder:
+            if self.size is not None:
+                words.append(f"images {self.interpolation} to {self.size[0]}×{self.size[1]}")
+            else:
+                words.append("images in their own size")
+            words.append("in RGB" if self.channels == 3 else "in grey")
+            mean, std = ([round(v, 4) for v in t.flatten().tolist()] for t in (self.mean, self.std))
+            imagenet = (mean, std) == tuple([round(v, 4) for v in values] for values in IMAGENET)
+            scale = "ImageNet's mean and std" if imagenet else f"mean {mean} and std {std}"
+            words.append(f"scaled by {scale}")
+        return ", ".join(words)
+
+    @property
+    def identity(self) -> str:
+        """The description and a short digest of it and of the weights."""
+        digest = hashlib.sha256(self.description.encode())
+        for key, value in sorted(self.state_dict().items()):
+            if not key.endswith("num_batches_tracked"):
+                digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+                raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+                digest.update(raw.numpy().data)
+        return f"{self.description}, {digest.hexdigest()[:12]}"
+
+    def _find_h_dim(self, image_shape: tuple[int, int, int]) -> int:
+        """How many numbers h has, by looking at a black image; and where the channels are."""
+        images = torch.zeros(2, *image_shape, dtype=torch.uint8)
+        try:
+            with torch.no_grad():
+                prepared = self.prepared(images)
+                found = self.activation(prepared)
+        except (RuntimeError, AssertionError, TypeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            shape = "×".join(map(str, (self.channels, *(self.size or image_shape[1:]))))
+            raise ValueError(
+                f"{self.name} does not take images of {shape} ({reason}); give another size, "
+                f"or arguments for this one"
+            ) from error
+        self.has_places = found.ndim > 2
+        if found.ndim == 4:
+            height, width = prepared.shape[2:]
+            first, last = (_fits(found.shape[i : i + 2], height, width) for i in (2, 1))
+            self.channels_last = last and not first
+        return self.pooled(found, len(images)).shape[1]
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *rest: Any, **more: Any
+    ) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest, **more)
+        height, width, bicubic = self.geometry.tolist()
+        self.size = (height, width) if height else None
+        self.interpolation = "bicubic" if bicubic else "bilinear"
+
+
+class _Reached(Exception):
+    """The layer was reached, and the rest of the network need not be."""
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
+
+
+def _network(
+    model: str | nn.Module,
+    init_args: Mapping[str, Any] | None,
+    weights: str | None,
+    seed: int,
+    image_shape: tuple[int, int, int] | None,
+    levels: int,
+) -> tuple[nn.Module, Inputs]:
+    if isinstance(model, nn.Module):
+        if init_args or weights is not None:
+            raise ValueError("init_args and weights are for a model that is an import path")
+        return deepcopy(model), inputs_of(model)
+    shape = {} if image_shape is None else {"image_shape": tuple(image_shape)}
+    return build_network(
+        model, init_args or {}, weights, seed=seed, provided={**shape, "levels": levels}
+    )
+
+
+def _require_layer(name: str, net: nn.Module, layer: str | None) -> None:
+    layers = [known for known, _ in net.named_modules() if known]
+    if layer is not None and layer not in layers:
+        close = get_close_matches(layer, layers, n=5, cutoff=0.5)
+        told = "close ones are" if close else "it has, among others,"
+        known = close or [key for key, _ in net.named_children()]
+        raise ValueError(f"{name} has no layer {layer!r}; {told} {', '.join(known)}")
+
+
+def _name(model: str | nn.Module, init_args: Mapping[str, Any] | None) -> str:
+    if isinstance(model, nn.Module):
+        return f"{type(model).__module__}.{type(model).__qualname__}"
+    arguments = ", ".join(f"{key}={value}" for key, value in sorted((init_args or {}).items()))
+    return f"{model}({arguments})" if arguments else model
+
+
+def _tensor(output: Any) -> Tensor:
+    """The first tensor of what a module gives: itself, or in a tuple, list or mapping."""
+    if isinstance(output, Tensor):
+        return output
+    parts = output.values() if isinstance(output, Mapping) else output
+    if isinstance(output, Mapping | tuple | list):
+        for part in parts:
+            if isinstance(part, Tensor):
+                return part
+    raise ValueError(f"the layer gives a {type(output).__name__} without a tensor")
+
+
+def _fits(side: torch.Size, height: int, width: int) -> bool:
+    """Whether two lengths are in the proportion of an image's, up to rounding."""
+    return abs(side[0] * width - side[1] * height) < max(height, width)

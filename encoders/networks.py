@@ -1,0 +1,233 @@
+"""Anyone's network by its import path: how it is built, weighted, and wants its images."""
+
+import inspect
+import pickle
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from http.client import HTTPException
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
+WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a network wants its images to be, intensities in [0, 1] being scaled by mean and std.
+
+    `size` (height, width) is None where the images keep theirs.
+    """
+
+    size: tuple[int, int] | None = None
+    mean: tuple[float, ...] = IMAGENET[0]
+    std: tuple[float, ...] = IMAGENET[1]
+    interpolation: str = "bilinear"
+
+
+def build_network(
+    path: str,
+    init_args: Mapping[str, Any],
+    weights: str | None,
+    *,
+    seed: int = 0,
+    provided: Mapping[str, Any] | None = None,
+) -> tuple[nn.Module, Inputs]:
+    """The network that an import path's class or function gives, and what it wants of images.
+
+    It is called with `init_args`, and those of the `provided` values that it has parameters for.
+    `weights` is a file of a state dict, .pt or .safetensors, read without unpickling anything, or
+    a name that the function knows, such as torchvision's IMAGENET1K_V1 or DEFAULT, which its
+    library may download. With None nothing is read and the weights are drawn by `seed`; what the
+    network wants of images is then what its library's default weights want.
+
+    Raises ImportError for a path that leads nowhere, FileNotFoundError for weights that are not to
+    be had, ValueError for arguments or weights that do not fit, TypeError for what gives no
+    network.
+    """
+    maker = import_callable(path)
+    for key in ("weights", "pretrained"):
+        if key in init_args:
+            raise ValueError(f"{path}: give weights beside init_args, not in them as {key!r}")
+    parameters = inspect.signature(maker).parameters
+    arguments = {k: v for k, v in (provided or {}).items() if k in parameters} | dict(init_args)
+    file = weights if weights and _is_file(weights) else None
+    name = None if file else weights
+    known = _torchvision_weights(maker)
+    inputs = None
+    if known is not None:
+        chosen = _choose(path, known, name)
+        arguments["weights"] = chosen if name else None
+        if name is None and "weights_backbone" in parameters:
+            arguments.setdefault("weights_backbone", None)  # torchvision's default downloads
+        inputs = _torchvision_inputs(chosen.transforms())
+    elif "weights" in parameters:
+        arguments["weights"], file = weights, None  # it reads files itself
+    elif maker.__module__.split(".")[0] == "timm":
+        if name not in (None, "DEFAULT"):
+            raise ValueError(
+                f"{path} has no weights {name!r}: give DEFAULT, and timm's tag in the model's name"
+            )
+        arguments["pretrained"] = name is not None
+    elif name is not None:
+        if "pretrained" not in parameters:
+            raise FileNotFoundError(
+                f"no weights {name!r}: it is no file, and {path} takes no name of weights"
+            )
+        arguments["pretrained"] = name
+    net = _call(path, maker, arguments, weights, seed)
+    if hasattr(net, "transform_input"):
+        # torchvision's pretrained Inceptions want another scale than their transforms give, and
+        # convert it themselves; without weights they would not, and could not be rebuilt so.
+        net.transform_input = True  # type: ignore[assignment]
+    if file is not None:
+        _load(path, net, Path(file).expanduser())
+    return net, inputs or inputs_of(net)
+
+
+def inputs_of(net: nn.Module) -> Inputs:
+    """What a network wants of images, as far as can be seen from it; else ImageNet's scale."""
+    library = type(net).__module__.split(".")[0]
+    if hasattr(net, "pretrained_cfg") and hasattr(net, "default_cfg"):  # timm's
+        found = import_module("timm.data").resolve_model_data_config(net)
+        size = tuple(found["input_size"][1:])
+        return Inputs(size, tuple(found["mean"]), tuple(found["std"]), found["interpolation"])
+    if library == "facenet_pytorch":
+        return Inputs((160, 160), (0.5,) * 3, (128 / 255,) * 3)
+    return Inputs()
+
+
+def channels_of(net: nn.Module) -> int | None:
+    """How many channels the first convolution of a network reads; None without one."""
+    return next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), None)
+
+
+def import_callable(path: str) -> Callable[..., Any]:
+    """What an import path leads to, something that can be called; ImportError for what is not."""
+    module_name, _, name = path.rpartition(".")
+    if not module_name:
+        raise ImportError(f"{path!r} is not an import path of the form package.module.name")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{path!r} cannot be imported: {error}") from error
+    found: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(found):
+        public = [key for key, value in vars(module).items() if callable(value)]
+        close = get_close_matches(name, public, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ImportError(f"{module_name} has no class or function {name}{hint}")
+    return found
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """The tensors of a state dict file, .safetensors or .pt, unpickling nothing else.
+
+    Raises FileNotFoundError, or ValueError for a damaged file or one of anything else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} of weights")
+    state: Any
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(
+            f"{path} is damaged or cut short, or holds more than a state dict; save it by "
+            f"torch.save(model.state_dict(), …) or safetensors"
+        ) from error
+    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} holds no state dict, which is a dict of names to tensors")
+    return state
+
+
+def _is_file(weights: str) -> bool:
+    return Path(weights).suffix in WEIGHTS_FILES or Path(weights).expanduser().is_file()
+
+
+def _torchvision_weights(maker: Callable[..., Any]) -> Any:
+    """torchvision's weights for a function of its own, or None."""
+    if maker.__module__.split(".")[0] != "torchvision":
+        return None
+    from torchvision.models import get_model_weights
+
+    try:
+        return get_model_weights(maker)
+    except ValueError:  # a class, such as torchvision.models.ResNet
+        return None
+
+
+def _choose(path: str, known: Any, name: str | None) -> Any:
+    try:
+        return known[name or "DEFAULT"]
+    except KeyError:
+        names = ", ".join(["DEFAULT", *(weights.name for weights in known)])
+        raise ValueError(f"{path} has no weights {name!r}; there are {names}") from None
+
+
+def _torchvision_inputs(transforms: Any) -> Inputs:
+    """What torchvision's transforms do, but that images are scaled whole and nothing is cropped."""
+    side = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
+    mean = tuple(getattr(transforms, "mean", IMAGENET[0]))
+    std = tuple(getattr(transforms, "std", IMAGENET[1]))
+    interpolation = getattr(transforms, "interpolation", None)
+    how = "bilinear" if interpolation is None else interpolation.value
+    return Inputs((side[0], side[-1]) if side else None, mean, std, how)
+
+
+def _call(
+    path: str,
+    maker: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    weights: str | None,
+    seed: int,
+) -> nn.Module:
+    try:
+        inspect.signature(maker).bind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{path}: {error}; its arguments are its init_args") from error
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            # torchvision announces other initial weights for its Inceptions.
+            warnings.simplefilter("ignore", FutureWarning)
+            torch.manual_seed(seed)
+            net = maker(**arguments)
+    except (OSError, HTTPException) as error:
+        # An encoder's own FileNotFoundError says more; huggingface_hub's is of a class of its own.
+        if weights is None or _is_file(weights) or type(error) is FileNotFoundError:
+            raise
+        raise FileNotFoundError(
+            f"the weights {weights!r} of {path} are not here and could not be downloaded "
+            f"({error}); give a file of them"
+        ) from error
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"{path} gives a {type(net).__name__}, not a torch network (nn.Module)")
+    return net
+
+
+def _load(path: str, net: nn.Module, file: Path) -> None:
+    state, own = read_state(file), net.state_dict()
+    differences = [f"lacks {key!r}" for key in own if key not in state]
+    differences += [f"has {key!r}, which is unknown" for key in state if key not in own]
+    differences += [
+        f"has {key!r} in the shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        for key, value in own.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    if differences:
+        more = f", and {len(differences) - 1} differences more" if len(differences) > 1 else ""
+        raise ValueError(f"{file} holds other weights than {path}'s: it {differences[0]}{more}")
+    net.load_state_dict(state)

@@ -1,0 +1,61 @@
+"""What is probed: h of every image of a data set, and what made it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import SPLITS
+
+H = NDArray[np.float32]  # (N, d)
+
+
+@dataclass(frozen=True, eq=False)
+class Representation:
+    """h of every image of a data set's splits, and what made it.
+
+    ``name`` is short, for tables ("pixelcnn_m10", "resnet18.layer3"). ``made_by`` identifies the
+    maker, by its class and a digest of its configuration and weights: equal makers give equal
+    strings. ``fingerprint`` and ``levels`` are those of the images that h was computed of, and
+    ``h`` holds float32 (N, d) for train, val and test, in the order of ``data.splits[split]``.
+
+    Raises ValueError for a split that is missing or not (N, d), for splits of different d, and
+    where h is not finite.
+    """
+
+    name: str
+    made_by: str
+    fingerprint: str
+    levels: int
+    h: Mapping[str, H]
+
+    def __post_init__(self) -> None:
+        shapes = {split: h.shape for split, h in self.h.items()}
+        widths = {shape[-1] for shape in shapes.values()}
+        if set(shapes) != set(SPLITS) or any(len(s) != 2 for s in shapes.values()):
+            raise ValueError(f"{self.name}: h is (N, d) for {', '.join(SPLITS)}, not {shapes}")
+        if len(widths) > 1 or not min(widths):
+            raise ValueError(f"{self.name}: h has one width d ≥ 1 in every split, not {shapes}")
+        for split, h in self.h.items():
+            if not np.isfinite(h).all():
+                raise ValueError(f"{self.name}: h of the {split} images is not finite")
+
+    @property
+    def dim(self) -> int:
+        """d, the numbers that h has for an image."""
+        return int(self.h["train"].shape[1])
+
+    def require(self, data: ImageData) -> None:
+        """Raise ValueError, saying which, unless this is h of these very images."""
+        if self.fingerprint != data.fingerprint:
+            raise ValueError(
+                f"{self.name} is h of other data than {data.name}: their fingerprint is "
+                f"{self.fingerprint}, not {data.fingerprint}; give the data that it was made of"
+            )
+        if self.levels != data.levels:
+            raise ValueError(
+                f"{self.name} is h of images of {self.levels} levels, but {data.name} is read at "
+                f"{data.levels}; set --data.levels {self.levels}"
+            )

@@ -1,0 +1,77 @@
+"""Representations that nothing was trained for: pixels, principal components, labels."""
+
+import numpy as np
+
+from repr_toolkit.bars import bar
+from repr_toolkit.data import ImageData
+from repr_toolkit.representations.encode import of
+from repr_toolkit.representations.representation import H, Representation
+
+MOST_FITTED = 20_000  # images that PCA is fitted on
+CHUNK = 1024  # images
+
+
+def pixels(data: ImageData) -> Representation:
+    """All intensities, in [0, 1]; d = C·H·W."""
+    h = {split: _rows(data, split, range(len(data.splits[split]))) for split in data.splits}
+    return of("pixels", "pixels", data, h)
+
+
+def pca(data: ImageData, components: int, *, progress: bool = False) -> Representation:
+    """The first principal components of the pixels, fitted on the training images alone.
+
+    On 20,000 of them, spread evenly, where there are more. Raises ValueError for more components
+    than the images or their sub-pixels allow.
+    """
+    from sklearn.decomposition import PCA
+
+    count = len(data.splits["train"])
+    chosen = np.linspace(0, count - 1, min(count, MOST_FITTED)).round().astype(np.int64)
+    fitted = _rows(data, "train", chosen.tolist())
+    if not 1 <= components <= min(fitted.shape):
+        raise ValueError(
+            f"pca has 1 to {min(fitted.shape)} components on {data.name}, not {components}; set "
+            f"--components"
+        )
+    machine = PCA(components, random_state=0).fit(fitted)
+    h = {}
+    total = sum(len(split) for split in data.splits.values())
+    done = 0
+    with bar("h of pca", total, shown=progress) as show:
+        for key, split in data.splits.items():
+            values = np.empty((len(split), components), np.float32)
+            for start in range(0, len(split), CHUNK):
+                part = range(start, min(start + CHUNK, len(split)))
+                values[part.start : part.stop] = machine.transform(_rows(data, key, part))
+                show(done + part.stop)
+            done += len(split)
+            h[key] = values
+    made_by = (
+        f"PCA of {components} components, fitted on {len(chosen)} training images of "
+        f"{data.fingerprint[:12]} at {data.levels} levels"
+    )
+    return of(f"pca{components}", made_by, data, h)
+
+
+def labels(data: ImageData) -> Representation:
+    """The one-hot vector of each image's label; ValueError for data without labels."""
+    if "label" not in data.splits["train"].keys:
+        raise ValueError(
+            f"{data.name} has no 'label' to make one-hots of, only "
+            f"{', '.join(data.splits['train'].keys)}"
+        )
+    codes = {key: split.column("label").numpy() for key, split in data.splits.items()}
+    classes = 1 + max(int(values.max()) for values in codes.values())
+    one_hot = np.eye(classes, dtype=np.float32)
+    h = {key: one_hot[values] for key, values in codes.items()}
+    return of("labels", f"one-hot of {classes} labels", data, h)
+
+
+def _rows(data: ImageData, split: str, indices: "range | list[int]") -> H:
+    """Images of a split as rows of intensities in [0, 1], float32 (n, C·H·W)."""
+    rows = np.empty((len(indices), int(np.prod(data.image_shape))), np.float32)
+    for start in range(0, len(indices), CHUNK):
+        images = data.splits[split][indices[start : start + CHUNK]]["image"].numpy()
+        rows[start : start + CHUNK] = images.reshape(len(images), -1)
+    rows /= data.levels - 1
+    return rows

@@ -1,0 +1,68 @@
+"""h that was computed before and lies in a data file, as `embed` and `faces` write it."""
+
+import os
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from repr_toolkit.data import ImageData, load
+from repr_toolkit.data.npz import read_members
+from repr_toolkit.representations.encode import of
+from repr_toolkit.representations.representation import Representation
+
+
+def stored(
+    source: str, data: ImageData | None, data_settings: Mapping[str, Any]
+) -> tuple[Representation, ImageData]:
+    """The embedding in an .npz file, of other data only if it says that it is of them.
+
+    A file of `embed` states in `of` the fingerprint of the data that its h was made of. Without
+    ``data``, and a source in the settings, its own images are the data, and these then have that
+    fingerprint, so that h in several files of the same data can be compared.
+
+    Raises ValueError for a file without embeddings, and for other data or levels than it is of.
+    """
+    own = load(source, root=data_settings.get("root"))
+    if "embedding" not in own.arrays:
+        raise ValueError(
+            f"{source} has no 'embedding', only {', '.join(own.arrays)}; make one with: "
+            f"repr-toolkit embed"
+        )
+    original = original_fingerprint(_file(source, data_settings.get("root")))
+    holder = own
+    if data is None and "source" in data_settings:
+        data = load(**data_settings)
+    if data is None:
+        holder = load(source, **data_settings)
+        data = copy(holder)
+        if "fold" not in data_settings and original is not None:
+            data.fingerprint = original
+    elif data.fingerprint not in (original, own.fingerprint):
+        raise ValueError(
+            f"{source} holds h of other data than {data.name}: of those with the fingerprint "
+            f"{original or own.fingerprint}, not {data.fingerprint}; embed {data.name} anew"
+        )
+    if original is not None and own.levels != data.levels:
+        raise ValueError(
+            f"{source} holds h of images of {own.levels} levels, but {data.name} is read at "
+            f"{data.levels}; set --data.levels {own.levels}, or embed at {data.levels}"
+        )
+    h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}
+    made_by = own.encoder or f"embedding of {own.name} {own.fingerprint[:12]}"
+    return of(Path(source).stem, made_by, data, h), data
+
+
+def original_fingerprint(path: Path) -> str | None:
+    """The fingerprint of the data that a file of `embed` is of; None for any other .npz file."""
+    member = read_members(path).get("of")
+    if member is None or member.dtype.kind not in "US" or member.shape != ():
+        return None
+    return str(member.array().astype(str))
+
+
+def _file(source: str, root: str | None) -> Path:
+    """Where `repr_toolkit.data.load` found the file of this name."""
+    folders = [root, os.environ.get("REPR_TOOLKIT_DATA"), "."]
+    places = [Path(folder).expanduser() / source for folder in folders if folder]
+    return next(path for path in places if path.is_file())
