@@ -29,6 +29,7 @@ COMMANDS = (
     "where",
     "verify",
     "check",
+    "probe",
 )
 
 

@@ -14,6 +14,7 @@ from repr_toolkit.commands import (
     embed,
     faces,
     portraits,
+    probe,
     runs,
     verify,
     where,
@@ -28,6 +29,7 @@ MODULES = (
     portraits,
     verify,
     where,
+    probe,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""
 

@@ -1,5 +1,20 @@
 """Probes: what does h know?"""
 
-from repr_toolkit.probing.linear import Features, Labels, Probe, linear_probe, wilson_interval
+from repr_toolkit.probing.classifiers import PROBES, Features
+from repr_toolkit.probing.linear import Labels, Probe, linear_probe, wilson_interval
+from repr_toolkit.probing.mdl import OnlineCode, online_code
+from repr_toolkit.probing.targets import Skipped, Target, find_targets
 
-__all__ = ["Features", "Labels", "Probe", "linear_probe", "wilson_interval"]
+__all__ = [
+    "PROBES",
+    "Features",
+    "Labels",
+    "OnlineCode",
+    "Probe",
+    "Skipped",
+    "Target",
+    "find_targets",
+    "linear_probe",
+    "online_code",
+    "wilson_interval",
+]

@@ -132,9 +132,16 @@ def support_vectors(
 def small_network(train: Floats, labels: Labels, test: Floats, *, epochs: int, seed: int) -> Labels:
     """The test images' labels by a small convolutional network; images are (N, C, H, W)."""
     classes, targets = np.unique(labels, return_inverse=True)
+    network = fit_small_network(train, targets, epochs=epochs, seed=seed)
+    predicted: Labels = classes[network.classify(test)]
+    return predicted
+
+
+def fit_small_network(train: Floats, targets: Labels, *, epochs: int, seed: int) -> "SmallNetwork":
+    """The network of `small_network`, for targets 0…K−1 (N,), every one of them there."""
     with torch.random.fork_rng(), quiet_lightning():
         torch.manual_seed(seed)
-        network = _SmallNetwork(train.shape[1:], len(classes))
+        network = SmallNetwork(train.shape[1:], int(targets.max()) + 1)
         pairs = TensorDataset(torch.from_numpy(train), torch.from_numpy(targets))
         trainer = Trainer(
             max_epochs=epochs,
@@ -148,16 +155,10 @@ def small_network(train: Floats, labels: Labels, test: Floats, *, epochs: int, s
             enable_model_summary=False,
         )
         trainer.fit(network, DataLoader(pairs, batch_size=64, shuffle=True))
-        with torch.inference_mode():
-            network.eval()
-            scores = [
-                network(batch.to(network.device)) for batch in torch.from_numpy(test).split(256)
-            ]
-    predicted: Labels = classes[torch.cat(scores).argmax(1).cpu().numpy()]
-    return predicted
+    return network.eval()
 
 
-class _SmallNetwork(LightningModule):
+class SmallNetwork(LightningModule):
     """Two convolutions with pooling, dropout, and a linear map to the classes."""
 
     def __init__(self, image_shape: Sequence[int], classes: int) -> None:
@@ -180,6 +181,14 @@ class _SmallNetwork(LightningModule):
         """Scores (B, classes) of images (B, C, H, W) in [0, 1]."""
         scores: Tensor = self.layers(x)
         return scores
+
+    @torch.inference_mode()
+    def classify(self, images: Floats) -> Labels:
+        """The class 0…K−1 of highest score of each image (N, C, H, W) in [0, 1]: int64 (N,)."""
+        batches = torch.from_numpy(images).split(256)
+        found = [self(batch.to(self.device)).argmax(1) for batch in batches]
+        classes: Labels = torch.cat(found).cpu().numpy()
+        return classes
 
     def training_step(self, batch: list[Tensor]) -> Tensor:
         images, targets = batch

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Features = npt.NDArray[np.floating] | npt.NDArray[np.integer]  # (N, d)
-Labels = npt.NDArray[np.int64]  # (N,)
+from repr_toolkit.probing.classifiers import STRENGTHS, Features, choose, logistic
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+__all__ = ["STRENGTHS", "Features", "Labels", "Probe", "linear_probe", "wilson_interval"]
+
+Labels = npt.NDArray[np.int64]  # (N,)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,6 @@ def linear_probe(
     errors. Raises ValueError for fewer than two classes, an empty
     set, features that are not finite, or features and labels of different length.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
     for name, (features, labels) in {
@@ -60,26 +60,18 @@ def linear_probe(
 
     features, labels = train
     scaler = StandardScaler().fit(features.astype(np.float64))
-    inputs = scaler.transform(features.astype(np.float64))
-    checked = scaler.transform(validation[0].astype(np.float64))
-    tested = scaler.transform(test[0].astype(np.float64))
-
-    # Each solution starts from the next stronger penalty's, which halves the work. The objective
-    # is strongly convex, so the solver converges long before the limit on its steps.
-    classifier = LogisticRegression(max_iter=10_000, warm_start=True)
-    best, strength, correct, worse = -1.0, math.nan, 0, 0
-    for candidate in sorted(strengths):
-        classifier.set_params(C=candidate).fit(inputs, labels)
-        score = float(classifier.score(checked, validation[1]))
-        if score > best:
-            best, strength, worse = score, candidate, 0
-            correct = int((classifier.predict(tested) == test[1]).sum())
-        else:
-            worse += 1
-        if worse == 2:  # weak penalties on many features are what takes time
-            break
-    count = len(test[1])
-    return Probe(correct / count, wilson_interval(correct, count), count, len(labels), strength)
+    inputs, checked, tested = (
+        scaler.transform(values.astype(np.float64)) for values, _ in (train, validation, test)
+    )
+    chosen = choose(
+        [logistic(inputs, labels, 0, strengths)],
+        (checked, validation[1]),
+        tested,
+        lambda truth, predicted: float((truth == predicted).mean()),
+    )
+    correct, count = int((chosen.predicted == test[1]).sum()), len(test[1])
+    interval = wilson_interval(correct, count)
+    return Probe(correct / count, interval, count, len(labels), chosen.settings["C"])
 
 
 def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:

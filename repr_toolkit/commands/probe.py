@@ -1,0 +1,120 @@
+"""The command that says what h knows: classical probes and the online code."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from repr_toolkit.commands.common import (
+    SOURCE_OPTIONS,
+    command_line,
+    options_of,
+    represent_source,
+)
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_parser
+
+if TYPE_CHECKING:
+    from repr_toolkit.data import ImageData
+    from repr_toolkit.representations import Representation
+
+OPTIONS = (
+    *SOURCE_OPTIONS,
+    *("targets", "probes", "images", "seed", "orders", "no_baselines", "no_control"),
+)
+"""Those that decide what is found."""
+
+
+def probe(options: Namespace, settings: Settings) -> None:
+    """Print what probes find in several representations side by side; keep it."""
+    from repr_toolkit.analysis import save_analysis, write_json
+    from repr_toolkit.outputs import require_json
+    from repr_toolkit.probing.columns import gather
+    from repr_toolkit.probing.measure import probe_representations
+    from repr_toolkit.probing.table import notes, table
+
+    out = None if options.out is None else Path(options.out)
+    if out is not None:
+        require_json(out, overwrite=options.overwrite)
+
+    def tell(message: str) -> None:
+        print(message, file=sys.stderr, flush=True)
+
+    def represent(source: str, data: "ImageData | None") -> "tuple[Representation, ImageData]":
+        given = options_of(source, options)
+        return represent_source(given, settings, source, data, progress=not options.json)
+
+    columns = gather(options.sources, represent, baselines=options.baselines, tell=tell)
+    found = probe_representations(
+        columns.representations,
+        columns.data,
+        encoders=columns.encoders,
+        targets=options.targets,
+        probes=options.probes,
+        images=options.images,
+        seed=options.seed,
+        orders=options.orders,
+        control=options.control,
+        tell=tell,
+    )
+    words = ["probe", *options.sources]
+    result: dict[str, Any] = {"command": command_line(words, OPTIONS, options, settings)}
+    result |= {"sources": options.sources, **found.as_dict()}
+    result["left_out"] = columns.left_out
+    written = []
+    for name, folder in columns.runs.items():
+        others = [other for other in columns.runs if other != name]
+        own = {**result, **found.without(others).as_dict()}
+        written.append(save_analysis(folder, "probe", own))
+    if out is not None:
+        written.append(write_json(out, result))
+    if options.json:
+        print(json.dumps(result, indent=2, ensure_ascii=False))
+        return
+    print(f"\n{found.data}, test: {found.targets[0].images['test']:,} images\n")
+    print(table(found))
+    print(notes(found, columns.left_out), end="")
+    print(*["", *written], sep="\n")
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Say what representations know: every label and attribute of the data is read from h by\n"
+        "logistic or ridge regression, k-NN and a small network, fitted on the training images,\n"
+        "chosen on the validation images, scored on the test images with 95 % intervals; beside\n"
+        "them what needs no h, the pixels, and each run's encoder before training. Random labels\n"
+        "tell how much a probe merely memorises, and the online code how many bits the labels\n"
+        "cost somebody who has h. NAME=SOURCE names a column. Kept in RUN/analysis/ for the\n"
+        "report.\n\n" + DATA_HELP
+    )
+    add_source(command, many=True)
+    command.add_argument(
+        "--targets",
+        nargs="+",
+        metavar="KEY",
+        help="labels and attributes to read, by their keys (default: all there are)",
+    )
+    command.add_argument(
+        "--probes", nargs="+", metavar="PROBE", help="logistic, ridge, knn or mlp (default: all)"
+    )
+    command.add_argument(
+        "--images", type=PositiveInt, help="images of each split at the most (default: all)"
+    )
+    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of whatever is random")
+    command.add_argument(
+        "--orders", type=NonNegativeInt, default=3, help="random orders of the online code; 0: none"
+    )
+    for name, what in {
+        "baselines": "pixels and untrained encoders beside the sources",
+        "control": "random labels, for the selectivity",
+    }.items():
+        command.add_argument(
+            f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
+        )
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--out", metavar="FILE.json", help="file to keep the result in")
+    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+    subcommands.add_subcommand("probe", command, help="what h knows: probes, selectivity, bits")

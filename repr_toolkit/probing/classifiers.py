@@ -1,0 +1,205 @@
+"""The probes themselves, all of scikit-learn: each a series of fits, from which one is chosen.
+
+A probe is a function of training features and values that yields a series of fits: what was set,
+and how it predicts. It never sees another image: what is chosen is chosen by `choose` alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Features = npt.NDArray[np.floating] | npt.NDArray[np.integer]  # (N, d)
+Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
+Settings = Mapping[str, float]
+Predict = Callable[[Features], Values]
+Fits = Iterator[tuple[Settings, Predict]]
+Score = Callable[[Values, Values], float]
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # the C of a logistic regression
+PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of a ridge regression, times the images' number
+NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+EPOCHS, HIDDEN = 100, 128  # of the small network
+DECAYS = (0.01, 1.0, 10.0)  # its L2 penalty α, as scikit-learn has it
+NEVER_PATIENT = 10**9
+
+
+def logistic(x: Features, y: Values, seed: int, strengths: Sequence[float] = STRENGTHS) -> Fits:
+    """Multinomial logistic regressions of ascending C, the inverse of the L2 penalty.
+
+    The objective is strongly convex, so that nothing is random, and each solution starts from the
+    next stronger penalty's, which halves the work. Fitted in float64: in float32 the solver stops
+    short of weak penalties' optima.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    x = x.astype(np.float64, copy=False)
+    # The solver converges long before the limit on its steps.
+    classifier = LogisticRegression(max_iter=10_000, warm_start=True)
+    for strength in sorted(strengths):
+        classifier.set_params(C=strength).fit(x, y)
+        yield {"C": strength}, classifier.predict
+
+
+def ridge(x: Features, y: Values, seed: int, penalties: Sequence[float] = PENALTIES) -> Fits:
+    """Ridge regressions of descending penalty α, given as a multiple of the images' number."""
+    from sklearn.linear_model import Ridge
+
+    for penalty in sorted(penalties, reverse=True):
+        fitted = Ridge(alpha=penalty * len(x)).fit(x, y)
+        yield {"α/N": penalty}, fitted.predict
+
+
+def neighbours(x: Features, y: Values, seed: int, counts: Sequence[int] = NEIGHBOURS) -> Fits:
+    """The vote, or the mean, of the k nearest training images by Euclidean distance.
+
+    Counts beyond the images' number are left out. In a tied vote the lowest code wins.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    counts = sorted(k for k in counts if k <= len(x))
+    index = NearestNeighbors(n_neighbors=counts[-1], algorithm="brute").fit(x)
+    found: dict[int, tuple[Features, npt.NDArray[np.intp]]] = {}  # by the features asked for
+
+    def nearest(features: Features) -> npt.NDArray[np.intp]:
+        if id(features) not in found:
+            found[id(features)] = features, index.kneighbors(features, return_distance=False)
+        return found[id(features)][1]
+
+    classes, codes = np.unique(y, return_inverse=True) if y.ndim == 1 else (None, None)
+
+    def of_count(k: int) -> Predict:
+        def predict(features: Features) -> Values:
+            rows = nearest(features)[:, :k]
+            if classes is None or codes is None:
+                means: Values = y[rows].mean(1)
+                return means
+            size = len(classes)
+            cells = codes[rows] + size * np.arange(len(rows))[:, None]
+            votes = np.bincount(cells.ravel(), minlength=size * len(rows)).reshape(-1, size)
+            winners: Values = classes[votes.argmax(1)]
+            return winners
+
+        return predict
+
+    for k in counts:
+        yield {"k": k}, of_count(k)
+
+
+def network(
+    x: Features, y: Values, seed: int, epochs: int = EPOCHS, *, decay: float = DECAYS[0]
+) -> Fits:
+    """A network of one hidden layer (ReLU, Adam at 1e-3, batches of 200) after 1, 2, … epochs."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+    settings: dict[str, Any] = {
+        "hidden_layer_sizes": (HIDDEN,),
+        "batch_size": min(200, len(x)),
+        "alpha": decay,
+        "random_state": np.random.RandomState(seed),  # goes on from epoch to epoch
+    }
+    if y.ndim == 1:
+        classifier, classes = MLPClassifier(**settings), np.unique(y)
+        for epoch in range(1, epochs + 1):
+            classifier.partial_fit(x, y, classes=classes)
+            yield {"α": decay, "epochs": epoch}, classifier.predict
+        return
+    # One scale for all columns, so that each counts by its variance, as it does in R².
+    mean = y.mean(0)
+    scale = float(np.sqrt((y - mean).var(0).mean()))
+    scaled = ((y - mean) / scale).astype(x.dtype)
+    regressor = MLPRegressor(**settings)
+
+    def predict(features: Features) -> Values:
+        values: Values = regressor.predict(features).reshape(len(features), -1) * scale + mean
+        return values
+
+    for epoch in range(1, epochs + 1):
+        regressor.partial_fit(x, scaled if scaled.shape[1] > 1 else scaled[:, 0])
+        yield {"α": decay, "epochs": epoch}, predict
+
+
+@dataclass(frozen=True)
+class ProbeKind:
+    """A probe: its fits, and after how many of a series that do no better the next one is tried."""
+
+    fits: Callable[..., Fits]
+    kinds: tuple[str, ...]  # of target
+    patience: int
+    grid: Mapping[str, Any]  # what is tried, for the record
+    decays: tuple[float, ...] = ()  # each a series of its own
+
+    def series(self, x: Features, y: Values, seed: int) -> Iterator[Fits]:
+        """All the fits there are to choose from."""
+        if not self.decays:
+            yield self.fits(x, y, seed)
+        for decay in self.decays:
+            yield self.fits(x, y, seed, decay=decay)
+
+
+PROBES: Mapping[str, ProbeKind] = {
+    "logistic": ProbeKind(logistic, ("classification",), 2, {"C": STRENGTHS}),
+    "ridge": ProbeKind(ridge, ("regression",), 2, {"α/N": PENALTIES}),
+    "knn": ProbeKind(
+        neighbours,
+        ("classification", "regression"),
+        NEVER_PATIENT,
+        {"k": NEIGHBOURS},
+    ),
+    "mlp": ProbeKind(
+        network,
+        ("classification", "regression"),
+        5,
+        {"α": DECAYS, "epochs": f"1 to {EPOCHS}", "hidden units": HIDDEN},
+        DECAYS,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The fit that was best on the validation images."""
+
+    settings: Settings
+    validation: float  # its score there
+    predicted: Values  # of the test images
+
+
+def choose(
+    series: Iterable[Fits],
+    validation: tuple[Features, Values],
+    test: Features,
+    score: Score,
+    patience: int = 2,
+) -> Chosen:
+    """The first fit of the best ``score(truth, predicted)`` on ``validation``.
+
+    Those of each series are tried in turn, until ``patience`` in a row do no better. The test
+    images' values are no argument: their predictions are taken of each fit that is the best so far,
+    and no more.
+    """
+    best: Chosen | None = None
+    for fits in series:
+        highest, worse = -np.inf, 0
+        for settings, predict in fits:
+            reached = score(validation[1], predict(validation[0]))
+            if best is None or reached > best.validation:
+                best = Chosen(settings, reached, predict(test))
+            highest, worse = (reached, 0) if reached > highest else (highest, worse + 1)
+            if worse == patience:  # weak penalties on many features are what takes time
+                break
+    if best is None:
+        raise ValueError("there is nothing to choose from")
+    return best
+
+
+def refit(name: str, settings: Settings, x: Features, y: Values, seed: int) -> Predict:
+    """The probe of these settings, as they were chosen elsewhere, fitted to other values."""
+    if name == "mlp":
+        epochs = int(settings["epochs"])
+        *_, (_, predict) = network(x, y, seed, epochs, decay=settings["α"])
+    else:
+        [(_, predict)] = PROBES[name].fits(x, y, seed, tuple(settings.values()))
+    return predict

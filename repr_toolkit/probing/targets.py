@@ -1,0 +1,148 @@
+"""What there is to probe for: the labels and attributes that a data set holds of its images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import SPLITS
+
+Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
+Rows = npt.NDArray[np.int64]
+
+NEVER = ("image", "embedding")  # keys of a batch that are no attribute
+COLUMNS = 100  # attributes of one key that are probed, each by itself
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Something to read from h.
+
+    Attributes:
+        name: The batch key, with the column in brackets where a key holds several codes.
+        values: Of each split, int64 codes (n,) or real numbers, float64 (n, k).
+        rows: Of each split, the positions of these n images in it, ascending.
+        dropped: Of each split, how many of the looked-at images had no finite value.
+    """
+
+    name: str
+    values: Mapping[str, Values]
+    rows: Mapping[str, Rows]
+    dropped: Mapping[str, int]
+
+    @property
+    def kind(self) -> str:
+        """ "classification" of codes, "regression" of real numbers."""
+        return "classification" if self.values["train"].ndim == 1 else "regression"
+
+    @property
+    def classes(self) -> int:
+        """How many codes the training images have; 0 in regression."""
+        return len(np.unique(self.values["train"])) if self.kind == "classification" else 0
+
+    @property
+    def unseen(self) -> int:
+        """Test images whose code no training image has: each is an error of any probe."""
+        if self.kind == "regression":
+            return 0
+        return int((~np.isin(self.values["test"], self.values["train"])).sum())
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A key of the data that is not probed, and why."""
+
+    name: str
+    why: str
+
+
+def find_targets(
+    data: ImageData,
+    names: Sequence[str] | None = None,
+    *,
+    rows: Mapping[str, Rows] | None = None,
+) -> tuple[list[Target], list[Skipped]]:
+    """The targets of a data set, and the keys that cannot be one.
+
+    Every key is looked at but the image and the embedding, or those of ``names`` alone. Integers
+    and truth values are codes to classify, each column by itself; floating numbers are regressed,
+    all that belong to an image together, and images without a finite value are dropped and
+    counted. A key is skipped where its training values are all the same, and codes are where no
+    validation or no test image has one of training, as people of disjoint splits. ``rows`` gives
+    the positions of the images to look at in each split (default: all). Raises ValueError for a
+    name that the data lack.
+    """
+    keys = [key for key in data.arrays if key not in NEVER]
+    for name in names or ():
+        if name not in keys:
+            there = ", ".join(keys) or "none"
+            raise ValueError(f"{data.name} has no target {name!r} to probe; there are {there}")
+    looked = rows or {split: np.arange(len(data.splits[split])) for split in SPLITS}
+    targets: list[Target] = []
+    skipped: list[Skipped] = []
+    for key in names or keys:
+        columns = {split: data.splits[split].column(key).numpy()[looked[split]] for split in SPLITS}
+        found = _real(key, columns, looked) if _is_real(columns) else _codes(key, columns, looked)
+        for target in found:
+            why = target if isinstance(target, str) else _unfit(target)
+            if why is not None:
+                skipped.append(Skipped(key if isinstance(target, str) else target.name, why))
+            elif isinstance(target, Target):
+                targets.append(target)
+    return targets, skipped
+
+
+def _is_real(columns: Mapping[str, Values]) -> bool:
+    return columns["train"].dtype.kind == "f"
+
+
+def _real(key: str, columns: Mapping[str, Values], looked: Mapping[str, Rows]) -> list[Target]:
+    flat = {s: v.reshape(len(v), -1).astype(np.float64) for s, v in columns.items()}
+    kept = {s: np.isfinite(v).all(1) for s, v in flat.items()}
+    return [
+        Target(
+            key,
+            {s: v[kept[s]] for s, v in flat.items()},
+            {s: looked[s][kept[s]] for s in flat},
+            {s: int((~kept[s]).sum()) for s in flat},
+        )
+    ]
+
+
+def _codes(
+    key: str, columns: Mapping[str, Values], looked: Mapping[str, Rows]
+) -> list[Target | str]:
+    flat = {s: v.reshape(len(v), -1).astype(np.int64) for s, v in columns.items()}
+    count = flat["train"].shape[1]
+    if count > COLUMNS:
+        return [f"{count:,} codes an image are too many to probe one by one ({COLUMNS} at most)"]
+    alone = columns["train"].ndim == 1
+    return [
+        Target(
+            key if alone else f"{key}[{i}]",
+            {s: v[:, i] for s, v in flat.items()},
+            looked,
+            dict.fromkeys(flat, 0),
+        )
+        for i in range(count)
+    ]
+
+
+def _unfit(target: Target) -> str | None:
+    """Why a target cannot be probed; None if it can."""
+    for split, values in target.values.items():
+        if len(values) < 2:
+            return f"fewer than two {split} images have a value"
+    train = target.values["train"]
+    if (train == train[0]).all():
+        return "it is the same for every training image"
+    if target.kind == "classification":
+        for split in ("val", "test"):
+            if not np.isin(target.values[split], train).any():
+                return f"no {split} image has a value that occurs in training: the splits part them"
+    elif (target.values["test"] == target.values["test"][0]).all():
+        return "it is the same for every test image"
+    return None
