@@ -22,7 +22,8 @@ class Decoder(nn.Module):
 
     Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, h_dim), or None where
     h_dim = 0, which makes the model unconditional. A decoder implements `log_prob` and `_draw`,
-    and `loss` where it is trained on something else than its likelihood.
+    `subpixel_log_prob` where its likelihood is a product over sub-pixels, and `loss` where it is
+    trained on something else than its likelihood.
 
     Raises ValueError where image_shape, h_dim or levels cannot be.
     """
@@ -57,6 +58,15 @@ class Decoder(nn.Module):
     def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """The natural logarithm of p(x|h), of shape (B,), for uint8 images x (B, C, H, W)."""
         raise NotImplementedError
+
+    def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        """The terms of log p(x|h), (B, C, H, W), for uint8 x (B, C, H, W); they sum to `log_prob`.
+
+        Each sub-pixel's is given h and the sub-pixels before it, if the model has an order. Where
+        the likelihood couples the channels, it is (B, 1, H, W). Raises NotImplementedError where
+        log p(x|h) is no such sum.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no likelihood of each sub-pixel")
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """What training minimises, a scalar: the mean bits/dim of uint8 images x (B, C, H, W)."""
@@ -227,8 +237,11 @@ class AutoregressiveDecoder(Decoder):
         raise NotImplementedError
 
     def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
+
+    def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_x(x)
-        return self.likelihood.log_prob(self.params(x, h), x).flatten(1).sum(1)
+        return self.likelihood.log_prob(self.params(x, h), x)
 
     def _draw(
         self,

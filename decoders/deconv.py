@@ -59,9 +59,12 @@ class Deconv(Decoder):
         return ((self.mean(h, len(x)) - x) / (self.levels - 1)).square().mean()
 
     def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
+
+    def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_x(x)
         mean = self.mean(h, len(x))
-        return self.likelihood.log_prob(mean, self.sigma, x.to(mean.dtype)).flatten(1).sum(1)
+        return self.likelihood.log_prob(mean, self.sigma, x.to(mean.dtype))
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:

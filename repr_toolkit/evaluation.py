@@ -124,11 +124,7 @@ def bits_given(
     that is faster (on the CPU) or their logits would fill more than half a gigabyte. Raises
     ValueError when a likelihood is not finite.
     """
-    subpixels, (_, height, width) = prod(model.decoder.image_shape), model.decoder.image_shape
-    batch_size = min(batch_size, LOGITS // (subpixels * model.decoder.levels))
-    if model.device.type == "cpu":
-        batch_size = min(batch_size, CPU_PIXELS // (height * width))
-    batch_size = max(1, batch_size)
+    batch_size = likelihood_batch(model, batch_size)
     nats: list[list[Tensor]] = [[] for _ in tables]
     start = 0
     with exactly():
@@ -140,6 +136,18 @@ def bits_given(
             start = stop
     # Not before: what the device is asked for in between, it would be waited for.
     return [_bits(torch.cat(of_table), model.decoder.image_shape) for of_table in nats]
+
+
+def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
+    """How many images to take at a time for their likelihood, at most ``most``.
+
+    Fewer where that is faster (on the CPU) or their logits would fill more than half a gigabyte.
+    """
+    _, height, width = model.decoder.image_shape
+    most = min(most, LOGITS // (prod(model.decoder.image_shape) * model.decoder.levels))
+    if model.device.type == "cpu":
+        most = min(most, CPU_PIXELS // (height * width))
+    return max(1, most)
 
 
 def _bits(log_prob: Tensor, image_shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:

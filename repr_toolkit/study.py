@@ -31,6 +31,22 @@ def run_study(
             "study: some variants have a model.decoder and others a model.metric, and no table "
             "holds both: make two studies of them"
         )
+    runs, sources = train_variants(config, study_dir, wandb=wandb)
+    if alone == {True}:
+        _compare_encoders(study_dir, runs)
+    else:
+        _compare(study_dir, runs, sources)
+    return list(runs.values())
+
+
+def train_variants(
+    config: Mapping[str, Any], study_dir: Path, *, wandb: bool = False
+) -> tuple[dict[str, Run], list[str | None]]:
+    """The runs of a study by variant, every one finished, and what each encoder reads.
+
+    Trained, resumed or left as they are; what is raised, before anything is trained, is as in
+    `run_study`.
+    """
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
     for number, (name, (variant, data, _)) in enumerate(prepared.items(), 1):
@@ -47,11 +63,7 @@ def run_study(
             name=name,
             data=data,
         )
-    if alone == {True}:
-        _compare_encoders(study_dir, runs)
-    else:
-        _compare(study_dir, runs, [source for _, _, source in prepared.values()])
-    return list(runs.values())
+    return runs, [source for _, _, source in prepared.values()]
 
 
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
@@ -72,7 +84,7 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, s
 def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None]) -> None:
     from repr_toolkit.comparison import compare, outputs
 
-    if not _compared(study_dir, runs, outputs(sources)):
+    if not compared(study_dir, runs, outputs(sources)):
         compare(study_dir, {name: run.path for name, run in runs.items()})
 
 
@@ -80,17 +92,17 @@ def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | N
 def _compare_encoders(study_dir: Path, runs: Mapping[str, Run]) -> None:
     from repr_toolkit.verification_study import OUTPUTS, compare_encoders
 
-    if not _compared(study_dir, runs, OUTPUTS):
+    if not compared(study_dir, runs, OUTPUTS):
         compare_encoders(study_dir, {name: run.path for name, run in runs.items()})
 
 
-def _compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
-    """Whether these files of a comparison are there and newer than every run."""
+def compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
+    """Whether these files of a comparison are there and newer than every run; says so if."""
     files = [study_dir / name for name in outputs]
     if not all(file.is_file() for file in files):
         return False
-    compared = min(file.stat().st_mtime for file in files)
-    if any(run.weights_file.stat().st_mtime > compared for run in runs.values()):
+    oldest = min(file.stat().st_mtime for file in files)
+    if any(run.weights_file.stat().st_mtime > oldest for run in runs.values()):
         return False
     say(f"compared before, see {study_dir}")
     return True

@@ -30,6 +30,7 @@ COMMANDS = (
     "verify",
     "check",
     "probe",
+    "information",
 )
 
 

@@ -13,6 +13,7 @@ from repr_toolkit.commands import (
     classify,
     embed,
     faces,
+    information,
     portraits,
     probe,
     runs,
@@ -30,6 +31,7 @@ MODULES = (
     verify,
     where,
     probe,
+    information,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""
 

@@ -44,6 +44,7 @@ class Shape(NamedTuple):
 SHAPES = {  # 32×32 RGB otherwise
     "mnist5k": Shape((1, 28, 28), 16),
     "orl_faces": Shape((1, 112, 92), 256),
+    "repr_toolkit.data.known_bits.known_bits": Shape((1, 6, 6), 4),
     "repr_toolkit.data.quadrants.mnist_quadrants": Shape((1, 28, 28), 16),
     "repr_toolkit.data.windows.lfw_windows": Shape((3, 24, 24), 256),
 }
@@ -123,6 +124,7 @@ def test_the_recipes_are_these() -> None:
         "classes_tinyimagenet",
         "gated_cifar10",
         "gated_imagenet32",
+        "information_known_bits",
         "portraits_lfw",
         "triplet_orl",
         "where_digits",
@@ -210,7 +212,14 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["bottleneck_mnist5k", "bottleneck_photos", "classes_mnist5k", "triplet_orl", "where_digits"],
+    [
+        "bottleneck_mnist5k",
+        "bottleneck_photos",
+        "classes_mnist5k",
+        "information_known_bits",
+        "triplet_orl",
+        "where_digits",
+    ],
 )
 def test_the_data_in_packages_are_as_the_recipe_says(name: str) -> None:
     config = load_recipe(name)

@@ -1,0 +1,74 @@
+"""The interval of usable bits: over images it is the usual one, over seeds it is unbiased."""
+
+import numpy as np
+import pytest
+
+from repr_toolkit.information import Usable
+from repr_toolkit.information import usable as module
+from repr_toolkit.information.study_report import bits_text
+
+
+def test_over_images_it_is_that_of_a_mean() -> None:
+    saved = np.random.default_rng(0).normal(2, 3, 900)
+    usable = Usable(saved)
+    half = 1.96 * saved.std(ddof=1) / 30
+    assert usable.bits == saved.mean()
+    assert usable.interval == pytest.approx((usable.bits - half, usable.bits + half), abs=0.02)
+    assert usable.covers == "bootstrap over 900 images; leaves out fit bias and training seeds"
+    assert Usable(saved).interval == usable.interval
+    assert Usable(saved, resampling_seed=1).interval != usable.interval
+
+
+def test_over_seeds_it_is_that_of_their_mean() -> None:
+    """Seeds that differ widen it, by their unbiased variance, even where images do not."""
+    draw = np.random.default_rng(1)
+    of_seeds = draw.normal(5, 1, 40)
+    usable = Usable(np.repeat(of_seeds[:, None], 10, axis=1))
+    half = 1.96 * of_seeds.std(ddof=1) / np.sqrt(40)
+    assert usable.interval == pytest.approx((usable.bits - half, usable.bits + half), abs=0.06)
+    assert usable.covers == (
+        "bootstrap over 10 images, Student's t over 40 training seeds; leaves out fit bias"
+    )
+    np.testing.assert_allclose(usable.of_seeds, of_seeds)
+    # Of few seeds it is Student's interval, which goes far beyond them.
+    low, high = Usable(np.repeat([[1.0], [3.0]], 10, axis=1)).interval
+    assert (low, high) == pytest.approx((2 - 12.706, 2 + 12.706), rel=0.05)
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(2, 3.0), (3, 0.1), (3, 3.0)])
+def test_it_covers_what_it_says(seeds: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of data drawn again, 95 % of intervals hold the truth, by images or few seeds alike."""
+    monkeypatch.setattr(module, "RESAMPLES", 300)  # for speed
+    draw, found = np.random.default_rng(7), 0
+    for number in range(60):
+        images = draw.normal(0, 5, 40)
+        saved = images + draw.normal(0, spread, seeds)[:, None] + draw.normal(0, 1, (seeds, 40))
+        low, high = Usable(saved, resampling_seed=number).interval
+        found += low <= 0 <= high
+    assert found >= 52  # of 57 expected, three standard deviations below
+
+
+def test_images_are_drawn_alike_for_all_seeds() -> None:
+    """What two seeds share by image does not average out between them."""
+    images = np.random.default_rng(2).normal(0, 1, 400)
+    one, two = Usable(images), Usable(np.stack([images, images]))
+    width = np.ptp(two.interval)
+    assert width == pytest.approx(np.ptp(one.interval), rel=0.1)
+
+
+def test_it_is_ready_for_json() -> None:
+    found = Usable(np.array([[1.0, 2.0], [3.0, 4.0]])).as_dict()
+    assert (found["bits"], found["images"], found["of_seeds"]) == (2.5, 2, [1.5, 3.5])
+    assert found["low"] <= 2.5 <= found["high"]
+
+
+@pytest.mark.parametrize("saved", [np.zeros(1), np.zeros((2, 1)), np.zeros((2, 2, 2))])
+def test_too_little(saved: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="two images or more"):
+        Usable(saved)
+
+
+def test_bits_are_told_to_the_digits_that_are_known() -> None:
+    assert bits_text(282.512, 271.8, 294.02) == "282.5 (271.8 to 294.0)"
+    assert bits_text(-0.0123, -0.0142, -0.0101) == "−0.0123 (−0.0142 to −0.0101)"
+    assert bits_text(0, 0, 0) == "0.000 (0.000 to 0.000)"
