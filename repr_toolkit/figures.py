@@ -168,7 +168,7 @@ def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figu
     from matplotlib.lines import Line2D
 
     point = DPI / 72  # pixels
-    aside, name_size = _aside(names)
+    aside, name_size = names_width(names)
     layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
     height, width, _ = layout.canvas.shape
     lines = 2 if any(group.title for group in groups) else 1
@@ -208,7 +208,7 @@ def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figu
     return figure
 
 
-def _aside(names: Sequence[str]) -> tuple[int, float]:
+def names_width(names: Sequence[str]) -> tuple[int, float]:
     """The pixels that the names of the rows take at the left, and their size in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath

@@ -30,7 +30,10 @@ COMMANDS = (
     "verify",
     "check",
     "probe",
+    "invariance",
     "information",
+    "traverse",
+    "edit",
 )
 
 

@@ -12,7 +12,6 @@ from repr_toolkit.figures import (
     PAPER_WIDTH,
     SEPARATOR,
     Group,
-    _aside,
     choose_evenly,
     choose_originals,
     displayable,
@@ -20,6 +19,7 @@ from repr_toolkit.figures import (
     figure6,
     image_grid,
     lay_out,
+    names_width,
 )
 
 
@@ -155,7 +155,7 @@ def test_figure_3_names_its_rows_beside_them() -> None:
         pixels = np.asarray(picture.convert("RGB"))
     assert pixels.shape[1] == pytest.approx(PAPER_WIDTH * DPI, abs=120)
     margin = round(3 * DPI / 72)
-    aside, _ = _aside(names)
+    aside, _ = names_width(names)
     canvas = lay_out(groups, levels=16, width=round(PAPER_WIDTH * DPI) - aside).canvas
     height, width, _ = canvas.shape
     bottom, left = pixels.shape[0] - margin, margin + aside

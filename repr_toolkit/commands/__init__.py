@@ -14,6 +14,8 @@ from repr_toolkit.commands import (
     embed,
     faces,
     information,
+    invariance,
+    moves,
     portraits,
     probe,
     runs,
@@ -31,6 +33,8 @@ MODULES = (
     verify,
     where,
     probe,
+    invariance,
+    moves,
     information,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""
