@@ -34,6 +34,7 @@ COMMANDS = (
     "information",
     "traverse",
     "edit",
+    "report",
 )
 
 

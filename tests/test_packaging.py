@@ -63,6 +63,8 @@ def test_the_wheel_holds_every_module_and_recipe_and_no_other_name(wheel: Path) 
         files = set(archive.namelist())
     package = ROOT / "repr_toolkit"
     wanted = {"repr_toolkit/py.typed", "repr_toolkit/recipes/README.md"}
+    for file in (package / "report" / "templates").iterdir():
+        wanted.add(f"repr_toolkit/{file.relative_to(package)}")
     for folder in (package, *(package / link for link in LINKED)):
         for pattern in ("*.py", "*.yaml"):
             wanted |= {f"repr_toolkit/{f.relative_to(package)}" for f in folder.rglob(pattern)}

@@ -18,6 +18,7 @@ from repr_toolkit.commands import (
     moves,
     portraits,
     probe,
+    report,
     runs,
     verify,
     where,
@@ -36,6 +37,7 @@ MODULES = (
     invariance,
     moves,
     information,
+    report,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""
 

@@ -1,0 +1,57 @@
+"""The command that writes the report of runs."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from repr_toolkit.commands.options import Settings, make_parser
+
+
+def report(options: Namespace, settings: Settings) -> None:
+    """Write one page of everything that is known of runs, and name it."""
+    from repr_toolkit.report import write_report
+
+    out = None if options.out is None else Path(options.out)
+    written = write_report(
+        options.runs,
+        out,
+        split=options.split,
+        overwrite=options.overwrite,
+        measure=options.all,
+        wandb=options.wandb,
+    )
+    print(written)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Write all that is known of runs to one HTML file, which needs no network: a table of all\n"
+        "runs side by side, reconstructions, what h tells and leaves open, training curves,\n"
+        "configurations. A run's analyses are those that `probe`, `information`, `invariance`,\n"
+        "`traverse` and `edit` kept in RUN/analysis/."
+    )
+    command.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
+    )
+    command.add_argument(
+        "--out", help="HTML file to write (default: report.html in the run's or runs' folder)"
+    )
+    command.add_argument("--split", default="test", help="train, val or test")
+    command.add_argument(
+        "--all",
+        action="store_true",
+        help="first make the analyses that runs lack, some minutes for each run on a CPU",
+    )
+    command.add_argument(
+        "--wandb",
+        action="store_true",
+        help="log the tables and pictures to Weights & Biases too (WANDB_MODE=offline works)",
+    )
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace --out even if it is not a report (a report is replaced anyway)",
+    )
+    subcommands.add_subcommand("report", command, help="one HTML page of everything about runs")

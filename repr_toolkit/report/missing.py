@@ -1,0 +1,91 @@
+"""What has not been measured yet: how to say so, and how to make up for it."""
+
+import shlex
+from collections.abc import Callable, Collection, Mapping
+
+from repr_toolkit.analysis import save_analysis
+from repr_toolkit.processes import say
+from repr_toolkit.report.blocks import Block, Missing
+from repr_toolkit.report.found import Reported
+from repr_toolkit.runs import Run, load_with_decoder
+
+COMMANDS = {
+    "probe": "probe",
+    "information": "information",
+    "invariance": "invariance",
+    "moves": "traverse",
+}
+"""The command that keeps each analysis with its run."""
+
+
+def missing(found: Reported, analysis: str, kept: Collection[str], what: str) -> list[Block]:
+    """A line for the runs that could have an analysis, since they have an encoder, and lack it.
+
+    ``what`` says what it would tell of them.
+    """
+    lacking = [name for name in found.encoders if name not in kept]
+    if not lacking:
+        return []
+    first = found.runs[lacking[0]]
+    command = shlex.join(["repr-toolkit", COMMANDS[analysis], str(first.path)])
+    of = "" if len(lacking) == len(found.encoders) else f" of {', '.join(lacking)}"
+    others = ", and likewise for the other runs" if len(lacking) > 1 else ""
+    return [Missing(f"Not measured yet: {what}{of}.", command, others)]
+
+
+def measure_missing(found: Reported) -> None:
+    """Make every analysis that a run lacks and could have, with its command's own settings.
+
+    One that cannot be made, as probes of data without labels, is told and left out.
+    """
+    for analysis, measure in MEASURES.items():
+        kept = found.analyses(analysis)
+        for name in found.encoders:
+            if name not in kept:
+                say(f"{name}: {analysis}")
+                try:
+                    measure(found.runs[name], found.split)
+                except ValueError as error:
+                    say(f"  left out: {error}")
+
+
+def _probe(run: Run, split: str) -> None:
+    from repr_toolkit.probing.columns import gather
+    from repr_toolkit.probing.measure import probe_representations
+    from repr_toolkit.representations import represent
+
+    columns = gather([str(run.path)], represent, tell=say)
+    found = probe_representations(
+        columns.representations, columns.data, encoders=columns.encoders, tell=say
+    )
+    command = shlex.join(["repr-toolkit", "probe", str(run.path)])
+    numbers = {"command": command, "sources": [str(run.path)], **found.as_dict()}
+    save_analysis(run.path, "probe", numbers | {"left_out": columns.left_out})
+
+
+def _information(run: Run, split: str) -> None:
+    from repr_toolkit.information.own import own_information
+
+    own_information(run.path, split, progress=True).save(run.path)
+
+
+def _invariance(run: Run, split: str) -> None:
+    from repr_toolkit.invariance import measure_invariance
+
+    measure_invariance(run.path, split, progress=True).save()
+
+
+def _moves(run: Run, split: str) -> None:
+    from repr_toolkit.evaluation import fastest_device
+    from repr_toolkit.moves import Mover
+
+    model = load_with_decoder(run).to(fastest_device())
+    Mover(run, model, split, progress=True).move().save(run.path)
+
+
+MEASURES: Mapping[str, Callable[[Run, str], None]] = {
+    "probe": _probe,
+    "information": _information,
+    "invariance": _invariance,
+    "moves": _moves,
+}

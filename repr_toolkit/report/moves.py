@@ -1,0 +1,112 @@
+"""Moves in h: pictures as their h goes along directions, a slider for each."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from repr_toolkit.report.blocks import Block, Cell, Folded, Heading, Row, Section, Strip, Table
+from repr_toolkit.report.cells import per_cent, plain
+from repr_toolkit.report.found import Analysis, Reported
+from repr_toolkit.report.missing import missing
+from repr_toolkit.report.pictures import scale_of, shown, tiled
+
+GAP = 2
+OPEN = 4  # strips of a run that are seen at once
+
+Numbers = Mapping[str, Any]
+
+
+def moves(found: Reported) -> Section:
+    """Every run's strips, under its name."""
+    kept = found.analyses("moves")
+    blocks: list[Block] = []
+    for name, analysis in kept.items():
+        if len(found.runs) > 1:
+            blocks.append(Heading(name))
+        blocks += _strips(name, analysis)
+        blocks += _judged(analysis.numbers)
+    blocks += missing(found, "moves", kept, "what moves in h do")
+    lead = (
+        "h is moved step by step along a direction, and decoded with the same noise at every "
+        "step, so that only h changes. At α = 0 stands the image’s own reconstruction."
+    )
+    return Section("moves", "Moves in h", lead, blocks)
+
+
+def _strips(name: str, analysis: Analysis) -> list[Block]:
+    """A strip for each direction; those after the first `OPEN` are folded away."""
+    strips: list[Strip] = []
+    arrays, directions = analysis.arrays, analysis.numbers["directions"]
+    if "frames" not in arrays:
+        return []
+    for frames, of in zip(arrays["frames"], directions, strict=True):  # (N, S, C, H, W)
+        png, size = tiled(shown(frames, int(arrays["levels"])), gap=GAP)
+        count = len(frames)
+        labels = [f"α = {alpha_text(alpha)}" for alpha in of["alphas"]]
+        title = f"**{of['name']}**; α counts {of['unit']}"
+        alt = (
+            f"{count} image{'s' if count > 1 else ''} of {name}, one a row, as h moves along "
+            f"{of['name']} from {labels[0]} to {labels[-1]}{_change(of, analysis.numbers)}."
+        )
+        strips.append(
+            Strip(
+                png,
+                size,
+                labels,
+                [alpha_text(alpha) for alpha in of["alphas"]],
+                int(np.argmin(np.abs(of["alphas"]))),
+                title,
+                alt,
+                f"α along {of['name']}",
+                gap=GAP,
+                scale=scale_of(frames.shape, 56),
+            )
+        )
+    rest = strips[OPEN:]
+    if not rest:
+        return list(strips)
+    title = f"{len(rest)} more direction{'s' if len(rest) > 1 else ''} of {name}"
+    return [*strips[:OPEN], Folded(title, rest)]
+
+
+def _change(of: Numbers, numbers: Numbers) -> str:
+    if not of.get("change"):
+        return ""
+    step, apart = float(np.mean(of["change"])), numbers.get("between_images")
+    against = f", where two real images differ by {apart:.3f}" if apart else ""
+    return f"; a step changes intensities by {step:.3f} on average{against}"
+
+
+def _judged(numbers: Numbers) -> list[Block]:
+    """What a judge says of the frames of directions that belong to an attribute."""
+    judged: Sequence[Numbers] = [of for of in numbers["directions"] if of.get("judged")]
+    if not judged:
+        return []
+
+    def cell(share: Numbers) -> Cell:
+        return Cell(
+            per_cent(share["share"]), f"{per_cent(share['low'])} to {per_cent(share['high'])}"
+        )
+
+    rows = [
+        Row(of["name"], [cell(of["judged"][at]) for at in (0, len(of["judged"]) // 2, -1)])
+        for of in judged
+    ]
+    judge = numbers["judges"][0]
+    caption = (
+        f"Pictures judged to have the attribute, %, of {numbers['measured_images']} images, by a "
+        f"classifier of the {judge['key']} that is right on "
+        f"{per_cent(judge['accuracy']['share'])} % of real images."
+    )
+    return [Table(caption, ["first α", "middle α", "last α"], rows, corner="Direction")]
+
+
+def alpha_text(alpha: float) -> str:
+    """α with a true minus, without trailing zeros.
+
+    >>> alpha_text(-0.75), alpha_text(3.0)
+    ('−0.75', '3')
+    """
+    text = plain(alpha)
+    return text.rstrip("0").rstrip(".")

@@ -1,0 +1,34 @@
+"""The sections of a report, in their order."""
+
+from collections.abc import Sequence
+
+from repr_toolkit.report.blocks import Section
+from repr_toolkit.report.found import Reported
+from repr_toolkit.report.information import information
+from repr_toolkit.report.invariance import invariance
+from repr_toolkit.report.moves import moves
+from repr_toolkit.report.origins import notes, origins
+from repr_toolkit.report.probes import probes
+from repr_toolkit.report.summary import bayes, figures, summary
+from repr_toolkit.report.training import curves
+
+
+def all_sections(found: Reported, command: Sequence[str]) -> list[Section]:
+    """Everything that is known of the runs; ``command`` is the one that writes the report."""
+    sections = [
+        summary(found),
+        figures(found),
+        bayes(found),
+        *_of_h(found),
+        curves(found),
+        origins(found, command),
+        notes(found),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _of_h(found: Reported) -> list[Section]:
+    """What is known of h, where any run has one."""
+    if not found.encoders:
+        return []
+    return [probes(found), information(found), invariance(found), moves(found)]

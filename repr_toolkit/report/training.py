@@ -1,0 +1,94 @@
+"""How training went, from metrics.csv."""
+
+import csv
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+
+from repr_toolkit.config import Config
+from repr_toolkit.report.blocks import Block, Chart, Paragraph, Section
+from repr_toolkit.report.charts import Series, line_chart
+from repr_toolkit.report.found import Reported
+
+VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
+
+
+def curves(found: Reported) -> Section:
+    """The training loss over the steps, and bits/dim at each validation."""
+    colours = {name: number for number, name in enumerate(found.runs)}
+    metrics = {name: read_metrics(run.metrics_file) for name, run in found.runs.items()}
+    blocks: list[Block] = []
+    for number, (decoder, names) in enumerate(_by_decoder(found.configs).items()):
+        series = [
+            Series(name, *_points(metrics[name]["train/loss"]), colours[name])
+            for name in names
+            if "train/loss" in metrics[name]
+        ]
+        if series:
+            alt = f"Training loss of {', '.join(names)} over the steps: {_ends(series)}"
+            svg = line_chart(f"loss{number}", alt, series, x="step", y="loss", log=True)
+            blocks.append(Chart(svg, f"Training loss, {decoder}"))
+    for key, images in VALIDATED.items():
+        series = [
+            Series(name, *_points(kept[key]), colours[name], dots=True)
+            for name, kept in metrics.items()
+            if key in kept
+        ]
+        if series and any(len(line.x) > 1 for line in series):
+            alt = f"bits/dim of {images} at each validation: {_ends(series)}"
+            prefix = key.split("/")[0]
+            svg = line_chart(f"curve-{prefix}", alt, series, x="step", y="bits/dim")
+            blocks.append(Chart(svg, f"bits/dim of {images}, at each validation"))
+    for name, run in found.runs.items():
+        if not metrics[name]:
+            blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
+    lead = (
+        "The loss is what training minimises: bits/dim for a decoder with a likelihood, squared "
+        "error for one that gives means. Losses of different decoders cannot be compared."
+    )
+    return Section("training", "Training", lead, blocks)
+
+
+Curve = dict[int, float]
+
+
+def read_metrics(file: Path) -> dict[str, Curve]:
+    """Each metric's finite values by step; nothing where there is no file."""
+    curves: dict[str, Curve] = {}
+    if not file.is_file():
+        return curves
+    with file.open(newline="", encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            step = row.pop("step", "") or ""
+            for key, text in row.items():
+                value = _float(text)
+                if step.isdigit() and value is not None:
+                    curves.setdefault(key, {})[int(step)] = value
+    return curves
+
+
+def _float(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except (TypeError, ValueError):
+        return None
+    return value if isfinite(value) else None
+
+
+def _points(curve: Curve) -> tuple[list[float], list[float]]:
+    return [*map(float, curve)], [*curve.values()]
+
+
+def _by_decoder(configs: Mapping[str, Config]) -> dict[str, list[str]]:
+    """The runs' names by their decoders' classes, since these say what the loss is."""
+    found: dict[str, list[str]] = {}
+    for name, config in configs.items():
+        decoder = str(config["model"]["decoder"]["class_path"])
+        found.setdefault(decoder.rpartition(".")[2], []).append(name)
+    return found
+
+
+def _ends(series: list[Series]) -> str:
+    """Where each line begins and ends, in words."""
+    ends = [f"{line.name} from {line.y[0]:.3g} to {line.y[-1]:.3g}" for line in series]
+    return "; ".join(ends) + "."
