@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repr_toolkit.encoders.images import require_images
+from repr_toolkit.encoders.state import read_state, require_same_weights
 
 URL = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
 
@@ -54,8 +55,10 @@ class FaceNet(nn.Module):
         self.net: nn.Module = InceptionResnetV1()
         if weights is not None:
             path = _find(weights)
-            state = _read(path)
-            _require_same_architecture(path, state, self.net.state_dict())
+            # Without the classifier that they were trained by.
+            state = {k: v for k, v in read_state(path).items() if not k.startswith("logits.")}
+            own = self.net.state_dict()
+            require_same_weights(path, state, own, "FaceNet's InceptionResnetV1")
             self.net.load_state_dict(state)
         self.net.requires_grad_(trainable)
         self.train(self.training)
@@ -142,44 +145,3 @@ def _places(name: str) -> list[Path]:
     data = os.environ.get("REPR_TOOLKIT_DATA")
     places = [Path(data).expanduser() / file for file in FILES[name]] if data else []
     return [*places, Path(get_torch_home(), "checkpoints", FILES[name][-1])]
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict file, without the classifier that they were trained by."""
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # torch's safe unpickler raises errors of every kind
-        raise ValueError(
-            f"{path} is damaged or cut short, or holds more than a state dict; if it was "
-            f"downloaded, delete it and fetch it again"
-        ) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
-    ):
-        raise ValueError(f"{path} holds no state dict, which is a dict of names to tensors")
-    return {key: value for key, value in state.items() if not key.startswith("logits.")}
-
-
-def _require_same_architecture(
-    path: Path, state: dict[str, Tensor], own: dict[str, Tensor]
-) -> None:
-    differences = [f"lacks {key!r}" for key in own if key not in state]
-    differences += [f"has {key!r}, which is unknown" for key in state if key not in own]
-    differences += [
-        f"has {key!r} in the shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if differences:
-        more = f", and {len(differences) - 1} differences more" if len(differences) > 1 else ""
-        raise ValueError(
-            f"{path} holds the weights of another architecture than FaceNet's "
-            f"InceptionResnetV1: it {differences[0]}{more}"
-        )

@@ -1,7 +1,6 @@
 """Anyone's network by its import path: how it is built, weighted, and wants its images."""
 
 import inspect
-import pickle
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from repr_toolkit.encoders.state import read_state, require_same_weights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
 WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
@@ -126,34 +127,6 @@ def import_callable(path: str) -> Callable[..., Any]:
     return found
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict file, .safetensors or .pt, unpickling nothing else.
-
-    Raises FileNotFoundError, or ValueError for a damaged file or one of anything else.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path} of weights")
-    state: Any
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(
-            f"{path} is damaged or cut short, or holds more than a state dict; save it by "
-            f"torch.save(model.state_dict(), …) or safetensors"
-        ) from error
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds no state dict, which is a dict of names to tensors")
-    return state
-
-
 def _is_file(weights: str) -> bool:
     return Path(weights).suffix in WEIGHTS_FILES or Path(weights).expanduser().is_file()
 
@@ -219,15 +192,6 @@ def _call(
 
 
 def _load(path: str, net: nn.Module, file: Path) -> None:
-    state, own = read_state(file), net.state_dict()
-    differences = [f"lacks {key!r}" for key in own if key not in state]
-    differences += [f"has {key!r}, which is unknown" for key in state if key not in own]
-    differences += [
-        f"has {key!r} in the shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in own.items()
-        if key in state and state[key].shape != value.shape
-    ]
-    if differences:
-        more = f", and {len(differences) - 1} differences more" if len(differences) > 1 else ""
-        raise ValueError(f"{file} holds other weights than {path}'s: it {differences[0]}{more}")
+    state = read_state(file)
+    require_same_weights(file, state, net.state_dict(), path)
     net.load_state_dict(state)
