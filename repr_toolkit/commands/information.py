@@ -30,13 +30,17 @@ OF_STUDY = ("split", "candidates", "name", "runs_dir", "seeds", "masked", *SOURC
 
 def information(options: Namespace, settings: Settings) -> None:
     """Print how many bits h saves: a run's own decoder, or fresh ones on frozen h."""
+    wrong = ["without", "out"] if options.sources else ["name", "seeds", "masked", "wandb"]
+    given = [f"--{name}" for name in wrong if options[name]]
     if options.sources:
+        if given:
+            raise ValueError(f"{given[0]} is for a run alone; a study writes its own files")
         _study(options, settings)
         return
-    if settings:
+    given += [f"--{name}" for name in settings]
+    if given:
         raise ValueError(
-            f"settings are for a recipe and its sources, but {options.target} was given "
-            f"--{next(iter(settings))} and no source"
+            f"{given[0]} is for a recipe and its sources, but {options.target} was given no source"
         )
     _own(options)
 

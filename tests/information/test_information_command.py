@@ -131,7 +131,9 @@ def test_what_has_no_information(
         ([str(run.path), "--split", "valid"], "no split 'valid'"),
         ([str(run.path), "--along", "x", *FEW], '"coordinates" or "principal"'),
         ([str(run.path), "--out", "a.gif"], "written as .png"),
-        ([str(run.path), "--training.steps", "3"], "settings are for a recipe"),
+        ([str(run.path), "--training.steps", "3"], "--training.steps is for a recipe"),
+        ([str(run.path), "--masked"], "--masked is for a recipe"),
+        (["bottleneck_mnist5k", "labels", "--out", "a.png"], "--out is for a run alone"),
         (["bottleneck_mnist5k"], "information bottleneck_mnist5k SOURCE"),
         (["bottleneck_mnist", "pixels"], "bottleneck_mnist5k"),
     ):
