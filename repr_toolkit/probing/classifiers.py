@@ -4,7 +4,9 @@ A probe is a function of training features and values that yields a series of fi
 and how it predicts. It never sees another image: what is chosen is chosen by `choose` alone.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +41,17 @@ def logistic(x: Features, y: Values, seed: int, strengths: Sequence[float] = STR
     # The solver converges long before the limit on its steps.
     classifier = LogisticRegression(max_iter=10_000, warm_start=True)
     for strength in sorted(strengths):
-        classifier.set_params(C=strength).fit(x, y)
+        with few_labels():
+            classifier.set_params(C=strength).fit(x, y)
         yield {"C": strength}, classifier.predict
+
+
+@contextmanager
+def few_labels() -> Iterator[None]:
+    """Labels may be few for their classes without scikit-learn asking whether they are classes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+        yield
 
 
 def ridge(x: Features, y: Values, seed: int, penalties: Sequence[float] = PENALTIES) -> Fits:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.probing.classifiers import STRENGTHS as PROBED
-from repr_toolkit.probing.classifiers import Features
+from repr_toolkit.probing.classifiers import Features, few_labels
 
 Codes = npt.NDArray[np.int64]  # (N,)
 Floats = npt.NDArray[np.float64]
@@ -192,7 +192,8 @@ class _Regression:
         self.fitted = LogisticRegression(max_iter=10_000, warm_start=True)
 
     def probabilities(self, strength: float, features: Features) -> Floats:
-        self.fitted.set_params(C=strength).fit(self.x, self.y)
+        with few_labels():
+            self.fitted.set_params(C=strength).fit(self.x, self.y)
         q = np.zeros((len(features), self.classes))
         q[:, self.fitted.classes_] = self.fitted.predict_proba(features.astype(np.float64))
         weight = 1 / (len(self.y) + 1)

@@ -111,6 +111,12 @@ def test_classes_that_were_not_sent_yet() -> None:
     np.testing.assert_allclose(q, np.tile(np.array([41, 1, 1]) / 43, (2, 1)))
 
 
+def test_few_labels_of_many_classes_are_sent_without_a_warning() -> None:
+    h = np.random.default_rng(0).normal(size=(120, 3))  # warnings are errors here
+    code = online_code(h, np.arange(120) % 30, seeds=[0])
+    assert code.classes == 30
+
+
 def test_the_code_by_frequencies_is_sent_one_by_one() -> None:
     labels = codes(60, classes=3)
     length, counts = 0.0, np.ones(3)
