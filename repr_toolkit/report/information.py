@@ -131,7 +131,7 @@ def map_pictures(
     Each run has a scale of colours of its own, once for its mean map and once for those of images:
     on a common one the map of a run that saves less would show nothing.
     """
-    mean_ends = [end_of(of) for of in means]
+    mean_ends = [end_of(of[None]) for of in means]
     mean_image = np.rint(images.mean(0)).astype(np.uint8)
     drawn = [
         overlay(of[None], mean_image[None], levels, end)

@@ -141,7 +141,7 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     }  # fmt: skip
     maps = {
         "names": np.array(["pixels", "pca"]),
-        "saved_map": np.ones((2, 1, 8, 8), np.float32),
+        "saved_map": np.stack([np.ones((1, 8, 8)), np.full((1, 8, 8), 0.5)]).astype(np.float32),
         "shown": np.ones((2, 3, 1, 8, 8), np.float32),
         "image": np.zeros((3, 1, 8, 8), np.uint8),
         "levels": np.array(16),
@@ -156,6 +156,9 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     assert table.rows[-1].cells[0].detail == "at its ceiling, 4.00"
     assert "2 seeds" in table.caption
     assert [block.kind for block in blocks[1:]] == ["picture", "picture", "chart", "notes"]
+    mean = blocks[1]
+    assert isinstance(mean, Picture)
+    assert mean.columns == ["pixels (±1)", "pca (±0.5)"]  # each map has a scale of its own
 
 
 def test_missing_analyses_are_made_and_what_cannot_be_is_told(
