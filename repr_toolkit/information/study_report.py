@@ -245,7 +245,7 @@ def bits_text(bits: float, low: float, high: float) -> str:
     """A number of bits with its interval.
 
     >>> bits_text(12.3456, 12.1, 12.6), bits_text(-0.0123, -0.0142, -0.0101)
-    ('12.3 (12.1 to 12.6)', '−0.0123 (−0.0142 to −0.0101)')
+    ('12.35 (12.10 to 12.60)', '−0.0123 (−0.0142 to −0.0101)')
     """
     width = high - low
     digits = min(4, max(1, 1 - floor(log10(width)))) if width > 0 else 3
