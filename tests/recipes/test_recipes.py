@@ -15,7 +15,7 @@ from repr_toolkit.training import train
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STUDIES = [name for name in list_recipes() if "study" in load_recipe(name)]
-NOT_RUN = ("bottleneck_imagenet32", "classes_tinyimagenet", "gated_cifar10", "gated_imagenet32")
+NOT_RUN = ("bottleneck_imagenet32", "gated_cifar10", "gated_imagenet32")
 
 SHRUNK = {
     "data.batch_size": 4,
