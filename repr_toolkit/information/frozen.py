@@ -12,8 +12,7 @@ from repr_toolkit.config import Config
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.data.npz import load_npz
-from repr_toolkit.representations import Representation
-from repr_toolkit.runs import atomic_write
+from repr_toolkit.representations import Representation, write_embedding
 
 NULL = "without"
 """The variant whose decoder is given h = 0 for every image."""
@@ -47,7 +46,7 @@ def standardised(h: Representation) -> Representation:
 
 
 def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored:
-    """Write the images of `data` with h as their `embedding` to ``folder``/NAME.npz.
+    """Write `data` with h as their `embedding` to ``folder``/NAME.npz, as `embed` does.
 
     A file that is there is kept if it holds the same. Raises ValueError if it holds something else,
     or h is of other images.
@@ -59,15 +58,7 @@ def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored
         _require_same(h, load_npz(file), file)
         return stored
     folder.mkdir(parents=True, exist_ok=True)
-    arrays: dict[str, Any] = {}
-    for split in SPLITS:
-        images = data.splits[split]
-        arrays[f"{split}_image"] = images.column("image").numpy()
-        arrays[f"{split}_embedding"] = h.h[split]
-    arrays |= {"levels": np.array(data.levels), "encoder": np.array(h.made_by)}
-    arrays["of"] = np.array(h.fingerprint)
-    with atomic_write(file) as stream:
-        np.savez(stream, **arrays)
+    write_embedding(file, h, data)
     return stored
 
 

@@ -62,6 +62,7 @@ def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_p
     stored = store(h, coarse, tmp_path, "a")
     again = load(str(stored.file))
     assert (again.levels, again.encoder) == (4, "me")
+    assert set(again.arrays) == {*data.arrays, "embedding"}  # labels and all
     for split, images in coarse.splits.items():
         np.testing.assert_array_equal(again.splits[split].column("image"), images.column("image"))
         np.testing.assert_array_equal(again.splits[split].column("embedding"), h.h[split])
