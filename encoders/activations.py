@@ -74,7 +74,7 @@ class LayerActivations(nn.Module):
         self.name = _name(model, init_args)
         _require_layer(self.name, self.net, layer)
         self.is_encoder = hasattr(self.net, "source") and hasattr(self.net, "h_dim")
-        if self.is_encoder and getattr(self.net, "source") != "image":  # noqa: B009
+        if self.is_encoder and self.net.source != "image":
             raise ValueError(f"{self.name} reads {self.net.source!r}, not images")
         given = image_shape or (3, *(inputs.size or (224, 224)))
         channels = channels_of(self.net)
@@ -91,6 +91,8 @@ class LayerActivations(nn.Module):
             if len(values) != self.channels:
                 values = [sum(values) / len(values)] * self.channels
             self.register_buffer(key, torch.tensor(values).view(-1, 1, 1))
+        self.luma: Tensor
+        self.register_buffer("luma", torch.tensor(GREY).view(-1, 1, 1), persistent=False)
         # With the weights, so that those of a trained run bring the size that they are for.
         self.geometry: Tensor
         bicubic = int(self.interpolation == "bicubic")
@@ -144,8 +146,7 @@ class LayerActivations(nn.Module):
         if self.channels == 3:
             values = values.expand(-1, 3, -1, -1)
         elif x.shape[1] == 3:
-            luma = torch.tensor(GREY, device=x.device).view(-1, 1, 1)
-            values = (values * luma).sum(1, keepdim=True)
+            values = (values * self.luma).sum(1, keepdim=True)
         if self.size is not None and tuple(x.shape[2:]) != self.size:
             # Where a side grows, antialiasing changes nothing.
             mode = self.interpolation

@@ -93,7 +93,7 @@ class Run:
 
         Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
         """
-        self._require_finished()
+        self.require_finished()
         try:
             return _mapping(json.loads(self.info_file.read_text("utf-8")))
         except ValueError as error:
@@ -130,7 +130,8 @@ class Run:
         with_fingerprint(config, data)
         return data
 
-    def _require_finished(self) -> None:
+    def require_finished(self) -> None:
+        """Raise FileNotFoundError, saying what is missing, unless this is a finished run."""
         if not self.config_file.is_file():
             raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
         if not self.finished:
@@ -156,7 +157,7 @@ def load(run: str | Path | Run) -> "Learner":
     from repr_toolkit.assemble import assemble
 
     run = run if isinstance(run, Run) else Run(run)
-    run._require_finished()
+    run.require_finished()
     config = run.config
     try:
         state = load_file(run.weights_file)

@@ -1,10 +1,15 @@
-"""Small configurations that several test modules train."""
+"""Small configurations that several test modules train, and what they ask of the runs."""
 
+import csv
 import os
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
+
 from repr_toolkit.config import apply_settings, complete
+from repr_toolkit.runs import Run
 
 
 def small(**settings: Any) -> dict[str, Any]:
@@ -38,3 +43,19 @@ def own_environment(**more: str) -> dict[str, str]:
     here = Path(__file__).parent
     threads = {"OMP_NUM_THREADS": "1"}
     return {**os.environ, **threads, "PYTHONPATH": f"{here}{os.pathsep}{here.parent}", **more}
+
+
+def metrics(run: Run) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what depends on the clock."""
+    with run.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["train/images_per_second"]
+    return rows
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    """Bit for bit."""
+    a, b = load_file(one.weights_file), load_file(other.weights_file)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from core_helpers import own_environment
+from core_helpers import assert_same_weights, metrics, own_environment
 from metric_models import CONV, Long, small_metric
 from PIL import Image
 from pytorch_metric_learning import distances, losses, miners
@@ -35,22 +35,6 @@ from repr_toolkit.verification import (
 )
 
 PML = "pytorch_metric_learning"
-
-
-def metrics(run: Run) -> list[dict[str, str]]:
-    """The rows of metrics.csv without what depends on the clock."""
-    with run.metrics_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        del row["train/images_per_second"]
-    return rows
-
-
-def assert_same_weights(one: Run, other: Run) -> None:
-    """Bit for bit."""
-    a, b = load_file(one.weights_file), load_file(other.weights_file)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.fixture(scope="module")

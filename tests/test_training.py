@@ -1,6 +1,5 @@
 """Training runs, whole: what they write, that they resume exactly, and how they fail."""
 
-import csv
 import errno
 import os
 import shutil
@@ -13,29 +12,13 @@ from typing import Any
 
 import pytest
 import torch
-from core_helpers import own_environment, small
+from core_helpers import assert_same_weights, metrics, own_environment, small
 from PIL import Image
 from safetensors.torch import load_file
 
 from repr_toolkit.data import load as load_images
 from repr_toolkit.runs import Run, load
 from repr_toolkit.training import train
-
-
-def metrics(run: Run) -> list[dict[str, str]]:
-    """The rows of metrics.csv without what depends on the clock."""
-    with run.metrics_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        del row["train/images_per_second"]
-    return rows
-
-
-def assert_same_weights(one: Run, other: Run) -> None:
-    """Bit for bit."""
-    a, b = load_file(one.weights_file), load_file(other.weights_file)
-    assert a.keys() == b.keys()
-    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.fixture(scope="module")

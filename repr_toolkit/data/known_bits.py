@@ -1,7 +1,5 @@
 """Images whose information about their label is known in closed form, and where it stands."""
 
-from itertools import product
-
 import numpy as np
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData
@@ -60,25 +58,3 @@ def true_map() -> Array:
     for row, column in PIXELS:
         found[0, row, column] = 1
     return found
-
-
-def true_log2_likelihood(images: Array, label: Array | None = None) -> Array:
-    """log₂ p(x), or given labels log₂ p(x|label), of each pixel in the raster, (N, 1, 6, 6)."""
-    found = np.full(images.shape, -2.0)
-    found[:, 0, *REPEATED] = np.where(
-        images[:, 0, *REPEATED] == images[:, 0, *PIXELS[0]], 0, -np.inf
-    )
-    for k, (row, column) in enumerate(PIXELS):
-        shown = images[:, 0, row, column]
-        possible = (shown == 0) | (shown == LEVELS - 1)
-        if label is None:
-            found[:, 0, row, column] = np.where(possible, -1, -np.inf)
-        else:
-            told = (label >> k & 1) * (LEVELS - 1)
-            found[:, 0, row, column] = np.where(shown == told, 0, -np.inf)
-    return found
-
-
-def all_labels() -> Array:
-    """The labels that there are, 0…7."""
-    return np.array([sum(bit << k for k, bit in enumerate(b)) for b in product((0, 1), repeat=3)])

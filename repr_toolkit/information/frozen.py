@@ -58,7 +58,7 @@ def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored
         _require_same(h, load_npz(file), file)
         return stored
     folder.mkdir(parents=True, exist_ok=True)
-    write_embedding(file, h, data)
+    write_embedding(file, h, data, overwrite=True)  # which processes at once may do, all the same
     return stored
 
 

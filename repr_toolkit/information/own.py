@@ -160,7 +160,7 @@ def own_information(
         "images": len(images),
         "dims": dims,
         "h_dim": codes.shape[1],
-        "likelihood": "lower bound" if model.decoder.is_bound else "exact",
+        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
         "bits_per_dim": {"mean": estimate.mean, "standard_error": estimate.standard_error},
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),

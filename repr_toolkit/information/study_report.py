@@ -69,7 +69,7 @@ def as_dict(found: Findings, asked: Mapping[str, Any], command: str) -> dict[str
         "seed": found.seeds[0],
         "seeds": found.seeds,
         "steps": found.steps,
-        "likelihood": "lower bound" if found.is_bound else "exact",
+        "likelihood": "upper bound" if found.is_bound else "exact",
         "what": STATEMENT,
         "null": "the same decoder given h = 0 for every image",
         "h": "standardised by training images",

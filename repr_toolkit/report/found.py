@@ -170,7 +170,7 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
     for path in map(Path, paths):
         run = Run(path)
         if run.config_file.is_file() or not path.is_dir():
-            run.info  # noqa: B018 (which says what is wrong)
+            run.require_finished()
             found.append(run)
             continue
         inside = [Run(file.parent) for file in sorted(path.glob("*/config.yaml"))]
