@@ -145,26 +145,6 @@ class Probing:
         kept = {name: what for name, what in self.representations.items() if name not in names}
         return replace(self, representations=kept, targets=left)
 
-    def metrics(self) -> dict[str, float]:
-        """One number a reading, for a logger: ``probe/TARGET/PROBE/REPRESENTATION`` and so on.
-
-        Accuracies are fractions of one; ``…/mdl_bits`` and ``…/compression`` are the online code's.
-        """
-        found: dict[str, float] = {}
-        for target in self.targets:
-            found[f"probe/{target.name}/{target.baseline.name}"] = target.baseline.score.value
-            for reading in target.readings:
-                start = f"probe/{target.name}/{reading.probe}"
-                end = reading.representation
-                if reading.score is not None:
-                    found[f"{start}/{end}"] = reading.score.value
-                if reading.control is not None and reading.control.selectivity is not None:
-                    found[f"{start}_selectivity/{end}"] = reading.control.selectivity
-                if reading.code is not None:
-                    found[f"{start}_bits/{end}"] = reading.code.total
-                    found[f"{start}_compression/{end}"] = reading.code.compression
-        return found
-
 
 def protocol(
     probes: Sequence[str], seed: int, orders: int, control: bool, images: int | None

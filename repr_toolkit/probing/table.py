@@ -176,29 +176,3 @@ def _control_notes(found: Probing) -> list[str]:
         f"(arXiv:1909.03368): {told}. Selectivity is the accuracy minus that one, "
         "in percentage points, without an interval of its own."
     ]
-
-
-def rows_for_log(found: Probing) -> tuple[list[str], list[list[str | float | None]]]:
-    """The columns and rows of a table for a logger such as W&B, one row a reading.
-
-    Accuracy as a fraction of one, R², or bits, as ``measure`` says. With W&B:
-    ``logger.log_table("probe", columns, rows)`` of Lightning's WandbLogger.
-    """
-    columns = ["target", "probe", "representation", "measure", "value", "low", "high"]
-    columns += ["selectivity", "compression"]
-    rows: list[list[str | float | None]] = []
-    for target in found.targets:
-        score = target.baseline.score
-        named = [target.name, target.baseline.name, "no h", target.measure]
-        rows.append([*named, score.value, *score.interval, None, None])
-        for reading in target.readings:
-            code, control = reading.code, reading.control
-            row: list[str | float | None] = [target.name, reading.probe, reading.representation]
-            if code is not None:
-                low, high = code.interval or (None, None)
-                row += ["bits", code.total, low, high, None, code.compression]
-            elif reading.score is not None:
-                row += [target.measure, reading.score.value, *reading.score.interval]
-                row += [control.selectivity if control else None, None]
-            rows.append(row)
-    return columns, rows

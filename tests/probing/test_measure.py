@@ -12,7 +12,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.probing.control import random_labels, shifted
 from repr_toolkit.probing.measure import probe_representations
 from repr_toolkit.probing.result import Probing
-from repr_toolkit.probing.table import notes, rows_for_log, table
+from repr_toolkit.probing.table import notes, table
 
 
 def flat(images: Tensor) -> Array:
@@ -232,17 +232,6 @@ def test_the_protocol_stands_in_the_result(probing: Probing) -> None:
     code = label["readings"][2]
     assert code["probe"] == "mdl"
     assert code["bits"] == pytest.approx(np.mean([sum(bits) for bits in code["bits_of_portions"]]))
-
-
-def test_a_logger_is_given_numbers(probing: Probing) -> None:
-    metrics = probing.metrics()
-    code = probing.targets[0].reading("other_2", "mdl").code
-    assert metrics["probe/label/mdl_bits/other_2"] == code.total
-    assert metrics["probe/place/mean"] == probing.targets[1].baseline.score.value
-    assert all(isinstance(value, float) for value in metrics.values())
-    columns, rows = rows_for_log(probing)
-    assert {len(row) for row in rows} == {len(columns)}
-    assert len(rows) == sum(1 + len(target.readings) for target in probing.targets)
 
 
 # Errors
