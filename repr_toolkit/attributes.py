@@ -53,6 +53,11 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
                 f"{text!r} has {len(values)} values in {data.name}, not two; say which is meant, "
                 f"as {text}=VALUE"
             )
+        if (values != values.round()).any():
+            raise ValueError(
+                f"{text!r} has the values {values[0]} and {values[1]} in {data.name}, which are "
+                "not whole numbers: it names no attribute"
+            )
         return Attribute(text, text, int(values[1]))
     for key in ("label", "identity"):
         code = _code(data, key, text)
@@ -65,7 +70,7 @@ def _code(data: ImageData, key: str, text: str) -> int | None:
     names = data.names.get(key, ())
     if text in names:
         return names.index(text)
-    if key not in data.arrays or not text.removeprefix("-").isdigit():
+    if key not in data.arrays or not text.removeprefix("-").isdecimal():
         return None
     codes = data.splits["train"].column(key)
     return int(text) if codes.ndim == 1 and bool((codes == int(text)).any()) else None
@@ -103,7 +108,7 @@ def find_direction(
     """
     kind, _, what = spec.partition(":")
     if kind in ("coordinate", "principal"):
-        if not what.isdigit():
+        if not what.isdecimal():
             raise ValueError(f"{spec!r} names no direction: {kind}:NUMBER is expected")
         make = coordinate if kind == "coordinate" else principal
         return make(h["train"], int(what)), None

@@ -6,6 +6,7 @@ or what decodes them. They are float (N, d), those of training images where stat
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
@@ -69,11 +70,11 @@ def moves(
 def even_steps(span: float, steps: int) -> list[float]:
     """``steps`` equal steps from −span to span; where they are odd the middle is 0 exactly.
 
-    Raises ValueError for fewer than two, and unless the span is above 0.
+    Raises ValueError for fewer than two, and unless the span is finite and above 0.
     """
-    if steps < 2 or not span > 0:
+    if steps < 2 or not (span > 0 and isfinite(span)):
         raise ValueError(
-            f"a traversal has at least 2 steps and a span above 0, not {steps}, {span}"
+            f"a traversal has at least 2 steps and a finite span above 0, not {steps}, {span}"
         )
     return [span * (2 * step - (steps - 1)) / (steps - 1) for step in range(steps)]
 

@@ -1,5 +1,6 @@
 """What the samples of a run have in common, and what they have not: numbers, arrays, a picture."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,14 +71,14 @@ class Invariance:
 
     @property
     def command(self) -> str:
-        """The command that measures this again."""
-        command = (
-            f"repr-toolkit invariance {self.run} --split {self.split} --images {self.images} "
-            f"--temperature {self.temperature:g} --seed {self.seed}"
-        )
-        command += f" -n {self.samples}" if self.samples > 1 else ""
-        command += f" --by {self.judge.key}" if self.judge else ""
-        return command + (f" --neighbours {self.neighbours.k}" if self.neighbours else "")
+        """The command, for a shell, that measures this again."""
+        words = ["repr-toolkit", "invariance", self.run, "--split", self.split]
+        words += ["--images", str(self.images), "--temperature", f"{self.temperature:.15g}"]
+        words += ["--seed", str(self.seed)]
+        words += ["-n", str(self.samples)] if self.samples > 1 else []
+        words += ["--by", self.judge.key] if self.judge else []
+        words += ["--neighbours", str(self.neighbours.k)] if self.neighbours else []
+        return shlex.join(words)
 
     def save(self) -> None:
         """Write invariance.json and invariance.npz into the analysis folder of the run.

@@ -1,5 +1,6 @@
 """Moves in h, decoded: what becomes of pictures as their h goes along directions."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -198,7 +199,7 @@ class Mover:
         along: list[Along] = []
         with bar("traversing", len(found), shown=self.progress) as show:
             for spec, (direction, attribute) in zip(names, found, strict=True):
-                at = list(alphas or even_steps(span or direction.span, steps))
+                at = list(alphas or even_steps(direction.span if span is None else span, steps))
                 frames = None if h is None else self._frames(h, direction, at)
                 pictured = self._frames(given[1], direction, at) if given else None
                 if pictured is None:
@@ -213,11 +214,8 @@ class Mover:
         judging = dict.fromkeys(a.attribute.key for a in along if a.attribute and a.judged)
         protocol = self._protocol(len(chosen) if measured else 0)
         if given is None and alphas is None:
-            command = f"repr-toolkit traverse {self.run.path} --split {self.split_name}"
-            command += f" --along {' '.join(specs)}" if specs else ""
-            command += f" --images {shown} --measure {measured} --steps {steps} --seed {self.seed}"
-            command += f" --temperature {self.temperature:g}"
-            protocol = {"command": command + (f" --span {span:g}" if span else ""), **protocol}
+            command = self._command(specs, shown, measured, steps, span)
+            protocol = {"command": command, **protocol}
         return Moves(
             protocol,
             self.data.levels,
@@ -226,6 +224,18 @@ class Mover:
             [self._judges[key] for key in judging],
             self._between(images) if measured > 1 else None,
         )
+
+    def _command(
+        self, specs: Sequence[str] | None, shown: int, measured: int, steps: int, span: float | None
+    ) -> str:
+        """The command, for a shell, that traverses the same directions again."""
+        words = ["repr-toolkit", "traverse", str(self.run.path), "--split", self.split_name]
+        words += ["--along", *specs] if specs else []
+        words += ["--images", str(shown), "--measure", str(measured), "--steps", str(steps)]
+        words += ["--seed", str(self.seed), "--temperature", f"{self.temperature:.15g}"]
+        if self.keep_length != of_one_length(self.h["train"]):
+            words += ["--length", "keep" if self.keep_length else "free"]
+        return shlex.join(words + ([] if span is None else ["--span", f"{span:.15g}"]))
 
     def _frames(self, h: Tensor, direction: Direction, alphas: Sequence[float]) -> Tensor:
         return traverse(

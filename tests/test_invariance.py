@@ -1,8 +1,10 @@
 """What samples of one h have in common: of decoders whose samples are known, it is known."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -273,6 +275,21 @@ def test_an_encoder_of_labels(tmp_path: Path) -> None:
     assert "only 10 different h" in found.untold["neighbours"]
     assert found.variance == pytest.approx(0.25, abs=0.01)
     assert "no reencoding: the encoder reads 'label'" in table(found)
+
+
+def test_training_images_are_no_neighbours_of_themselves(perfect: Run) -> None:
+    found = measure_invariance(perfect.path, "train", images=4, samples=2, rows=2)
+    assert found.neighbours is None
+    assert "among training images" in found.untold["neighbours"]
+    assert "nearest_h" not in found.arrays
+    assert found.reencoding is not None
+
+
+def test_the_kept_command_is_for_a_shell(found: Invariance) -> None:
+    spaced = replace(found, run="runs/it's mine", temperature=0.12345678)
+    words = shlex.split(spaced.command)
+    assert words[2] == "runs/it's mine"
+    assert words[words.index("--temperature") + 1] == "0.12345678"
 
 
 def test_the_command(perfect: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

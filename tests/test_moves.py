@@ -1,6 +1,7 @@
 """Directions are the known ones of constructed vectors, and moves arrive where they should."""
 
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 
@@ -165,8 +166,8 @@ def test_even_steps_go_through_zero() -> None:
         found = even_steps(0.7, steps)
         assert found[steps // 2] == 0
         assert found == [-alpha for alpha in reversed(found)]
-    for wrong in ((3, 1), (0, 5), (-1, 5)):
-        with pytest.raises(ValueError, match="at least 2 steps and a span above 0"):
+    for wrong in ((3, 1), (0, 5), (-1, 5), (float("inf"), 5), (float("nan"), 5)):
+        with pytest.raises(ValueError, match="at least 2 steps and a finite span above 0"):
             even_steps(*wrong)
     assert [alpha_text(a) for a in (-2.25, 0.0, 1.0, -10.0)] == ["−2.25", "0", "1", "−10"]
 
@@ -229,7 +230,8 @@ def test_attributes_by_name_code_and_key() -> None:
     smile = np.array([0, 1, 1, 0] * 3)
     signed = np.array([-1, 1, 1, -1] * 3)
     many = np.arange(12)
-    found = data(smile=smile, signed=signed, many=many, identity=many % 3)
+    half = np.array([0, 0.5] * 6)
+    found = data(smile=smile, signed=signed, many=many, identity=many % 3, half=half)
 
     def known(text: str) -> tuple[str, int]:
         attribute = find_attribute(found, text)
@@ -252,6 +254,8 @@ def test_attributes_by_name_code_and_key() -> None:
         ("many", "'many' has 6 values in tiny, not two; say which is meant, as many=VALUE"),
         ("many=99", "no many=99"),
         ("9", "its labels a, b, cat"),
+        ("²", "neither a class nor an attribute '²'"),
+        ("half", "'half' has the values 0.0 and 0.5 in tiny, which are not whole numbers"),
     ):
         with pytest.raises(ValueError, match=told):
             find_attribute(found, text)
@@ -272,7 +276,7 @@ def test_directions_by_their_texts() -> None:
         find_direction("mean:cat", found, h, indices)[0].vector,
         mean_difference(h["train"], cats, "cat").vector,
     )
-    for spec in ("smile", "principal:x", "mean:", "sideways:3", ""):
+    for spec in ("smile", "principal:x", "principal:²", "mean:", "sideways:3", ""):
         with pytest.raises(ValueError, match="names no direction"):
             find_direction(spec, found, h, indices)
     assert default_directions(found, 2) == ["principal:0", "principal:1", "mean:cat", "mean:7"]
@@ -329,6 +333,33 @@ def test_moves_are_kept_for_the_report(mover: Mover) -> None:
         assert kept["alphas"].tolist() == [[-3, 0, 3]] * 4 + [[-1, 0, 1]] * 10
         assert (kept["frames"][:, :, 1] == kept["image"]).all()
         assert kept["name"].tolist()[:5] == [*(f"principal {n}" for n in range(4)), "mean 0"]
+
+
+def test_the_kept_command_gives_the_same_moves(mover: Mover) -> None:
+    """In a shell: with the length as it was asked for, and with names that have spaces."""
+    assert not mover.keep_length
+    keeping = Mover(mover.run, mover.model, keep_length=True, temperature=0.12345678)
+    found = keeping.move(["mean:7", "principal:0"], span=1.23456789, steps=3, measured=0)
+    words = shlex.split(found.protocol["command"])
+    for name, values in (
+        ("--length", ["keep"]),
+        ("--temperature", ["0.12345678"]),
+        ("--span", ["1.23456789"]),
+        ("--along", ["mean:7", "principal:0"]),
+    ):
+        at = words.index(name) + 1
+        assert words[at : at + len(values)] == values
+    spaced = Run(mover.run.path.rename(mover.run.path.with_name("two words")))
+    try:
+        command = Mover(spaced, mover.model).move(steps=3, measured=0).protocol["command"]
+        assert shlex.split(command)[2] == str(spaced.path)
+    finally:
+        spaced.path.rename(mover.run.path)
+
+
+def test_a_span_of_nothing_is_refused(mover: Mover) -> None:
+    with pytest.raises(ValueError, match="a finite span above 0"):
+        mover.move(["principal:0"], span=0, measured=0)
 
 
 def test_given_pictures_are_moved(mover: Mover) -> None:

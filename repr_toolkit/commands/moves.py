@@ -90,7 +90,7 @@ def _mover(options: Namespace) -> "Mover":
 
 def _given(mover: "Mover", pictures: Sequence[str], weights: str | None) -> "tuple[Tensor, Tensor]":
     """Pictures at the model's size, and their h: files, or numbers of images of the split."""
-    if all(name.isdigit() and not Path(name).exists() for name in pictures):
+    if all(name.isdecimal() and not Path(name).exists() for name in pictures):
         numbers = [int(name) for name in pictures]
         if max(numbers) >= len(mover.split):
             raise ValueError(

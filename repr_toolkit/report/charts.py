@@ -151,6 +151,5 @@ def _svg(figure: "Figure", prefix: str, alt: str) -> str:
     text = text.replace(INK, "currentColor")
     box = re.search(r'viewBox="[^"]*"', text)
     assert box
-    return re.sub(
-        r"<svg[^>]*>", f'<svg {box[0]} role="img" aria-label="{escape(alt)}">', text, count=1
-    )
+    named = f'<svg {box[0]} role="img" aria-label="{escape(alt)}">'
+    return re.sub(r"<svg[^>]*>", lambda _: named, text, count=1)  # backslashes as they are

@@ -141,6 +141,8 @@ def _deviations(kept: Mapping[str, Analysis]) -> list[Block]:
         return []
     deviation = {name: np.sqrt(of["variance"].mean(1)) for name, of in varying.items()}
     end = max(float(np.quantile(of, 0.995)) for of in deviation.values())
+    if end == 0:  # so few pixels vary
+        end = max(float(of.max()) for of in deviation.values())
     blocks: list[Block] = []
     for name, of in varying.items():
         count, levels = min(SAMPLES, of["sample"].shape[1]), int(of["levels"])

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from repr_toolkit.moves_report import alpha_text
 from repr_toolkit.report.blocks import Block, Cell, Folded, Heading, Row, Section, Strip, Table
-from repr_toolkit.report.cells import per_cent, plain
+from repr_toolkit.report.cells import per_cent
 from repr_toolkit.report.found import Analysis, Reported
 from repr_toolkit.report.missing import missing
 from repr_toolkit.report.pictures import scale_of, shown, tiled
@@ -100,13 +101,3 @@ def _judged(numbers: Numbers) -> list[Block]:
         f"{per_cent(judge['accuracy']['share'])} % of real images."
     )
     return [Table(caption, ["first α", "middle α", "last α"], rows, corner="Direction")]
-
-
-def alpha_text(alpha: float) -> str:
-    """α with a true minus, without trailing zeros.
-
-    >>> alpha_text(-0.75), alpha_text(3.0)
-    ('−0.75', '3')
-    """
-    text = plain(alpha)
-    return text.rstrip("0").rstrip(".")

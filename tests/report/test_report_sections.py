@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from repr_toolkit.report.cells import estimate_cell, interval_cell, plain, share
 from repr_toolkit.report.charts import Series, bar_chart, line_chart
 from repr_toolkit.report.found import Analysis, find_runs
 from repr_toolkit.report.information import frozen_study
+from repr_toolkit.report.invariance import _deviations
 from repr_toolkit.report.page import rich
 from repr_toolkit.report.pictures import overlay, shown, tiled
 from repr_toolkit.report.summary import bayes, figures, summary
@@ -84,6 +86,24 @@ def test_charts_take_the_pages_colours_and_share_no_id() -> None:
         assert "&lt;b&gt;" in svg
         assert "a_$b$" in svg
     assert "h[3]" in bar_chart("r", "bars", ["h[3]"], [1.0], [(0.5, 1.5)], x="bits")
+
+
+def test_a_chart_may_be_of_a_run_with_a_backslash_in_its_name() -> None:
+    alt = r"Loss of a\d, \1 and \g<0>"
+    svg = line_chart("p", alt, [Series(r"a\d", [0, 1], [2, 3], 0)], x="x", y="y")
+    assert f'aria-label="{escape(alt)}"' in svg
+
+
+def test_a_single_pixel_that_varies_is_drawn(tmp_path: Path) -> None:
+    variance = np.zeros((2, 1, 30, 30), np.float32)
+    variance[0, 0, 3, 4] = 0.25
+    images = np.zeros((2, 1, 30, 30), np.uint8)
+    file = tmp_path / "invariance.npz"
+    np.savez(file, image=images, sample=images[:, None], variance=variance, levels=17)
+    [drawn] = _deviations({"run": Analysis({}, file)})
+    assert isinstance(drawn, Picture)
+    assert drawn.bar
+    assert (drawn.bar.low, drawn.bar.high) == ("0", "0.5")
 
 
 def test_metrics_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
