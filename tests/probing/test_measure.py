@@ -9,6 +9,7 @@ from probing_helpers import Array, codes, image_data, noise, representation, tel
 from torch import Tensor
 
 from repr_toolkit.data import ImageData
+from repr_toolkit.probing import linear_probe
 from repr_toolkit.probing.control import random_labels, shifted
 from repr_toolkit.probing.measure import probe_representations
 from repr_toolkit.probing.result import Probing
@@ -44,6 +45,18 @@ def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
     assert by_label.baseline.name == "majority"
     counts = np.bincount(labels[:240])
     assert by_label.baseline.score.value == (labels[360:] == counts.argmax()).mean()
+
+
+def test_the_linear_probe_of_comparisons_is_the_logistic_probe_of_these() -> None:
+    labels = codes(classes=8)
+    far = 1e6 + noise(width=24)  # where digits are lost, they are lost in both
+    data = image_data(label=labels)
+    h = representation(data, far)
+    reading = probe_representations([h], data, probes=["logistic"], control=False, orders=0)
+    found = reading.targets[0].reading("h", "logistic")
+    pairs = [(h.h[split], labels[data.rows[split]]) for split in data.rows]
+    probe = linear_probe(*pairs)
+    assert (probe.accuracy, probe.strength) == (found.score.value, found.settings["C"])
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
