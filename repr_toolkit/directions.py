@@ -80,9 +80,13 @@ def even_steps(span: float, steps: int) -> list[float]:
 
 
 def of_one_length(h: Features) -> bool:
-    """Whether all rows have the same length, to one part in a thousand: h is on a sphere."""
+    """Whether all rows have the same length, to one part in a thousand: h is on a sphere.
+
+    One-hot vectors are not: they are the corners of a simplex, and the way between two is straight.
+    """
     lengths = np.linalg.norm(h.astype(np.float64), axis=1)
-    return bool(np.ptp(lengths) < 1e-3 * lengths.mean())
+    corners = (np.count_nonzero(h, axis=1) <= 1).all()
+    return bool(np.ptp(lengths) < 1e-3 * lengths.mean() and not corners)
 
 
 def coordinate(h: Features, number: int) -> Direction:

@@ -151,6 +151,7 @@ def test_moves_may_keep_the_length() -> None:
     assert (torch.cosine_similarity(free, kept, dim=-1) > 0.9999).all()
     assert of_one_length(h.numpy())
     assert not of_one_length(cloud())
+    assert not of_one_length(np.eye(10, dtype=np.float32))  # a move from one class to another
 
 
 def test_moves_do_not_fit_another_space() -> None:

@@ -47,7 +47,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--wandb",
         action="store_true",
-        help="log the tables and pictures to Weights & Biases too (WANDB_MODE=offline works)",
+        help="log the page, its tables and pictures to Weights & Biases too (WANDB_MODE=offline "
+        "works)",
     )
     command.add_argument(
         "--overwrite",

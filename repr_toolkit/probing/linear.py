@@ -38,8 +38,8 @@ def linear_probe(
     of a feature come from the training images alone. The inverse L2 strength C is the one of
     ``strengths`` that is most accurate on ``validation`` (the smallest among equals); they are
     tried upwards, until two in a row do no better. Classes that the training images lack count as
-    errors. The logistic probe of `probe_representations` finds the same. Raises ValueError for fewer
-    than two classes, an empty set, features that are not finite, or features and labels of
+    errors. The logistic probe of `probe_representations` finds the same. Raises ValueError for
+    fewer than two classes, an empty set, features that are not finite, or features and labels of
     different length.
     """
     from sklearn.preprocessing import StandardScaler

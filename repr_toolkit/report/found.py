@@ -129,9 +129,17 @@ class Reported:
         return _read(kept)
 
     def analyses(self, name: str) -> dict[str, "Analysis"]:
-        """What is kept of an analysis, by run; a run of which there is none has no entry."""
+        """What is kept of an analysis of ``split``, by run; a run without one has no entry.
+
+        Probes are always scored on test images.
+        """
+        split = "test" if name == "probe" else self.split
         kept = {run: _analysis(found.path / "analysis", name) for run, found in self.runs.items()}
-        return {run: found for run, found in kept.items() if found is not None}
+        return {
+            run: found
+            for run, found in kept.items()
+            if found is not None and found.numbers.get("split", split) == split
+        }
 
     def shared_analysis(self, name: str) -> "Analysis | None":
         """An analysis that is kept for the folder of the runs, as of several representations."""

@@ -27,7 +27,10 @@ def missing(found: Reported, analysis: str, kept: Collection[str], what: str) ->
     if not lacking:
         return []
     first = found.runs[lacking[0]]
-    command = shlex.join(["repr-toolkit", COMMANDS[analysis], str(first.path)])
+    words = ["repr-toolkit", COMMANDS[analysis], str(first.path)]
+    if found.split != "test" and analysis != "probe":
+        words += ["--split", found.split]
+    command = shlex.join(words)
     of = "" if len(lacking) == len(found.encoders) else f" of {', '.join(lacking)}"
     others = ", and likewise for the other runs" if len(lacking) > 1 else ""
     return [Missing(f"Not measured yet: {what}{of}.", command, others)]

@@ -46,6 +46,8 @@ def _strips(name: str, analysis: Analysis) -> list[Block]:
         count = len(frames)
         labels = [f"α = {alpha_text(alpha)}" for alpha in of["alphas"]]
         title = f"**{of['name']}**; α counts {of['unit']}"
+        if analysis.numbers.get("keep_length"):
+            title += "; h keeps its length"
         alt = (
             f"{count} image{'s' if count > 1 else ''} of {name}, one a row, as h moves along "
             f"{of['name']} from {labels[0]} to {labels[-1]}{_change(of, analysis.numbers)}."
@@ -59,7 +61,7 @@ def _strips(name: str, analysis: Analysis) -> list[Block]:
                 int(np.argmin(np.abs(of["alphas"]))),
                 title,
                 alt,
-                f"α along {of['name']}",
+                f"α along {of['name']} of {name}",
                 gap=GAP,
                 scale=scale_of(frames.shape, 56),
             )

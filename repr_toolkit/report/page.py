@@ -38,7 +38,7 @@ def write_report(
     ``out`` is by default report.html in the run's folder, or in the one that the runs have in
     common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
     be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
-    made too. ``wandb`` logs the tables and pictures to Weights & Biases as well.
+    made too. ``wandb`` logs the page, its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
     file that is no report, and ValueError for runs that have no folder in common without ``out``,
@@ -56,7 +56,7 @@ def write_report(
     with atomic_write(out) as file:
         file.write(text.encode())
     if wandb:
-        log_report(found, sections)
+        log_report(found, sections, text)
     return out
 
 

@@ -13,8 +13,8 @@ from repr_toolkit.report.found import Reported
 PROJECT = "repr-toolkit"
 
 
-def log_report(found: Reported, sections: Sequence[Section]) -> None:
-    """Log every table and picture to W&B: of one run to its own there, of several to one beside it.
+def log_report(found: Reported, sections: Sequence[Section], page: str) -> None:
+    """Log the page, and every table and picture, to W&B: of one run to its own, of several to one.
 
     A run that was not trained with W&B gets one. Of several runs the one is called "report", in the
     group that their folder names, as a study's runs are. WANDB_MODE=offline works.
@@ -32,7 +32,8 @@ def log_report(found: Reported, sections: Sequence[Section]) -> None:
     else:
         arguments |= {"name": "report", "job_type": "report", "group": folder.resolve().name}
     with wandb.init(**arguments) as logged:
-        logged.log(loggable(sections))
+        # The page too: it has the charts, the scales of colours and the explanations.
+        logged.log({"report/page": wandb.Html(page, inject=False), **loggable(sections)})
 
 
 def loggable(sections: Sequence[Section]) -> dict[str, Any]:

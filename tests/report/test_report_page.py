@@ -15,6 +15,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.comparison_table import with_error
 from repr_toolkit.report import write_report
 from repr_toolkit.report.found import find_runs
+from repr_toolkit.report.missing import missing
 
 CSS = Path(comparison.__file__).parent / "report" / "templates" / "report.css"
 
@@ -51,6 +52,14 @@ def test_the_summary_comes_first_and_the_sections_in_their_order(page: Page) -> 
     ids = [attributes["id"] for attributes in page.all("section")]
     expected = ["summary", "figures", "probes", "information", "invariance", "moves"]
     assert ids == [*expected, "training", "origins", "notes"]
+
+
+def test_what_scrolls_and_what_slides_is_told_apart(page: Page) -> None:
+    names = [
+        a["aria-label"] for _, a in page.elements if a.get("role") == "region" and "aria-label" in a
+    ]
+    assert len(names) == len(set(names))
+    assert min(map(len, names)) > 5
 
 
 def test_every_picture_says_what_is_seen(page: Page) -> None:
@@ -163,6 +172,15 @@ def test_one_run_is_measured_and_its_comparison_kept(
     assert "information" not in [section["id"] for section in page.all("section")]
     main(["report", str(run.path), "--split", "val"])
     assert calls == ["test", "val"]
+
+
+def test_analyses_of_another_split_are_not_shown(reported: Path) -> None:
+    for name in ("information", "invariance", "moves"):
+        assert find_runs([reported.parent]).analyses(name)
+        assert not find_runs([reported.parent], "val").analyses(name)
+    assert find_runs([reported.parent], "val").analyses("probe")  # always of test images
+    [line] = missing(find_runs([reported.parent], "val"), "information", [], "bits")
+    assert line.command.endswith(" --split val")
 
 
 def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:

@@ -234,6 +234,7 @@ def test_wandb_gets_the_report_of_a_study_in_its_group(reported: Path, tmp_path:
     }
     assert logged["report/summary/1"] == "table-file"
     assert logged["report/figures/1"] == "image-file"
+    assert logged["report/page"] == "html-file"
     assert {key.split("/")[1] for key in logged} >= {"probes", "information", "invariance", "moves"}
 
 
