@@ -76,7 +76,7 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, s
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
     if run.path.exists():
-        require_same(run, resolved)
+        require_same(run, resolved, data)
     return variant, data, None if encoder is None else encoder.source
 
 

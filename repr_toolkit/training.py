@@ -87,7 +87,7 @@ def train(
             f"were made by {data.encoder!r}; state that one, or make the data with the other"
         )
     if run.path.exists():
-        require_same(run, config)
+        require_same(run, config, data)
         if run.finished:
             say(f"{run.path} is finished already")
             return run
@@ -99,9 +99,14 @@ def train(
     return run
 
 
-def require_same(run: Run, config: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the settings, if a run was made with another configuration."""
-    different = differences(run.config, config)
+def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
+    """Raise ValueError, naming the settings, if a run was made with another configuration.
+
+    A setting that is younger than the run counts as the default with which the run is loaded.
+    """
+    with torch.random.fork_rng(devices=[]):  # building the model must not move the run's noise
+        there = assemble(run.config, data).config
+    different = differences(there, config)
     if different:
         raise ValueError(
             f"{run.path} was made with other settings ({', '.join(different)}); choose another "

@@ -1,11 +1,13 @@
 """A study trains what is not done, resumes what was cut, refuses what does not fit, compares."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from core_helpers import small
 from safetensors.torch import load_file
 
@@ -99,6 +101,23 @@ def test_other_settings_stop_the_study_before_it_trains(tmp_path: Path, compared
         run_study(study(**VARIANTS), folder)
     assert sorted(path.name for path in folder.iterdir()) == ["wide"]
     assert not compared
+
+
+def test_a_setting_that_is_younger_than_a_run_counts_as_its_default(
+    tmp_path: Path, compared: Compared
+) -> None:
+    narrow = VARIANTS["narrow"]
+    [run] = run_study(study(narrow=narrow), tmp_path / "s")
+    made = run.weights_file.stat().st_mtime_ns
+    older = deepcopy(run.config)
+    del older["model"]["decoder"]["init_args"]["poison_at"]
+    run.config_file.write_text(yaml.safe_dump(older, sort_keys=False))
+    [again] = run_study(study(narrow=narrow), tmp_path / "s")
+    assert again.weights_file.stat().st_mtime_ns == made
+    assert compared
+    other = {**narrow, "model.decoder.init_args.poison_at": 9}
+    with pytest.raises(ValueError, match=r"made with other settings.*poison_at"):
+        run_study(study(narrow=other), tmp_path / "s")
 
 
 def test_a_variant_that_cannot_be_stops_the_study_before_it_trains(
