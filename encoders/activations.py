@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from repr_toolkit.encoders.images import require_images
 from repr_toolkit.encoders.networks import (
     IMAGENET,
     Inputs,
@@ -116,18 +117,10 @@ class LayerActivations(nn.Module):
         Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
         beyond the levels.
         """
-        if x.dtype != torch.uint8:
-            raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
+        require_images(x, self.levels)
         if x.ndim != 4 or x.shape[1] not in (1, 3):
             raise ValueError(
                 f"images of shape (B, 3, H, W) or (B, 1, H, W) expected, not {tuple(x.shape)}"
-            )
-        # On an accelerator the check would make every batch wait for the device.
-        checked = x.device.type == "cpu" and self.levels < 256 and x.numel() > 0
-        if checked and x.max() >= self.levels:
-            raise ValueError(
-                f"an image has the value {int(x.max())}, but this encoder's levels are "
-                f"0…{self.levels - 1}"
             )
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             h = self.pooled(self.activation(self.prepared(x)), len(x))

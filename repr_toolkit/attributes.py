@@ -90,12 +90,19 @@ def default_directions(data: ImageData, dimension: int) -> list[str]:
     if "label" in data.arrays:
         codes = np.unique(data.splits["train"].column("label").numpy())
         if len(codes) > 1:
-            names = data.names.get("label", ())
-            chosen += [
-                f"mean:{names[code] if code < len(names) else code}"
-                for code in codes[:CLASSES].tolist()
-            ]
+            chosen += [f"mean:{_label(data, code)}" for code in codes[:CLASSES].tolist()]
     return chosen
+
+
+def _label(data: ImageData, code: int) -> str:
+    """A label by its name alone, or with its key where the name alone means something else."""
+    names = data.names.get("label", ())
+    name = names[code] if code < len(names) else str(code)
+    try:
+        alone = find_attribute(data, name)
+    except ValueError:
+        return f"label={name}"
+    return name if (alone.key, alone.code) == ("label", code) else f"label={name}"
 
 
 def find_direction(

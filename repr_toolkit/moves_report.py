@@ -113,12 +113,12 @@ def _columns(block: Layout, steps: int) -> list[float]:
 
 
 def alpha_text(alpha: float) -> str:
-    """α with its sign, to two decimals, without trailing zeros.
+    """α with its sign, to three digits, without trailing zeros.
 
-    >>> alpha_text(-0.75), alpha_text(0.0), alpha_text(3.0)
-    ('−0.75', '0', '3')
+    >>> alpha_text(-0.75), alpha_text(0.0), alpha_text(0.005), alpha_text(15 / 7)
+    ('−0.75', '0', '0.005', '2.14')
     """
-    return f"{alpha:.2f}".rstrip("0").rstrip(".").replace("-", "−")
+    return f"{alpha:.3g}".replace("-", "−")
 
 
 def table(moves: Moves) -> str:

@@ -1,11 +1,9 @@
 """What every test shares: a cache of its own, and real data where they lie beside the checkout."""
 
 import os
-from pathlib import Path
 
 import pytest
-
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+from core_helpers import SHARED_DATA
 
 # Set when this file is imported, before any test module decides what it can run.
 if SHARED_DATA.is_dir():

@@ -11,6 +11,8 @@ from safetensors.torch import load_file
 from repr_toolkit.config import apply_settings, complete
 from repr_toolkit.runs import Run
 
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
 
 def small(**settings: Any) -> dict[str, Any]:
     """A plug-in autoencoder on the 8×8 digits, a second to train; double underscores are dots."""

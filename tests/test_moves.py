@@ -281,6 +281,9 @@ def test_directions_by_their_texts() -> None:
         with pytest.raises(ValueError, match="names no direction"):
             find_direction(spec, found, h, indices)
     assert default_directions(found, 2) == ["principal:0", "principal:1", "mean:cat", "mean:7"]
+    # A class by its name alone, unless that means something else.
+    for cat in (np.array([0, 1] * 6), np.arange(12)):
+        assert default_directions(data(cat=cat), 1)[1:] == ["mean:label=cat", "mean:7"]
 
 
 # Runs

@@ -97,6 +97,7 @@ def test_what_cannot_be_moved(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
         (["traverse", str(unconditional.path)], "no encoder: there is no h to move"),
         (["edit", path, "180", *along], "has the images 0…179, not 180"),
         (["edit", path, "nowhere.png", *along], "nowhere.png"),
+        (["edit", path, "3", "a.png", *along], "not both: there is no file 3"),
         (["edit", path, "1", *along, "--out", "x.npz"], "written as .png (and .npz), not as x.npz"),
         (["traverse", path, "--span", "inf"], "a finite span above 0"),
         (["edit", path, "²", *along], "there is no picture ²"),

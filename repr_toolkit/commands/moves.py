@@ -90,7 +90,12 @@ def _mover(options: Namespace) -> "Mover":
 
 def _given(mover: "Mover", pictures: Sequence[str], weights: str | None) -> "tuple[Tensor, Tensor]":
     """Pictures at the model's size, and their h: files, or numbers of images of the split."""
-    if all(name.isdecimal() and not Path(name).exists() for name in pictures):
+    numbered = [name for name in pictures if name.isdecimal() and not Path(name).exists()]
+    if numbered and len(numbered) < len(pictures):
+        raise ValueError(
+            f"give picture files or numbers of images, not both: there is no file {numbered[0]}"
+        )
+    if numbered:
         numbers = [int(name) for name in pictures]
         if max(numbers) >= len(mover.split):
             raise ValueError(

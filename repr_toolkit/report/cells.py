@@ -1,6 +1,6 @@
 """Numbers as cells of a report's tables: to the digits that their error allows, with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -62,6 +62,16 @@ def plain(number: float | None, digits: int = 2) -> str:
     if number is None or not _number(number):
         return Cell().text
     return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def spanned(counts: Iterable[int]) -> str:
+    """What runs were measured with: one number if it is the same for all.
+
+    >>> spanned([64, 64]), spanned([64, 1000])
+    ('64', '64 to 1,000')
+    """
+    few, many = min(known := list(counts)), max(known)
+    return f"{few:,}" if few == many else f"{few:,} to {many:,}"
 
 
 def _number(*values: Any) -> bool:

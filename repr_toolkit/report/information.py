@@ -17,7 +17,7 @@ from repr_toolkit.report.blocks import (
     Section,
     Table,
 )
-from repr_toolkit.report.cells import bits_cell, per_cent, plain
+from repr_toolkit.report.cells import bits_cell, per_cent, plain, spanned
 from repr_toolkit.report.charts import Series, bar_chart, line_chart
 from repr_toolkit.report.found import Analysis, Reported
 from repr_toolkit.report.missing import missing
@@ -82,10 +82,10 @@ def _table(names: Sequence[str], numbers: Sequence[Numbers]) -> Table:
         cells = [_bound(of.get(key)) for of in numbers]
         about = "lower bound of the mutual information"
         rows.append(Row(title, cells, about, "Lower bounds, bits"))
-    first = numbers[0]
     caption = (
-        f"{first['images']:,} {first['split']} images; in small print the 95 % interval over "
-        "images. A bound at its ceiling says no more than the ceiling."
+        f"{spanned(of['images'] for of in numbers)} {numbers[0]['split']} images; in "
+        "small print the 95 % interval over images. A bound at its ceiling says no more than the "
+        "ceiling."
     )
     return Table(caption, names, [row for row in rows if not row.empty])
 

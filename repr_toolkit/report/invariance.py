@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from repr_toolkit.report.blocks import Block, Cell, Picture, Row, Section, Table
-from repr_toolkit.report.cells import per_cent, plain, share_cell
+from repr_toolkit.report.cells import per_cent, plain, share_cell, spanned
 from repr_toolkit.report.found import Analysis, Reported
 from repr_toolkit.report.missing import missing
 from repr_toolkit.report.pictures import heat, heat_bar, scale_of, shown, tiled
@@ -33,9 +33,9 @@ def invariance(found: Reported) -> Section:
 
 
 def _table(names: Sequence[str], numbers: Sequence[Numbers]) -> Table:
-    judges = [of.get("judge") for of in numbers]
-    key = next((judge["key"] for judge in judges if judge), "label")
-    k = next((of["neighbours"]["k"] for of in numbers if of.get("neighbours")), 0)
+    keys = [of["judge"]["key"] for of in numbers if of.get("judge")]
+    key = " or ".join(dict.fromkeys(keys)) or "label"
+    k = spanned([of["neighbours"]["k"] for of in numbers if of.get("neighbours")] or [0])
     drawn, judged = "Samples of one h", f"Samples judged by a classifier of the {key}, %"
     coded, near = "Samples encoded again", f"The {k} nearest training images, %"
 
@@ -103,10 +103,9 @@ def _table(names: Sequence[str], numbers: Sequence[Numbers]) -> Table:
             lambda of: _against(of.get("neighbours"), "by_pixels", "agreement_chance"),
         ),
     ]
-    first = numbers[0]
     caption = (
-        f"{first['images']:,} {first['split']} images, up to "
-        f"{max(of['samples'] for of in numbers)} samples of each h. In small print "
+        f"{spanned(of['images'] for of in numbers)} {numbers[0]['split']} images, "
+        f"{spanned(of['samples'] for of in numbers)} samples of each h. In small print "
         "the 95 % interval, and what chance would give."
     )
     return Table(caption, names, [row for row in rows if not row.empty])

@@ -96,10 +96,13 @@ def _judged(numbers: Numbers) -> list[Block]:
         Row(of["name"], [cell(of["judged"][at]) for at in (0, len(of["judged"]) // 2, -1)])
         for of in judged
     ]
-    judge = numbers["judges"][0]
+    judges = " and ".join(
+        f"a classifier of the {judge['key']} that is right on "
+        f"{per_cent(judge['accuracy']['share'])} % of real images"
+        for judge in numbers["judges"]
+    )
     caption = (
-        f"Pictures judged to have the attribute, %, of {numbers['measured_images']} images, by a "
-        f"classifier of the {judge['key']} that is right on "
-        f"{per_cent(judge['accuracy']['share'])} % of real images."
+        f"Pictures judged to have the attribute, %, of {numbers['measured_images']} images, "
+        f"by {judges}."
     )
     return [Table(caption, ["first α", "middle α", "last α"], rows, corner="Direction")]

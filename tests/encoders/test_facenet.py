@@ -8,7 +8,7 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from conftest import SHARED_DATA
+from core_helpers import SHARED_DATA
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SHARED_DATA
+from core_helpers import SHARED_DATA
 from sklearn.metrics import roc_auc_score
 
 from repr_toolkit.encoders import FaceNet

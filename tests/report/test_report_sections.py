@@ -27,6 +27,8 @@ from repr_toolkit.report.charts import Series, bar_chart, line_chart
 from repr_toolkit.report.found import Analysis, find_runs
 from repr_toolkit.report.information import frozen_study
 from repr_toolkit.report.invariance import _deviations
+from repr_toolkit.report.invariance import _table as samples_table
+from repr_toolkit.report.moves import _judged
 from repr_toolkit.report.page import rich
 from repr_toolkit.report.pictures import overlay, shown, tiled
 from repr_toolkit.report.summary import bayes, figures, summary
@@ -42,6 +44,27 @@ def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
     assert estimate_cell(Estimate(NAN, 0.1, 5)) == share_cell(NAN) == Cell()
     assert interval_cell(NAN, (0, 1), 1) == Cell(plain(NAN)) == Cell()
     assert interval_cell(1.0, (NAN, 2.0), 1) == Cell("1.0")
+
+
+def test_captions_say_what_all_runs_were_measured_with() -> None:
+    share = {"share": 0.5, "low": 0.4, "high": 0.6}
+
+    def measured(images: int, key: str, k: int) -> dict[str, Any]:
+        judge = {"key": key, "accuracy": share}
+        of: dict[str, Any] = {"images": images, "samples": 16, "split": "test", "judge": judge}
+        of |= {"variance": 0.1, "data_variance": 0.2, "agreement": {"with_source": share}}
+        return {**of, "neighbours": {"k": k, "by_h": share}}
+
+    table = samples_table(["a", "b"], [measured(64, "label", 5), measured(1_000, "smile", 9)])
+    assert table.caption.startswith("64 to 1,000 test images, 16 samples of each h.")
+    groups = {row.group for row in table.rows}
+    assert "Samples judged by a classifier of the label or smile, %" in groups
+    assert "The 5 to 9 nearest training images, %" in groups
+    judges = [{"key": key, "accuracy": {"share": 0.5}} for key in ("label", "smile")]
+    along = {"name": "mean a", "judged": [share] * 3}
+    [judged] = _judged({"directions": [along], "measured_images": 8, "judges": judges})
+    assert "a classifier of the label that" in judged.caption
+    assert "and a classifier of the smile that" in judged.caption
 
 
 def test_rich_text_is_escaped_first() -> None:
