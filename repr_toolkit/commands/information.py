@@ -93,7 +93,8 @@ def _study(options: Namespace, settings: Settings) -> None:
     config = apply_settings(load_recipe(options.target), settings)
     data = load(**data_arguments(config))
     sources = [_represent(source, data, options) for source in options.sources]
-    name = options.name or f"information_{Path(options.target).stem}"
+    recipe = Path(options.target).stem
+    name = options.name or f"information_{recipe.removeprefix('information_')}"
     path = run_information(
         config,
         Path(options.runs_dir) / name,
@@ -152,7 +153,7 @@ def add_commands(subcommands: Any) -> None:
     )
     command.add_argument("--json", action="store_true", help="print JSON")
     group = command.add_argument_group("with sources")
-    group.add_argument("--name", help="name of the study (default: information_RECIPE)")
+    group.add_argument("--name", help="name of the study (default: information_ and the recipe's)")
     group.add_argument("--runs-dir", default="runs", help="folder of the study")
     group.add_argument(
         "--seeds",

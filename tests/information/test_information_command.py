@@ -97,6 +97,7 @@ def test_a_mean_squared_error_decoder_has_maps_too(tmp_path: Path) -> None:
 def test_fresh_decoders_on_frozen_h(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(yaml.safe_dump(TINY))
+    (tmp_path / "information_tiny.yaml").symlink_to(recipe)
     argv = ["information", str(recipe), "labels", "seven=pca", "torchvision.models.squeezenet1_1"]
     argv += ["--components", "7", "--layer", "features.2", "--image-size", "16"]
     argv += ["--weights-seed", "3", "--runs-dir", str(tmp_path / "runs"), "--candidates", "4"]
@@ -120,6 +121,10 @@ def test_fresh_decoders_on_frozen_h(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert told in found["command"]
     assert Run(folder / "seven").config["training"]["warmup"] == 1
     assert (folder / "information.png").stat().st_size > 1000
+
+    argv[1] = str(tmp_path / "information_tiny.yaml")
+    assert main([*argv, "--training.warmup", "1"]) == 0
+    assert f"done before, see {folder / 'seven'}" in capsys.readouterr().out
 
 
 def test_what_has_no_information(
