@@ -118,15 +118,16 @@ class Run:
         with atomic_write(self.weights_file) as file:
             file.write(save(tensors))
 
-    def load_data(self) -> "ImageData":
-        """The data that the run was trained on.
+    def load_data(self, root: Path | None = None) -> "ImageData":
+        """The data that the run was trained on, a named file in ``root`` if that is given.
 
         Raises ValueError if the run saw other data than what is found now.
         """
         from repr_toolkit.data import load as load_images
 
         config = self.config
-        data = load_images(**data_arguments(config))
+        arguments = data_arguments(config)
+        data = load_images(**arguments if root is None else {**arguments, "root": str(root)})
         with_fingerprint(config, data)
         return data
 

@@ -186,7 +186,7 @@ def measure(
         models = {name: load_with_decoder(run).to(fastest_device()) for name, run in runs.items()}
         readings = [Reading(models[NULL], representations(models[NULL], images))]
         for name in names:
-            codes = representations(models[name], runs[name].load_data().splits[split])
+            codes = representations(models[name], _frozen(runs[name]).splits[split])
             assert codes is not None
             readings.append(Reading(models[name], codes))
             readings.append(Reading(models[name], codes[other_images(len(codes))]))
@@ -231,8 +231,13 @@ def _of_one_network(runs: Sequence[Run], split: str) -> OfOneNetwork | None:
     for run in runs:
         say(f"measuring the single coordinates of {run.path.name}")
         model = load_with_decoder(run).to(fastest_device())
-        found.append(coordinate_bits(model, run.load_data().splits[split], progress=True))
+        found.append(coordinate_bits(model, _frozen(run).splits[split], progress=True))
     return together(found) if found else None
+
+
+def _frozen(run: Run) -> ImageData:
+    """The images with the frozen h of a run, also where the folder of the study was moved."""
+    return run.load_data(run.path.parent / FOLDER)
 
 
 def _mean(maps: Sequence[Floats]) -> Floats | None:

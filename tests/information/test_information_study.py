@@ -144,7 +144,10 @@ def test_a_study(data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "compared before" in said
     assert times == {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*.*"))}
     (folder / "information.csv").unlink()
-    run_information(RECIPE, folder, sources[:1], data, split="val", candidates=4)
+    folder = folder.rename(tmp_path / "moved")
+    times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
+    first = sources[:1]
+    run_information(RECIPE, folder, first, data, masked=True, split="val", candidates=4)
     again = json.loads((folder / "information.json").read_text("utf-8"))
     assert (again["split"], len(again["sources"])) == ("val", 1)
     assert all((folder / name).is_file() for name in OUTPUTS)
