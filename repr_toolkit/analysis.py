@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,25 +11,59 @@ from repr_toolkit.runs import atomic_write
 
 
 def save_analysis(
-    run: Path, name: str, numbers: Mapping[str, Any], arrays: Mapping[str, Any] | None = None
-) -> Path:
-    """Write RUN/analysis/NAME.npz and, last, NAME.json, each whole and in place of an earlier one.
+    run: Path,
+    name: str,
+    numbers: Mapping[str, Any],
+    arrays: Mapping[str, Any] | None = None,
+    *,
+    keep: bool = False,
+) -> Path | None:
+    """Write RUN/analysis/NAME.npz and, last, NAME.json, each whole, and return the latter's path.
 
-    ``arrays`` hold numbers or texts, nothing that would be pickled (ValueError); without any there
-    is no .npz, and an earlier one goes. The path of the .json is returned.
+    They take the place of earlier ones that answer the same question (`question`), and of any
+    others with ``keep``; without it those stay as they are, and None is returned. ``arrays`` hold
+    numbers or texts, nothing that would be pickled (ValueError); without any there is no .npz.
     """
     import numpy as np
 
     folder = run / "analysis"
+    file = folder / f"{name}.json"
+    if not keep and _answers_another(file, numbers):
+        return None
     folder.mkdir(exist_ok=True)
     if arrays:
         packed = io.BytesIO()
         np.savez_compressed(packed, allow_pickle=False, **arrays)
-        with atomic_write(folder / f"{name}.npz") as file:
-            file.write(packed.getvalue())
+        with atomic_write(folder / f"{name}.npz") as stream:
+            stream.write(packed.getvalue())
     else:
         (folder / f"{name}.npz").unlink(missing_ok=True)
-    return write_json(folder / f"{name}.json", numbers)
+    return write_json(file, numbers)
+
+
+def question(numbers: Mapping[str, Any]) -> Any:
+    """What an analysis was asked: its data, and its ``asked`` or else its command's options.
+
+    Whatever the run was called, and whatever stood beside it.
+
+    >>> question({"command": "repr-toolkit traverse runs/a --steps 9", "fingerprint": "f"})
+    ('f', ['--steps', '9'])
+    """
+    asked = numbers.get("asked")
+    if asked is None:
+        words = shlex.split(numbers.get("command", ""))
+        first = next((at for at, word in enumerate(words) if word.startswith("--")), len(words))
+        asked = words[first:]
+    return numbers.get("fingerprint"), asked
+
+
+def _answers_another(file: Path, numbers: Mapping[str, Any]) -> bool:
+    """Whether a file holds an analysis that was asked something else; a damaged one holds none."""
+    try:
+        there = json.loads(file.read_text("utf-8"))
+        return bool(question(there) != question(json.loads(json.dumps(dict(numbers)))))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import find_column
 from repr_toolkit.directions import (
     Direction,
     Flags,
@@ -22,7 +23,10 @@ CLASSES = 10  # mean-difference vectors that a default set has
 
 @dataclass(frozen=True)
 class Attribute:
-    """One code of a key of the batches: the class 7, the person Ada, the flag smile."""
+    """One code of a key of the batches: the class 7, the person Ada, the flag smile.
+
+    ``key`` is KEY[i] where the key holds several numbers an image (see `ImageSplit.column`).
+    """
 
     name: str
     key: str
@@ -38,7 +42,8 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
     """What a text means in a data set: the first of these that it is.
 
     KEY=CODE or KEY=NAME · a key of two values, of which the larger is meant (``smile``) · the name
-    or the code of a label · the name of an identity. Raises ValueError, naming what there is.
+    or the code of a label · the name of an identity. KEY[i] stands for the column i of a key that
+    has several. Raises ValueError, naming what there is.
     """
     key, equals, value = text.partition("=")
     if equals:
@@ -46,7 +51,7 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
         if code is None:
             raise ValueError(f"{data.name} has no {text}; {_offer(data)}")
         return Attribute(text, key, code)
-    if text in data.arrays and data.arrays[text].ndim == 1:
+    if _is_column(data, text):
         values = np.unique(data.splits["train"].column(text).numpy())
         if len(values) != 2:
             raise ValueError(
@@ -70,14 +75,25 @@ def _code(data: ImageData, key: str, text: str) -> int | None:
     names = data.names.get(key, ())
     if text in names:
         return names.index(text)
-    if key not in data.arrays or not text.removeprefix("-").isdecimal():
+    if not _is_column(data, key) or not text.removeprefix("-").isdecimal():
         return None
     codes = data.splits["train"].column(key)
-    return int(text) if codes.ndim == 1 and bool((codes == int(text)).any()) else None
+    return int(text) if bool((codes == int(text)).any()) else None
+
+
+def _is_column(data: ImageData, name: str) -> bool:
+    """Whether this is a key of one number an image, or KEY[i]."""
+    found = find_column(data.arrays, name)
+    return found is not None and (found[1] is not None or data.arrays[name].ndim == 1)
 
 
 def _offer(data: ImageData) -> str:
     keys = [key for key, array in data.arrays.items() if array.ndim == 1]
+    keys += [
+        f"{key}[0] to {key}[{array.shape[1] - 1}]"
+        for key, array in data.arrays.items()
+        if array.ndim == 2 and array.dtype.kind != "f"
+    ]
     known = f"its keys of one value an image are {', '.join(keys)}" if keys else "it has no keys"
     names = data.names.get("label", ())
     few = f", its labels {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""

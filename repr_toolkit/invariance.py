@@ -201,7 +201,7 @@ def _neighbours(
     by_h = nearest(h.numpy(), gallery_h.numpy(), k)
     flat = [pixels.flatten(1).numpy().astype(np.float32) for pixels in (images, gallery["image"])]
     by_pixels = nearest(flat[0], flat[1], k)
-    of_gallery = None if key is None else gallery[key].numpy().astype(np.int64)
+    of_gallery = None if key is None else train.column(key)[chosen].numpy().astype(np.int64)
     numbers = neighbours(
         by_h, by_pixels, len(chosen), key=key, codes=truth, gallery_codes=of_gallery
     )

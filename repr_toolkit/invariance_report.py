@@ -80,14 +80,15 @@ class Invariance:
         words += ["--neighbours", str(self.neighbours.k)] if self.neighbours else []
         return shlex.join(words)
 
-    def save(self) -> None:
+    def save(self, *, keep: bool = False) -> Path | None:
         """Write invariance.json and invariance.npz into the analysis folder of the run.
 
-        The npz holds, of the pictured rows, ``image``, ``sample`` (rows, n, C, H, W) and, where
-        there are any, ``nearest_h`` and ``nearest_pixels`` (rows, k, C, H, W), all uint8;
-        ``variance`` float32 (rows, C, H, W); ``mean_variance`` (C, H, W) of all images; ``levels``.
+        In the place of another question's only with ``keep``; see `save_analysis`. The npz holds,
+        of the pictured rows, ``image``, ``sample`` (rows, n, C, H, W) and, where there are any,
+        ``nearest_h`` and ``nearest_pixels`` (rows, k, C, H, W), all uint8; ``variance`` float32
+        (rows, C, H, W); ``mean_variance`` (C, H, W) of all images; ``levels``.
         """
-        save_analysis(Path(self.run), "invariance", self.as_dict(), self.arrays)
+        return save_analysis(Path(self.run), "invariance", self.as_dict(), self.arrays, keep=keep)
 
     def picture(self) -> "Figure":
         """One row an image: itself, samples, their standard deviation, its neighbours; at `DPI`."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from repr_toolkit.comparison_table import NORMAL_95
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import find_column
 from repr_toolkit.evaluation import choose_split
 from repr_toolkit.figures import choose_evenly
 from repr_toolkit.probing.linear import Labels, wilson_interval
@@ -96,6 +97,7 @@ class Judge:
 def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0) -> Judge:
     """The judge of a key of the batches: int64, bool or whole numbers, one code an image.
 
+    KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
     Trained on at most `JUDGE_IMAGES` training images, spread evenly, by the protocol of
     `probing.baselines.small_network`; scored on all images of ``split``, in which codes that the
     training images lack count as errors. It follows ``seed`` (on a GPU up to the order of its
@@ -108,10 +110,11 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
     if reason is not None:
         raise ValueError(f"{key!r} cannot be judged by: {reason}")
     train = data.splits["train"]
-    batch = train[choose_evenly(len(train), JUDGE_IMAGES)]
-    classes, targets = np.unique(batch[key].numpy().astype(np.int64), return_inverse=True)
+    chosen = choose_evenly(len(train), JUDGE_IMAGES)
+    codes = train.column(key)[chosen].numpy().astype(np.int64)
+    classes, targets = np.unique(codes, return_inverse=True)
     network = fit_small_network(
-        _intensities(batch["image"], data.levels),
+        _intensities(train[chosen]["image"], data.levels),
         targets.astype(np.int64),
         epochs=max(EPOCHS, -(-SHOWN // len(targets))),
         seed=seed,
@@ -142,11 +145,16 @@ def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:
     person, leaves a classifier without a right answer: where that is so of most of the split, there
     is no judging.
     """
-    if key not in data.arrays:
-        return f"{data.name} has no such key; it has {', '.join(data.arrays)}"
+    try:
+        if find_column(data.arrays, key) is None:
+            return f"{data.name} has no such key; it has {', '.join(data.arrays)}"
+    except ValueError as error:
+        return str(error)
     train = data.splits["train"].column(key)
     if train.ndim != 1 or not _whole(train):
-        return "it is not one whole number an image"
+        several = train.ndim == 2 and _whole(train)
+        which = f"; name one of its columns, such as {key}[0]" if several else ""
+        return f"it is not one whole number an image{which}"
     known = torch.unique(train)
     if len(known) < 2:
         return "all training images have the same"

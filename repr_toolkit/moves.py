@@ -120,9 +120,12 @@ class Moves:
             "levels": np.asarray(self.levels),
         }
 
-    def save(self, run: Path) -> None:
-        """Write moves.json and moves.npz into the analysis folder of a run."""
-        save_analysis(run, "moves", self.as_dict(), self.arrays())
+    def save(self, run: Path, *, keep: bool = False) -> Path | None:
+        """Write moves.json and moves.npz into the analysis folder of a run.
+
+        In the place of another question's only with ``keep``; see `save_analysis`.
+        """
+        return save_analysis(run, "moves", self.as_dict(), self.arrays(), keep=keep)
 
 
 class Mover:

@@ -1,5 +1,6 @@
 """The picture and the table of moves in h."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,7 @@ def table(moves: Moves) -> str:
         "",
     ]
     columns = [["along"], ["α"], ["scale"], ["change a step"], ["judged, first α"]]
-    columns += [["middle"], ["last"]]
+    columns += [["nearest 0"], ["last"]]
     for along in moves.along:
         ends = f"{alpha_text(along.alphas[0])} … {alpha_text(along.alphas[-1])}"
         cells = [along.direction.name, ends, f"{along.direction.scale:.3f}"]
@@ -162,7 +163,25 @@ def table(moves: Moves) -> str:
 
 
 def _shares(along: Along) -> list[str]:
+    """At the first step, the one nearest to 0 where it is another, and the last."""
     if along.judged is None:
         return ["–"] * 3
-    chosen = (along.judged[0], along.judged[len(along.judged) // 2], along.judged[-1])
-    return [f"{100 * s.share:.0f} ({100 * s.low:.0f}–{100 * s.high:.0f})" for s in chosen]
+    first, *between, last = told_steps(along.alphas)
+    chosen = [along.judged[first], along.judged[between[0]] if between else None]
+    chosen.append(along.judged[last])
+    return [
+        "–" if s is None else f"{100 * s.share:.0f} ({100 * s.low:.0f}–{100 * s.high:.0f})"
+        for s in chosen
+    ]
+
+
+def told_steps(alphas: Sequence[float]) -> list[int]:
+    """The places of the first α, of the one nearest to 0 (the lower of two), and of the last.
+
+    The second only where it is neither of the others.
+
+    >>> told_steps([-3, -1.5, 0, 1.5, 3]), told_steps([-3, -1, 1, 3]), told_steps([-1, 1])
+    ([0, 2, 4], [0, 1, 3], [0, 1])
+    """
+    nearest = min(range(len(alphas)), key=lambda at: abs(alphas[at]))
+    return [0, *({nearest} - {0, len(alphas) - 1}), len(alphas) - 1]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from repr_toolkit.learner import Learner
     from repr_toolkit.model import EncoderDecoder
 
+FROZEN = "frozen"
+"""Where in a study's folder the frozen representations lie on which its runs are trained."""
+
 
 class Run:
     """The paths of one run and what is read from and written to them.
@@ -118,8 +121,11 @@ class Run:
         with atomic_write(self.weights_file) as file:
             file.write(save(tensors))
 
-    def load_data(self, root: Path | None = None) -> "ImageData":
-        """The data that the run was trained on, a named file in ``root`` if that is given.
+    def load_data(self) -> "ImageData":
+        """The data that the run was trained on.
+
+        Frozen representations that are not where they were are looked for beside the run, as in a
+        study whose folder was moved.
 
         Raises ValueError if the run saw other data than what is found now.
         """
@@ -127,7 +133,11 @@ class Run:
 
         config = self.config
         arguments = data_arguments(config)
-        data = load_images(**arguments if root is None else {**arguments, "root": str(root)})
+        source, beside = arguments["source"], self.path.parent / FROZEN
+        there = Path(arguments["root"] or ".") / source
+        if not there.exists() and (beside / source).is_file():
+            arguments["root"] = str(beside)
+        data = load_images(**arguments)
         with_fingerprint(config, data)
         return data
 

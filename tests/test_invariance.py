@@ -191,6 +191,18 @@ def test_codes_that_cannot_be_judged_by() -> None:
         train_judge(score, "score")
 
 
+def test_a_column_of_a_key_is_judged_by() -> None:
+    codes = np.array([0, 3] * 40 + [0, 3, 3, 0] * 2)
+    data = labelled([0, 3] * 40, [0, 3, 3, 0], flags=np.stack([codes * 0, codes == 3], 1))
+    trained = train_judge(data, "flags[1]")
+    assert (trained.key, trained.classes.tolist()) == ("flags[1]", [0, 1])
+    assert trained.accuracy.share == 1
+    assert trained.judge(data.splits["test"][:]["image"]).tolist() == [0, 1, 1, 0]
+    assert "all training images have the same" in str(obstacle(data, "flags[0]"))
+    assert "'flags' has flags[0] to flags[1]" in str(obstacle(data, "flags[2]"))
+    assert "name one of its columns, such as flags[0]" in str(obstacle(data, "flags"))
+
+
 # Runs
 
 
@@ -285,6 +297,24 @@ def test_training_images_are_no_neighbours_of_themselves(perfect: Run) -> None:
     assert found.reencoding is not None
 
 
+def test_a_run_judged_by_a_column(perfect: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = perfect.load_data()
+    low = own.arrays["label"] < 5
+    columns = np.stack([low, ~low], 1).astype(np.int64)
+    data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
+    monkeypatch.setattr(Run, "load_data", lambda self, root=None: data)
+    found = measure_invariance(perfect.path, images=6, samples=2, rows=2, key="attributes[1]")
+    assert found.judge is not None
+    assert found.judge.key == "attributes[1]"
+    assert found.judge.classes.tolist() == [0, 1]
+    assert found.neighbours is not None
+    assert found.neighbours.key == "attributes[1]"
+    assert found.neighbours.by_h is not None
+    assert found.neighbours.by_h.share > 0.9
+    with pytest.raises(ValueError, match=r"there is no attributes\[2\]"):
+        measure_invariance(perfect.path, images=6, samples=2, key="attributes[2]")
+
+
 def test_the_kept_command_is_for_a_shell(found: Invariance) -> None:
     spaced = replace(found, run="runs/it's mine", temperature=0.12345678)
     words = shlex.split(spaced.command)
@@ -294,10 +324,19 @@ def test_the_kept_command_is_for_a_shell(found: Invariance) -> None:
 
 def test_the_command(perfect: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "invariance.png"
+    (perfect.path / "analysis" / "invariance.json").unlink(missing_ok=True)
     argv = ["invariance", str(perfect.path), "--images", "4", "-n", "2", "--rows", "2", "--json"]
     assert main([*argv, "--out", str(out)]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result == json.loads((perfect.path / "analysis" / "invariance.json").read_text())
+    kept = perfect.path / "analysis" / "invariance.json"
+    assert result == json.loads(kept.read_text())
+    # Of fewer samples, it does not take the place of this unless it is asked to.
+    argv[argv.index("2")] = "3"
+    assert main(argv) == 0
+    assert "answers another question" in capsys.readouterr().err
+    assert result == json.loads(kept.read_text())
+    assert main([*argv, "--keep"]) == 0
+    assert json.loads(kept.read_text())["samples"] == 3
     assert result["reencoding"]["nearest_is_own"]["share"] == 1
     assert out.stat().st_size > 1000
 

@@ -262,6 +262,38 @@ def test_attributes_by_name_code_and_key() -> None:
             find_attribute(found, text)
 
 
+def test_attributes_that_are_columns_of_a_key() -> None:
+    numbers = np.arange(12)
+    flags = np.stack([numbers % 3 == 0, numbers % 2, numbers % 3], 1)
+    found = data(attributes=flags, truth=flags[:, :1] == 1)
+    for text, key, code in (
+        ("attributes[0]", "attributes[0]", 1),
+        ("attributes[0]=0", "attributes[0]", 0),
+        ("attributes[2]=2", "attributes[2]", 2),
+        ("truth[0]", "truth[0]", 1),
+    ):
+        attribute = find_attribute(found, text)
+        assert (attribute.key, attribute.code) == (key, code)
+    wanted = found.splits["train"].column("attributes").numpy()[:, 1] == 1
+    indices = list(range(len(wanted)))
+    assert (find_attribute(found, "attributes[1]").flags(found, "train", indices) == wanted).all()
+    for text, told in (
+        ("attributes[3]", r"'attributes' has attributes\[0\] to attributes\[2\]"),
+        ("attributes[3]=1", r"there is no attributes\[3\]"),
+        ("attributes[0]=7", r"has no attributes\[0\]=7"),
+        ("attributes[2]", "values in tiny, not two; say which"),
+        ("attributes", r"one value an image are label, attributes\[0\] to attributes\[2\]"),
+        ("label[0]", "'label' is one number an image"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            find_attribute(found, text)
+    h = {split: cloud(len(part)) for split, part in found.splits.items()}
+    rows = {split: list(range(len(part))) for split, part in found.splits.items()}
+    direction, _ = find_direction("mean:attributes[1]", found, h, rows)
+    means = [h["train"][wanted == flag].mean(0) for flag in (False, True)]
+    np.testing.assert_allclose(direction.vector * direction.scale, means[1] - means[0], atol=1e-5)
+
+
 def test_directions_by_their_texts() -> None:
     found = data()
     h = {"train": cloud(6), "val": cloud(3, 1)}
@@ -316,6 +348,34 @@ def test_moves_of_a_run(mover: Mover) -> None:
     lines = table(found).splitlines()
     assert max(map(len, lines[1:])) <= 100
     assert any(line.startswith("| mean 7 ") for line in lines)
+
+
+def test_moves_along_a_column_of_a_key(mover: Mover, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = mover.data
+    columns = np.stack([own.arrays["label"] == 7, own.arrays["label"] < 5], 1).astype(np.int64)
+    data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
+    monkeypatch.setattr(mover, "data", data)
+    monkeypatch.setattr(mover, "split", data.splits["test"])
+    specs = ["mean:attributes[0]", "mean:7", "mean:attributes[1]=1"]
+    found = mover.move(specs, steps=3, shown=2, measured=20)
+    assert torch.equal(found.along[0].frames, found.along[1].frames)
+    judged = found.along[2].judged
+    assert judged is not None
+    assert judged[-1].share > judged[1].share > judged[0].share
+    assert [t.key for t in found.judges] == ["attributes[0]", "label", "attributes[1]"]
+
+
+def test_the_table_says_which_steps_were_judged(mover: Mover) -> None:
+    """An even number of steps has no α = 0, and two have none between the first and the last."""
+    four = mover.move(["mean:7"], steps=4, shown=2, measured=8)
+    judged = four.along[0].judged
+    assert judged is not None
+    at_minus_a_third = f"{100 * judged[1].share:.0f} ("
+    [heading] = [line for line in table(four).splitlines() if "nearest 0" in line]
+    column = [cell.strip() for cell in heading.split("|")].index("nearest 0")
+    [line] = [line for line in table(four).splitlines() if line.startswith("| mean 7 ")]
+    assert line.split("|")[column].strip().startswith(at_minus_a_third)
+    assert "nearest 0" not in table(mover.move(["mean:7"], steps=2, shown=2, measured=8))
 
 
 def test_moves_are_kept_for_the_report(mover: Mover) -> None:

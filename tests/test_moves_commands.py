@@ -65,6 +65,17 @@ def test_the_default_set_is_kept(
     assert len(result["directions"][-1]["judged"]) == 3
     assert result["judges"][0]["key"] == "label"
 
+    # Directions that were chosen take its place if they are asked to.
+    argv = ["traverse", str(run.path), "--along", "coordinate:1", "--measure", "0", "--overwrite"]
+    argv += ["--steps", "3", "--images", "2", "--out", str(tmp_path / "t.png")]
+    assert main(argv) == 0
+    assert result == json.loads((run.path / "analysis" / "moves.json").read_text())
+    assert main([*argv, "--keep"]) == 0
+    chosen = json.loads((run.path / "analysis" / "moves.json").read_text())
+    assert [d["along"] for d in chosen["directions"]] == ["coordinate:1"]
+    assert main([*argv[:2], "0", *argv[2:], "--keep"]) == 1
+    assert "--keep is for images of the split" in capsys.readouterr().err
+
 
 def test_an_edit_of_pictures_and_of_numbers(run: Run, tmp_path: Path) -> None:
     original = run.load_data().splits["test"][[17]]["image"]
@@ -98,7 +109,10 @@ def test_what_cannot_be_moved(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
         (["edit", path, "180", *along], "has the images 0…179, not 180"),
         (["edit", path, "nowhere.png", *along], "nowhere.png"),
         (["edit", path, "3", "a.png", *along], "not both: there is no file 3"),
-        (["edit", path, "1", *along, "--out", "x.npz"], "written as .png (and .npz), not as x.npz"),
+        (
+            ["edit", path, "1", *along, "--out", "x.gif"],
+            "(and .npz) or as .npz alone, not as x.gif",
+        ),
         (["traverse", path, "--span", "inf"], "a finite span above 0"),
         (["edit", path, "²", *along], "there is no picture ²"),
         (

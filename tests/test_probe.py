@@ -102,6 +102,32 @@ def test_several_sources_in_one_table(
     assert main(["probe", *argv, "--overwrite"]) == 0
 
 
+def test_what_is_kept_for_the_report_is_the_runs_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = untrained_run(tmp_path / "one")
+    kept = run.path / "analysis" / "probe.json"
+    few = [str(run.path), *QUICK, "--no-baselines", "--no-control"]
+    # Neither of a layer, nor of other images than the run's.
+    layer = next(name for name, _ in load(run).encoder.named_children())
+    assert main(["probe", *few, "--layer", layer]) == 0
+    draw = np.random.default_rng(0)
+    others = draw.integers(0, 17, (90, 1, 8, 8)).astype(np.uint8)
+    np.savez(tmp_path / "others.npz", image=others, label=np.arange(90) % 3, levels=17)
+    assert main(["probe", *few, "--data.source", str(tmp_path / "others.npz")]) == 0
+    assert capsys.readouterr().err.count("this is not the run's own h of its own images") == 2
+    assert not kept.exists()
+    # Fewer images do not take the place of all, unless asked to.
+    assert main(["probe", *few]) == 0
+    whole = kept.read_text("utf-8")
+    assert main(["probe", *few, "--images", "90"]) == 0
+    assert f"{kept} answers another question and stays as it is" in capsys.readouterr().err
+    assert kept.read_text("utf-8") == whole
+    assert main(["probe", *few, "--images", "90", "--keep"]) == 0
+    assert json.loads(kept.read_text("utf-8"))["asked"]["images"] == 90
+    assert "stays as it is" not in capsys.readouterr().err
+
+
 def test_stored_embeddings_of_any_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     draw = np.random.default_rng(0)
     people = np.arange(90) % 6
@@ -135,6 +161,47 @@ def test_a_layer_of_any_network(capsys: pytest.CaptureFixture[str]) -> None:
     assert columns(result) == ["squeezenet1_1.features.2, random", "pixels"]
     assert result["representations"][0]["dim"] == 64
     assert {r["control"]["types"] for r in result["targets"][0]["readings"]} == {"view"}
+
+
+def test_a_trained_network_stands_beside_itself_untrained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from repr_toolkit.encoders.networks import build_network
+
+    path, file = "torchvision.models.squeezenet1_1", tmp_path / "squeezenet.pt"
+    torch.save(build_network(path, {}, None, seed=9)[0].state_dict(), file)
+    argv = ["--layer", "features.2", "--image-size", "16", "--data.source", "digits", *QUICK]
+    argv += ["--images", "40", "--no-control"]
+    weighted = [*argv, "--weights", str(file)]
+    result = probed(capsys, path, *weighted)
+    name = "squeezenet1_1.features.2"
+    assert columns(result) == [name, f"{name}, untrained", "pixels"]
+    assert result["left_out"] == []
+    makers = {r["name"]: r["made_by"] for r in result["representations"]}
+    result = probed(capsys, f"trained={path}", f"random=untrained:{path}", *weighted)
+    assert columns(result) == ["trained", "random", "pixels"]
+    assert [r["made_by"] for r in result["representations"]] == list(makers.values())
+    # With random weights it is its own baseline.
+    result = probed(capsys, path, *argv)
+    assert columns(result) == [f"{name}, random", "pixels"]
+    assert result["representations"][0]["made_by"] == makers[f"{name}, untrained"]
+    assert result["left_out"] == []
+
+
+def test_one_column_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw = np.random.default_rng(0)
+    flags = draw.integers(0, 2, (90, 3))
+    file = str(tmp_path / "flags.npz")
+    images = draw.integers(0, 256, (90, 3, 4, 4)).astype(np.uint8)
+    split = np.repeat(["train", "val", "test"], 30)
+    np.savez(file, image=images, split=split, flags=flags, embedding=flags.astype(np.float32))
+    result = probed(capsys, file, *QUICK, "--targets", "flags[1]", "--no-control")
+    [target] = result["targets"]
+    assert target["name"] == "flags[1]"
+    assert target["readings"][0]["value"] == 1
+    assert result["left_out"] == [f"untrained encoder: there is none of {file} (h of a file)"]
 
 
 def test_a_layer_is_the_runs_where_there_is_no_network(

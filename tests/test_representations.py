@@ -9,7 +9,13 @@ import torch
 from core_helpers import small
 
 from repr_toolkit.data import ImageData, load
-from repr_toolkit.representations import Representation, represent, write_embedding
+from repr_toolkit.encoders import networks
+from repr_toolkit.representations import (
+    Representation,
+    is_random,
+    represent,
+    write_embedding,
+)
 from repr_toolkit.runs import Run, with_fingerprint
 from repr_toolkit.runs import load as load_model
 
@@ -182,6 +188,77 @@ def test_a_run_on_a_layer_is_known_as_that_layer(data: ImageData, tmp_path: Path
     direct, _ = represent(path, data, layer=layer, image_size=32)
     assert of_run.made_by == direct.made_by
     np.testing.assert_allclose(of_run.h["val"], direct.h["val"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_untrained_is_the_one_with_random_weights(
+    data: ImageData, tmp_path: Path
+) -> None:
+    path, file = "torchvision.models.squeezenet1_1", tmp_path / "squeezenet.pt"
+    net, _ = networks.build_network(path, {}, None, seed=9)
+    torch.save(net.state_dict(), file)
+
+    def made(source: str, **options: Any) -> Representation:
+        settings: dict[str, Any] = {"layer": "features.3", "image_size": 32, **options}
+        return represent(source, data, **settings)[0]
+
+    trained = made(path, weights=str(file))
+    untrained = made(f"untrained:{path}", weights=str(file), weights_seed=3)
+    drawn = made(path, weights_seed=3)
+    assert untrained.name == "squeezenet1_1.features.3, untrained"
+    assert untrained.made_by == drawn.made_by == made(f"untrained:{path}", weights_seed=3).made_by
+    assert np.array_equal(untrained.h["val"], drawn.h["val"])
+    assert not np.allclose(untrained.h["val"], trained.h["val"], rtol=0.1)
+    assert made(f"untrained:{path}", weights=str(file)).made_by != untrained.made_by
+    assert [is_random(h) for h in (trained, untrained, drawn)] == [False, True, True]
+
+
+def test_an_encoders_class_untrained(data: ImageData, run: Run, tmp_path: Path) -> None:
+    encoder = load_model(run).encoder
+    assert isinstance(encoder, torch.nn.Module)
+    torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
+    path, init_args = "repr_toolkit.encoders.ConvBottleneck", {"h_dim": 3, "features": 4}
+    weights = str(tmp_path / "encoder.pt")
+    untrained, _ = represent(f"untrained:{path}", data, init_args=init_args, weights=weights)
+    drawn, _ = represent(path, data, init_args=init_args)
+    assert untrained.name == "ConvBottleneck, untrained"
+    assert np.array_equal(untrained.h["test"], drawn.h["test"])
+
+
+def test_an_untrained_networks_images_are_those_of_its_weights(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNet-B1's first weights want them bicubic, its default ones bilinear."""
+    from torchvision.models import EfficientNet_B1_Weights
+
+    path = "torchvision.models.efficientnet_b1"
+    state = networks.build_network(path, {}, None, seed=9)[0].state_dict()
+    monkeypatch.setattr(EfficientNet_B1_Weights, "get_state_dict", lambda *_, **__: state)
+    options: dict[str, Any] = {"layer": "features.0", "weights": "IMAGENET1K_V1"}
+    trained, _ = represent(path, data, **options)
+    untrained, _ = represent(f"untrained:{path}", data, **options)
+    assert "images bicubic to 240×240" in trained.made_by
+    assert untrained.made_by.startswith(trained.made_by.rpartition(", ")[0])
+    assert not np.allclose(untrained.h["val"], trained.h["val"], rtol=0.1)
+
+
+def needs_weights(weights: str) -> torch.nn.Module:
+    """A network as anyone might write it, which cannot be without its weights."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    return net
+
+
+def test_what_cannot_be_untrained(data: ImageData, tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    path, weights = f"{__name__}.needs_weights", str(tmp_path / "net.pt")
+    assert not is_random(represent(path, data, weights=weights)[0])
+    with pytest.raises(ValueError, match="needs_weights cannot be built without its weights"):
+        represent(f"untrained:{path}", data, weights=weights)
+    with pytest.raises(ValueError, match="OneHot has no weights, so untrained it is the same"):
+        represent("untrained:repr_toolkit.encoders.OneHot", data, init_args={"num_classes": 3})
+    with pytest.raises(ImportError, match="has no class or function resnet19"):
+        represent("untrained:torchvision.models.resnet19", data)
 
 
 # Stored embeddings

@@ -112,6 +112,16 @@ def encode_pictures(
     return images, h
 
 
+def tell_left(kept: "Path | None", run: Path, name: str) -> None:
+    """Say on stderr where an analysis was not kept, since another stands in its place."""
+    if kept is None:
+        file = run / "analysis" / f"{name}.json"
+        print(
+            f"{file} answers another question and stays as it is; --keep puts this in its place",
+            file=sys.stderr,
+        )
+
+
 def represent_source(
     options: Namespace,
     settings: Settings,
@@ -152,17 +162,15 @@ def options_of(source: str, options: Namespace) -> Any:
     """The options of `add_source` that go with a source, where several stand in one table.
 
     A layer, weights … are the networks' where there are any, and else the runs'; the others, such
-    as pixels, have none. Of a single source they are its own in any case, so that what cannot be
-    is told.
+    as pixels, have none. What is untrained has those of the same trained. Of a single source they
+    are its own in any case, so that what cannot be is told.
     """
-    from repr_toolkit.probing.columns import named
+    from repr_toolkit.probing.columns import UNTRAINED, named
 
-    sources = [named(other)[1] for other in options.sources]
+    sources = [named(other)[1].removeprefix(UNTRAINED) for other in options.sources]
     taking = [other for other in sources if _is_network(other)]
-    if not taking:
-        taking = [other for other in sources if _is_run(other)]
-        taking += [f"untrained:{other}" for other in taking]
-    takes = source in (taking or sources) or sources == [source]
+    taking = taking or [other for other in sources if _is_run(other)]
+    takes = source.removeprefix(UNTRAINED) in (taking or sources)
     given = options.as_dict()
     return Copy(**{k: v if takes or k not in OF_NETWORKS else None for k, v in given.items()})
 
@@ -173,7 +181,7 @@ def _is_network(source: str) -> bool:
 
 
 def _is_run(source: str) -> bool:
-    return source.startswith("untrained:") or "/" in source or Path(source).is_dir()
+    return "/" in source or Path(source).is_dir()
 
 
 def command_line(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from repr_toolkit.commands.common import (
@@ -12,10 +12,12 @@ from repr_toolkit.commands.common import (
     command_line,
     options_of,
     represent_source,
+    tell_left,
 )
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
+    add_keep,
     add_source_options,
     make_parser,
 )
@@ -27,14 +29,26 @@ if TYPE_CHECKING:
 OF_STUDY = ("split", "candidates", "name", "runs_dir", "seeds", "masked", *SOURCE_OPTIONS)
 """Options that decide what is found with sources."""
 
+OF_BOTH = ("split", "candidates", "batch_size", "json", "debug")
+OF_RUN = (
+    *("without", "along", "parts", "part_images", "bound_images", "seed"),
+    *("keep", "out", "overwrite"),
+)
+
 
 def information(options: Namespace, settings: Settings) -> None:
     """Print how many bits h saves: a run's own decoder, or fresh ones on frozen h."""
-    wrong = ["without", "out"] if options.sources else ["name", "seeds", "masked", "wandb"]
-    given = [f"--{name}" for name in wrong if options[name]]
+    defaults = _parser().get_defaults().as_dict()
+    other = [
+        name
+        for name in defaults
+        if name not in (*OF_BOTH, "target", "sources") and (name in OF_RUN) == bool(options.sources)
+    ]
+    given = [f"--{name.replace('_', '-')}" for name in other if options[name] != defaults[name]]
     if options.sources:
         if given:
-            raise ValueError(f"{given[0]} is for a run alone; a study writes its own files")
+            instead = "; with sources it is --seeds" if given[0] == "--seed" else ""
+            raise ValueError(f"{given[0]} is for a run alone, but sources were given{instead}")
         _study(options, settings)
         return
     given += [f"--{name}" for name in settings]
@@ -74,7 +88,7 @@ def _own(options: Namespace) -> None:
         batch_size=options.batch_size,
         progress=not options.json,
     )
-    found.save(run.path)
+    tell_left(found.save(run.path, keep=options.keep), run.path, "information")
     print(json.dumps(found.as_dict(), indent=2) if options.json else table(found))
     if out is not None:
         with atomic_write(out) as file:
@@ -133,13 +147,17 @@ def _represent(source: str, data: "ImageData", options: Namespace) -> "Represent
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
+    subcommands.add_subcommand("information", _parser(), help="bits that h carries about images")
+
+
+def _parser() -> ArgumentParser:
     command = make_parser(
         "Count the bits that h carries about images.\n\n"
         "RECIPE SOURCE…: each source's h is frozen, and a fresh decoder of the recipe is trained\n"
         "on each, and one on no h, with the same images and steps: so encoders of any origin are\n"
         "compared, by the bits that their h saves. A source is a run directory, an .npz that\n"
-        "`embed` or `faces` wrote, pixels, pca, labels, untrained:RUN, or the import path of an\n"
-        "encoder or network; NAME=SOURCE names it. The same command again keeps what is done.\n"
+        "`embed` or `faces` wrote, pixels, pca, labels, the import path of an encoder or network,\n"
+        "or untrained:SOURCE; NAME=SOURCE names it. The same command again keeps what is done.\n"
         "Writes RUNS_DIR/NAME/information.md, .csv, .json, .png.\n\n"
         "RUN alone: its own decoder given own h, another image's and the mean; a lower bound of\n"
         "the mutual information; where in the image, and for which parts of h. Kept in\n"
@@ -179,6 +197,7 @@ def add_commands(subcommands: Any) -> None:
         "--bound-images", type=PositiveInt, default=512, help="images of the lower bound"
     )
     group.add_argument("--seed", type=NonNegativeInt, default=0, help="of all that is drawn")
+    add_keep(group)
     group.add_argument("--out", metavar="PNG", help="draw the maps")
     group.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-    subcommands.add_subcommand("information", command, help="bits that h carries about images")
+    return command

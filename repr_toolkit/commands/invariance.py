@@ -7,8 +7,8 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import telling_of_engines
-from repr_toolkit.commands.options import Settings, add_run, make_parser
+from repr_toolkit.commands.common import tell_left, telling_of_engines
+from repr_toolkit.commands.options import Settings, add_keep, add_run, make_parser
 
 
 def invariance(options: Namespace, settings: Settings) -> None:
@@ -36,7 +36,7 @@ def invariance(options: Namespace, settings: Settings) -> None:
             engine=options.engine,
             progress=not options.json,
         )
-    found.save()
+    tell_left(found.save(keep=options.keep), Path(options.run), "invariance")
     print(json.dumps(found.as_dict(), indent=2) if options.json else table(found))
     if out is not None:
         with atomic_write(out) as file:
@@ -61,8 +61,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--by",
         metavar="KEY",
-        help="what to judge: label, identity or any other key of whole numbers (default: the label "
-        "or the identity, where there are any)",
+        help="what to judge: label, identity or any other key, or column KEY[i], of whole numbers "
+        "(default: the label or the identity, where there are any)",
     )
     command.add_argument(
         "--neighbours", type=PositiveInt, default=5, help="nearest training images that count"
@@ -77,6 +77,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--engine", default="auto", help="how to sample; auto is the fastest that works here"
     )
+    add_keep(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument(
         "--out", help="PNG to draw: images, samples, what varies, and the nearest images"

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from repr_toolkit.commands.common import encode_pictures, name_outputs, telling_of_engines
+from repr_toolkit.commands.common import (
+    encode_pictures,
+    name_outputs,
+    tell_left,
+    telling_of_engines,
+)
 from repr_toolkit.commands.options import (
     Settings,
     add_drawing_options,
+    add_keep,
     add_run,
     add_weights,
     make_parser,
@@ -29,13 +35,16 @@ A direction is one of
   probe:7          that of a logistic regression for a class, or for an attribute of the data
   mean:7           from the mean h without the class or attribute to the mean h with it
 α counts standard deviations of the training images' h along it, for mean the way between the
-means. An attribute is the code or name of a label or identity, a key of the data that has two
-values, or KEY=VALUE. A PICTURE is an image file, or the number of an image of the split.
+means. An attribute is the code or name of a label or identity, or a key of the data (KEY[i] is a
+column of one) that has two values, or KEY=VALUE. A PICTURE is an image file, or the number of an
+image of the split.
 """
 
 
 def traverse(options: Namespace, settings: Settings) -> None:
     """Draw images with their h moved step by step; print how far and where to they move."""
+    if options.keep and options.pictures:
+        raise ValueError("--keep is for images of the split: the report names no others")
     mover = _mover(options)
     given = _given(mover, options.pictures, options.weights) if options.pictures else None
     with telling_of_engines(not options.json):
@@ -47,8 +56,8 @@ def traverse(options: Namespace, settings: Settings) -> None:
             shown=options.images,
             measured=options.measure,
         )
-    if options.along is None and given is None and options.measure:
-        found.save(mover.run.path)
+    if (options.along is None and given is None and options.measure) or options.keep:
+        tell_left(found.save(mover.run.path, keep=options.keep), mover.run.path, "moves")
     _tell(found, options)
 
 
@@ -71,10 +80,7 @@ def _mover(options: Namespace) -> "Mover":
     from repr_toolkit.runs import Run, load_with_decoder
     from repr_toolkit.sampling import refuse_unwritable
 
-    out = Path(options.out)
-    if out.suffix != ".png":
-        raise ValueError(f"the picture is written as .png (and .npz), not as {out}")
-    refuse_unwritable(out, overwrite=options.overwrite)
+    refuse_unwritable(Path(options.out), overwrite=options.overwrite)
     run = Run(options.run)
     return Mover(
         run,
@@ -122,8 +128,9 @@ def _tell(found: "Moves", options: Namespace) -> None:
     out = Path(options.out)
     with atomic_write(out.with_suffix(".npz")) as file:
         np.savez_compressed(file, allow_pickle=False, **found.arrays())
-    with atomic_write(out) as file:
-        picture(found).savefig(file, dpi=DPI, format="png")
+    if out.suffix == ".png":
+        with atomic_write(out) as file:
+            picture(found).savefig(file, dpi=DPI, format="png")
     if options.json:
         print(json.dumps(found.as_dict(), indent=2))
         return
@@ -175,6 +182,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--measure", type=NonNegativeInt, default=64, help="images of the split to measure; or 0"
     )
+    add_keep(command)
     _add_common(command, "traverse.png")
     subcommands.add_subcommand("traverse", command, help="draw pictures along directions of h")
 

@@ -35,7 +35,8 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        plain = action.default in (None, False, [], argparse.SUPPRESS)
+        # Of a flag that turns something off the default is that it is on, which confuses.
+        plain = action.default in (None, False, True, [], argparse.SUPPRESS)
         return text if plain else f"{text} (default: %(default)s)"
 
 
@@ -67,6 +68,15 @@ def add_training_options(command: ArgumentParser) -> None:
     command.add_argument("--seed", type=NonNegativeInt, help="instead of the recipe's seed")
 
 
+def add_keep(command: Any) -> None:
+    """Whether what is kept for the report may be replaced by the answer to another question."""
+    command.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep this in RUN/analysis/ for the report, in the place of what other options gave",
+    )
+
+
 def add_run(command: ArgumentParser) -> None:
     """The run directory that a command is about."""
     command.add_argument("run", metavar="RUN", help="run directory, such as runs/NAME")
@@ -79,7 +89,7 @@ def add_source(command: ArgumentParser, *, many: bool = False) -> None:
         metavar="SOURCE",
         nargs="+" if many else None,
         help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, "
-        "untrained:RUN, or the import path of an encoder or of a network's class or function",
+        "the import path of an encoder or of a network's class or function, or untrained:SOURCE",
     )
     add_source_options(command)
 

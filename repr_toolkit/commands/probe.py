@@ -13,8 +13,9 @@ from repr_toolkit.commands.common import (
     command_line,
     options_of,
     represent_source,
+    tell_left,
 )
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_parser
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_keep, add_source, make_parser
 
 if TYPE_CHECKING:
     from repr_toolkit.data import ImageData
@@ -62,12 +63,19 @@ def probe(options: Namespace, settings: Settings) -> None:
     words = ["probe", *options.sources]
     result: dict[str, Any] = {"command": command_line(words, OPTIONS, options, settings)}
     result |= {"sources": options.sources, **found.as_dict()}
+    result["asked"] |= {"baselines": options.baselines}
     result["left_out"] = columns.left_out
     written = []
     for name, folder in columns.runs.items():
+        if not _of_the_run(folder, options, columns.data):
+            tell(f"not kept in {folder}/analysis: this is not the run's own h of its own images")
+            continue
         others = [other for other in columns.runs if other != name]
         own = {**result, **found.without(others).as_dict()}
-        written.append(save_analysis(folder, "probe", own))
+        own["asked"] |= {"baselines": options.baselines}
+        kept = save_analysis(folder, "probe", own, keep=options.keep)
+        tell_left(kept, folder, "probe")
+        written += [] if kept is None else [kept]
     if out is not None:
         written.append(write_json(out, result))
     if options.json:
@@ -79,16 +87,28 @@ def probe(options: Namespace, settings: Settings) -> None:
     print(*["", *written], sep="\n")
 
 
+def _of_the_run(folder: Path, options: Namespace, data: "ImageData") -> bool:
+    """Whether what was probed is a run's h, not a layer's, of the images that it was trained on."""
+    from repr_toolkit.probing.columns import named
+    from repr_toolkit.runs import Run
+
+    info = Run(folder).info
+    own = (info["data"]["fingerprint"], info["levels"])
+    [source] = [source for _, source in map(named, options.sources) if Path(source) == folder]
+    whole = options_of(source, options).layer is None
+    return whole and own == (data.fingerprint, data.levels)
+
+
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
     command = make_parser(
         "Say what representations know: every label and attribute of the data is read from h by\n"
         "logistic or ridge regression, k-NN and a small network, fitted on the training images,\n"
         "chosen on the validation images, scored on the test images with 95 % intervals; beside\n"
-        "them what needs no h, the pixels, and each run's encoder before training. Random labels\n"
-        "tell how much a probe merely memorises, and the online code how many bits the labels\n"
-        "cost somebody who has h. NAME=SOURCE names a column. Kept in RUN/analysis/ for the\n"
-        "report.\n\n" + DATA_HELP
+        "them the pixels, each run's encoder before training, each network with random weights.\n"
+        "Random labels tell how much a probe merely memorises, and the online code how many bits\n"
+        "the labels cost somebody who has h. NAME=SOURCE names a column. Kept in RUN/analysis/\n"
+        "for the report.\n\n" + DATA_HELP
     )
     add_source(command, many=True)
     command.add_argument(
@@ -114,6 +134,7 @@ def add_commands(subcommands: Any) -> None:
         command.add_argument(
             f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
         )
+    add_keep(command)
     command.add_argument("--json", action="store_true", help="print JSON")
     command.add_argument("--out", metavar="FILE.json", help="file to keep the result in")
     command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")

@@ -20,6 +20,7 @@ def report(options: Namespace, settings: Settings) -> None:
         overwrite=options.overwrite,
         measure=options.all,
         wandb=options.wandb,
+        information=options.information,
     )
     print(written)
 
@@ -29,8 +30,9 @@ def add_commands(subcommands: Any) -> None:
     command = make_parser(
         "Write all that is known of runs to one HTML file, which needs no network: a table of all\n"
         "runs side by side, reconstructions, what h tells and leaves open, training curves,\n"
-        "configurations. A run's analyses are those that `probe`, `information`, `invariance`,\n"
-        "`traverse` and `edit` kept in RUN/analysis/."
+        "configurations. A run's analyses are those that `probe`, `information`, `invariance` and\n"
+        "`traverse` kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is\n"
+        "found by `information RECIPE RUN…`, and stands in the report with --information."
     )
     command.add_argument(
         "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
@@ -43,6 +45,12 @@ def add_commands(subcommands: Any) -> None:
         "--all",
         action="store_true",
         help="first make the analyses that runs lack, some minutes for each run on a CPU",
+    )
+    command.add_argument(
+        "--information",
+        metavar="STUDY",
+        help="folder that `information RECIPE RUN…` wrote, such as runs/information_NAME: show its "
+        "study of frozen h, which must be of the runs' own images, with them",
     )
     command.add_argument(
         "--wandb",

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +28,17 @@ VERSION = 2
 
 @dataclass
 class Contents:
-    """What a builder leaves beside the .npy files of the batch keys: the rest of an ImageData."""
+    """What a builder leaves beside the .npy files of the batch keys: the rest of an ImageData.
+
+    ``fingerprinted`` are the keys that the fingerprint is of, where they stand for all (default:
+    all), so that runs know their data again after keys were added that follow from these.
+    """
 
     rows: Mapping[str, Array]
     levels: int = 256
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     encoder: str | None = None
+    fingerprinted: Sequence[str] | None = None
 
 
 def cache_folder() -> Path:
@@ -99,12 +104,16 @@ def _fill(folder: Path, name: str, build: Callable[[Path], Contents]) -> None:
     contents = build(folder)
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     data = ImageData(name, arrays, contents.rows, levels=contents.levels, names=contents.names)
+    fingerprint = data.fingerprint
+    if contents.fingerprinted is not None:
+        standing = {key: arrays[key] for key in contents.fingerprinted}
+        fingerprint = content_fingerprint(standing, data.rows)
     meta = {
         "name": name,
         "keys": list(arrays),
         "levels": contents.levels,
         "names": data.names,
-        "fingerprint": data.fingerprint,
+        "fingerprint": fingerprint,
         "encoder": contents.encoder,
     }
     for split, rows in data.rows.items():

@@ -113,9 +113,14 @@ def read_image(path: Path, size: int | None) -> Array:
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
 
+def middle_square(width: int, height: int) -> tuple[int, int, int]:
+    """Where ``size`` crops an image: the square's left and top edge and its side, in pixels."""
+    side = min(width, height)
+    return (width - side) // 2, (height - side) // 2, side
+
+
 def _middle_square(image: Image.Image, size: int) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
+    left, top, side = middle_square(*image.size)
     box = (left, top, left + side, top + side)
     return image.resize((size, size), Image.Resampling.BOX, box=box)
 

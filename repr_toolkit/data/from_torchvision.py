@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from repr_toolkit.data.cache import Contents, cache_folder, cached, file_stamp, write_rows
-from repr_toolkit.data.folder import read_images
+from repr_toolkit.data.folder import middle_square, read_images
 from repr_toolkit.data.images import SPLITS, Array, ImageData
 from repr_toolkit.data.splits import complete_splits
 
@@ -44,6 +45,9 @@ FILES = {
 TORCHVISION = tuple(FILES)
 OF_FACES = ("CelebA", "LFWPeople")
 
+# Part of the key of the decoded data: what an older version stored otherwise must not be found.
+LAYOUTS = {"CelebA": "with attributes and landmarks"}
+
 
 def load_torchvision(
     name: str, roots: Sequence[Path], size: int | None, download: bool
@@ -58,7 +62,11 @@ def load_torchvision(
     (view 1), in which no person is in both, and val is cut from train by person.
 
     MNIST, FashionMNIST, CIFAR10 and SVHN have ``label``. CelebA (3×218×178) and LFWPeople
-    (3×250×250) have ``identity``, and ``size`` scales their middle square.
+    (3×250×250) have ``identity``, and ``size`` scales their middle square. CelebA has each of its
+    40 attributes by its own name too, ``Smiling`` or ``5_o_Clock_Shadow``, int64 (N,) of 0 and 1,
+    and ``landmarks`` float32 (N, 5, 2): x and y of the left eye (in the picture), the right eye,
+    the nose, the left and the right corner of the mouth, in pixels of the scaled square, beyond
+    which they may lie.
 
     Raises FileNotFoundError naming the places looked in where it is missing, and ValueError where
     torchvision finds its files damaged.
@@ -80,7 +88,8 @@ def load_torchvision(
         )
 
     stamp = file_stamp(home / file for file in FILES[name])
-    return cached(name, f"{stamp} {size if name in OF_FACES else ''}", build)
+    layout = f" {LAYOUTS[name]}" if name in LAYOUTS else ""
+    return cached(name, f"{stamp} {size if name in OF_FACES else ''}{layout}", build)
 
 
 def _is_in(home: Path, name: str) -> bool:
@@ -134,7 +143,7 @@ def _channels_first(data: Any) -> Array:
 
 
 def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -> Contents:
-    """CelebA's and LFW's image files, decoded, and the people's codes."""
+    """CelebA's and LFW's image files, decoded, the people's codes, and what CelebA says of them."""
     paths = [path for part in sets.values() for path in _paths(part)]
     shape, images = read_images(paths, size)
     write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), images)
@@ -146,7 +155,32 @@ def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -
     }
     names = tuple(by_number.get(number, str(number)) for number in people.tolist())
     rows = _consecutive({split: len(part) for split, part in sets.items()})
-    return Contents(complete_splits(name, rows, identity), names={"identity": names})
+    if name == "CelebA":
+        with Image.open(paths[0]) as first:
+            _annotations(folder, sets, size, *first.size)
+    # torchvision checks the sums of all lists, so that images and people tell which data these are.
+    return Contents(
+        complete_splits(name, rows, identity),
+        names={"identity": names},
+        fingerprinted=("image", "identity"),
+    )
+
+
+def _annotations(
+    folder: Path, sets: Mapping[str, Any], size: int | None, width: int, height: int
+) -> None:
+    """CelebA's attributes and landmarks, of images of this width and height."""
+    # The list's first line ends in a space, which torchvision takes for one name more.
+    attributes = [attribute for attribute in sets["train"].attr_names if attribute]
+    values = np.concatenate([np.asarray(part.attr, np.int64) for part in sets.values()])
+    for attribute, column in zip(attributes, values.T, strict=True):
+        np.save(folder / f"{attribute}.npy", np.ascontiguousarray(column))
+    points = np.concatenate([np.asarray(p.landmarks_align, np.float64) for p in sets.values()])
+    points = points.reshape(-1, 5, 2)
+    if size is not None:
+        left, top, side = middle_square(width, height)
+        points = (points - (left, top)) * (size / side)
+    np.save(folder / "landmarks.npy", points.astype(np.float32))
 
 
 def _paths(part: Any) -> list[Path]:

@@ -1,8 +1,10 @@
 """Data sets of images: memory-mapped arrays, three fixed splits, and the batches read from them."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +139,18 @@ class ImageSplit(Dataset[Batch]):
         """The batch dict of these images, ``split[indices]``; what a DataLoader calls."""
         return self._gather(indices)
 
-    def column(self, key: str) -> Tensor:
+    def column(self, name: str) -> Tensor:
         """One key of all images at once, in order: for codes and embeddings, not for images.
 
-        Raises KeyError naming the keys that there are.
+        Or KEY[i], number i, from 0, of what a key holds of each image: (N,). Raises KeyError naming
+        the keys that there are, ValueError for a number that the key has not.
         """
-        if key not in self.arrays:
-            raise KeyError(f"no {key!r} in this data; it has {', '.join(self.keys)}")
-        return self._take(key, self.rows)
+        found = find_column(self.arrays, name)
+        if found is None:
+            raise KeyError(f"no {name!r} in this data; it has {', '.join(self.keys)}")
+        key, number = found
+        values = self._take(key, self.rows)
+        return values if number is None else values.flatten(1)[:, number].contiguous()
 
     def _gather(self, indices: Sequence[int]) -> Batch:
         rows = self.rows[np.asarray(indices, dtype=np.int64)]
@@ -162,6 +168,25 @@ class ImageSplit(Dataset[Batch]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         arrays = {k: a.open() if isinstance(a, _Mapped) else a for k, a in state["arrays"].items()}
         self.__dict__.update(state | {"arrays": arrays})
+
+
+def find_column(arrays: Mapping[str, Array], name: str) -> tuple[str, int | None] | None:
+    """The key that a name means, and for KEY[i] which number of an image's; None for no key.
+
+    Raises ValueError for a number that the key has not.
+    """
+    if name in arrays:
+        return name, None
+    match = re.fullmatch(r"(.+)\[(\d+)\]", name, re.ASCII)
+    if match is None or match[1] not in arrays:
+        return None
+    key, number = match[1], int(match[2])
+    count = prod(arrays[key].shape[1:])
+    if arrays[key].ndim == 1:
+        raise ValueError(f"there is no {name}: {key!r} is one number an image, name it alone")
+    if number >= count:
+        raise ValueError(f"there is no {name}: {key!r} has {key}[0] to {key}[{count - 1}]")
+    return key, number
 
 
 def evaluation_loader(split: ImageSplit, batch_size: int, *, workers: int = 0) -> DataLoader[Batch]:

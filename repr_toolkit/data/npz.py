@@ -19,6 +19,7 @@ Fortran order, read whole), and objects are never unpickled.
 
 import hashlib
 import logging
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -86,7 +87,7 @@ def read_members(path: Path) -> dict[str, Member]:
         members = {}
         for info in archive.infolist():
             key = info.filename.removesuffix(".npy")
-            if key.isidentifier() and key != info.filename:
+            if re.fullmatch(r"\w+", key) and key != info.filename:
                 with archive.open(info) as stream:
                     dtype, shape, _ = _read_header(stream, path, key)
                 members[key] = Member(path, key, dtype, shape)

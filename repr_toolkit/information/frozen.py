@@ -13,11 +13,10 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.data.npz import load_npz
 from repr_toolkit.representations import Representation, write_embedding
+from repr_toolkit.runs import FROZEN
 
 NULL = "without"
 """The variant whose decoder is given h = 0 for every image."""
-FOLDER = "frozen"
-"""Where in a study's folder the representations lie."""
 CLASSES = "repr_toolkit.encoders"
 
 
@@ -77,7 +76,7 @@ def _require_same(h: Representation, there: ImageData, file: Path) -> None:
 def folder_name(name: str) -> str:
     """A representation's name as that of a variant, which is a folder's."""
     plain = re.sub(r"[^\w.-]+", "_", name).strip("_.-") or "h"
-    return f"{plain}_h" if plain in (NULL, FOLDER) else plain
+    return f"{plain}_h" if plain in (NULL, FROZEN) else plain
 
 
 def variant_name(name: str, seed: int, config: Mapping[str, Any]) -> str:

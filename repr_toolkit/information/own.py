@@ -53,10 +53,11 @@ KINDS = {
 class OwnInformation:
     """What was found of a run: ``numbers``, ready for JSON, and ``arrays``, its maps.
 
-    ``arrays`` has, for each kind K of `KINDS` that was measured, ``saved_K`` float32 (C, H, W), the
-    mean bits that own h saves at each sub-pixel to that kind, ``error_K``, its standard error, and
-    ``shown_K`` (s, C, H, W), those of the images ``image`` uint8 (s, C, H, W). Empty where the
-    decoder has no likelihood of sub-pixels.
+    ``arrays`` has the bits of every image, float64 (N,): ``bits_own`` and, for each kind K of
+    `KINDS` that was measured, ``bits_K``. Where the decoder has a likelihood of sub-pixels it has
+    ``saved_K`` float32 (C, H, W) too, the mean bits that own h saves at each of them to that kind,
+    ``error_K``, its standard error, and ``shown_K`` (s, C, H, W), those of the images ``image``
+    uint8 (s, C, H, W).
     """
 
     numbers: dict[str, Any]
@@ -67,9 +68,12 @@ class OwnInformation:
         """The numbers and the whole protocol, ready for JSON."""
         return self.numbers
 
-    def save(self, run: Path) -> None:
-        """Keep it as RUN/analysis/information.json and .npz, in the place of an earlier one."""
-        save_analysis(run, "information", self.numbers, self.arrays)
+    def save(self, run: Path, *, keep: bool = False) -> Path | None:
+        """Keep it as RUN/analysis/information.json and .npz.
+
+        In the place of another question's only with ``keep``; see `save_analysis`.
+        """
+        return save_analysis(run, "information", self.numbers, self.arrays, keep=keep)
 
 
 def own_information(
@@ -193,9 +197,12 @@ def _saves(coded: CodeLengths, number: int, kind: str) -> dict[str, Any]:
 def _arrays(
     coded: CodeLengths, kinds: tuple[str, ...], image: Tensor, data: ImageData
 ) -> dict[str, Any]:
+    arrays: dict[str, Any] = {
+        f"bits_{kind}": bits for kind, bits in zip(("own", *kinds), coded.bits, strict=True)
+    }
     if coded.saved_map is None or coded.saved_error is None or coded.shown is None:
-        return {}
-    arrays: dict[str, Any] = {"image": image.numpy(), "levels": np.array(data.levels)}
+        return arrays
+    arrays |= {"image": image.numpy(), "levels": np.array(data.levels)}
     for number, kind in enumerate(kinds, 1):
         arrays[f"saved_{kind}"] = -coded.saved_map[number].astype(np.float32)
         arrays[f"error_{kind}"] = coded.saved_error[number].astype(np.float32)

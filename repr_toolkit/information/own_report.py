@@ -95,7 +95,7 @@ def picture(found: OwnInformation) -> Any:
 
     Raises ValueError where the decoder has no likelihood of sub-pixels, and so no maps.
     """
-    if not found.arrays:
+    if "image" not in found.arrays:
         raise ValueError("this decoder has no likelihood of sub-pixels, so there are no maps")
     rows = [
         Row(f"to {KINDS[kind]}", found.arrays[f"saved_{kind}"], found.arrays[f"shown_{kind}"])

@@ -20,7 +20,6 @@ from repr_toolkit.information.bounds import Bound, candidate_bound
 from repr_toolkit.information.code_lengths import CodeLengths, Floats, Maps, Reading, code_lengths
 from repr_toolkit.information.controls import OfOneNetwork, coordinate_bits, together
 from repr_toolkit.information.frozen import (
-    FOLDER,
     NULL,
     folder_name,
     masked_name,
@@ -32,10 +31,10 @@ from repr_toolkit.information.frozen import (
 from repr_toolkit.information.usable import Usable
 from repr_toolkit.processes import first_process_only, say
 from repr_toolkit.representations import Representation
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.runs import FROZEN, Run, load_with_decoder
 from repr_toolkit.study import compared, train_variants
 
-OUTPUTS = ("information.md", "information.csv", "information.json", "information.png")
+OUTPUTS = tuple(f"information.{suffix}" for suffix in ("md", "csv", "json", "png", "npz"))
 SHOWN = 6  # images whose own maps are drawn
 
 
@@ -73,7 +72,7 @@ class Findings:
     """All sources of a study, most usable bits first, and how they were measured."""
 
     sources: list[OfSource]
-    null_bits_of_seeds: list[float]  # an image
+    null_bits_of_images: Floats  # (S, N)
     images: torch.Tensor  # uint8 (s, C, H, W), those of the maps
     data: ImageData
     split: str
@@ -82,9 +81,14 @@ class Findings:
     is_bound: bool
 
     @property
+    def null_bits_of_seeds(self) -> list[float]:
+        """What an image needs without h, by seed."""
+        return [float(mean) for mean in self.null_bits_of_images.mean(1)]
+
+    @property
     def null_bits(self) -> float:
         """What an image needs without h, the mean over seeds."""
-        return float(np.mean(self.null_bits_of_seeds))
+        return float(self.null_bits_of_images.mean())
 
 
 def run_information(
@@ -122,12 +126,12 @@ def run_information(
             raise ValueError(f"two sources are called {name}; name one anew, as in OTHER=SOURCE")
     seeds = [config["seed"]] if seeds is None else [*dict.fromkeys(map(int, seeds))]
     stored = [
-        store(standardised(h), data, study_dir / FOLDER, name)
+        store(standardised(h), data, study_dir / FROZEN, name)
         for h, name in zip(sources, names, strict=True)
     ]
     runs, _ = train_variants(study_of(config, stored, seeds, masked), study_dir, wandb=wandb)
     _measure_and_write(
-        config, study_dir, runs, names, data, seeds, masked, split, candidates, command
+        config, study_dir, runs, names, data, seeds, masked, split, candidates, command, wandb
     )
     return study_dir / "information.md"
 
@@ -144,8 +148,10 @@ def _measure_and_write(
     split: str,
     candidates: int,
     command: str,
+    wandb: bool,
 ) -> None:
     from repr_toolkit.information.study_report import same_question, write
+    from repr_toolkit.information.study_wandb import log_study
 
     asked = {"sources": list(names), "seeds": list(seeds), "masked": masked}
     asked |= {"split": split, "candidates": candidates}
@@ -161,6 +167,8 @@ def _measure_and_write(
     }
     found = measure(by_seed, hidden, data, split, list(seeds), candidates)
     write(study_dir, found, asked, command)
+    if wandb:
+        log_study(study_dir)
 
 
 def measure(
@@ -186,7 +194,7 @@ def measure(
         models = {name: load_with_decoder(run).to(fastest_device()) for name, run in runs.items()}
         readings = [Reading(models[NULL], representations(models[NULL], images))]
         for name in names:
-            codes = representations(models[name], _frozen(runs[name]).splits[split])
+            codes = representations(models[name], runs[name].load_data().splits[split])
             assert codes is not None
             readings.append(Reading(models[name], codes))
             readings.append(Reading(models[name], codes[other_images(len(codes))]))
@@ -216,7 +224,7 @@ def measure(
     any_run = by_seed[0][NULL]
     return Findings(
         found,
-        [float(c.bits[0].mean()) for c in coded],
+        np.stack([c.bits[0] for c in coded]),
         images[shown]["image"],
         data,
         split,
@@ -231,13 +239,8 @@ def _of_one_network(runs: Sequence[Run], split: str) -> OfOneNetwork | None:
     for run in runs:
         say(f"measuring the single coordinates of {run.path.name}")
         model = load_with_decoder(run).to(fastest_device())
-        found.append(coordinate_bits(model, _frozen(run).splits[split], progress=True))
+        found.append(coordinate_bits(model, run.load_data().splits[split], progress=True))
     return together(found) if found else None
-
-
-def _frozen(run: Run) -> ImageData:
-    """The images with the frozen h of a run, also where the folder of the study was moved."""
-    return run.load_data(run.path.parent / FOLDER)
 
 
 def _mean(maps: Sequence[Floats]) -> Floats | None:

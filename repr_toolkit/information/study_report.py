@@ -40,14 +40,18 @@ def same_question(study_dir: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def write(study_dir: Path, found: Findings, asked: Mapping[str, Any], command: str) -> None:
-    """information.md, .csv, .json, .png and, with maps, .npz in the study's folder."""
+    """information.md, .csv, .json, .png and .npz in the study's folder.
+
+    The .npz holds ``names`` (K,) and the bits of every image of S seeds, float64: ``null_bits``
+    (S, N) without h, ``saved_bits`` (K, S, N), and ``other_h_costs`` (K, S, N), more than own h.
+    Where there are maps it has ``saved_map`` and ``saved_error`` float32 (K, C, H, W) too, and of
+    the images ``image`` uint8 (s, C, H, W), of ``levels`` levels, ``shown`` (K, s, C, H, W).
+    """
     numbers = as_dict(found, asked, command)
-    maps = _maps(found)
     with atomic_write(study_dir / "information.png") as file:
         _picture(found).savefig(file, dpi=DPI, format="png")
-    if maps:
-        with atomic_write(study_dir / "information.npz") as file:
-            np.savez_compressed(file, **maps)
+    with atomic_write(study_dir / "information.npz") as file:
+        np.savez_compressed(file, **_arrays(found))
     with atomic_write(study_dir / "information.csv") as file:
         file.write(csv_text(found).encode())
     title = f"# {study_dir.resolve().name}: information in frozen h, {found.split} images\n"
@@ -85,6 +89,11 @@ def as_dict(found: Findings, asked: Mapping[str, Any], command: str) -> dict[str
                 "bits_of_seeds": source.bits_of_seeds,
                 "usable": source.usable.as_dict(),
                 "minus_best": None if source is best else _minus(source, best).as_dict(),
+                "minus": {
+                    other.name: _minus(source, other).as_dict()
+                    for other in found.sources
+                    if other is not source
+                },
                 "shuffled_costs": source.shuffled.as_dict(),
                 "lower_bound": source.bound.as_dict(),
                 "masked": source.one_network and source.one_network.as_dict(),
@@ -186,7 +195,8 @@ def notes(found: Findings, study_dir: Path) -> list[str]:
             "costs some. What h repeats of pixels that are known by then saves nothing."
         )
     told_of.append(
-        f"All numbers, of all seeds, in information.json, maps in information.npz. The trainings "
+        f"All numbers, of all seeds, in information.json, each source minus each other too; maps, "
+        f"and the bits of every image, in information.npz. The trainings "
         f"lie in {study_dir}/; the same command again keeps those that are done."
     )
     return told_of
@@ -257,16 +267,21 @@ def cumulative(saved_map: Any) -> Any:
     return np.cumsum(saved_map.sum(0).flatten())
 
 
-def _minus(source: OfSource, best: OfSource) -> Usable:
-    return Usable(source.usable.saved - best.usable.saved)
+def _minus(source: OfSource, other: OfSource) -> Usable:
+    return Usable(source.usable.saved - other.usable.saved)
 
 
-def _maps(found: Findings) -> dict[str, Any]:
+def _arrays(found: Findings) -> dict[str, Any]:
+    arrays = {
+        "names": np.array([source.name for source in found.sources]),
+        "null_bits": found.null_bits_of_images,
+        "saved_bits": np.stack([source.usable.saved for source in found.sources]),
+        "other_h_costs": np.stack([source.shuffled.saved for source in found.sources]),
+    }
     with_maps = [source for source in found.sources if source.saved_map is not None]
-    if not with_maps:
-        return {}
-    return {
-        "names": np.array([source.name for source in with_maps]),
+    if not with_maps:  # a decoder has one for all sources, or for none
+        return arrays
+    return arrays | {
         "saved_map": np.stack([np.float32(source.saved_map) for source in with_maps]),
         "saved_error": np.stack([np.float32(source.saved_error) for source in with_maps]),
         "shown": np.stack([source.shown for source in with_maps if source.shown is not None]),

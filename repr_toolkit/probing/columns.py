@@ -13,12 +13,13 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.probing.classifiers import Features
 from repr_toolkit.probing.measure import Encode
-from repr_toolkit.representations import Representation
+from repr_toolkit.representations import Representation, is_random
 from repr_toolkit.runs import Run
 
 Represent = Callable[[str, ImageData | None], tuple[Representation, ImageData]]
 
 UNTRAINED = "untrained:"
+SIMPLE = ("pixels", "pca", "labels")  # that have no encoder
 PIXEL_BYTES = 2**30  # of float32, above which the pixels are no baseline of themselves
 
 
@@ -53,7 +54,8 @@ def gather(
 
     ``represent(source, data)`` makes it; the data, None at first, are those that the first run or
     .npz file among the sources brings. With ``baselines`` the pixels and each run's encoder before
-    training stand beside them, an equal one once. A source is named by NAME=SOURCE; of equal
+    training, and each trained network with random weights, stand beside them, an equal one once.
+    A source is named by NAME=SOURCE; of equal
     names, those after the first become their source's. Raises ValueError for a source that is given
     twice.
     """
@@ -73,7 +75,15 @@ def gather(
         _add(found, source, replace(made, name=names[source] or made.name), represent)
     if not baselines:
         return found
-    for source in [*(UNTRAINED + s for s in sources if _is_run(s)), "pixels"]:
+    without = _without_encoder(sources)
+    if without:
+        found.left_out.append(f"untrained encoder: there is none of {without}")
+    networks = [
+        source
+        for source, made in zip(sources, found.representations, strict=True)
+        if _is_network(source) and not is_random(made)
+    ]
+    for source in [*(UNTRAINED + s for s in sources if _is_run(s) or s in networks), "pixels"]:
         if source in sources:
             continue
         if source == "pixels" and _pixel_bytes(data) > PIXEL_BYTES:
@@ -155,6 +165,17 @@ def _with_images(data: ImageData, images: Tensor, *, whole: bool) -> ImageData:
         levels=data.levels,
         fingerprint=f"other images of {data.fingerprint}",
     )
+
+
+def _without_encoder(sources: Sequence[str]) -> str:
+    """The sources that could not be untrained, in words."""
+    told = [f"{source} (h of a file)" for source in sources if source.endswith(".npz")]
+    return ", ".join([*told, *(source for source in sources if source in ("pca", "labels"))])
+
+
+def _is_network(source: str) -> bool:
+    simple = source in SIMPLE or source.endswith(".npz") or source.startswith(UNTRAINED)
+    return not (simple or _is_run(source))
 
 
 def _is_run(source: str) -> bool:

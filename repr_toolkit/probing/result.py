@@ -124,6 +124,7 @@ class Probing:
             "levels": self.levels,
             "split": "test",
             "seed": self.protocol["seed"],
+            "asked": self.asked,
             "protocol": dict(self.protocol),
             "representations": [
                 {"name": name, "made_by": made_by, "dim": dim}
@@ -131,6 +132,18 @@ class Probing:
             ],
             "targets": [target.as_dict() for target in self.targets],
             "skipped": [asdict(skip) for skip in self.skipped],
+        }
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was chosen of all that can be: two that agree in it can be held together."""
+        return {
+            "targets": [target.name for target in self.targets],
+            "probes": [*self.protocol["probes"]],
+            "images": self.protocol["images_a_split_at_most"],
+            "seed": self.protocol["seed"],
+            "control": "control" in self.protocol,
+            "orders": self.protocol.get("mdl", {}).get("orders", []),
         }
 
     def without(self, names: Sequence[str]) -> "Probing":

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.data import ImageData
-from repr_toolkit.data.images import SPLITS
+from repr_toolkit.data.images import SPLITS, find_column
 
 Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
 Rows = npt.NDArray[np.int64]
@@ -67,7 +67,8 @@ def find_targets(
 ) -> tuple[list[Target], list[Skipped]]:
     """The targets of a data set, and the keys that cannot be one.
 
-    Every key is looked at but the image and the embedding, or those of ``names`` alone. Integers
+    Every key is looked at but the image and the embedding, or those of ``names`` alone, in which
+    KEY[i] is one column of a key (see `ImageSplit.column`). Integers
     and truth values are codes to classify, each column by itself; floating numbers are regressed,
     all that belong to an image together, and images without a finite value are dropped and
     counted. A key is skipped where its training values are all the same, and codes are where no
@@ -77,20 +78,21 @@ def find_targets(
     """
     keys = [key for key in data.arrays if key not in NEVER]
     for name in names or ():
-        if name not in keys:
+        meant = find_column(data.arrays, name)
+        if meant is None or meant[0] not in keys:
             there = ", ".join(keys) or "none"
             raise ValueError(f"{data.name} has no target {name!r} to probe; there are {there}")
     looked = rows or {split: np.arange(len(data.splits[split])) for split in SPLITS}
     targets: list[Target] = []
     skipped: list[Skipped] = []
-    for key in names or keys:
+    for key in dict.fromkeys(names or keys):
         columns = {split: data.splits[split].column(key).numpy()[looked[split]] for split in SPLITS}
         found = _real(key, columns, looked) if _is_real(columns) else _codes(key, columns, looked)
         for target in found:
             why = target if isinstance(target, str) else _unfit(target)
             if why is not None:
                 skipped.append(Skipped(key if isinstance(target, str) else target.name, why))
-            elif isinstance(target, Target):
+            elif isinstance(target, Target) and target.name not in [t.name for t in targets]:
                 targets.append(target)
     return targets, skipped
 

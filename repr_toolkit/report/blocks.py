@@ -1,8 +1,8 @@
 """What a report is made of: sections of tables, pictures and texts, before they become HTML.
 
 Sections know nothing of HTML, and every text of theirs is escaped when the page is rendered; so the
-same blocks can go to Weights & Biases. In a `Paragraph`, **stars** make a text strong and
-`backticks` make it code.
+same blocks can go to Weights & Biases. In a `Paragraph`, **stars** make a text strong,
+*one star* emphasises it and `backticks` make it code.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Row:
     @property
     def empty(self) -> bool:
         """Whether no column has anything to say."""
-        return all(cell.text == NONE for cell in self.cells)
+        return all(cell == Cell() for cell in self.cells)
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,14 @@ class Reported:
     """The runs of a report by the names that stand over their columns.
 
     ``folder`` is the one run's, or the one that the runs have in common; None where they have none.
+    ``study`` is one of frozen h that lies elsewhere; see `repr_toolkit.report.frozen`.
     """
 
     runs: Mapping[str, Run]
     folder: Path | None
     split: str
     unfinished: Sequence[str] = field(default=())
+    study: "Analysis | None" = None
 
     @cached_property
     def configs(self) -> dict[str, Config]:
@@ -131,21 +133,29 @@ class Reported:
     def analyses(self, name: str) -> dict[str, "Analysis"]:
         """What is kept of an analysis of ``split``, by run; a run without one has no entry.
 
-        Probes are always scored on test images.
+        Probes are always scored on test images. One of other data than the run's own counts as
+        none: see `of_other_data`.
         """
         split = "test" if name == "probe" else self.split
-        kept = {run: _analysis(found.path / "analysis", name) for run, found in self.runs.items()}
         return {
             run: found
-            for run, found in kept.items()
-            if found is not None and found.numbers.get("split", split) == split
+            for run, found in self._kept(name).items()
+            if found.numbers.get("split", split) == split and found.is_of(self.runs[run])
         }
+
+    def of_other_data(self, name: str) -> list[str]:
+        """The runs with which an analysis of other data, or other levels of them, is kept."""
+        return [run for run, of in self._kept(name).items() if not of.is_of(self.runs[run])]
+
+    def _kept(self, name: str) -> dict[str, "Analysis"]:
+        kept = {run: read_analysis(of.path / "analysis", name) for run, of in self.runs.items()}
+        return {run: found for run, found in kept.items() if found is not None}
 
     def shared_analysis(self, name: str) -> "Analysis | None":
         """An analysis that is kept for the folder of the runs, as of several representations."""
         if self.folder is None or len(self.runs) == 1:
             return None
-        return _analysis(self.folder, name) or _analysis(self.folder / "analysis", name)
+        return read_analysis(self.folder, name) or read_analysis(self.folder / "analysis", name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +174,12 @@ class Analysis:
             return {}
         with np.load(self.file, allow_pickle=False) as kept:
             return {key: kept[key] for key in kept.files}
+
+    def is_of(self, run: Run) -> bool:
+        """Whether it is of the images that a run was trained on; one that does not say so, is."""
+        info = run.info
+        own = {"fingerprint": info["data"]["fingerprint"], "levels": info.get("levels")}
+        return all(value in (None, self.numbers.get(key, value)) for key, value in own.items())
 
 
 def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
@@ -272,7 +288,11 @@ def _list_items(markdown: str) -> list[str]:
     return items
 
 
-def _analysis(folder: Path, name: str) -> Analysis | None:
+def read_analysis(folder: Path, name: str) -> Analysis | None:
+    """What NAME.json and NAME.npz in a folder hold; None without the former.
+
+    Raises ValueError for a file that is damaged.
+    """
     file = folder / f"{name}.json"
     if not file.is_file():
         return None

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 
 from repr_toolkit.analysis import save_analysis
 from repr_toolkit.processes import say
@@ -21,7 +22,7 @@ COMMANDS = {
 def missing(found: Reported, analysis: str, kept: Collection[str], what: str) -> list[Block]:
     """A line for the runs that could have an analysis, since they have an encoder, and lack it.
 
-    ``what`` says what it would tell of them.
+    ``what`` says what it would tell of them. What is kept of other data than a run's is told.
     """
     lacking = [name for name in found.encoders if name not in kept]
     if not lacking:
@@ -30,16 +31,25 @@ def missing(found: Reported, analysis: str, kept: Collection[str], what: str) ->
     words = ["repr-toolkit", COMMANDS[analysis], str(first.path)]
     if found.split != "test" and analysis != "probe":
         words += ["--split", found.split]
+    if any(_file(found.runs[name], analysis).is_file() for name in lacking):
+        words.append("--keep")  # what is kept answers another question
     command = shlex.join(words)
     of = "" if len(lacking) == len(found.encoders) else f" of {', '.join(lacking)}"
     others = ", and likewise for the other runs" if len(lacking) > 1 else ""
-    return [Missing(f"Not measured yet: {what}{of}.", command, others)]
+    foreign = [name for name in found.of_other_data(analysis) if name in lacking]
+    other = f" What is kept of {', '.join(foreign)} is of other data." if foreign else ""
+    return [Missing(f"Not measured yet: {what}{of}.{other}", command, others)]
+
+
+def _file(run: Run, analysis: str) -> Path:
+    return run.path / "analysis" / f"{analysis}.json"
 
 
 def measure_missing(found: Reported) -> None:
     """Make every analysis that a run lacks and could have, with its command's own settings.
 
-    One that cannot be made, as probes of data without labels, is told and left out.
+    It takes the place of one of other data or of another split. One that cannot be made, as probes
+    of data without labels, is told and left out.
     """
     for analysis, measure in MEASURES.items():
         kept = found.analyses(analysis)
@@ -63,19 +73,20 @@ def _probe(run: Run, split: str) -> None:
     )
     command = shlex.join(["repr-toolkit", "probe", str(run.path)])
     numbers = {"command": command, "sources": [str(run.path)], **found.as_dict()}
-    save_analysis(run.path, "probe", numbers | {"left_out": columns.left_out})
+    numbers["asked"] |= {"baselines": True}
+    save_analysis(run.path, "probe", numbers | {"left_out": columns.left_out}, keep=True)
 
 
 def _information(run: Run, split: str) -> None:
     from repr_toolkit.information.own import own_information
 
-    own_information(run.path, split, progress=True).save(run.path)
+    own_information(run.path, split, progress=True).save(run.path, keep=True)
 
 
 def _invariance(run: Run, split: str) -> None:
     from repr_toolkit.invariance import measure_invariance
 
-    measure_invariance(run.path, split, progress=True).save()
+    measure_invariance(run.path, split, progress=True).save(keep=True)
 
 
 def _moves(run: Run, split: str) -> None:
@@ -83,7 +94,7 @@ def _moves(run: Run, split: str) -> None:
     from repr_toolkit.moves import Mover
 
     model = load_with_decoder(run).to(fastest_device())
-    Mover(run, model, split, progress=True).move().save(run.path)
+    Mover(run, model, split, progress=True).move().save(run.path, keep=True)
 
 
 MEASURES: Mapping[str, Callable[[Run, str], None]] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from repr_toolkit.moves_report import alpha_text
+from repr_toolkit.moves_report import alpha_text, told_steps
 from repr_toolkit.report.blocks import Block, Cell, Folded, Heading, Row, Section, Strip, Table
 from repr_toolkit.report.cells import per_cent
 from repr_toolkit.report.found import Analysis, Reported
@@ -30,8 +30,11 @@ def moves(found: Reported) -> Section:
     blocks += missing(found, "moves", kept, "what moves in h do")
     lead = (
         "h is moved step by step along a direction, and decoded with the same noise at every "
-        "step, so that only h changes. At α = 0 stands the image’s own reconstruction."
+        "step, so that only h changes."
     )
+    alphas = [of["alphas"] for analysis in kept.values() for of in analysis.numbers["directions"]]
+    if any(0 in of for of in alphas):
+        lead += " At α = 0 stands the image’s own reconstruction."
     return Section("moves", "Moves in h", lead, blocks)
 
 
@@ -92,10 +95,15 @@ def _judged(numbers: Numbers) -> list[Block]:
             per_cent(share["share"]), f"{per_cent(share['low'])} to {per_cent(share['high'])}"
         )
 
-    rows = [
-        Row(of["name"], [cell(of["judged"][at]) for at in (0, len(of["judged"]) // 2, -1)])
-        for of in judged
-    ]
+    steps = [told_steps(of["alphas"]) for of in judged]
+    columns = _headings([of["alphas"] for of in judged], steps)
+    rows = []
+    for of, at in zip(judged, steps, strict=True):
+        cells = [cell(of["judged"][step]) for step in at]
+        if len(cells) < len(columns):
+            cells.insert(1, Cell())
+        told = ", ".join(alpha_text(of["alphas"][step]) for step in at)
+        rows.append(Row(of["name"], cells, "" if columns[0].startswith("α") else f"α = {told}"))
     judges = " and ".join(
         f"a classifier of the {judge['key']} that is right on "
         f"{per_cent(judge['accuracy']['share'])} % of real images"
@@ -105,4 +113,15 @@ def _judged(numbers: Numbers) -> list[Block]:
         f"Pictures judged to have the attribute, %, of {numbers['measured_images']} images, "
         f"by {judges}."
     )
-    return [Table(caption, ["first α", "middle α", "last α"], rows, corner="Direction")]
+    return [Table(caption, columns, rows, corner="Direction")]
+
+
+def _headings(alphas: Sequence[Sequence[float]], steps: Sequence[Sequence[int]]) -> list[str]:
+    """The values of α of the judged steps; what steps they are, where directions differ in them."""
+    told = {tuple(of[at] for at in at_steps) for of, at_steps in zip(alphas, steps, strict=True)}
+    if len(told) == 1:
+        return [f"α = {alpha_text(alpha)}" for alpha in told.pop()]
+    between = {of[1] for of in told if len(of) > 2}
+    if not between:
+        return ["first α", "last α"]
+    return ["first α", "α = 0" if between == {0} else "nearest to 0", "last α"]

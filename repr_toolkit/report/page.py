@@ -3,6 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date
 from html import escape
 from itertools import groupby
@@ -14,6 +15,7 @@ from markupsafe import Markup
 from repr_toolkit import __version__
 from repr_toolkit.report.blocks import Block, Chart, Row, Section
 from repr_toolkit.report.found import Reported, find_runs
+from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.missing import measure_missing
 from repr_toolkit.report.origins import report_command
 from repr_toolkit.report.sections import all_sections
@@ -32,26 +34,33 @@ def write_report(
     overwrite: bool = False,
     measure: bool = False,
     wandb: bool = False,
+    information: str | Path | None = None,
 ) -> Path:
     """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
 
     ``out`` is by default report.html in the run's folder, or in the one that the runs have in
     common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
     be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
-    made too. ``wandb`` logs the page, its tables and its pictures to Weights & Biases as well.
+    made too. ``information`` is the folder of a study of frozen h, of the same images, to show with
+    them. ``wandb`` logs the page, its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
     file that is no report, and ValueError for runs that have no folder in common without ``out``,
-    for runs of different data, and for a split that the data lacks.
+    for runs of different data, and for a split that the data lacks; and as `read_study` does.
     """
     found = find_runs(paths, split)
     if out is None and found.folder is None:
         raise ValueError("the runs have no folder in common to write to; name the file with --out")
     out = Path(out) if out is not None else _default(paths, found) / "report.html"
     refuse_others(out, overwrite=overwrite)
+    if information is not None:
+        found = replace(found, study=read_study(information, found))
     if measure:
         measure_missing(found)
-    sections = all_sections(found, report_command(paths, split, out))
+    command = report_command(
+        paths, split, out, measure=measure, wandb=wandb, information=information
+    )
+    sections = all_sections(found, command)
     text = render(found, sections)
     with atomic_write(out) as file:
         file.write(text.encode())
@@ -157,12 +166,18 @@ def charts_together(blocks: Sequence[Block]) -> list[Block | list[Chart]]:
 
 
 def rich(text: str) -> Markup:
-    """An escaped text in which **stars** are strong and `backticks` code.
+    """An escaped text in which **stars** are strong, *one star* is emphasis and `backticks` code.
 
-    >>> rich("**a < b**, see `x`")
-    Markup('<strong>a &lt; b</strong>, see <code>x</code>')
+    >>> rich("**a < b** and *c*, see `x*y*z`")
+    Markup('<strong>a &lt; b</strong> and <em>c</em>, see <code>x*y*z</code>')
     """
-    safe = escape(text)
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
-    safe = re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", safe)
-    return Markup(re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe))
+    parts = re.split(r"`([^`]+)`", str(escape(text)))  # every second one is code
+    parts[1::2] = [f"<code>{code}</code>" for code in parts[1::2]]
+    parts[::2] = map(_starred, parts[::2])
+    return Markup(re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", "".join(parts)))
+
+
+def _starred(safe: str) -> str:
+    """An escaped text whose stars are marked up; one that stands free, as in 2 * 3, is a star."""
+    safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
+    return re.sub(r"(?<![\w*])\*(?=[^\s*])([^*]*[^\s*])\*(?![\w*])", r"<em>\1</em>", safe)

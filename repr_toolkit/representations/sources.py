@@ -18,10 +18,11 @@ from repr_toolkit.runs import Run, data_arguments, with_fingerprint
 from repr_toolkit.runs import load as load_model
 
 KINDS = (
-    "a run directory, an .npz file with embeddings, pixels, pca, labels, untrained:RUN, or the "
-    "import path of an encoder or network, such as torchvision.models.resnet18"
+    "a run directory, an .npz file with embeddings, pixels, pca, labels, the import path of an "
+    "encoder or network, such as torchvision.models.resnet18, or untrained:RUN, untrained:PATH"
 )
 UNTRAINED = "untrained:"
+RANDOM = ", random weights of seed "  # in `made_by` of networks whose weights were drawn
 
 
 def represent(
@@ -48,7 +49,9 @@ def represent(
     - the import path of an encoder's class, or of any class or function that gives a torch network,
       with its ``init_args``: the activations of its ``layer``, pooled (see
       `repr_toolkit.encoders.LayerActivations`), with ``weights`` of a file or a name, or else
-      random ones of ``weights_seed``, on images of side ``image_size``.
+      random ones of ``weights_seed``, on images of side ``image_size``;
+    - ``untrained:`` before such a path: the same network with random weights all the same, its
+      images scaled as ``weights`` want them.
 
     Without ``data`` they are those of ``data_settings``, arguments of `repr_toolkit.data.load`,
     which change a run's own data or an .npz's, and must name a source for everything else.
@@ -70,17 +73,24 @@ def represent(
     if source.endswith(".npz"):
         _refuse(source, options)
         return stored(source, data, settings)
-    run = Run(source.removeprefix(UNTRAINED))
-    if source.startswith(UNTRAINED) or run.path.is_dir():
+    untrained, path = source.startswith(UNTRAINED), source.removeprefix(UNTRAINED)
+    run, is_path = Run(path), re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", path)
+    if run.path.is_dir() or (untrained and not is_path):
         _refuse(source, {**options, "layer": None})
         data = data or _run_data(run, settings)
-        return _of_run(run, source.startswith(UNTRAINED), data, layer, pool, how), data
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source):
+        return _of_run(run, untrained, data, layer, pool, how), data
+    if not is_path:
         what = "there is no such run" if "/" in source else "it is no source of h"
         raise ValueError(f"{source}: {what}; give {KINDS}")
-    networks.import_callable(source)  # before the data are read
+    networks.import_callable(path)  # before the data are read
     data = data or _given(settings, source)
-    return _of_network(source, data, {**options, "seed": weights_seed}, pool, how), data
+    options["seed"] = weights_seed
+    return _of_network(path, untrained, data, options, pool, how), data
+
+
+def is_random(representation: Representation) -> bool:
+    """Whether a network made it whose weights were drawn and never trained."""
+    return RANDOM in representation.made_by
 
 
 def _of_run(
@@ -137,7 +147,12 @@ def _untrained(run: Run) -> Encoder | None:
 
 
 def _of_network(
-    path: str, data: ImageData, options: dict[str, Any], pool: str, how: dict[str, Any]
+    path: str,
+    untrained: bool,
+    data: ImageData,
+    options: dict[str, Any],
+    pool: str,
+    how: dict[str, Any],
 ) -> Representation:
     maker = networks.import_callable(path)
     weights = options["weights"]
@@ -165,18 +180,41 @@ def _of_network(
             size=options["size"],
             **shape,
         )
+    weighted = any(True for _ in cast(nn.Module, encoder).parameters())
+    drawn = weighted and (untrained or weights is None)
+    if untrained and not weighted:
+        raise ValueError(f"{path} has no weights, so untrained it is the same")
+    if untrained and weights is not None:
+        _draw(cast(nn.Module, encoder), path, init_args, seed, shape)
     arguments = {**{k: v for k, v in shape.items() if hasattr(encoder, k)}, **init_args}
     made_by = identity(encoder, arguments, data)
     name = str(init_args.get("model_name", path.rpartition(".")[2]))
     if options["layer"] is not None:
         name = f"{name}.{options['layer']}"
-    if weights is None and any(True for _ in cast(nn.Module, encoder).parameters()):
-        name, made_by = f"{name}, random", _random(made_by, seed)
+    if drawn:
+        name = f"{name}, {'untrained' if untrained else 'random'}"
+        made_by = _random(made_by, seed)
     return encoded(name, encoder, data, made_by, **how)
 
 
+def _draw(
+    encoder: nn.Module, path: str, init_args: dict[str, Any], seed: int, shape: dict[str, Any]
+) -> None:
+    """Replace the weights that a network was given by those that it starts with.
+
+    All else stays, such as how the weights want images scaled.
+    """
+    net = encoder.net if isinstance(encoder, activations.LayerActivations) else encoder
+    try:
+        fresh, _ = networks.build_network(path, init_args, None, seed=seed, provided=shape)
+        net.load_state_dict(fresh.state_dict())
+    except Exception as error:  # anyone's class, built as nobody may ever have built it
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} cannot be built without its weights ({reason})") from error
+
+
 def _random(made_by: str, seed: int) -> str:
-    return f"{made_by}, random weights of seed {seed}"
+    return f"{made_by}{RANDOM}{seed}"
 
 
 def _given(settings: Mapping[str, Any], source: str) -> ImageData:

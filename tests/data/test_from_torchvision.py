@@ -15,11 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+import torch
 from PIL import Image
 from torchvision import datasets
 
+from repr_toolkit.attributes import find_attribute
 from repr_toolkit.data import load
-from repr_toolkit.data.from_torchvision import TORCHVISION
+from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
+from repr_toolkit.data.folder import read_images
+from repr_toolkit.data.from_torchvision import FILES, TORCHVISION
+from repr_toolkit.judge import obstacle
+from repr_toolkit.probing import find_targets
+from repr_toolkit.representations import represent, write_embedding
 
 RNG = np.random.default_rng(0)
 
@@ -160,34 +167,107 @@ def photographs(folder: Path, names: list[str], shape: tuple[int, int]) -> None:
         Image.fromarray(pixels).save(folder / name)
 
 
-def test_celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "celeba"
-    names = [f"{i:06}.jpg" for i in range(1, 13)]
-    photographs(home / "img_align_celeba", names, (22, 18))
+CELEBA = [f"{i:06}.jpg" for i in range(1, 13)]
+PEOPLE = [7, 7, 7, 2, 2, 2, 30, 30, 9, 9, 9, 9]
+SMILES = [-1, 1, -1, -1, 1, 1, 1, -1, 1, -1, 1, -1]
+
+
+def celeba_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """Twelve faces of 22×18 pixels, each white at its left eye; the landmarks (12, 5, 2)."""
+    home = root / "celeba"
+    (home / "img_align_celeba").mkdir(parents=True)
+    points = RNG.integers(0, 18, (12, 5, 2))
+    points[:, 0] = [4, 11]  # x, y: in the middle square, whose edge is two rows lower
+    points[3, 0] = [16, 7]
+    for name, (x, y) in zip(CELEBA, points[:, 0], strict=True):
+        pixels = np.zeros((22, 18, 3), np.uint8)
+        pixels[y - 1 : y + 1, x : x + 2] = 255
+        Image.fromarray(pixels).save(home / "img_align_celeba" / name, quality=100, subsampling=0)
     parts = [0] * 6 + [1] * 2 + [2] * 4
-    people = [7, 7, 7, 2, 2, 2, 30, 30, 9, 9, 9, 9]
 
     def table(file: str, rows: list[list[int]], header: str = "") -> None:
-        lines = [" ".join([name, *map(str, row)]) for name, row in zip(names, rows, strict=True)]
+        lines = [" ".join([name, *map(str, row)]) for name, row in zip(CELEBA, rows, strict=True)]
         (home / file).write_text(header + "\n".join(lines) + "\n")
 
     table("list_eval_partition.txt", [[part] for part in parts])
-    table("identity_CelebA.txt", [[person] for person in people])
-    table("list_attr_celeba.txt", [[1, -1]] * 12, "12\nYoung Smiling\n")
+    table("identity_CelebA.txt", [[person] for person in PEOPLE])
+    flags = [[-1, smile] for smile in SMILES]
+    table("list_attr_celeba.txt", flags, "12\n5_o_Clock_Shadow Smiling \n")  # as in the real one
     table("list_bbox_celeba.txt", [[0, 0, 9, 9]] * 12, "12\nimage_id x y w h\n")
-    table(
-        "list_landmarks_align_celeba.txt", [[1] * 10] * 12, "12\n" + " ".join("abcdefghij") + "\n"
-    )
+    named = "12\n" + " ".join("abcdefghij") + "\n"
+    table("list_landmarks_align_celeba.txt", points.reshape(12, 10).tolist(), named)
     listed = [("", md5(path), path.name) for path in sorted(home.glob("*.txt"))]
     monkeypatch.setattr(datasets.CelebA, "file_list", listed)
+    return points
+
+
+def test_celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    celeba_files(tmp_path, monkeypatch)
     data = load("CelebA", root=tmp_path, size=9)
     assert data.image_shape == (3, 9, 9)
     assert load("celeba", root=tmp_path).image_shape == (3, 22, 18)
     assert [len(part) for part in data.splits.values()] == [6, 2, 4]
-    assert data.splits["train"].keys == ("identity", "image")
-    for split, expected in (("train", people[:6]), ("val", people[6:8]), ("test", people[8:])):
+    keys = {"5_o_Clock_Shadow", "Smiling", "identity", "image", "landmarks"}
+    assert set(data.splits["train"].keys) == keys
+    for split, expected in (("train", PEOPLE[:6]), ("val", PEOPLE[6:8]), ("test", PEOPLE[8:])):
         codes = data.splits[split].column("identity").tolist()
         assert [int(data.names["identity"][code]) for code in codes] == expected
+
+
+def test_celebas_attributes_are_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    celeba_files(tmp_path, monkeypatch)
+    data = load("CelebA", root=tmp_path, size=9)
+    found = np.concatenate([part.column("Smiling") for part in data.splits.values()])
+    assert found.dtype == np.int64
+    assert found.tolist() == [(smile + 1) // 2 for smile in SMILES]
+    [smiling], [] = find_targets(data, ["Smiling"])
+    assert (smiling.kind, smiling.classes) == ("classification", 2)
+    assert find_attribute(data, "Smiling").flags(data, "val", [0, 1]).tolist() == [True, False]
+    assert obstacle(data, "Smiling") is None
+    # They outlive a data file, whatever letter a name begins with.
+    out = tmp_path / "h.npz"
+    write_embedding(out, represent("pixels", data)[0], data)
+    again = load(str(out))
+    assert set(again.arrays) == {*data.arrays, "embedding"}
+    for key in ("Smiling", "5_o_Clock_Shadow", "landmarks"):
+        assert torch.equal(again.splits["test"].column(key), data.splits["test"].column(key))
+
+
+def test_celebas_landmarks_go_with_the_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = celeba_files(tmp_path, monkeypatch)
+    whole = load("CelebA", root=tmp_path).arrays["landmarks"]
+    assert whole.dtype == np.float32
+    assert np.array_equal(whole, points)
+    data = load("CelebA", root=tmp_path, size=9)
+    landmarks = data.arrays["landmarks"]
+    assert np.array_equal(landmarks, (points - [0, 2]) / 2)
+    # The white spot that lies from x to x + 2 and from y − 1 to y + 1 before, one pixel now.
+    for image, (x, y) in zip(data.arrays["image"], landmarks[:, 0], strict=True):
+        row, column = np.unravel_index(image[0].argmax(), (9, 9))
+        assert (column, row) == (x, y - 0.5)
+
+
+def test_celeba_decoded_by_an_older_version_is_decoded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the attributes; runs that were trained on it know the new one all the same."""
+    celeba_files(tmp_path, monkeypatch)
+    paths = [tmp_path / "celeba/img_align_celeba" / name for name in CELEBA]
+    stamp = file_stamp(tmp_path / file for file in FILES["CelebA"])
+
+    def build(folder: Path) -> Contents:
+        shape, images = read_images(paths, 9)
+        write_rows(folder / "image.npy", np.dtype(np.uint8), (12, *shape), images)
+        np.save(folder / "identity.npy", np.unique(PEOPLE, return_inverse=True)[1].astype(np.int64))
+        return Contents({"train": np.arange(6), "val": np.arange(6, 8), "test": np.arange(8, 12)})
+
+    older = cached("CelebA", f"{stamp} 9", build)
+    assert set(older.arrays) == {"image", "identity"}
+    data = load("CelebA", root=tmp_path, size=9)
+    assert {"Smiling", "landmarks"} <= set(data.arrays)
+    assert data.fingerprint == older.fingerprint
 
 
 def test_lfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,24 @@ def test_one_image_and_a_batch_agree() -> None:
         split[len(split)]
 
 
+def test_a_column_of_a_key_by_its_number() -> None:
+    grid = np.arange(20 * 6).reshape(20, 2, 3)
+    data = make(embedding=np.arange(60, dtype=np.float32).reshape(20, 3), grid=grid)
+    split, order = data.splits["val"], rows()["val"]
+    assert split.column("embedding[2]").tolist() == (3 * order + 2).tolist()
+    assert split.column("grid[4]").tolist() == grid[order, 1, 1].tolist()
+    for name, told in (
+        ("embedding[3]", r"'embedding' has embedding\[0\] to embedding\[2\]"),
+        ("label[0]", "'label' is one number an image, name it alone"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            split.column(name)
+    for name in ("other[0]", "embedding[-1]", "embedding[]"):
+        with pytest.raises(KeyError, match="image, label, embedding, grid"):
+            split.column(name)
+    assert make(**{"a[7]": np.arange(20)}).splits["val"].column("a[7]").tolist() == order.tolist()
+
+
 def test_a_slice_is_a_batch() -> None:
     split = load("digits").splits["test"]
     assert torch.equal(split[2:9:3]["image"], split[[2, 5, 8]]["image"])

@@ -65,6 +65,8 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert values["cumulative"][-1] == pytest.approx(values["bits"], abs=1e-3)
         assert arrays[f"shown_{kind}"].shape == (6, 1, 8, 8)
     assert arrays["image"].dtype == np.uint8
+    np.testing.assert_allclose(arrays["bits_own"], 64 * own, rtol=1e-6)
+    np.testing.assert_allclose(arrays["bits_without"], 64 * without, rtol=1e-6)
 
 
 def test_a_reader_sees_what_the_numbers_are(
@@ -138,7 +140,11 @@ def test_what_has_no_information(
         ([str(run.path), "--out", "a.gif"], "written as .png"),
         ([str(run.path), "--training.steps", "3"], "--training.steps is for a recipe"),
         ([str(run.path), "--masked"], "--masked is for a recipe"),
+        ([str(run.path), "--layer", "0"], "--layer is for a recipe"),
+        ([str(run.path), "--runs-dir", "x"], "--runs-dir is for a recipe"),
         (["bottleneck_mnist5k", "labels", "--out", "a.png"], "--out is for a run alone"),
+        (["bottleneck_mnist5k", "labels", "--parts", "1"], "--parts is for a run alone"),
+        (["bottleneck_mnist5k", "labels", "--seed", "7"], "with sources it is --seeds"),
         (["bottleneck_mnist5k"], "information bottleneck_mnist5k SOURCE"),
         (["bottleneck_mnist", "pixels"], "bottleneck_mnist5k"),
     ):

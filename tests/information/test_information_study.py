@@ -2,11 +2,17 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from comparison_helpers import PIXELCNN
+from core_helpers import own_environment
+from PIL import Image
+from test_wandb import records, values
 
 from repr_toolkit.config import complete
 from repr_toolkit.data import ImageData, load
@@ -82,7 +88,12 @@ def test_names_are_folders() -> None:
     assert folder_name("without") == "without_h"
 
 
-def test_a_study(data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study(
+    data: ImageData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     folder = tmp_path / "s"
     sources = [made("noise", data), made("more, noise", data, 5, seed=1)]
     path = run_information(RECIPE, folder, sources, data, seeds=[0, 4], masked=True, candidates=4)
@@ -128,6 +139,16 @@ def test_a_study(data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert [float(row["usable_bits"]) for row in rows] == pytest.approx(bits)
     maps = np.load(folder / "information.npz")
     assert maps["saved_map"].shape == (2, 1, 8, 8)
+    assert maps["names"].tolist() == [source["name"] for source in found["sources"]]
+    np.testing.assert_allclose(maps["null_bits"].mean(1), found["null_bits_of_seeds"])
+    for source, other in ((0, 1), (1, 0)):
+        minus = found["sources"][source]["minus"][found["sources"][other]["name"]]
+        of_images = maps["saved_bits"][source] - maps["saved_bits"][other]
+        assert of_images.shape == (2, 180)
+        assert minus["bits"] == pytest.approx(of_images.mean())
+        assert minus["of_seeds"] == pytest.approx(of_images.mean(1))
+    costs = [source["shuffled_costs"]["bits"] for source in found["sources"]]
+    np.testing.assert_allclose(maps["other_h_costs"].mean((1, 2)), costs)
     np.testing.assert_allclose(maps["saved_map"].sum((1, 2, 3)), bits, atol=1e-3)
     text = path.read_text("utf-8")
     lines = [line for line in text.splitlines() if str(tmp_path) not in line]
@@ -146,14 +167,37 @@ def test_a_study(data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[
     (folder / "information.csv").unlink()
     folder = folder.rename(tmp_path / "moved")
     times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
-    first = sources[:1]
-    run_information(RECIPE, folder, first, data, masked=True, split="val", candidates=4)
+    logged: list[Path] = []
+    monkeypatch.setattr("repr_toolkit.information.study_wandb.log_study", logged.append)
+    more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
+    run_information(RECIPE, folder, sources[:1], data, **more)
+    assert logged == [folder]
     again = json.loads((folder / "information.json").read_text("utf-8"))
     assert (again["split"], len(again["sources"])) == ("val", 1)
     assert all((folder / name).is_file() for name in OUTPUTS)
     for name in runs:
         file = Run(folder / name).weights_file
         assert times[file] == file.stat().st_mtime_ns
+
+
+def test_what_goes_to_wandb(tmp_path: Path) -> None:
+    """Offline: the file of the run holds what was logged."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "information.csv").write_text("h,usable_bits\nnoise,0.5\n")
+    Image.new("RGB", (8, 8)).save(folder / "information.png")
+    code = "import sys; from pathlib import Path\n"
+    code += "from repr_toolkit.information.study_wandb import log_study\n"
+    code += "log_study(Path(sys.argv[1]))"
+    environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
+    subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=True)
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert (start.run_group, start.display_name) == ("study", "information")
+    [row] = [values(record.history.item) for record in found if record.HasField("history")]
+    assert row["information/table/_type"] == "table-file"
+    assert row["information/maps/_type"] == "image-file"
 
 
 def test_what_cannot_be_studied(data: ImageData, tmp_path: Path) -> None:

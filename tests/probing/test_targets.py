@@ -40,6 +40,21 @@ def test_columns_of_codes_are_targets_each() -> None:
     assert "400 codes an image are too many" in masks.why
 
 
+def test_one_column_of_a_key_is_a_target() -> None:
+    attributes = np.stack([codes(classes=2, seed=s) for s in (1, 2)], 1)
+    places = noise(width=4).reshape(-1, 2, 2)
+    data = image_data(attribute=attributes, place=places)
+    names = ["attribute[1]", "attribute", "place[3]"]
+    targets, [] = find_targets(data, names)
+    assert [target.name for target in targets] == ["attribute[1]", "attribute[0]", "place[3]"]
+    np.testing.assert_array_equal(targets[0].values["test"], attributes[360:, 1])
+    np.testing.assert_array_equal(targets[2].values["val"], places[240:360, 1, 1:])
+    with pytest.raises(ValueError, match=r"'attribute' has attribute\[0\] to attribute\[1\]"):
+        find_targets(data, ["attribute[2]"])
+    with pytest.raises(ValueError, match=r"no target 'image\[0\]'"):
+        find_targets(data, ["image[0]"])
+
+
 def test_people_are_a_target_only_where_they_recur() -> None:
     parted = np.repeat(np.arange(52), 10)  # the splits part them
     [], [skip] = find_targets(image_data(identity=parted))

@@ -180,7 +180,7 @@ def test_analyses_of_another_split_are_not_shown(reported: Path) -> None:
         assert not find_runs([reported.parent], "val").analyses(name)
     assert find_runs([reported.parent], "val").analyses("probe")  # always of test images
     [line] = missing(find_runs([reported.parent], "val"), "information", [], "bits")
-    assert line.command.endswith(" --split val")
+    assert line.command.endswith(" --split val --keep")
 
 
 def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from repr_toolkit.report.blocks import Cell, Picture, Row, Section, Strip, Table
 from repr_toolkit.report.cells import estimate_cell, interval_cell, plain, share_cell
 from repr_toolkit.report.charts import Series, bar_chart, line_chart
 from repr_toolkit.report.found import Analysis, find_runs
-from repr_toolkit.report.information import frozen_study
+from repr_toolkit.report.frozen import frozen_study
 from repr_toolkit.report.invariance import _deviations
 from repr_toolkit.report.invariance import _table as samples_table
 from repr_toolkit.report.moves import _judged
@@ -61,7 +61,7 @@ def test_captions_say_what_all_runs_were_measured_with() -> None:
     assert "Samples judged by a classifier of the label or smile, %" in groups
     assert "The 5 to 9 nearest training images, %" in groups
     judges = [{"key": key, "accuracy": {"share": 0.5}} for key in ("label", "smile")]
-    along = {"name": "mean a", "judged": [share] * 3}
+    along = {"name": "mean a", "judged": [share] * 3, "alphas": [-1, 0, 1]}
     [judged] = _judged({"directions": [along], "measured_images": 8, "judges": judges})
     assert "a classifier of the label that" in judged.caption
     assert "and a classifier of the smile that" in judged.caption

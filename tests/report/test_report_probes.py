@@ -1,0 +1,137 @@
+"""The report's tables of probes: what may share one, and what their numbers are called."""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from repr_toolkit.probing.result import protocol
+from repr_toolkit.report.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
+from repr_toolkit.report.found import Analysis
+from repr_toolkit.report.probes import _tables
+
+BASELINE = {"name": "majority", "score": {"value": 0.1, "interval": [0.07, 0.13]}, "bits": 333.4}
+
+
+def reading(name: str, value: float, selectivity: float | None = 0.5) -> dict[str, Any]:
+    control = {"accuracy": 0.25, "selectivity": selectivity}
+    interval = [value - 0.1, value + 0.1]
+    found = {"representation": name, "probe": "logistic", "value": value, "interval": interval}
+    return {**found, "control": control}
+
+
+def code(name: str, bits: float) -> dict[str, Any]:
+    found = {"representation": name, "probe": "mdl", "bits": bits, "interval": [bits, bits + 1]}
+    return {**found, "uniform_bits": 332.2, "compression": 332.2 / bits}
+
+
+def probed(*readings: Mapping[str, Any], images: int = 100, seed: int = 0) -> dict[str, Any]:
+    """The JSON of a probe of labels."""
+    names = dict.fromkeys(of["representation"] for of in readings)
+    target = {
+        "name": "label", "kind": "classification", "measure": "accuracy", "classes": 10,
+        "images": dict.fromkeys(("train", "val", "test"), images), "baseline": deepcopy(BASELINE),
+        "readings": list(readings),
+    }  # fmt: skip
+    return {
+        "data": "digits", "fingerprint": "f", "levels": 17, "split": "test", "seed": seed,
+        "protocol": protocol(["logistic"], seed, 3, True, images), "targets": [target],
+        "representations": [{"name": name, "made_by": f"maker of {name}"} for name in names],
+        "skipped": [],
+    }  # fmt: skip
+
+
+def blocks_of(**found: Mapping[str, Any]) -> list[Block]:
+    return _tables({run: Analysis(numbers, Path()) for run, numbers in found.items()})
+
+
+def tables(blocks: Sequence[Block]) -> list[Table]:
+    return [block for block in blocks if isinstance(block, Table)]
+
+
+def row(table: Table, label: str) -> Row:
+    [found] = [row for row in table.rows if row.label == label]
+    return found
+
+
+def test_runs_that_were_probed_alike_are_columns_of_one_table() -> None:
+    a = probed(reading("a", 0.8), reading("pixels", 0.6))
+    b = probed(reading("b", 0.7), reading("pixels", 0.6))
+    [table] = tables(blocks_of(a=a, b=b))
+    assert table.columns == ["a", "b", "pixels"]
+    cells = row(table, "logistic regression").cells
+    assert [cell.text for cell in cells] == ["80.0", "70.0", "60.0"]
+
+
+def test_another_protocol_has_a_table_with_its_own_caption_and_baseline() -> None:
+    a = probed(reading("a", 0.8), reading("pixels", 0.6))
+    b = probed(reading("b", 0.7), reading("pixels", 0.3), images=20, seed=5)
+    b["targets"][0]["baseline"]["score"] = {"value": 0.2, "interval": [0.1, 0.3]}
+    b["protocol"]["standardisation"] = "none"
+    blocks = blocks_of(a=a, b=b)
+    first, second = tables(blocks)
+    assert (first.columns, second.columns) == (["a", "pixels"], ["b", "pixels"])
+    assert [table.rows[0].cells[1].text for table in (first, second)] == ["60.0", "30.0"]
+    assert "Fitted on 100 images" in first.caption
+    assert "Fitted on 20 images" in second.caption
+    assert "seed 5" in second.caption
+    assert [table.rows[-1].cells[0].text for table in (first, second)] == ["10.0", "20.0"]
+    kinds = [block.kind for block in blocks]
+    table = ["heading", "table", "notes"]
+    assert kinds == ["paragraph", *table, *table, "notes"]
+    assert [block.text for block in blocks if isinstance(block, Heading)] == ["a", "b"]
+    own, other, common = (block.items for block in blocks if isinstance(block, Notes))
+    assert "of train alone" in own[0]
+    assert other == ["h is standardised: none."]
+    assert len(common) == 1  # said once of both
+    assert isinstance(blocks[0], Paragraph)
+
+
+def test_other_data_levels_or_baselines_part_tables_too() -> None:
+    a = probed(reading("a", 0.8))
+    for key, value in {
+        "fingerprint": "g",
+        "levels": 4,
+        "skipped": [{"name": "x", "why": "y"}],
+    }.items():
+        assert len(tables(blocks_of(a=a, b={**a, key: value}))) == 2
+    b = deepcopy(a)
+    b["targets"][0]["baseline"]["score"]["value"] = 0.3
+    assert len(tables(blocks_of(a=a, b=b))) == 2
+
+
+def test_representations_of_one_name_by_different_makers_are_told_apart() -> None:
+    a, b = probed(reading("m", 0.8)), probed(reading("m", 0.7))
+    b["representations"][0]["made_by"] = "another"
+    [table] = tables(blocks_of(**{"x/m": a, "y/m": b}))
+    assert table.columns == ["m (x/m)", "m (y/m)"]
+    assert [cell.text for cell in table.rows[0].cells] == ["80.0", "70.0"]
+
+
+def test_where_nothing_recurs_the_training_accuracy_is_shown_and_called_so() -> None:
+    blocks = blocks_of(a=probed(reading("a", 0.8, None)))
+    [table] = tables(blocks)
+    assert row(table, "… selectivity").cells == [Cell("–", "random labels, training 25.0")]
+    [notes] = [block for block in blocks if isinstance(block, Notes)]
+    assert any("training images themselves" in item for item in notes.items)
+    [table] = tables(blocks := blocks_of(a=probed(reading("a", 0.8))))
+    assert row(table, "… selectivity").cells == [Cell("50.0", "random labels 25.0")]
+    [notes] = [block for block in blocks if isinstance(block, Notes)]
+    assert not any("themselves" in item for item in notes.items)
+
+
+def test_the_code_has_its_own_interval_and_both_codes_without_h() -> None:
+    blocks = blocks_of(a=probed(reading("a", 0.8), code("a", 100)))
+    _, codes = tables(blocks)
+    assert row(codes, "knowing the frequencies alone").cells == [Cell("333")]
+    assert row(codes, "uniform code").cells == [Cell("332")]
+    assert "the mean of 3 orders" in codes.caption
+    assert "Student's t over the orders" in codes.caption
+    [notes] = [block for block in blocks if isinstance(block, Notes)]
+    [covers] = [item for item in notes.items if "covers" in item]
+    assert covers.startswith("The interval of an accuracy or R² covers the draw of the test images")
+    alone = probed(code("a", 100))
+    alone["protocol"]["mdl"]["orders"] = [0]
+    assert tables(blocks_of(a=alone))[-1].caption.endswith(
+        "in one order, and so without an interval."
+    )
