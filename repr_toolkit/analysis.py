@@ -42,28 +42,43 @@ def save_analysis(
 
 
 def question(numbers: Mapping[str, Any]) -> Any:
-    """What an analysis was asked: its data, and its ``asked`` or else its command's options.
+    """What an analysis was asked: its ``asked`` or else its command's options.
 
-    Whatever the run was called, and whatever stood beside it.
+    Whatever the run was called.
 
-    >>> question({"command": "repr-toolkit traverse runs/a --steps 9", "fingerprint": "f"})
-    ('f', ['--steps', '9'])
+    >>> question({"command": "repr-toolkit traverse runs/a --steps 9"})
+    ['--steps', '9']
     """
-    asked = numbers.get("asked")
-    if asked is None:
-        words = shlex.split(numbers.get("command", ""))
-        first = next((at for at, word in enumerate(words) if word.startswith("--")), len(words))
-        asked = words[first:]
-    return numbers.get("fingerprint"), asked
+    if "asked" in numbers:
+        return numbers["asked"]
+    words = shlex.split(numbers.get("command", ""))
+    return words[next((at for at, word in enumerate(words) if word.startswith("--")), len(words)) :]
 
 
 def _answers_another(file: Path, numbers: Mapping[str, Any]) -> bool:
-    """Whether a file holds an analysis that was asked something else; a damaged one holds none."""
+    """Whether a file holds the answer to another question, or of other data, or of more than this.
+
+    A damaged one answers none.
+    """
     try:
         there = json.loads(file.read_text("utf-8"))
-        return bool(question(there) != question(json.loads(json.dumps(dict(numbers)))))
+        here = json.loads(json.dumps(dict(numbers)))
+        if "asked" in here and "asked" not in there:
+            return False  # of before analyses said what they were asked
+        alike = there.get("fingerprint") == here.get("fingerprint")
+        alike = alike and question(there) == question(here)
+        return not (alike and _beside(there) <= _beside(here))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _beside(numbers: Mapping[str, Any]) -> set[str]:
+    """The makers of the representations that probes have been held against, as in one table.
+
+    But for untrained encoders: of several runs that are probed together each has its own.
+    """
+    made: Any = numbers.get("representations", [])
+    return {of["made_by"] for of in made if not of["name"].endswith(", untrained")}
 
 
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:

@@ -119,7 +119,7 @@ def alpha_text(alpha: float) -> str:
     >>> alpha_text(-0.75), alpha_text(0.0), alpha_text(0.005), alpha_text(15 / 7)
     ('−0.75', '0', '0.005', '2.14')
     """
-    return f"{alpha:.3g}".replace("-", "−")
+    return f"{alpha:.{3 if abs(alpha) < 1000 else 17}g}".replace("-", "−")
 
 
 def table(moves: Moves) -> str:

@@ -124,22 +124,26 @@ class Run:
     def load_data(self) -> "ImageData":
         """The data that the run was trained on.
 
-        Frozen representations that are not where they were are looked for beside the run, as in a
-        study whose folder was moved.
-
         Raises ValueError if the run saw other data than what is found now.
         """
         from repr_toolkit.data import load as load_images
 
-        config = self.config
-        arguments = data_arguments(config)
+        data = load_images(**self.data_arguments())
+        with_fingerprint(self.config, data)
+        return data
+
+    def data_arguments(self) -> dict[str, Any]:
+        """As the function `data_arguments`, of the run's configuration.
+
+        Frozen representations that are not where they were are looked for beside the run, as in a
+        study whose folder was moved.
+        """
+        arguments = data_arguments(self.config)
         source, beside = arguments["source"], self.path.parent / FROZEN
         there = Path(arguments["root"] or ".") / source
         if not there.exists() and (beside / source).is_file():
             arguments["root"] = str(beside)
-        data = load_images(**arguments)
-        with_fingerprint(config, data)
-        return data
+        return arguments
 
     def require_finished(self) -> None:
         """Raise FileNotFoundError, saying what is missing, unless this is a finished run."""

@@ -40,15 +40,20 @@ def test_the_answer_to_another_question_is_replaced_only_if_asked(tmp_path: Path
     assert kept() == 2
     assert answer("repr-toolkit probe runs/a --orders 0", 3) is None
     assert answer("repr-toolkit probe runs/a --orders 3", 3, fingerprint="of others") is None
-    assert answer("repr-toolkit probe runs/a --orders 3", 3, asked={"orders": [3]}) is None
     assert kept() == 2
     numbers = {"command": "repr-toolkit probe runs/a", "asked": {"orders": (4,)}, "found": 4}
     assert save_analysis(tmp_path, "probe", numbers, keep=True)
     assert answer("however it was called", 5, asked={"orders": [4]})
     assert kept() == 5
+    # What was held beside it is not lost, but for the untrained encoders of runs probed with it.
+    beside = [{"name": name, "made_by": name} for name in ("a", "pca4", "b, untrained")]
+    assert answer("probe", 6, asked={"orders": [4]}, representations=beside)
+    assert answer("probe", 7, asked={"orders": [4]}, representations=beside[:1]) is None
+    assert answer("probe", 7, asked={"orders": [4]}, representations=beside[:2])
+    assert kept() == 7
     (tmp_path / "analysis/probe.json").write_text("damaged")
-    assert answer("repr-toolkit probe runs/a", 6)
-    assert kept() == 6
+    assert answer("repr-toolkit probe runs/a", 8)
+    assert kept() == 8
 
 
 def test_nothing_is_written_that_would_be_pickled(tmp_path: Path) -> None:

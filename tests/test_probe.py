@@ -224,6 +224,7 @@ def test_what_cannot_be_probed(
         ([str(run.path), "--probes", "svm"], "no probe 'svm'"),
         ([str(run.path), "--out", "a.csv"], "written as .json"),
         ([str(run.path), str(run.path)], "given twice"),
+        ([str(run.path), f"{run.path}/"], "given twice"),
         ([str(run.path), "--layer", "nowhere"], "nowhere"),
         (["pixels", "--layer", "a", "--data.source", "digits"], "takes no layer"),
     ):

@@ -120,6 +120,18 @@ def test_a_setting_that_is_younger_than_a_run_counts_as_its_default(
         run_study(study(narrow=other), tmp_path / "s")
 
 
+def test_a_run_that_can_no_longer_be_built_is_told_as_of_other_settings(
+    tmp_path: Path, compared: Compared
+) -> None:
+    config = study(narrow=VARIANTS["narrow"])
+    [run] = run_study(config, tmp_path / "s")
+    older = deepcopy(run.config)
+    older["model"]["decoder"]["init_args"]["of_old"] = 1
+    run.config_file.write_text(yaml.safe_dump(older, sort_keys=False))
+    with pytest.raises(ValueError, match=r"narrow was made with other settings.*of_old"):
+        run_study(config, tmp_path / "s")
+
+
 def test_a_variant_that_cannot_be_stops_the_study_before_it_trains(
     tmp_path: Path, compared: Compared
 ) -> None:

@@ -36,8 +36,10 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
         # Of a flag that turns something off the default is that it is on, which confuses.
-        plain = action.default in (None, False, True, [], argparse.SUPPRESS)
-        return text if plain else f"{text} (default: %(default)s)"
+        untold = isinstance(action.default, bool) or action.default in (
+            *(None, [], argparse.SUPPRESS),
+        )
+        return text if untold else f"{text} (default: %(default)s)"
 
 
 def make_parser(description: str, version: str | None = None) -> ArgumentParser:

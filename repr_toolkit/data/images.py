@@ -177,7 +177,7 @@ def find_column(arrays: Mapping[str, Array], name: str) -> tuple[str, int | None
     """
     if name in arrays:
         return name, None
-    match = re.fullmatch(r"(.+)\[(\d+)\]", name, re.ASCII)
+    match = re.fullmatch(r"(.+)\[(0|[1-9]\d*)\]", name, re.ASCII)
     if match is None or match[1] not in arrays:
         return None
     key, number = match[1], int(match[2])

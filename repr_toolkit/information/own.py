@@ -153,7 +153,9 @@ def own_information(
         "batch-size": batch_size,
     }
     words = [str(w) for key, v in asked.items() if v is not None for w in (f"--{key}", v)]
+    del asked["batch-size"]  # which changes no answer
     numbers: dict[str, Any] = {
+        "asked": {key: str(value) for key, value in asked.items()},
         "command": shlex.join(["repr-toolkit", "information", str(path.path), *words]),
         "run": str(path.path),
         "data": data.name,

@@ -156,6 +156,8 @@ def _measure_and_write(
     asked = {"sources": list(names), "seeds": list(seeds), "masked": masked}
     asked |= {"split": split, "candidates": candidates}
     if same_question(study_dir, asked) and compared(study_dir, runs, OUTPUTS):
+        if wandb:
+            log_study(study_dir)
         return
     by_seed = [
         {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)} for seed in seeds

@@ -60,8 +60,9 @@ def gather(
     twice.
     """
     names = {source: name for name, source in map(named, sources)}
-    for source in names:
-        if [named(other)[1] for other in sources].count(source) > 1:
+    given = [str(Path(source)) if _is_run(source) else source for _, source in map(named, sources)]
+    for source in given:
+        if given.count(source) > 1:
             raise ValueError(f"{source} is given twice; once is enough")
     sources = [*names]
     leading = next((source for source in sources if _brings_data(source)), sources[0])

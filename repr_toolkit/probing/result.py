@@ -138,8 +138,8 @@ class Probing:
     def asked(self) -> dict[str, Any]:
         """What was chosen of all that can be: two that agree in it can be held together."""
         return {
-            "targets": [target.name for target in self.targets],
-            "probes": [*self.protocol["probes"]],
+            "targets": sorted(target.name for target in self.targets),
+            "probes": sorted(self.protocol["probes"]),
             "images": self.protocol["images_a_split_at_most"],
             "seed": self.protocol["seed"],
             "control": "control" in self.protocol,

@@ -147,6 +147,11 @@ class Reported:
         """The runs with which an analysis of other data, or other levels of them, is kept."""
         return [run for run, of in self._kept(name).items() if not of.is_of(self.runs[run])]
 
+    def of_another_split(self, name: str) -> list[str]:
+        """The runs with which an analysis of their own data, but not of ``split``, is kept."""
+        there = [run for run, of in self._kept(name).items() if of.is_of(self.runs[run])]
+        return [run for run in there if run not in self.analyses(name)]
+
     def _kept(self, name: str) -> dict[str, "Analysis"]:
         kept = {run: read_analysis(of.path / "analysis", name) for run, of in self.runs.items()}
         return {run: found for run, found in kept.items() if found is not None}

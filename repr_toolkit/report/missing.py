@@ -48,13 +48,17 @@ def _file(run: Run, analysis: str) -> Path:
 def measure_missing(found: Reported) -> None:
     """Make every analysis that a run lacks and could have, with its command's own settings.
 
-    It takes the place of one of other data or of another split. One that cannot be made, as probes
-    of data without labels, is told and left out.
+    It takes the place of one of other data. Where one of another split is kept, that is told, and
+    it stays; and so is one that cannot be made, as probes of data without labels.
     """
     for analysis, measure in MEASURES.items():
         kept = found.analyses(analysis)
+        of_another_split = found.of_another_split(analysis)
         for name in found.encoders:
-            if name not in kept:
+            if name in of_another_split:
+                file = _file(found.runs[name], analysis)
+                say(f"{name}: {analysis} left out: {file} is of another split, and stays as it is")
+            elif name not in kept:
                 say(f"{name}: {analysis}")
                 try:
                     measure(found.runs[name], found.split)

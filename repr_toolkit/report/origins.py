@@ -61,7 +61,10 @@ def analysis_commands(found: Reported) -> list[str]:
         for analysis in found.analyses(name).values():
             if analysis.numbers.get("command"):
                 words = where_runs_are(shlex.split(analysis.numbers["command"]), found)
-                commands[shlex.join([*words, "--keep"])] = None
+                words.append("--keep")
+                if name == "moves":  # it draws a picture too, which no other may be in the way of
+                    words += ["--out", str(analysis.file.with_suffix(".png")), "--overwrite"]
+                commands[shlex.join(words)] = None
     study = study_of(found)
     if study is not None and study.numbers.get("command"):
         commands[str(study.numbers["command"])] = None

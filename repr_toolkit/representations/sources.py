@@ -14,7 +14,7 @@ from repr_toolkit.representations import simple
 from repr_toolkit.representations.encode import encoded, identity
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
-from repr_toolkit.runs import Run, data_arguments, with_fingerprint
+from repr_toolkit.runs import Run, with_fingerprint
 from repr_toolkit.runs import load as load_model
 
 KINDS = (
@@ -228,10 +228,9 @@ def _given(settings: Mapping[str, Any], source: str) -> ImageData:
 
 def _run_data(run: Run, settings: Mapping[str, Any]) -> ImageData:
     """The run's own data, or what the settings make of them."""
-    config = run.config
-    data = load(**{**data_arguments(config), **settings})
+    data = load(**{**run.data_arguments(), **settings})
     if set(settings) <= {"root", "download"}:
-        with_fingerprint(config, data)  # which refuses others
+        with_fingerprint(run.config, data)  # which refuses others
     return data
 
 

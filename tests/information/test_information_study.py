@@ -19,7 +19,7 @@ from repr_toolkit.data import ImageData, load
 from repr_toolkit.information import coordinate_bits
 from repr_toolkit.information.frozen import folder_name, standardised, store
 from repr_toolkit.information.study import OUTPUTS, run_information
-from repr_toolkit.representations import Representation
+from repr_toolkit.representations import Representation, represent
 from repr_toolkit.runs import Run, load_with_decoder
 
 
@@ -172,6 +172,8 @@ def test_a_study(
     more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
     run_information(RECIPE, folder, sources[:1], data, **more)
     assert logged == [folder]
+    moved, _ = represent(str(folder / "noise"))
+    assert moved.h["test"].shape == (180, 3)
     again = json.loads((folder / "information.json").read_text("utf-8"))
     assert (again["split"], len(again["sources"])) == ("val", 1)
     assert all((folder / name).is_file() for name in OUTPUTS)

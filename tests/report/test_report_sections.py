@@ -222,6 +222,12 @@ def test_missing_analyses_are_made_and_what_cannot_be_is_told(
     [_, other] = found.runs  # the first one has them all
     assert made == [other] * 3
     assert "left out: it has no labels" in capsys.readouterr().out
+    # Of another split none is made in the place of what there is.
+    made.clear()
+    missing.measure_missing(find_runs([reported.parent], "val"))
+    assert made == [other] * 3
+    told = capsys.readouterr().out
+    assert told.count("is of another split, and stays as it is") == 3
 
 
 def test_what_goes_to_wandb_is_what_the_page_shows() -> None:

@@ -225,6 +225,9 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
     words = [line.split()[1] for line in again]
     assert words == ["probe", "information", "invariance", "traverse", "report"]
     assert again[0] == f"repr-toolkit probe {run} --seed 3 --keep"
+    # It draws a picture too, which neither the next run's nor an earlier one is in the way of.
+    picture = (run / "analysis" / "moves.png").resolve()
+    assert again[3].endswith(f" --keep --out {picture} --overwrite")
     assert "--all" not in again[-1]
     assert "new run beside each" in path.read_text("utf-8")
 
