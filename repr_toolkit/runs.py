@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from repr_toolkit.learner import Learner
     from repr_toolkit.model import EncoderDecoder
 
+WANDB_PROJECT = "repr-toolkit"
 FROZEN = "frozen"
 """Where in a study's folder the frozen representations lie on which its runs are trained."""
 

@@ -32,6 +32,7 @@ from repr_toolkit.monitor import LossMonitor
 from repr_toolkit.processes import first_process, first_process_only, say
 from repr_toolkit.progress import TrainingProgress, duration
 from repr_toolkit.runs import (
+    WANDB_PROJECT,
     Run,
     checkpoint_step,
     data_arguments,
@@ -276,7 +277,7 @@ def _wandb_logger(run: Run, group: str | None, name: str) -> WandbLogger:
     known = run.wandb_id_file
     return WandbLogger(
         name=name,
-        project="repr-toolkit",
+        project=WANDB_PROJECT,
         group=group,
         save_dir=run.path,
         id=known.read_text().strip() if known.is_file() else uuid4().hex[:8],

@@ -4,10 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from repr_toolkit.roc import roc_picture
-from repr_toolkit.runs import Run
+from repr_toolkit.runs import WANDB_PROJECT, Run
 from repr_toolkit.verification_report import Report, roc_lines
-
-PROJECT = "repr-toolkit"
 
 
 def log_verification(run: Run, report: Report) -> None:
@@ -34,7 +32,7 @@ def log_verification(run: Run, report: Report) -> None:
         found |= {f"{prefix}/{key}": value for key, value in numbers if value is not None}
     picture = wandb.Image(roc_picture(roc_lines([report])), caption=f"{report.of}, {report.split}")
     with wandb.init(
-        project=PROJECT,
+        project=WANDB_PROJECT,
         dir=run.path,
         id=known.read_text().strip(),
         name=folder.name,

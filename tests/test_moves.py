@@ -1,4 +1,4 @@
-"""Directions are the known ones of constructed vectors, and moves arrive where they should."""
+"""Moves in h, decoded: frames are what the moved h gives, and what is measured of them."""
 
 import json
 import shlex
@@ -11,21 +11,15 @@ import torch
 from autoencoders import COPIES, PIXELS, Bernoulli, Copies
 from comparison_helpers import untrained_run
 from torch import Tensor
+from vectors import cloud
 
 from repr_toolkit import judge
-from repr_toolkit.attributes import default_directions, find_attribute, find_direction
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.directions import (
-    DIFFERENCE,
     coordinate,
-    even_steps,
-    mean_difference,
     move,
-    moves,
-    of_one_length,
     principal,
-    probe,
 )
 from repr_toolkit.moves import Mover, change, traverse
 from repr_toolkit.moves_report import alpha_text, picture, table
@@ -41,139 +35,6 @@ def quick_judges() -> Iterator[None]:
         patch.setattr(judge, "SHOWN", 0)
         patch.setattr(sys, "path", sys.path.copy())
         yield
-
-
-def cloud(count: int = 400, seed: int = 0) -> np.ndarray:
-    """Vectors of four dimensions with standard deviations 3, 1, 2, 0.5, off the origin."""
-    draw = np.random.default_rng(seed)
-    values = draw.normal(size=(count, 4)) * [3, 1, 2, 0.5] + [5, 0, -1, 2]
-    return values.astype(np.float32)
-
-
-# Directions
-
-
-def test_a_coordinate_counts_standard_deviations() -> None:
-    h = cloud()
-    found = coordinate(h, 2)
-    assert found.vector.tolist() == [0, 0, 1, 0]
-    assert found.scale == pytest.approx(h[:, 2].std(), rel=1e-5)
-    moved = move(torch.from_numpy(h), found, 1.5).numpy()
-    np.testing.assert_allclose(moved[:, 2] - h[:, 2], 1.5 * h[:, 2].std(), rtol=1e-5)
-    assert (moved[:, [0, 1, 3]] == h[:, [0, 1, 3]]).all()
-    with pytest.raises(ValueError, match=r"coordinates 0…3, not 4"):
-        coordinate(h, 4)
-
-
-def test_principal_directions_are_those_of_a_known_covariance() -> None:
-    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(4, 4)))[0]
-    h = cloud(20_000) @ turn.T
-    for number, (axis, deviation) in enumerate(((0, 3), (2, 2), (1, 1), (3, 0.5))):
-        found = principal(h, number)
-        assert abs(found.vector @ turn[:, axis]) > 0.999
-        assert found.scale == pytest.approx(deviation, rel=0.03)
-        assert np.linalg.norm(found.vector) == pytest.approx(1)
-    with pytest.raises(ValueError, match=r"principal directions 0…3, not 4"):
-        principal(h, 4)
-    with pytest.raises(ValueError, match=r"principal directions 0…1, not 2"):
-        principal(h[:3], 2)
-
-
-def test_signs_of_principal_directions_are_fixed() -> None:
-    h = cloud()
-    for number in range(4):
-        found, mirrored = principal(h, number), principal(-h, number)
-        np.testing.assert_allclose(found.vector, mirrored.vector, atol=1e-6)
-        assert found.vector[np.abs(found.vector).argmax()] > 0
-
-
-def test_a_probe_points_to_where_the_odds_rise() -> None:
-    """Of two normal clouds with one covariance that is Σ⁻¹(μ₁ − μ₀), not μ₁ − μ₀."""
-    draw = np.random.default_rng(2)
-    mixing = np.array([[2.0, 0, 0], [1.5, 1, 0], [0, 0.3, 0.5]])
-    shift = np.array([1.0, -1, 0.5])
-    positive = np.arange(8000) % 2 == 0
-    h = (draw.normal(size=(8000, 3)) @ mixing.T + positive[:, None] * shift).astype(np.float32)
-    expected = np.linalg.solve(mixing @ mixing.T, shift)
-    expected /= np.linalg.norm(expected)
-    found = probe(h, positive, "7", checked=(h[:2000], positive[:2000]))
-    assert found.vector @ expected > 0.99
-    assert mean_difference(h, positive, "7").vector @ expected < 0.9
-    assert found.scale == pytest.approx((h @ found.vector).std(), rel=1e-5)
-    assert probe(h, ~positive, "not 7").vector @ expected < -0.99
-    # In h's own scale: with a coordinate ten times as large, its weight is a tenth.
-    scale = np.array([1, 10, 1], np.float32)
-    stretched = probe(h * scale, positive, "7").vector
-    plain = probe(h, positive, "7").vector / scale
-    np.testing.assert_allclose(stretched, plain / np.linalg.norm(plain), atol=1e-4)
-
-
-def test_the_difference_of_means_is_the_constructed_one() -> None:
-    step = np.array([3.0, 0, -4, 0])
-    positive = np.array([True, False] * 50)
-    base = np.repeat(cloud(50), 2, axis=0)
-    h = base + positive[:, None] * step
-    found = mean_difference(h, positive, "smile")
-    np.testing.assert_allclose(found.vector, step / 5, atol=1e-6)
-    assert found.scale == pytest.approx(5)
-    assert (found.unit, found.span) == (DIFFERENCE, 1)
-    without, having = (torch.from_numpy(h[flags].mean(0)) for flags in (~positive, positive))
-    torch.testing.assert_close(move(without, found, 1), having)
-    torch.testing.assert_close(move(having, found, -1), without)
-    with pytest.raises(ValueError, match="same as without"):
-        mean_difference(base, positive, "smile")
-
-
-def test_an_attribute_that_all_or_none_have() -> None:
-    for make in (probe, mean_difference):
-        with pytest.raises(ValueError, match="every training image has x"):
-            make(cloud(4), np.ones(4, bool), "x")
-        with pytest.raises(ValueError, match="no training image has x"):
-            make(cloud(4), np.zeros(4, bool), "x")
-
-
-# Moves
-
-
-def test_no_move_is_exact() -> None:
-    h = torch.randn(5, 4)
-    for keep_length in (False, True):
-        assert (move(h, principal(cloud(), 0), 0.0, keep_length=keep_length) == h).all()
-
-
-def test_moves_may_keep_the_length() -> None:
-    h = torch.nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
-    direction = coordinate(cloud(), 0)
-    kept = moves(h, direction, [-2, 1, 3], keep_length=True)
-    torch.testing.assert_close(kept.norm(dim=-1), torch.ones(6, 3))
-    free = moves(h, direction, [-2, 1, 3])
-    assert (free.norm(dim=-1) > 1.5).any()
-    assert (torch.cosine_similarity(free, kept, dim=-1) > 0.9999).all()
-    assert of_one_length(h.numpy())
-    assert not of_one_length(cloud())
-    assert not of_one_length(np.eye(10, dtype=np.float32))  # a move from one class to another
-
-
-def test_moves_do_not_fit_another_space() -> None:
-    with pytest.raises(
-        ValueError, match="coordinate 0 is a direction in 4 dimensions, but h has 3"
-    ):
-        move(torch.zeros(2, 3), coordinate(cloud(), 0), 1)
-
-
-def test_even_steps_go_through_zero() -> None:
-    assert even_steps(3, 5) == [-3, -1.5, 0, 1.5, 3]
-    for steps in range(3, 40, 2):
-        found = even_steps(0.7, steps)
-        assert found[steps // 2] == 0
-        assert found == [-alpha for alpha in reversed(found)]
-    for wrong in ((3, 1), (0, 5), (-1, 5), (float("inf"), 5), (float("nan"), 5)):
-        with pytest.raises(ValueError, match="at least 2 steps and a finite span above 0"):
-            even_steps(*wrong)
-    assert [alpha_text(a) for a in (-2.25, 0.0, 1.0, -10.0)] == ["−2.25", "0", "1", "−10"]
-
-
-# Traversals
 
 
 def test_frames_are_what_the_moved_h_gives() -> None:
@@ -216,106 +77,9 @@ def test_change_of_known_frames() -> None:
     assert change(frames, 17) == [0.25, 0, 0.75]
 
 
-# What a user calls them
-
-
-def data(**more: np.ndarray) -> ImageData:
-    images = np.zeros((12, 1, 2, 2), np.uint8)
-    labels = np.array([2, 5, 2, 5, 2, 5, 2, 5, 2, 5, 2, 5])
-    rows = {"train": np.arange(6), "val": np.arange(6, 9), "test": np.arange(9, 12)}
-    names = {"label": ("a", "b", "cat", "d", "e", "7")}
-    return ImageData("tiny", {"image": images, "label": labels, **more}, rows, names=names)
-
-
-def test_attributes_by_name_code_and_key() -> None:
-    smile = np.array([0, 1, 1, 0] * 3)
-    signed = np.array([-1, 1, 1, -1] * 3)
-    many = np.arange(12)
-    half = np.array([0, 0.5] * 6)
-    found = data(smile=smile, signed=signed, many=many, identity=many % 3, half=half)
-
-    def known(text: str) -> tuple[str, int]:
-        attribute = find_attribute(found, text)
-        assert attribute.name == text
-        return attribute.key, attribute.code
-
-    assert known("cat") == ("label", 2)
-    assert known("2") == ("label", 2)
-    assert known("7") == ("label", 5)  # a name before a code
-    assert known("smile") == ("smile", 1)
-    assert known("signed") == ("signed", 1)
-    assert known("signed=-1") == ("signed", -1)
-    assert known("many=3") == ("many", 3)
-    assert known("label=cat") == ("label", 2)
-    assert known("1") == ("identity", 1)
-    flags = find_attribute(found, "smile").flags(found, "train", [0, 1, 2])
-    assert flags.tolist() == [False, True, True]
-    for text, told in (
-        ("laugh", "neither a class nor an attribute 'laugh'; its keys .* image|label, smile"),
-        ("many", "'many' has 6 values in tiny, not two; say which is meant, as many=VALUE"),
-        ("many=99", "no many=99"),
-        ("9", "its labels a, b, cat"),
-        ("²", "neither a class nor an attribute '²'"),
-        ("half", "'half' has the values 0.0 and 0.5 in tiny, which are not whole numbers"),
-    ):
-        with pytest.raises(ValueError, match=told):
-            find_attribute(found, text)
-
-
-def test_attributes_that_are_columns_of_a_key() -> None:
-    numbers = np.arange(12)
-    flags = np.stack([numbers % 3 == 0, numbers % 2, numbers % 3], 1)
-    found = data(attributes=flags, truth=flags[:, :1] == 1)
-    for text, key, code in (
-        ("attributes[0]", "attributes[0]", 1),
-        ("attributes[0]=0", "attributes[0]", 0),
-        ("attributes[2]=2", "attributes[2]", 2),
-        ("truth[0]", "truth[0]", 1),
-    ):
-        attribute = find_attribute(found, text)
-        assert (attribute.key, attribute.code) == (key, code)
-    wanted = found.splits["train"].column("attributes").numpy()[:, 1] == 1
-    indices = list(range(len(wanted)))
-    assert (find_attribute(found, "attributes[1]").flags(found, "train", indices) == wanted).all()
-    for text, told in (
-        ("attributes[3]", r"'attributes' has attributes\[0\] to attributes\[2\]"),
-        ("attributes[3]=1", r"there is no attributes\[3\]"),
-        ("attributes[0]=7", r"has no attributes\[0\]=7"),
-        ("attributes[2]", "values in tiny, not two; say which"),
-        ("attributes", r"one value an image are label, attributes\[0\] to attributes\[2\]"),
-        ("label[0]", "'label' is one number an image"),
-    ):
-        with pytest.raises(ValueError, match=told):
-            find_attribute(found, text)
-    h = {split: cloud(len(part)) for split, part in found.splits.items()}
-    rows = {split: list(range(len(part))) for split, part in found.splits.items()}
-    direction, _ = find_direction("mean:attributes[1]", found, h, rows)
-    means = [h["train"][wanted == flag].mean(0) for flag in (False, True)]
-    np.testing.assert_allclose(direction.vector * direction.scale, means[1] - means[0], atol=1e-5)
-
-
-def test_directions_by_their_texts() -> None:
-    found = data()
-    h = {"train": cloud(6), "val": cloud(3, 1)}
-    indices = {"train": list(range(6)), "val": list(range(3))}
-    direction, attribute = find_direction("coordinate:3", found, h, indices)
-    assert (direction.name, attribute) == ("coordinate 3", None)
-    for kind in ("mean", "probe"):
-        direction, attribute = find_direction(f"{kind}:cat", found, h, indices)
-        assert attribute is not None
-        assert (direction.name, attribute.code) == (f"{kind} cat", 2)
-    cats = np.array([True, False] * 3)
-    np.testing.assert_array_equal(
-        find_direction("mean:cat", found, h, indices)[0].vector,
-        mean_difference(h["train"], cats, "cat").vector,
-    )
-    for spec in ("smile", "principal:x", "principal:²", "mean:", "sideways:3", ""):
-        with pytest.raises(ValueError, match="names no direction"):
-            find_direction(spec, found, h, indices)
-    assert default_directions(found, 2) == ["principal:0", "principal:1", "mean:cat", "mean:7"]
-    # A class by its name alone, unless that means something else.
-    for cat in (np.array([0, 1] * 6), np.arange(12)):
-        assert default_directions(data(cat=cat), 1)[1:] == ["mean:label=cat", "mean:7"]
+def test_alpha_has_a_true_minus_and_no_trailing_zeros() -> None:
+    told = [alpha_text(alpha) for alpha in (-2.25, 0.0, 1.0, -10.0, 1500.0)]
+    assert told == ["−2.25", "0", "1", "−10", "1500"]
 
 
 # Runs

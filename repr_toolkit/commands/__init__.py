@@ -44,5 +44,6 @@ MODULES = (
 
 def function(command: str) -> Callable[[Namespace, Settings], None]:
     """The function of a command."""
+    found: Callable[[Namespace, Settings], None]
     [found] = [vars(module)[command] for module in MODULES if command in vars(module)]
-    return found  # type: ignore[no-any-return]
+    return found

@@ -165,7 +165,8 @@ def options_of(source: str, options: Namespace) -> Any:
     as pixels, have none. What is untrained has those of the same trained. Of a single source they
     are its own in any case, so that what cannot be is told.
     """
-    from repr_toolkit.probing.columns import UNTRAINED, named
+    from repr_toolkit.probing.columns import named
+    from repr_toolkit.representations import UNTRAINED
 
     sources = [named(other)[1].removeprefix(UNTRAINED) for other in options.sources]
     taking = [other for other in sources if _is_network(other)]

@@ -13,12 +13,11 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.probing.classifiers import Features
 from repr_toolkit.probing.measure import Encode
-from repr_toolkit.representations import Representation, is_random
+from repr_toolkit.representations import UNTRAINED, Representation, is_random
 from repr_toolkit.runs import Run
 
 Represent = Callable[[str, ImageData | None], tuple[Representation, ImageData]]
 
-UNTRAINED = "untrained:"
 SIMPLE = ("pixels", "pca", "labels")  # that have no encoder
 PIXEL_BYTES = 2**30  # of float32, above which the pixels are no baseline of themselves
 

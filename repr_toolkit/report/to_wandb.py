@@ -9,8 +9,7 @@ from PIL import Image
 
 from repr_toolkit.report.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
 from repr_toolkit.report.found import Reported
-
-PROJECT = "repr-toolkit"
+from repr_toolkit.runs import WANDB_PROJECT
 
 
 def log_report(found: Reported, sections: Sequence[Section], page: str) -> None:
@@ -23,7 +22,7 @@ def log_report(found: Reported, sections: Sequence[Section], page: str) -> None:
 
     runs = list(found.runs.values())
     folder = found.folder or runs[0].path
-    arguments: dict[str, Any] = {"project": PROJECT, "dir": folder, "resume": "allow"}
+    arguments: dict[str, Any] = {"project": WANDB_PROJECT, "dir": folder, "resume": "allow"}
     if len(runs) == 1:
         known = runs[0].wandb_id_file
         if not known.is_file():
