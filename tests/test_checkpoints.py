@@ -21,6 +21,21 @@ def test_round_trip(tmp_path: Path) -> None:
     assert files.load_checkpoint(path)["x"].tolist() == [0, 1, 2]
 
 
+def test_what_cannot_be_read_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is to delete a good checkpoint for an error of the disk."""
+    files, path = AtomicCheckpointIO(), tmp_path / "step_0000001.ckpt"
+    files.save_checkpoint({"x": 1}, path)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "permission denied", str(path))
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(PermissionError, match="permission denied"):
+        files.load_checkpoint(path)
+
+
 def test_a_full_disk_leaves_the_former_checkpoint(tmp_path: Path) -> None:
     """The system itself refuses here to let a file grow, as it does when the disk is full."""
     files, former = AtomicCheckpointIO(), tmp_path / "step_0000001.ckpt"
