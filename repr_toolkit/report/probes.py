@@ -93,7 +93,7 @@ class Target:
     @property
     def likeness(self) -> str:
         """What is equal of targets whose readings may stand in one table, under one caption."""
-        keys = ("data", "fingerprint", "levels", "split", "seed", "protocol", "skipped")
+        keys = ("data", "fingerprint", "levels", "split", "seed", "protocol")
         of_target = ("name", "kind", "classes", "images", "baseline")
         parts = [self.analysis.get(key) for key in keys]
         return json.dumps([parts, [self.numbers.get(key) for key in of_target]], sort_keys=True)
@@ -231,7 +231,8 @@ def _protocol(group: Sequence[Target]) -> list[str]:
             "labels on; this is the accuracy on the training images themselves, and there is no "
             "selectivity."
         )
-    skipped = {skip["name"]: skip["why"] for skip in of.analysis.get("skipped", ())}
+    left = [skip for of in group for skip in of.analysis.get("skipped", ())]
+    skipped = {skip["name"]: skip["why"] for skip in left}
     return notes + [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
 
 

@@ -89,12 +89,12 @@ def test_another_protocol_has_a_table_with_its_own_caption_and_baseline() -> Non
 
 def test_other_data_levels_or_baselines_part_tables_too() -> None:
     a = probed(reading("a", 0.8))
-    for key, value in {
-        "fingerprint": "g",
-        "levels": 4,
-        "skipped": [{"name": "x", "why": "y"}],
-    }.items():
+    for key, value in {"fingerprint": "g", "levels": 4}.items():
         assert len(tables(blocks_of(a=a, b={**a, key: value}))) == 2
+    # Keys that one was not asked for are told, and part nothing.
+    blocks = blocks_of(a=a, b={**a, "skipped": [{"name": "x", "why": "y"}]})
+    assert len(tables(blocks)) == 1
+    assert any("Not probed: x, since y." in of.items for of in blocks if isinstance(of, Notes))
     b = deepcopy(a)
     b["targets"][0]["baseline"]["score"]["value"] = 0.3
     assert len(tables(blocks_of(a=a, b=b))) == 2
