@@ -47,7 +47,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path = Path(path)
         try:
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (OSError, MemoryError):  # which say nothing of the file's content
+        except (FileNotFoundError, PermissionError, MemoryError):  # say nothing of its content
             raise
         except Exception as error:  # torch.load raises many kinds for a damaged file
             former = sorted(p for p in path.parent.glob("*.ckpt") if p != path)

@@ -21,10 +21,10 @@ def test_round_trip(tmp_path: Path) -> None:
     assert files.load_checkpoint(path)["x"].tolist() == [0, 1, 2]
 
 
-def test_what_cannot_be_read_is_not_called_damaged(
+def test_what_may_not_be_read_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is to delete a good checkpoint for an error of the disk."""
+    """Nobody is to delete a good checkpoint that may not be read."""
     files, path = AtomicCheckpointIO(), tmp_path / "step_0000001.ckpt"
     files.save_checkpoint({"x": 1}, path)
 
