@@ -16,8 +16,8 @@ from rich.console import Console
 from benchmarks import ceilings, evaluation, memory, sampling, training
 from benchmarks.results import Results
 from benchmarks.table import table
-from repr_toolkit.evaluation import fastest_device
-from repr_toolkit.lightning_trainer import quiet_lightning
+from repr_toolkit.support.processes import fastest_device
+from repr_toolkit.training.trainer import quiet_lightning
 
 DEFAULT = ("sampling", "paper", "training", "evaluation", "memory")
 ON_DEMAND = {

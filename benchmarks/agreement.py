@@ -7,12 +7,12 @@ import argparse
 from dataclasses import dataclass
 
 import torch
+from repr_toolkit.decoders.engines import sample_native
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.precision import full_precision
-from repr_toolkit.decoders.sampling import sample_native
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, load_with_decoder
 
 
 @dataclass

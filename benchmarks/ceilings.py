@@ -19,7 +19,7 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.device import one_thread, waiting
-from repr_toolkit.evaluation import fastest_device
+from repr_toolkit.support.processes import fastest_device
 
 BATCH, SIDE = 16, 32
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from repr_toolkit.evaluation import fastest_device
+from repr_toolkit.support.processes import fastest_device
 
 
 def waiting(run: Callable[[], object]) -> Callable[[], None]:

@@ -9,8 +9,8 @@ from benchmarks.results import Results, compared
 from benchmarks.sampling import SHAPE, model
 from benchmarks.timing import alternate
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.evaluation import bits_per_dim
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.bits import bits_per_dim
 
 IMAGES = 128
 FORWARDS = "forwards alone"

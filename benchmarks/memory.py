@@ -57,10 +57,10 @@ def of_training(side: str) -> float:
 
 
 def of_sampling(count: int) -> float:
-    """`repr_toolkit.sampling.decode` with a bounded batch, by the fastest engine."""
+    """`repr_toolkit.sampling.draw.decode` with a bounded batch, by the fastest engine."""
     from benchmarks.sampling import SHAPE, model
     from repr_toolkit.decoders import GatedPixelCNN
-    from repr_toolkit.sampling import decode
+    from repr_toolkit.sampling.draw import decode
 
     net = model()
     tiny = GatedPixelCNN((3, 8, 8), features=6, layers=2).to(next(net.parameters()).device)
@@ -112,7 +112,7 @@ def resident(what: str) -> float:
 
 
 def main(work: str) -> None:
-    from repr_toolkit.lightning_trainer import quiet_lightning
+    from repr_toolkit.training.trainer import quiet_lightning
 
     with quiet_lightning():
         if work.endswith(" images"):

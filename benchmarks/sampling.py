@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from repr_toolkit.decoders.engines import sample_naive
 
 from benchmarks.ceilings import Ceilings
 from benchmarks.flops import forward_flops, weights_read
@@ -16,8 +17,7 @@ from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
 from benchmarks.training import EAGER, Steps, Way, patches
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.decoders.sampling import sample_naive
-from repr_toolkit.evaluation import fastest_device
+from repr_toolkit.support.processes import fastest_device
 
 SHAPE = (3, 32, 32)
 DIMS = 3 * 32 * 32

@@ -28,15 +28,15 @@ from benchmarks.flops import training_flops
 from benchmarks.masked import masked_form
 from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
-from repr_toolkit.build import build
-from repr_toolkit.config import apply_settings, load_recipe
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import apply_settings, load_recipe
 from repr_toolkit.data import ImageData, load
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.lightning_trainer import quiet_lightning
-from repr_toolkit.memory import keep_freed_memory
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.runs import Run
-from repr_toolkit.training import _Fitting
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import Run
+from repr_toolkit.training.memory import keep_freed_memory
+from repr_toolkit.training.train import _Fitting
+from repr_toolkit.training.trainer import quiet_lightning
 
 BATCH = 16
 RECIPE = "bottleneck_tinyimagenet"

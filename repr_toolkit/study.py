@@ -4,14 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.assemble import assemble
-from repr_toolkit.build import optimizer_factory
-from repr_toolkit.config import Config, variants
-from repr_toolkit.data import ImageData
-from repr_toolkit.data import load as load_images
-from repr_toolkit.processes import first_process_only, say
-from repr_toolkit.runs import Run, data_arguments, with_fingerprint
-from repr_toolkit.training import require_same, train
+from repr_toolkit.config.recipe import variants
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.processes import first_process_only
+from repr_toolkit.training.variants import compared, train_variants
 
 
 def run_study(
@@ -39,50 +35,9 @@ def run_study(
     return list(runs.values())
 
 
-def train_variants(
-    config: Mapping[str, Any], study_dir: Path, *, wandb: bool = False
-) -> tuple[dict[str, Run], list[str | None]]:
-    """The runs of a study by variant, every one finished, and what each encoder reads.
-
-    Trained, resumed or left as they are; what is raised, before anything is trained, is as in
-    `run_study`.
-    """
-    runs = {name: Run(study_dir / name) for name in variants(config)}
-    prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
-    for number, (name, (variant, data, _)) in enumerate(prepared.items(), 1):
-        say(f"[{number}/{len(runs)}] {name}")
-        if runs[name].finished:
-            say(f"  done before, see {runs[name].path}")
-            continue
-        train(
-            variant,
-            runs[name].path,
-            resume=runs[name].path.exists(),
-            wandb=wandb,
-            group=study_dir.name,
-            name=name,
-            data=data,
-        )
-    return runs, [source for _, _, source in prepared.values()]
-
-
-def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
-    """A variant, its data and what its encoder reads, once it is known that they make a model."""
-    data = load_images(**data_arguments(variant))
-    variant = with_fingerprint(variant, data)
-    try:
-        encoder, _, resolved = assemble(variant, data)
-        optimizer_factory(resolved)
-    except (ValueError, TypeError, ImportError) as error:
-        raise type(error)(f"study.{name}: {error}") from error
-    if run.path.exists():
-        require_same(run, resolved, data)
-    return variant, data, None if encoder is None else encoder.source
-
-
 @first_process_only
 def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None]) -> None:
-    from repr_toolkit.comparison import compare, outputs
+    from repr_toolkit.analyses.comparison.measure import compare, outputs
 
     if not compared(study_dir, runs, outputs(sources)):
         compare(study_dir, {name: run.path for name, run in runs.items()})
@@ -90,19 +45,7 @@ def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | N
 
 @first_process_only
 def _compare_encoders(study_dir: Path, runs: Mapping[str, Run]) -> None:
-    from repr_toolkit.verification_study import OUTPUTS, compare_encoders
+    from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
 
     if not compared(study_dir, runs, OUTPUTS):
         compare_encoders(study_dir, {name: run.path for name, run in runs.items()})
-
-
-def compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
-    """Whether these files of a comparison are there and newer than every run; says so if."""
-    files = [study_dir / name for name in outputs]
-    if not all(file.is_file() for file in files):
-        return False
-    oldest = min(file.stat().st_mtime for file in files)
-    if any(run.weights_file.stat().st_mtime > oldest for run in runs.values()):
-        return False
-    say(f"compared before, see {study_dir}")
-    return True

@@ -33,7 +33,7 @@ def check(class_path: str, **init_args: Any) -> list[str]:
     Raises ContractError for the first sentence that does not hold, ValueError where the class
     cannot be imported or built.
     """
-    from repr_toolkit.build import import_class
+    from repr_toolkit.config.build import import_class
 
     cls = import_class(class_path, nn.Module, "the class to check")
     try:

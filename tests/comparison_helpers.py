@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from repr_toolkit.build import build
-from repr_toolkit.config import complete
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageSplit, load
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.runs import Run, data_arguments
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import Run, data_arguments
 
 SHAPE = (1, 2, 3)
 CODE_LENGTHS = torch.tensor([1.0, 2.0, 3.0, 3.0])  # bits of the levels 0…3: a pmf of ½, ¼, ⅛, ⅛

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from repr_toolkit.config import apply_settings, complete
-from repr_toolkit.runs import Run
+from repr_toolkit.config.recipe import apply_settings, complete
+from repr_toolkit.runs.run import Run
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

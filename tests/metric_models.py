@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from repr_toolkit.config import apply_settings, complete
+from repr_toolkit.config.recipe import apply_settings, complete
 
 CONV = {
     "class_path": "repr_toolkit.encoders.ConvBottleneck",

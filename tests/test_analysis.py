@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repr_toolkit.analysis import save_analysis
+from repr_toolkit.runs.kept import save_analysis
 
 
 def test_numbers_and_arrays_are_kept_together(tmp_path: Path) -> None:

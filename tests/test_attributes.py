@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from vectors import cloud
 
-from repr_toolkit.attributes import default_directions, find_attribute, find_direction
-from repr_toolkit.data import ImageData
-from repr_toolkit.directions import (
-    mean_difference,
+from repr_toolkit.analyses.traversal.attributes import (
+    default_directions,
+    find_attribute,
+    find_direction,
 )
+from repr_toolkit.analyses.traversal.directions import mean_difference
+from repr_toolkit.data import ImageData
 
 
 def data(**more: np.ndarray) -> ImageData:

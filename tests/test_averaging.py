@@ -5,10 +5,10 @@ from lightning import Callback, LightningModule, Trainer
 from plugin_models import Independent
 from torch.utils.data import DataLoader
 
-from repr_toolkit.averaging import ExponentialAverage
 from repr_toolkit.data import load
-from repr_toolkit.lightning_trainer import quiet_lightning
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.training.averaging import ExponentialAverage
+from repr_toolkit.training.trainer import quiet_lightning
 
 
 class Recorder(Callback):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from repr_toolkit.bars import bar, span
+from repr_toolkit.support.console import bar, span
 
 
 def test_on_a_terminal(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

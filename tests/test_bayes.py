@@ -10,7 +10,7 @@ import torch
 from comparison_helpers import ONE_HOT, untrained_run
 from torch import Tensor, nn
 
-from repr_toolkit.bayes import (
+from repr_toolkit.analyses.classification.bayes import (
     Classification,
     class_log_likelihoods,
     classify,
@@ -21,10 +21,10 @@ from repr_toolkit.bayes import (
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.encoders import OneHot
-from repr_toolkit.evaluation import bits_per_dim
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.probing import wilson_interval
-from repr_toolkit.runs import Run, load
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.bits import bits_per_dim
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.support.stats import wilson_interval
 
 SHAPE = (1, 2, 3)
 

@@ -20,8 +20,8 @@ from benchmarks.table import table
 from benchmarks.timing import Comparison, alternate
 from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, training
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.lightning_trainer import quiet_lightning
 from repr_toolkit.testing import randomised
+from repr_toolkit.training.trainer import quiet_lightning
 
 CEILINGS = Ceilings(
     products=dict.fromkeys(("fp32", "bf16", "paper fp32"), 1e11),

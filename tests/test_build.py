@@ -9,7 +9,7 @@ import torch
 from core_helpers import small
 from torch import nn
 
-from repr_toolkit.build import build, optimizer_factory
+from repr_toolkit.config.build import build, optimizer_factory
 
 DATA = SimpleNamespace(image_shape=(1, 8, 8), levels=17)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from repr_toolkit.checkpoints import AtomicCheckpointIO
-from repr_toolkit.runs import atomic_write, remove_leftovers
+from repr_toolkit.support.files import atomic_write, remove_leftovers
+from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
 BIG = {"weights": torch.zeros(300_000)}
 

@@ -11,17 +11,22 @@ from cli_helpers import TINY
 from comparison_helpers import ONE_HOT, untrained_run
 from PIL import Image
 
-from repr_toolkit import classes
-from repr_toolkit.bayes import classify
-from repr_toolkit.classes import class_samples, classify_if_few, shown_classes
-from repr_toolkit.comparison import compare, outputs
-from repr_toolkit.comparison_table import interval_text, normal_interval, with_error
-from repr_toolkit.config import complete
+from repr_toolkit.analyses.classification import classes
+from repr_toolkit.analyses.classification.bayes import classify
+from repr_toolkit.analyses.classification.classes import (
+    class_samples,
+    classify_if_few,
+    shown_classes,
+)
+from repr_toolkit.analyses.comparison.measure import compare, outputs
+from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData
-from repr_toolkit.evaluation import Estimate, bits_per_dim
-from repr_toolkit.runs import Run, load
-from repr_toolkit.sampling import common_noise
+from repr_toolkit.runs.bits import bits_per_dim
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.sampling.draw import common_noise
 from repr_toolkit.study import run_study
+from repr_toolkit.support.stats import Estimate, normal_interval
+from repr_toolkit.support.tables import interval_text, with_error
 
 STUDY = {"unconditional": {"model.encoder": None}, "conditional": {"model.encoder": ONE_HOT}}
 

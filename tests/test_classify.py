@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from comparison_helpers import ONE_HOT, untrained_run
 
-from repr_toolkit.bayes import classify, summary
+from repr_toolkit.analyses.classification.bayes import classify, summary
 from repr_toolkit.cli import main
-from repr_toolkit.comparison_table import with_interval
-from repr_toolkit.runs import Run, load
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.support.tables import with_interval
 
 
 @pytest.fixture(autouse=True)

@@ -121,7 +121,7 @@ def test_settings_where_there_are_none_to_set(capsys: pytest.CaptureFixture[str]
 def test_recipes_fit_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from repr_toolkit.config import list_recipes
+    from repr_toolkit.config.recipe import list_recipes
 
     monkeypatch.setenv("COLUMNS", "80")
     assert main(["recipes"]) == 0

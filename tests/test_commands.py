@@ -12,7 +12,7 @@ from cli_helpers import TINY, started, wait_for
 from PIL import Image
 
 from repr_toolkit.cli import main
-from repr_toolkit.runs import Run
+from repr_toolkit.runs.run import Run
 
 
 @pytest.fixture(autouse=True)

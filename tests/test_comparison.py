@@ -9,13 +9,15 @@ import torch
 from comparison_helpers import DECONV, ONE_HOT, untrained_run
 from PIL import Image
 
-from repr_toolkit.comparison import compare
-from repr_toolkit.comparison_table import Result, markdown_table, with_error, with_interval
+from repr_toolkit.analyses.comparison.measure import compare
+from repr_toolkit.analyses.comparison.table import Result, markdown_table
+from repr_toolkit.analyses.probing import Probe
 from repr_toolkit.data import load as load_data
-from repr_toolkit.evaluation import Estimate, evaluate
-from repr_toolkit.probing import Probe
-from repr_toolkit.runs import load
-from repr_toolkit.sampling import common_noise
+from repr_toolkit.runs.bits import evaluate
+from repr_toolkit.runs.run import load
+from repr_toolkit.sampling.draw import common_noise
+from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.tables import with_error, with_interval
 
 SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
 

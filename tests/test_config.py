@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from repr_toolkit.config import (
+from repr_toolkit.config.recipe import (
     apply_settings,
     complete,
     differences,
@@ -170,7 +170,7 @@ def test_differences_ignore_what_changes_no_result() -> None:
 
 def test_reading_a_recipe_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from repr_toolkit.config import apply_settings, load_recipe, list_recipes;"
+        "import sys; from repr_toolkit.config.recipe import load_recipe, list_recipes;"
         "[load_recipe(name) for name in list_recipes()];"
         "heavy = {'torch', 'lightning', 'wandb', 'sklearn'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy else 0)"

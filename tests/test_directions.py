@@ -5,7 +5,7 @@ import pytest
 import torch
 from vectors import cloud
 
-from repr_toolkit.directions import (
+from repr_toolkit.analyses.traversal.directions import (
     DIFFERENCE,
     coordinate,
     even_steps,

@@ -11,8 +11,8 @@ import torch
 from core_helpers import own_environment, small
 from safetensors.torch import load_file
 
-from repr_toolkit.runs import Run
-from repr_toolkit.training import train
+from repr_toolkit.runs.run import Run
+from repr_toolkit.training.train import train
 
 SCRIPT = """
 import json, sys

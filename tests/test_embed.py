@@ -10,7 +10,7 @@ from core_helpers import small
 from repr_toolkit.cli import main
 from repr_toolkit.data import load
 from repr_toolkit.representations import represent
-from repr_toolkit.training import train
+from repr_toolkit.training.train import train
 
 NETWORK = ["torchvision.models.resnet18", "--layer", "layer2", "--image-size", "16"]
 

@@ -11,15 +11,11 @@ from comparison_helpers import CODE_LENGTHS, known_model, random_split, untraine
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.evaluation import (
-    Estimate,
-    bits_given,
-    bits_per_dim,
-    evaluate,
-    exactly,
-    other_images,
-    representations,
-)
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate
+from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.stats import Estimate
 
 
 def test_standard_error_is_that_of_numpy() -> None:
@@ -63,7 +59,7 @@ def test_known_likelihood_gives_known_bits(batch_size: int) -> None:
 
 def test_shuffled_bits_are_given_another_images_h() -> None:
     model, split = known_model(), random_split(40)
-    codes = representations(model, split, batch_size=7)
+    codes = encode_split(model, split, batch_size=7)
     assert codes is not None
     assert codes.shape == (40, 1)
     swapped = codes[other_images(40, 5)]
@@ -81,12 +77,12 @@ def test_shuffled_bits_are_given_another_images_h() -> None:
 
 def test_representations_of_some_images() -> None:
     model, split = known_model(), random_split(9)
-    every = representations(model, split)
-    some = representations(model, split, indices=[8, 0, 3], batch_size=2)
+    every = encode_split(model, split)
+    some = encode_split(model, split, indices=[8, 0, 3], batch_size=2)
     assert every is not None
     assert some is not None
     assert (some == every[[8, 0, 3]]).all()
-    assert representations(known_model(conditional=False), split) is None
+    assert encode_split(known_model(conditional=False), split) is None
 
 
 def test_what_cannot_be_evaluated() -> None:
@@ -111,7 +107,7 @@ def test_a_likelihood_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatc
 
 def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     model, split = known_model(), random_split(11)
-    codes = representations(model, split)
+    codes = encode_split(model, split)
     assert codes is not None
     swapped = codes[other_images(11)]
     apart = [bits_given(model, split, [table], batch_size=4)[0] for table in (codes, swapped)]
@@ -130,7 +126,7 @@ def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_representations_can_be_trained_on() -> None:
     """They are computed in inference mode, and come out of it."""
-    codes = representations(known_model(), random_split(5))
+    codes = encode_split(known_model(), random_split(5))
     assert codes is not None
     layer = torch.nn.Linear(1, 1)
     layer(codes).sum().backward()

@@ -7,13 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from repr_toolkit.figures import (
+from repr_toolkit.support.choose import choose_evenly, choose_originals
+from repr_toolkit.support.pictures import (
     DPI,
     PAPER_WIDTH,
     SEPARATOR,
     Group,
-    choose_evenly,
-    choose_originals,
     displayable,
     figure3,
     figure6,

@@ -67,7 +67,7 @@ def test_the_toolkit_names_no_concrete_model() -> None:
     "statement",
     [
         "import repr_toolkit",
-        "import repr_toolkit.config; repr_toolkit.config.list_recipes()",
+        "import repr_toolkit.config.recipe; repr_toolkit.config.recipe.list_recipes()",
         "import repr_toolkit.recipes",
     ],
 )

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from repr_toolkit.interpolation import path, smoothness
+from repr_toolkit.sampling.paths import path, smoothness
 
 
 def test_a_straight_line() -> None:

@@ -13,22 +13,22 @@ import torch
 from autoencoders import BERNOULLI, COPIES, PIXELS, Bernoulli
 from comparison_helpers import DECONV, ONE_HOT, untrained_run
 
-from repr_toolkit import judge
-from repr_toolkit.cli import main
-from repr_toolkit.data import ImageData
-from repr_toolkit.invariance import measure_invariance
-from repr_toolkit.invariance_measures import (
+from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.invariance.measure import measure_invariance
+from repr_toolkit.analyses.invariance.result import Invariance, table
+from repr_toolkit.analyses.invariance.statistics import (
     agreement,
     nearest,
     neighbours,
     reencoding,
     variance_maps,
 )
-from repr_toolkit.invariance_report import Invariance, table
-from repr_toolkit.judge import Share, judged_by, obstacle, train_judge
-from repr_toolkit.probing import wilson_interval
-from repr_toolkit.runs import Run
-from repr_toolkit.sampling import common_noise, decode
+from repr_toolkit.analyses.judge import Share, judged_by, obstacle, train_judge
+from repr_toolkit.cli import main
+from repr_toolkit.data import ImageData
+from repr_toolkit.runs.run import Run
+from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.support.stats import wilson_interval
 
 
 @pytest.fixture(autouse=True, scope="module")

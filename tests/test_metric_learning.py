@@ -17,15 +17,12 @@ from PIL import Image
 from pytorch_metric_learning import distances, losses, miners
 from safetensors.torch import load_file
 
-from repr_toolkit.assemble import assemble
 from repr_toolkit.cli import main
-from repr_toolkit.config import apply_settings, complete
+from repr_toolkit.config.recipe import apply_settings, complete
 from repr_toolkit.data import load as load_images
-from repr_toolkit.embedding_validation import Collapse
-from repr_toolkit.metric_learning import MetricLearner
-from repr_toolkit.runs import Run, load, load_with_decoder
-from repr_toolkit.training import train
-from repr_toolkit.verification import (
+from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.metric import MetricLearner
+from repr_toolkit.models.pairs import (
     make_pairs,
     nearest_neighbour,
     roc_auc,
@@ -33,6 +30,9 @@ from repr_toolkit.verification import (
     spread,
     verify,
 )
+from repr_toolkit.runs.run import Run, load, load_with_decoder
+from repr_toolkit.training.embedding_validation import Collapse
+from repr_toolkit.training.train import train
 
 PML = "pytorch_metric_learning"
 
@@ -273,7 +273,7 @@ def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import json, sys\n"
-        "from repr_toolkit.training import train\n"
+        "from repr_toolkit.training.train import train\n"
         "if __name__ == '__main__': train(json.loads(sys.argv[1]), sys.argv[2])\n"
     )
     ddp = narrow(1.0, trainer__devices=2, trainer__strategy="ddp")

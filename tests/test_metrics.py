@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from repr_toolkit.metrics import CsvLogger
+from repr_toolkit.training.csv_logger import CsvLogger
 
 
 def rows(path: Path) -> list[dict[str, str]]:

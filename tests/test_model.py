@@ -9,7 +9,7 @@ from torch import nn
 
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.encoders import ConvBottleneck, OneHot
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHAPE = (1, 6, 5)
 

@@ -13,18 +13,14 @@ from comparison_helpers import untrained_run
 from torch import Tensor
 from vectors import cloud
 
-from repr_toolkit import judge
+from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.traversal.directions import coordinate, move, principal
+from repr_toolkit.analyses.traversal.measure import Mover, change, traverse
+from repr_toolkit.analyses.traversal.table import alpha_text, picture, table
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.directions import (
-    coordinate,
-    move,
-    principal,
-)
-from repr_toolkit.moves import Mover, change, traverse
-from repr_toolkit.moves_report import alpha_text, picture, table
-from repr_toolkit.runs import Run, load_with_decoder
-from repr_toolkit.sampling import common_noise, decode, reconstruct
+from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.sampling.draw import common_noise, decode, reconstruct
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,9 +11,9 @@ from autoencoders import BERNOULLI, COPIES, PIXELS
 from comparison_helpers import ONE_HOT, untrained_run
 from PIL import Image
 
-from repr_toolkit import judge
+from repr_toolkit.analyses import judge
 from repr_toolkit.cli import main
-from repr_toolkit.runs import Run
+from repr_toolkit.runs.run import Run
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from repr_toolkit.outputs import require_data_file, require_picture
+from repr_toolkit.support.files import require_data_file, require_picture
 
 
 def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:

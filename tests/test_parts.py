@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from cli_helpers import ROOT
 
-from repr_toolkit.parts import Images, Parts, fill
+from repr_toolkit.sampling.chunks import Images, Parts, fill
 
 SHAPE = (1, 2, 3)
 COUNT, CHUNK = 23, 4

@@ -9,7 +9,7 @@ import pytest
 from comparison_helpers import CONV, ONE_HOT, untrained_run
 
 from repr_toolkit.cli import main
-from repr_toolkit.runs import Run, load
+from repr_toolkit.runs.run import Run, load
 
 QUICK = ["--probes", "knn", "--orders", "0", "--images", "120"]
 

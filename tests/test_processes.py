@@ -2,7 +2,7 @@
 
 import pytest
 
-from repr_toolkit.processes import place
+from repr_toolkit.support.processes import place
 
 VARIABLES = ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 

@@ -16,8 +16,8 @@ from repr_toolkit.representations import (
     represent,
     write_embedding,
 )
-from repr_toolkit.runs import Run, with_fingerprint
-from repr_toolkit.runs import load as load_model
+from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.runs.run import load as load_model
 
 SPLITS = ("train", "val", "test")
 Arrays = dict[str, Any]
@@ -46,7 +46,7 @@ def run(tmp_path: Path, data: ImageData) -> Run:
 
 
 def finished(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
-    from repr_toolkit.assemble import assemble
+    from repr_toolkit.models.assemble import assemble
 
     class_path = f"repr_toolkit.encoders.{encoder}"
     config = small(model__encoder={"class_path": class_path, "init_args": init_args})
@@ -126,7 +126,7 @@ def test_a_layer_of_a_runs_encoder(data: ImageData, run: Run) -> None:
 def test_an_untrained_encoder_is_the_one_that_training_began_with(
     data: ImageData, run: Run
 ) -> None:
-    from repr_toolkit.assemble import assemble
+    from repr_toolkit.models.assemble import assemble
 
     torch.manual_seed(run.config["seed"])  # as training does
     encoder = assemble(run.config).encoder

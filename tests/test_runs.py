@@ -7,9 +7,9 @@ import torch
 from core_helpers import small
 
 import repr_toolkit
-from repr_toolkit.build import build
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.runs import Run, load
+from repr_toolkit.config.build import build
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import Run, load
 
 
 class Shape:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.encoders import ConvBottleneck, OneHot
-from repr_toolkit.figures import choose_evenly
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.parts import Images
-from repr_toolkit.sampling import common_noise
-from repr_toolkit.sampling_job import SamplingJob, fingerprint
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.sampling.chunks import Images
+from repr_toolkit.sampling.draw import common_noise
+from repr_toolkit.sampling.job import SamplingJob, fingerprint
+from repr_toolkit.support.choose import choose_evenly
 
 SHAPE = (1, 4, 3)
 HELD_OUT = 7
@@ -141,7 +141,7 @@ def test_killed_between_the_values_and_the_picture(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("repr_toolkit.parts.Parts.take", kill)
+        patch.setattr("repr_toolkit.sampling.chunks.Parts.take", kill)
         with pytest.raises(KeyboardInterrupt):
             job.run(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "a.parts"]

@@ -9,17 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
-from repr_toolkit import sampling
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.encoders import ConvBottleneck
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.sampling import (
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.sampling.draw import (
     common_noise,
     decode,
     reconstruct,
     refuse_unwritable,
     save_images,
 )
+from repr_toolkit.sampling.draw import draw as sampling
 
 SHAPE = (1, 4, 5)
 

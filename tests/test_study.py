@@ -11,11 +11,11 @@ import yaml
 from core_helpers import small
 from safetensors.torch import load_file
 
-from repr_toolkit.comparison import outputs
-from repr_toolkit.config import complete
-from repr_toolkit.runs import Run
+from repr_toolkit.analyses.comparison.measure import outputs
+from repr_toolkit.config.recipe import complete
+from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
-from repr_toolkit.training import train
+from repr_toolkit.training.train import train
 
 Compared = list[tuple[Path, dict[str, Path]]]
 
@@ -30,7 +30,7 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
         for name in outputs(["image"]):
             (study_dir / name).touch()
 
-    monkeypatch.setattr("repr_toolkit.comparison.compare", compare)
+    monkeypatch.setattr("repr_toolkit.analyses.comparison.measure.compare", compare)
     return calls
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from repr_toolkit.data import load as load_images
-from repr_toolkit.runs import Run, load
-from repr_toolkit.training import train
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_kill_9_then_resume_gives_the_same_weights(whole: Run, tmp_path: Path) -
     script = (
         f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
         "import time, plugin_models; from core_helpers import own_environment, small\n"
-        "from repr_toolkit.training import train\n"
+        "from repr_toolkit.training.train import train\n"
         "loss = plugin_models.Independent.loss\n"
         "def slow(self, x, h=None): time.sleep(0.2); return loss(self, x, h)\n"
         "plugin_models.Independent.loss = slow\n"

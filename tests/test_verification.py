@@ -7,9 +7,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from repr_toolkit import verification
-from repr_toolkit.probing import wilson_interval
-from repr_toolkit.verification import (
+from repr_toolkit.models import pairs as verification
+from repr_toolkit.models.pairs import (
     Pairs,
     auc_replicates,
     best_threshold,
@@ -22,6 +21,7 @@ from repr_toolkit.verification import (
     true_accept_rate,
     verify,
 )
+from repr_toolkit.support.stats import wilson_interval
 
 
 def clusters(

@@ -12,24 +12,29 @@ import pytest
 from metric_models import small_metric, write_faces
 from PIL import Image
 
-from repr_toolkit.cli import main
-from repr_toolkit.config import complete
-from repr_toolkit.data import ImageData, load
-from repr_toolkit.roc import Line, roc_picture
-from repr_toolkit.runs import Run
-from repr_toolkit.study import run_study
-from repr_toolkit.training import train
-from repr_toolkit.verification import verify
-from repr_toolkit.verification_baselines import PIXELS, WHITENED, baselines, class_whitened_pca
-from repr_toolkit.verification_report import (
+from repr_toolkit.analyses.verification.baselines import (
+    PIXELS,
+    WHITENED,
+    baselines,
+    class_whitened_pca,
+)
+from repr_toolkit.analyses.verification.measure import (
     notes,
     report_run,
     report_stored,
     roc_lines,
     table,
 )
-from repr_toolkit.verification_study import csv_text, markdown_table, means_text
-from repr_toolkit.verification_wandb import log_verification
+from repr_toolkit.analyses.verification.study import csv_text, markdown_table, means_text
+from repr_toolkit.analyses.verification.to_wandb import log_verification
+from repr_toolkit.cli import main
+from repr_toolkit.config.recipe import complete
+from repr_toolkit.data import ImageData, load
+from repr_toolkit.models.pairs import verify
+from repr_toolkit.runs.run import Run
+from repr_toolkit.study import run_study
+from repr_toolkit.support.roc import Line, roc_picture
+from repr_toolkit.training.train import train
 
 
 @pytest.fixture(scope="module")

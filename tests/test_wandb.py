@@ -13,7 +13,7 @@ from metric_models import small_metric
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
-from repr_toolkit.runs import Run
+from repr_toolkit.runs.run import Run
 
 SCRIPT = """
 import json, sys

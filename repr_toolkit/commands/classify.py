@@ -10,18 +10,18 @@ from jsonargparse.typing import PositiveInt
 from repr_toolkit.commands.options import Settings, add_run, make_parser
 
 if TYPE_CHECKING:
-    from repr_toolkit.bayes import Classification
+    from repr_toolkit.analyses.classification.bayes import Classification
+    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
     from repr_toolkit.data import ImageData
-    from repr_toolkit.probing.baselines import Baseline
 
 WIDE = 30  # classes above which the confusion matrix is not printed
 
 
 def classify(options: Namespace, settings: Settings) -> None:
     """Print how well a run conditional on labels classifies a split of its data."""
-    from repr_toolkit.bayes import classify, require_label_encoder, summary
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.runs import Run, load_with_decoder
+    from repr_toolkit.analyses.classification.bayes import classify, require_label_encoder, summary
+    from repr_toolkit.runs.run import Run, load_with_decoder
+    from repr_toolkit.support.processes import fastest_device
 
     run = Run(options.run)
     model = load_with_decoder(run)
@@ -52,8 +52,8 @@ def classify(options: Namespace, settings: Settings) -> None:
 
 
 def _print(found: "Classification", exact: bool) -> None:
-    from repr_toolkit.comparison_table import with_error, with_interval
-    from repr_toolkit.evaluation import Estimate
+    from repr_toolkit.support.stats import Estimate
+    from repr_toolkit.support.tables import with_error, with_interval
 
     rows = {
         "accuracy by Bayes' rule, %": with_interval(found),
@@ -80,8 +80,8 @@ def _print(found: "Classification", exact: bool) -> None:
 
 def _baselines(data: "ImageData", split: str, quiet: bool) -> "list[Baseline]":
     """Classifiers of the same pixels, each told as soon as it is there."""
-    from repr_toolkit.classes import baselines
-    from repr_toolkit.comparison_table import with_interval
+    from repr_toolkit.analyses.classification.classes import baselines
+    from repr_toolkit.support.tables import with_interval
 
     found = []
     if not quiet:

@@ -1,11 +1,9 @@
 """What several commands share: what they tell, and the pictures they are given."""
 
-import logging
 import shlex
 import sys
 from argparse import Namespace as Copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,39 +15,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from repr_toolkit.data import ImageData
-    from repr_toolkit.model import EncoderDecoder
+    from repr_toolkit.models.autoencoder import EncoderDecoder
     from repr_toolkit.representations import Representation
 
 OF_NETWORKS = ("layer", "weights", "init_args", "image_size")
 """Options of `add_source` that most other sources refuse."""
 SOURCE_OPTIONS = (*OF_NETWORKS, "pool", "weights_seed", "components", "batch_size")
 """All of them."""
-
-
-@contextmanager
-def telling_of_engines(told: bool = True) -> Iterator[None]:
-    """Show on stderr what the log says of sampling engines, each kind of message once."""
-    if not told:
-        yield
-        return
-    shown: set[str] = set()
-
-    class Teller(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            if record.msg not in shown:
-                shown.add(record.msg)
-                print(record.getMessage(), file=sys.stderr)  # the bar's own while there is one
-
-    log = logging.getLogger("repr_toolkit.sampling")
-    level = log.level
-    handler = Teller()
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
 
 
 def name_outputs(out: Path) -> None:
@@ -96,7 +68,7 @@ def encode_pictures(
     what to do ``instead``, and for a model without one; and as `sitters` and `read_pictures` do.
     """
     from repr_toolkit.faces.sitters import facenet_of, knows_faces, sitters
-    from repr_toolkit.sampling import codes
+    from repr_toolkit.models.encode import encode_batch
 
     if model.encoder is None:
         raise ValueError("the model has no encoder, and so no h of a picture")
@@ -107,7 +79,7 @@ def encode_pictures(
             f"the model's encoder reads {model.encoder.source!r}, not pictures; {instead}"
         )
     images = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
-    h = codes(model, {"image": images})
+    h = encode_batch(model, {"image": images})
     assert h is not None
     return images, h
 
@@ -136,7 +108,7 @@ def represent_source(
     a command looks at several representations of the same images, with `options_of` each. Raises
     as `represent` does.
     """
-    from repr_toolkit.config import parse_yaml
+    from repr_toolkit.config.recipe import parse_yaml
     from repr_toolkit.representations import represent
 
     init_args = parse_yaml(options.init_args) if options.init_args else {}
@@ -165,7 +137,7 @@ def options_of(source: str, options: Namespace) -> Any:
     as pixels, have none. What is untrained has those of the same trained. Of a single source they
     are its own in any case, so that what cannot be is told.
     """
-    from repr_toolkit.probing.columns import named
+    from repr_toolkit.analyses.probing.columns import named
     from repr_toolkit.representations import UNTRAINED
 
     sources = [named(other)[1].removeprefix(UNTRAINED) for other in options.sources]
@@ -213,7 +185,7 @@ def data_settings(settings: Settings) -> dict[str, Any]:
 
     Raises ValueError for any other setting, and for a value that cannot be.
     """
-    from repr_toolkit.config import complete, parse_yaml
+    from repr_toolkit.config.recipe import complete, parse_yaml
 
     names = ("source", "root", "levels", "size", "download", "fold", "folds")
     given = {}

@@ -11,8 +11,8 @@ from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_
 
 def embed(options: Namespace, settings: Settings) -> None:
     """Write h of all images of a data set beside them, and who made it."""
-    from repr_toolkit.outputs import require_data_file
     from repr_toolkit.representations import write_embedding
+    from repr_toolkit.support.files import require_data_file
 
     out = Path(options.out)
     require_data_file(out, overwrite=options.overwrite)

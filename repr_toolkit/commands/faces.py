@@ -16,8 +16,8 @@ NAMED = 5  # photographs that the table names for each reason
 
 def faces(options: Namespace, settings: Settings) -> None:
     """Find, cut out and embed the faces in a folder of photographs."""
-    from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.faces import Detector, FaceJob, FaceNet
+    from repr_toolkit.support.processes import fastest_device
 
     job = FaceJob(
         Path(options.folder),

@@ -60,11 +60,11 @@ def information(options: Namespace, settings: Settings) -> None:
 
 
 def _own(options: Namespace) -> None:
-    from repr_toolkit.information.own import own_information
-    from repr_toolkit.information.own_report import picture, table
-    from repr_toolkit.information.picture import DPI
-    from repr_toolkit.outputs import require_picture
-    from repr_toolkit.runs import Run, atomic_write
+    from repr_toolkit.analyses.information.measure import own_information
+    from repr_toolkit.analyses.information.picture import DPI
+    from repr_toolkit.analyses.information.table import picture, table
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.support.files import atomic_write, require_picture
 
     run = Run(options.target)
     if not run.config_file.is_file():
@@ -98,11 +98,11 @@ def _own(options: Namespace) -> None:
 
 
 def _study(options: Namespace, settings: Settings) -> None:
-    from repr_toolkit.config import apply_settings, load_recipe
+    from repr_toolkit.analyses.frozen.measure import run_information
+    from repr_toolkit.config.recipe import apply_settings, load_recipe
     from repr_toolkit.data import load
-    from repr_toolkit.information.study import run_information
-    from repr_toolkit.processes import first_process
-    from repr_toolkit.runs import data_arguments
+    from repr_toolkit.runs.run import data_arguments
+    from repr_toolkit.support.processes import first_process
 
     config = apply_settings(load_recipe(options.target), settings)
     data = load(**data_arguments(config))
@@ -137,7 +137,7 @@ def _represent(source: str, data: "ImageData", options: Namespace) -> "Represent
     """A source's h, under the name before its "=" where there is one."""
     from dataclasses import replace
 
-    from repr_toolkit.probing.columns import named
+    from repr_toolkit.analyses.probing.columns import named
 
     name, source = named(source)
     progress = not options.json

@@ -7,22 +7,22 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import tell_left, telling_of_engines
+from repr_toolkit.commands.common import tell_left
 from repr_toolkit.commands.options import Settings, add_keep, add_run, make_parser
+from repr_toolkit.support.console import engine_log_shown
 
 
 def invariance(options: Namespace, settings: Settings) -> None:
     """Print what is alike among samples of one h; keep it with the run; draw it where asked."""
-    from repr_toolkit.figures import DPI
-    from repr_toolkit.invariance import measure_invariance
-    from repr_toolkit.invariance_report import table
-    from repr_toolkit.outputs import require_picture
-    from repr_toolkit.runs import atomic_write
+    from repr_toolkit.analyses.invariance.measure import measure_invariance
+    from repr_toolkit.analyses.invariance.result import table
+    from repr_toolkit.support.files import atomic_write, require_picture
+    from repr_toolkit.support.pictures import DPI
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
         require_picture(out, overwrite=options.overwrite)
-    with telling_of_engines(not options.json):
+    with engine_log_shown(not options.json):
         found = measure_invariance(
             options.run,
             options.split,

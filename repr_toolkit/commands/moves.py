@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
-from repr_toolkit.commands.common import (
-    encode_pictures,
-    name_outputs,
-    tell_left,
-    telling_of_engines,
-)
+from repr_toolkit.commands.common import encode_pictures, name_outputs, tell_left
 from repr_toolkit.commands.options import (
     Settings,
     add_drawing_options,
@@ -22,11 +17,12 @@ from repr_toolkit.commands.options import (
     add_weights,
     make_parser,
 )
+from repr_toolkit.support.console import engine_log_shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from repr_toolkit.moves import Mover, Moves
+    from repr_toolkit.analyses.traversal.measure import Mover, Moves
 
 ALONG = """\
 A direction is one of
@@ -47,7 +43,7 @@ def traverse(options: Namespace, settings: Settings) -> None:
         raise ValueError("--keep is for images of the split: the report names no others")
     mover = _mover(options)
     given = _given(mover, options.pictures, options.weights) if options.pictures else None
-    with telling_of_engines(not options.json):
+    with engine_log_shown(not options.json):
         found = mover.move(
             options.along,
             steps=options.steps,
@@ -64,7 +60,7 @@ def traverse(options: Namespace, settings: Settings) -> None:
 def edit(options: Namespace, settings: Settings) -> None:
     """Draw pictures with their h moved by given amounts."""
     mover = _mover(options)
-    with telling_of_engines(not options.json):
+    with engine_log_shown(not options.json):
         found = mover.move(
             options.along,
             alphas=options.alpha,
@@ -75,10 +71,10 @@ def edit(options: Namespace, settings: Settings) -> None:
 
 
 def _mover(options: Namespace) -> "Mover":
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.moves import Mover
-    from repr_toolkit.runs import Run, load_with_decoder
-    from repr_toolkit.sampling import refuse_unwritable
+    from repr_toolkit.analyses.traversal.measure import Mover
+    from repr_toolkit.runs.run import Run, load_with_decoder
+    from repr_toolkit.sampling.draw import refuse_unwritable
+    from repr_toolkit.support.processes import fastest_device
 
     refuse_unwritable(Path(options.out), overwrite=options.overwrite)
     run = Run(options.run)
@@ -121,9 +117,9 @@ def _tell(found: "Moves", options: Namespace) -> None:
     """Write the picture and its values, and print what was measured."""
     import numpy as np
 
-    from repr_toolkit.figures import DPI
-    from repr_toolkit.moves_report import picture, table
-    from repr_toolkit.runs import atomic_write
+    from repr_toolkit.analyses.traversal.table import picture, table
+    from repr_toolkit.support.files import atomic_write
+    from repr_toolkit.support.pictures import DPI
 
     out = Path(options.out)
     with atomic_write(out.with_suffix(".npz")) as file:

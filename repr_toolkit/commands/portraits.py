@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import encode_pictures, name_outputs, telling_of_engines
+from repr_toolkit.commands.common import encode_pictures, name_outputs
 from repr_toolkit.commands.options import (
     Settings,
     add_drawing_options,
@@ -15,6 +15,7 @@ from repr_toolkit.commands.options import (
     add_weights,
     make_parser,
 )
+from repr_toolkit.support.console import engine_log_shown
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,16 +25,16 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
-    from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.faces.sitters import facenet_of, sitters
-    from repr_toolkit.runs import load_with_decoder
-    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.runs.run import load_with_decoder
+    from repr_toolkit.sampling.draw import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     model = load_with_decoder(options.run).to(fastest_device())
     faces, h = sitters(model, options.photographs, facenet_of(model, options.weights))
-    with telling_of_engines():
+    with engine_log_shown():
         drawn = decode(
             model.decoder,
             h,
@@ -51,10 +52,10 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """Draw rows of pictures from one picture's h to another's, each row under one noise."""
     import torch
 
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.interpolation import path, smoothness
-    from repr_toolkit.runs import load_with_decoder
-    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.runs.run import load_with_decoder
+    from repr_toolkit.sampling.draw import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling.paths import path, smoothness
+    from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
@@ -69,7 +70,7 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     temperature = options.temperature
     if temperature is None:
         temperature = model.decoder.reconstruction_temperature
-    with telling_of_engines():
+    with engine_log_shown():
         drawn = decode(
             model.decoder,
             path(a, b, options.steps, options.way),
@@ -97,11 +98,11 @@ def likeness(options: Namespace, settings: Settings) -> None:
     """Say whether a run's portraits keep the person, beside what real faces score."""
     from rich.console import Console
 
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.faces.likeness_report import likeness, table, whitened_pixels
+    from repr_toolkit.analyses.likeness.measure import likeness, table, whitened_pixels
     from repr_toolkit.faces.sitters import facenet_of
-    from repr_toolkit.runs import Run, load_with_decoder
-    from repr_toolkit.sampling import refuse_unwritable, save_images
+    from repr_toolkit.runs.run import Run, load_with_decoder
+    from repr_toolkit.sampling.draw import refuse_unwritable, save_images
+    from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out) if options.out else None
     if out:

@@ -30,11 +30,11 @@ OPTIONS = (
 
 def probe(options: Namespace, settings: Settings) -> None:
     """Print what probes find in several representations side by side; keep it."""
-    from repr_toolkit.analysis import save_analysis, write_json
-    from repr_toolkit.outputs import require_json
-    from repr_toolkit.probing.columns import gather
-    from repr_toolkit.probing.measure import probe_representations
-    from repr_toolkit.probing.table import notes, table
+    from repr_toolkit.analyses.probing.columns import gather
+    from repr_toolkit.analyses.probing.measure import probe_representations
+    from repr_toolkit.analyses.probing.table import notes, table
+    from repr_toolkit.runs.kept import save_analysis
+    from repr_toolkit.support.files import require_json, write_json
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
@@ -89,8 +89,8 @@ def probe(options: Namespace, settings: Settings) -> None:
 
 def _of_the_run(folder: Path, options: Namespace, data: "ImageData") -> bool:
     """Whether what was probed is a run's h, not a layer's, of the images that it was trained on."""
-    from repr_toolkit.probing.columns import named
-    from repr_toolkit.runs import Run
+    from repr_toolkit.analyses.probing.columns import named
+    from repr_toolkit.runs.run import Run
 
     info = Run(folder).info
     own = (info["data"]["fingerprint"], info["levels"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import name_outputs, read_pictures, telling_of_engines
+from repr_toolkit.commands.common import name_outputs, read_pictures
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
@@ -16,18 +16,19 @@ from repr_toolkit.commands.options import (
     add_training_options,
     make_parser,
 )
+from repr_toolkit.support.console import engine_log_shown
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from repr_toolkit.runs import Run
+    from repr_toolkit.runs.run import Run
 
 
 def recipes(options: Namespace, settings: Settings) -> None:
     """Print the table of the packaged recipes, or one recipe as it is written."""
     from importlib.resources import files
 
-    from repr_toolkit.config import list_recipes, load_recipe
+    from repr_toolkit.config.recipe import list_recipes, load_recipe
 
     names = list_recipes()
     if options.name is not None:
@@ -55,8 +56,8 @@ def recipes(options: Namespace, settings: Settings) -> None:
 
 def train(options: Namespace, settings: Settings) -> None:
     """Train one model."""
-    from repr_toolkit.processes import say
-    from repr_toolkit.training import train
+    from repr_toolkit.support.console import say
+    from repr_toolkit.training.train import train
 
     name, config = _configuration(options, settings)
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
@@ -66,8 +67,8 @@ def train(options: Namespace, settings: Settings) -> None:
 
 def study(options: Namespace, settings: Settings) -> None:
     """Train the variants of a study that are not done yet, then compare them all."""
-    from repr_toolkit.processes import first_process
     from repr_toolkit.study import run_study
+    from repr_toolkit.support.processes import first_process
 
     name, config = _configuration(options, settings)
     folder = Path(options.runs_dir) / name
@@ -82,7 +83,7 @@ def study(options: Namespace, settings: Settings) -> None:
 
 def evaluate(options: Namespace, settings: Settings) -> None:
     """Print the bits/dim of a run on a split."""
-    from repr_toolkit.evaluation import evaluate
+    from repr_toolkit.runs.bits import evaluate
 
     result = evaluate(
         Path(options.run), options.split, batch_size=options.batch_size, progress=not options.json
@@ -104,16 +105,15 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
 def sample(options: Namespace, settings: Settings) -> None:
     """Draw new images from a run's decoder, this process its share of them."""
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.processes import place
-    from repr_toolkit.runs import Run, load_with_decoder
-    from repr_toolkit.sampling_job import SamplingJob
+    from repr_toolkit.runs.run import Run, load_with_decoder
+    from repr_toolkit.sampling.job import SamplingJob
+    from repr_toolkit.support.processes import fastest_device, place
 
     out = Path(options.out)
     rank, world = place()
     run = Run(options.run)
     model = load_with_decoder(run).to(fastest_device())
-    with telling_of_engines(rank == 0):
+    with engine_log_shown(rank == 0):
         job = SamplingJob(
             model,
             options.n,
@@ -141,9 +141,9 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """Draw reconstructions of pictures, or of images of a split, beside the originals."""
     import torch
 
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.runs import Run, load_with_decoder
-    from repr_toolkit.sampling import reconstruct, refuse_unwritable, save_images
+    from repr_toolkit.runs.run import Run, load_with_decoder
+    from repr_toolkit.sampling.draw import reconstruct, refuse_unwritable, save_images
+    from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
@@ -158,7 +158,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
         batch = {"image": read_pictures(options.pictures, model.decoder.image_shape, levels)}
     else:
         batch = _batch(run, options.split, options.images)
-    with telling_of_engines():
+    with engine_log_shown():
         drawn = reconstruct(
             model,
             batch,
@@ -177,7 +177,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
 
 def check(options: Namespace, settings: Settings) -> None:
     """Check that a class keeps the contract of encoders or decoders."""
-    from repr_toolkit.config import parse_yaml
+    from repr_toolkit.config.recipe import parse_yaml
     from repr_toolkit.testing import check
 
     arguments = {}
@@ -192,16 +192,15 @@ def check(options: Namespace, settings: Settings) -> None:
 
 def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
     """``count`` images of a split of a run's data, spread evenly over it, with their labels."""
-    from repr_toolkit.evaluation import choose_split
-    from repr_toolkit.figures import choose_evenly
+    from repr_toolkit.support.choose import choose_evenly
 
-    images = choose_split(run.load_data(), split)
+    images = run.load_data().split(split)
     return images[choose_evenly(len(images), count)]
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:
     """The name of a run and its configuration, from a command's options and settings."""
-    from repr_toolkit.config import apply_settings, load_recipe
+    from repr_toolkit.config.recipe import apply_settings, load_recipe
 
     config = load_recipe(options.recipe)
     if options.seed is not None:

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 def verify(options: Namespace, settings: Settings) -> None:
     """Print what the verification protocol finds of a run's h, or of stored embeddings."""
-    from repr_toolkit.outputs import require_picture
-    from repr_toolkit.roc import roc_picture
-    from repr_toolkit.runs import Run, atomic_write
-    from repr_toolkit.verification_report import (
+    from repr_toolkit.analyses.verification.measure import (
         notes,
         report_run,
         report_stored,
         roc_lines,
         table,
     )
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.support.files import atomic_write, require_picture
+    from repr_toolkit.support.roc import roc_picture
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
@@ -56,7 +56,7 @@ def verify(options: Namespace, settings: Settings) -> None:
         if out is not None:
             print(f"\n{out}")
     if options.wandb:  # last, so that nothing is lost without a network
-        from repr_toolkit.verification_wandb import log_verification
+        from repr_toolkit.analyses.verification.to_wandb import log_verification
 
         log_verification(run, report)
 

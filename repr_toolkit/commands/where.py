@@ -12,10 +12,9 @@ from repr_toolkit.commands.options import Settings, make_parser
 
 def where(options: Namespace, settings: Settings) -> None:
     """Print how near to where h says things stand in samples; draw a picture where asked."""
-    from repr_toolkit.figures import DPI
-    from repr_toolkit.outputs import require_picture
-    from repr_toolkit.runs import atomic_write
-    from repr_toolkit.where import Placement
+    from repr_toolkit.analyses.placement import Placement
+    from repr_toolkit.support.files import atomic_write, require_picture
+    from repr_toolkit.support.pictures import DPI
 
     out = None if options.out is None else Path(options.out)
     if out is not None:

@@ -72,6 +72,12 @@ class ImageData:
         channels, height, width = self.arrays["image"].shape[1:]
         return channels, height, width
 
+    def split(self, name: str) -> "ImageSplit":
+        """A split by its name; ValueError, naming those there are, for another name."""
+        if name not in self.splits:
+            raise ValueError(f"the data have no split {name!r}; they have {', '.join(self.splits)}")
+        return self.splits[name]
+
     def quantised(self, levels: int) -> "ImageData":
         """The same data at fewer levels of intensity, v ↦ ⌊v · levels / own_levels⌋, on the fly.
 

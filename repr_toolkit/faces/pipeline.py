@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from repr_toolkit.bars import bar, span
 from repr_toolkit.data.cache import file_stamp, write_rows
 from repr_toolkit.data.splits import complete_splits
-from repr_toolkit.evaluation import exactly
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
-from repr_toolkit.outputs import require_writable
-from repr_toolkit.parts import Parts
-from repr_toolkit.runs import atomic_write
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.sampling.chunks import Parts
+from repr_toolkit.support.console import bar, span
+from repr_toolkit.support.files import atomic_write, require_writable
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import FaceNet

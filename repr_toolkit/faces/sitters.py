@@ -10,10 +10,10 @@ from torch import Tensor
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.detection import Detector
 from repr_toolkit.faces.pipeline import embed_photograph
-from repr_toolkit.sampling import codes
+from repr_toolkit.models.encode import encode_batch
 
 if TYPE_CHECKING:
-    from repr_toolkit.model import EncoderDecoder
+    from repr_toolkit.models.autoencoder import EncoderDecoder
 
 
 def knows_faces(model: "EncoderDecoder") -> bool:
@@ -83,6 +83,6 @@ def sitters(
     assert model.encoder is not None
     source = model.encoder.source
     given = [face.face if source == "image" else face.embedding for face in found]
-    h = codes(model, {source: torch.stack(given)})
+    h = encode_batch(model, {source: torch.stack(given)})
     assert h is not None
     return torch.stack([face.image for face in found]), h

@@ -1,5 +1,5 @@
 """One self-contained page of everything that is known of trained runs."""
 
-from repr_toolkit.report.page import write_report
+from repr_toolkit.report.write import write_report
 
 __all__ = ["write_report"]

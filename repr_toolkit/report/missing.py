@@ -4,11 +4,11 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from repr_toolkit.analysis import save_analysis
-from repr_toolkit.processes import say
-from repr_toolkit.report.blocks import Block, Missing
-from repr_toolkit.report.found import Reported
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.page.blocks import Block, Missing
+from repr_toolkit.report.inputs import Reported
+from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.support.console import say
 
 COMMANDS = {
     "probe": "probe",
@@ -67,8 +67,8 @@ def measure_missing(found: Reported) -> None:
 
 
 def _probe(run: Run, split: str) -> None:
-    from repr_toolkit.probing.columns import gather
-    from repr_toolkit.probing.measure import probe_representations
+    from repr_toolkit.analyses.probing.columns import gather
+    from repr_toolkit.analyses.probing.measure import probe_representations
     from repr_toolkit.representations import represent
 
     columns = gather([str(run.path)], represent, tell=say)
@@ -82,20 +82,20 @@ def _probe(run: Run, split: str) -> None:
 
 
 def _information(run: Run, split: str) -> None:
-    from repr_toolkit.information.own import own_information
+    from repr_toolkit.analyses.information.measure import own_information
 
     own_information(run.path, split, progress=True).save(run.path, keep=True)
 
 
 def _invariance(run: Run, split: str) -> None:
-    from repr_toolkit.invariance import measure_invariance
+    from repr_toolkit.analyses.invariance.measure import measure_invariance
 
     measure_invariance(run.path, split, progress=True).save(keep=True)
 
 
 def _moves(run: Run, split: str) -> None:
-    from repr_toolkit.evaluation import fastest_device
-    from repr_toolkit.moves import Mover
+    from repr_toolkit.analyses.traversal.measure import Mover
+    from repr_toolkit.support.processes import fastest_device
 
     model = load_with_decoder(run).to(fastest_device())
     Mover(run, model, split, progress=True).move().save(run.path, keep=True)

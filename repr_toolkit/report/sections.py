@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from repr_toolkit.report.blocks import Section
-from repr_toolkit.report.found import Reported
-from repr_toolkit.report.information import information
-from repr_toolkit.report.invariance import invariance
-from repr_toolkit.report.moves import moves
-from repr_toolkit.report.origins import notes, origins
-from repr_toolkit.report.probes import probes
-from repr_toolkit.report.summary import bayes, figures, summary
+from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
+from repr_toolkit.analyses.information.blocks import information
+from repr_toolkit.analyses.invariance.blocks import invariance
+from repr_toolkit.analyses.probing.blocks import probes
+from repr_toolkit.analyses.traversal.blocks import moves
+from repr_toolkit.page.blocks import Section
+from repr_toolkit.report.inputs import Reported
+from repr_toolkit.report.provenance import notes, origins
 from repr_toolkit.report.training import curves
 
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 from PIL import Image
 
-from repr_toolkit.report.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
-from repr_toolkit.report.found import Reported
-from repr_toolkit.runs import WANDB_PROJECT
+from repr_toolkit.page.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
+from repr_toolkit.report.inputs import Reported
+from repr_toolkit.runs.run import WANDB_PROJECT
 
 
 def log_report(found: Reported, sections: Sequence[Section], page: str) -> None:

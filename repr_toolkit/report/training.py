@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 
-from repr_toolkit.config import Config
-from repr_toolkit.report.blocks import Block, Chart, Paragraph, Section
-from repr_toolkit.report.charts import Series, line_chart
-from repr_toolkit.report.found import Reported
+from repr_toolkit.config.recipe import Config
+from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
+from repr_toolkit.page.charts import Series, line_chart
+from repr_toolkit.report.inputs import Reported
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 

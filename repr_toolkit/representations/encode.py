@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder
-from repr_toolkit.evaluation import exactly, fastest_device
+from repr_toolkit.models.precision import exactly
 from repr_toolkit.representations.representation import H, Representation
+from repr_toolkit.support.console import bar
+from repr_toolkit.support.processes import fastest_device
 
 BATCH_PIXELS = 2**21  # of the images that a network sees at a time
 

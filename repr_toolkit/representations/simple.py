@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageData
 from repr_toolkit.representations.encode import of
 from repr_toolkit.representations.representation import H, Representation
+from repr_toolkit.support.console import bar
 
 MOST_FITTED = 20_000  # images that PCA is fitted on
 CHUNK = 1024  # images

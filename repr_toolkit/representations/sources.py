@@ -14,8 +14,8 @@ from repr_toolkit.representations import simple
 from repr_toolkit.representations.encode import encoded, identity
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
-from repr_toolkit.runs import Run, with_fingerprint
-from repr_toolkit.runs import load as load_model
+from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.runs.run import load as load_model
 
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, labels, the import path of an "
@@ -130,7 +130,7 @@ def _of_run(
 
 def _untrained(run: Run) -> Encoder | None:
     """The run's encoder with the weights that its training began with."""
-    from repr_toolkit.assemble import assemble
+    from repr_toolkit.models.assemble import assemble
 
     config = run.config
     with torch.random.fork_rng(devices=[]):

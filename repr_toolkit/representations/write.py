@@ -9,9 +9,8 @@ from numpy.lib import format as npy
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS, Array
-from repr_toolkit.outputs import require_data_file
 from repr_toolkit.representations.representation import Representation
-from repr_toolkit.runs import atomic_write
+from repr_toolkit.support.files import atomic_write, require_data_file
 
 CHUNK_BYTES = 8 << 20
 

@@ -19,13 +19,13 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from repr_toolkit.attributes import find_attribute
+from repr_toolkit.analyses.judge import obstacle
+from repr_toolkit.analyses.probing import find_targets
+from repr_toolkit.analyses.traversal.attributes import find_attribute
 from repr_toolkit.data import load
 from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
 from repr_toolkit.data.folder import read_images
 from repr_toolkit.data.from_torchvision import FILES, TORCHVISION
-from repr_toolkit.judge import obstacle
-from repr_toolkit.probing import find_targets
 from repr_toolkit.representations import represent, write_embedding
 
 RNG = np.random.default_rng(0)

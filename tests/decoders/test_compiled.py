@@ -6,7 +6,7 @@ from decoders_models import small_pixelcnn
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.lightning_trainer import can_compile
+from repr_toolkit.training.trainer import can_compile
 
 pytestmark = pytest.mark.skipif(
     not can_compile(torch.device("cpu")), reason="torch.compile needs a C++ compiler"

@@ -7,10 +7,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from decoders_models import MODELS, condition, small_pixelcnn
+from repr_toolkit.decoders.engines import sample_fixed_point, sample_naive
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import AutoregressiveDecoder
-from repr_toolkit.decoders.sampling import sample_fixed_point, sample_naive
 
 DIMS = 12
 

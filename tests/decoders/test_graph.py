@@ -6,13 +6,12 @@ from typing import Any
 import pytest
 import torch
 from decoders_models import MODELS, condition, small_pixelcnn
+from repr_toolkit.decoders.engines import sample_cached
+from repr_toolkit.decoders.engines.cached import Steps
+from repr_toolkit.decoders.engines.progress import silent
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-
-from repr_toolkit.decoders.sampling import sample_cached
-from repr_toolkit.decoders.sampling.cached import Steps
-from repr_toolkit.decoders.sampling.progress import silent
 
 
 class Recording(TorchDispatchMode):

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 from decoders_models import MODELS, condition, small_pixelcnn
+from repr_toolkit.decoders.engines.library import BuildError, _built, library
+from repr_toolkit.decoders.engines.native import sample_native
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.decoders.sampling.library import BuildError, _built, library
-from repr_toolkit.decoders.sampling.native import sample_native
 
 WITHOUT = small_pixelcnn((1, 2, 2)).obstacle("native")
 native = pytest.mark.skipif(WITHOUT is not None, reason=f"no native engine: {WITHOUT}")

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repr_toolkit.build import build
-from repr_toolkit.config import complete
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import complete
 from repr_toolkit.encoders import ConvBottleneck, LayerActivations
 from repr_toolkit.encoders.networks import build_network
 from repr_toolkit.testing import check_encoder

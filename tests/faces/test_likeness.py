@@ -5,8 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from repr_toolkit.data import ImageSplit
-from repr_toolkit.faces.likeness import (
+from repr_toolkit.analyses.likeness.matching import (
     choose_people,
     embed_faces,
     hardest,
@@ -14,6 +13,7 @@ from repr_toolkit.faces.likeness import (
     nearest_images,
     similar_faces,
 )
+from repr_toolkit.data import ImageSplit
 
 
 def random_case(faces: int = 40, people: int = 8) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

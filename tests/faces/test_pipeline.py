@@ -18,7 +18,7 @@ from PIL import Image
 
 from repr_toolkit.data import load
 from repr_toolkit.faces import Detector, FaceJob, embed_photograph, pipeline
-from repr_toolkit.training import train
+from repr_toolkit.training.train import train
 
 
 def make(folder: Path, out: Path, **how: Any) -> Any:

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from repr_toolkit.cli import main
 from repr_toolkit.data.wheels import package_folder
 from repr_toolkit.encoders import FaceNet
-from repr_toolkit.runs import load
+from repr_toolkit.runs.run import load
 
 PEOPLE, EACH = 24, 3
 

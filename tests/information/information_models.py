@@ -10,7 +10,7 @@ from repr_toolkit.data import ImageSplit
 from repr_toolkit.data.known_bits import LEVELS, PIXELS, REPEATED, SIDE
 from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, GatedPixelCNN
 from repr_toolkit.encoders import Encoder, MaskedCoordinates, Precomputed
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHAPE = (1, SIDE, SIDE)
 NEVER = -60.0  # log₂ of a probability that is as good as 0, but finite

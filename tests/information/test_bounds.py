@@ -8,11 +8,11 @@ import torch
 from comparison_helpers import ONE_HOT, untrained_run
 from information_models import exact, pixelcnn
 
-from repr_toolkit.bayes import classify
+from repr_toolkit.analyses.classification.bayes import classify
+from repr_toolkit.analyses.information import Bound, candidate_bound, label_bound
+from repr_toolkit.analyses.information.bounds import own_over_mean, told
 from repr_toolkit.data.known_bits import BITS, known_bits
-from repr_toolkit.information import Bound, candidate_bound, label_bound
-from repr_toolkit.information.bounds import own_over_mean, told
-from repr_toolkit.runs import Run, load
+from repr_toolkit.runs.run import Run, load
 
 DATA = known_bits(train=20, held_out=640)
 

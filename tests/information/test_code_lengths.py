@@ -8,10 +8,11 @@ import torch
 from comparison_helpers import known_model, random_split
 from information_models import exact, pixelcnn
 
+from repr_toolkit.analyses.information import Reading, code_lengths
 from repr_toolkit.data.known_bits import known_bits
 from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
-from repr_toolkit.evaluation import bits_given, representations
-from repr_toolkit.information import Reading, code_lengths
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.testing import randomised
 
 DATA = known_bits(train=20, held_out=30)
@@ -56,10 +57,10 @@ def test_a_decoder_without_sub_pixels_says_so() -> None:
 def test_bits_are_those_of_evaluation_whatever_the_batches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = sys.modules["repr_toolkit.information.code_lengths"]  # not the function
+    module = sys.modules["repr_toolkit.analyses.information.code_lengths"]  # not the function
     monkeypatch.setattr(module, "FOLDED", 2)  # 30 images in batches of 7 are folded twice
     model, split = pixelcnn(3), DATA.splits["test"]
-    codes = representations(model, split)
+    codes = encode_split(model, split)
     assert codes is not None
     other = codes.flip(0)
     expected = bits_given(model, split, [codes, other])
@@ -86,7 +87,7 @@ def test_bits_are_those_of_evaluation_whatever_the_batches(
 
 def test_a_plug_in_needs_no_sub_pixels() -> None:
     model, split = known_model(), random_split(20)
-    codes = representations(model, split)
+    codes = encode_split(model, split)
     coded = code_lengths([Reading(model, codes)], split, shown=[0])
     assert codes is not None
     np.testing.assert_allclose(coded.bits[0] / 6, bits_given(model, split, [codes])[0])

@@ -6,11 +6,11 @@ import torch
 from information_models import Exact, exact, pixelcnn
 from torch import Tensor
 
+from repr_toolkit.analyses.information import coordinate_bits, sensitivity
+from repr_toolkit.analyses.information.controls import mean_of
 from repr_toolkit.data.known_bits import PIXELS, known_bits
 from repr_toolkit.encoders import Constant, MaskedCoordinates
-from repr_toolkit.information import coordinate_bits, sensitivity
-from repr_toolkit.information.controls import mean_of
-from repr_toolkit.model import EncoderDecoder
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.testing import check_encoder
 
 DATA = known_bits(train=20, held_out=400)

@@ -11,11 +11,11 @@ from cli_helpers import TINY
 from comparison_helpers import CONV, DECONV, ONE_HOT, untrained_run
 from PIL import Image
 
+from repr_toolkit.analyses.information.measure import own_information
+from repr_toolkit.analyses.information.table import table
 from repr_toolkit.cli import main
-from repr_toolkit.evaluation import bits_per_dim
-from repr_toolkit.information.own import own_information
-from repr_toolkit.information.own_report import table
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.runs.bits import bits_per_dim
+from repr_toolkit.runs.run import Run, load_with_decoder
 
 FEW = ["--part-images", "10", "--bound-images", "20", "--candidates", "4", "--parts", "2"]
 

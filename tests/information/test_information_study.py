@@ -14,13 +14,13 @@ from core_helpers import own_environment
 from PIL import Image
 from test_wandb import records, values
 
-from repr_toolkit.config import complete
+from repr_toolkit.analyses.frozen.measure import OUTPUTS, run_information
+from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
+from repr_toolkit.analyses.information import coordinate_bits
+from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load
-from repr_toolkit.information import coordinate_bits
-from repr_toolkit.information.frozen import folder_name, standardised, store
-from repr_toolkit.information.study import OUTPUTS, run_information
 from repr_toolkit.representations import Representation, represent
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, load_with_decoder
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_a_study(
     folder = folder.rename(tmp_path / "moved")
     times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
     logged: list[Path] = []
-    monkeypatch.setattr("repr_toolkit.information.study_wandb.log_study", logged.append)
+    monkeypatch.setattr("repr_toolkit.analyses.frozen.to_wandb.log_study", logged.append)
     more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
     run_information(RECIPE, folder, sources[:1], data, **more)
     assert logged == [folder]
@@ -189,7 +189,7 @@ def test_what_goes_to_wandb(tmp_path: Path) -> None:
     (folder / "information.csv").write_text("h,usable_bits\nnoise,0.5\n")
     Image.new("RGB", (8, 8)).save(folder / "information.png")
     code = "import sys; from pathlib import Path\n"
-    code += "from repr_toolkit.information.study_wandb import log_study\n"
+    code += "from repr_toolkit.analyses.frozen.to_wandb import log_study\n"
     code += "log_study(Path(sys.argv[1]))"
     environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
     subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=True)

@@ -5,6 +5,13 @@ import pytest
 import torch
 from information_models import exact, fitted, pixelcnn
 
+from repr_toolkit.analyses.information import (
+    Reading,
+    Usable,
+    candidate_bound,
+    code_lengths,
+    sensitivity,
+)
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.known_bits import (
     BITS,
@@ -16,8 +23,8 @@ from repr_toolkit.data.known_bits import (
     true_map,
 )
 from repr_toolkit.encoders import Constant, Precomputed
-from repr_toolkit.evaluation import other_images, representations
-from repr_toolkit.information import Reading, Usable, candidate_bound, code_lengths, sensitivity
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.support.choose import other_images
 
 SEEDS = (0, 1, 2)
 
@@ -78,7 +85,7 @@ def trained(data: ImageData) -> list[dict[str, Reading]]:
     found = []
     for seed in SEEDS:
         models = {name: fitted(make(), seed, train) for name, make in encoders.items()}
-        found.append({n: Reading(m, representations(m, test)) for n, m in models.items()})
+        found.append({n: Reading(m, encode_split(m, test)) for n, m in models.items()})
     return found
 
 

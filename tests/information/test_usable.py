@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.information import Usable
-from repr_toolkit.information import usable as module
-from repr_toolkit.information.study_report import bits_text
+from repr_toolkit.analyses.frozen.table import bits_text
+from repr_toolkit.analyses.information import Usable
+from repr_toolkit.analyses.information import usable as module
 
 
 def test_over_images_it_is_that_of_a_mean() -> None:

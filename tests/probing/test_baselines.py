@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.data import load
-from repr_toolkit.probing import wilson_interval
-from repr_toolkit.probing.baselines import (
+from repr_toolkit.analyses.classification.pixel_classifiers import (
     PENALTIES,
     WIDTHS,
     Baseline,
@@ -15,6 +13,8 @@ from repr_toolkit.probing.baselines import (
     small_network,
     support_vectors,
 )
+from repr_toolkit.data import load
+from repr_toolkit.support.stats import wilson_interval
 
 Pair = tuple[np.ndarray, np.ndarray]
 

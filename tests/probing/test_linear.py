@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from repr_toolkit.probing import linear_probe, wilson_interval
+from repr_toolkit.analyses.probing import linear_probe
+from repr_toolkit.support.stats import wilson_interval
 
 
 def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

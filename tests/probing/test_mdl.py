@@ -8,8 +8,13 @@ from probing_helpers import codes, noise, telling
 from scipy.special import gammaln
 from sklearn.linear_model import LogisticRegression
 
-from repr_toolkit.probing import online_code
-from repr_toolkit.probing.mdl import choose_strength, frequency_code, portions, probabilities
+from repr_toolkit.analyses.probing import online_code
+from repr_toolkit.analyses.probing.mdl import (
+    choose_strength,
+    frequency_code,
+    portions,
+    probabilities,
+)
 
 
 def test_portions_double() -> None:

@@ -8,12 +8,12 @@ import torch
 from probing_helpers import Array, codes, image_data, noise, representation, telling
 from torch import Tensor
 
+from repr_toolkit.analyses.probing import linear_probe
+from repr_toolkit.analyses.probing.control import random_labels, shifted
+from repr_toolkit.analyses.probing.measure import probe_representations
+from repr_toolkit.analyses.probing.result import Probing
+from repr_toolkit.analyses.probing.table import notes, table
 from repr_toolkit.data import ImageData
-from repr_toolkit.probing import linear_probe
-from repr_toolkit.probing.control import random_labels, shifted
-from repr_toolkit.probing.measure import probe_representations
-from repr_toolkit.probing.result import Probing
-from repr_toolkit.probing.table import notes, table
 
 
 def flat(images: Tensor) -> Array:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from repr_toolkit.probing import wilson_interval
-from repr_toolkit.probing.scores import accuracy, r_squared, scored_codes, scored_numbers
+from repr_toolkit.analyses.probing.scores import accuracy, r_squared, scored_codes, scored_numbers
+from repr_toolkit.support.stats import wilson_interval
 
 
 def test_r_squared_counts_columns_by_their_variance() -> None:

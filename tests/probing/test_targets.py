@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from probing_helpers import codes, image_data, noise
 
-from repr_toolkit.probing import find_targets
+from repr_toolkit.analyses.probing import find_targets
 
 
 def test_codes_are_classified_and_numbers_regressed() -> None:

@@ -6,12 +6,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from repr_toolkit.build import build, build_metric
-from repr_toolkit.config import apply_settings, differences, list_recipes, load_recipe, variants
+from repr_toolkit.config.build import build, build_metric
+from repr_toolkit.config.recipe import (
+    apply_settings,
+    differences,
+    list_recipes,
+    load_recipe,
+    variants,
+)
 from repr_toolkit.data import load as load_images
-from repr_toolkit.runs import data_arguments, load
+from repr_toolkit.runs.run import data_arguments, load
 from repr_toolkit.study import run_study
-from repr_toolkit.training import train
+from repr_toolkit.training.train import train
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 STUDIES = [name for name in list_recipes() if "study" in load_recipe(name)]

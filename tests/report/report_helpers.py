@@ -10,17 +10,17 @@ import torch
 import yaml
 from comparison_helpers import DECONV, PIXELCNN, untrained_run
 
-from repr_toolkit import judge
-from repr_toolkit.analysis import save_analysis
-from repr_toolkit.comparison import compare
-from repr_toolkit.evaluation import fastest_device
-from repr_toolkit.information.own import own_information
-from repr_toolkit.invariance import measure_invariance
-from repr_toolkit.moves import Mover
-from repr_toolkit.probing import measure
-from repr_toolkit.probing.columns import gather
+from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.comparison.measure import compare
+from repr_toolkit.analyses.information.measure import own_information
+from repr_toolkit.analyses.invariance.measure import measure_invariance
+from repr_toolkit.analyses.probing import measure
+from repr_toolkit.analyses.probing.columns import gather
+from repr_toolkit.analyses.traversal.measure import Mover
 from repr_toolkit.representations import represent
-from repr_toolkit.runs import Run, load_with_decoder
+from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.support.processes import fastest_device
 
 HOSTILE = "<img src=x onerror=alert(1)>&\"'"
 HOSTILE_TEXT = "</code></pre><script>alert(2)</script>"

@@ -10,12 +10,12 @@ import pytest
 from comparison_helpers import untrained_run
 from report_helpers import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 
-from repr_toolkit import comparison
+from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.cli import main
-from repr_toolkit.comparison_table import with_error
 from repr_toolkit.report import write_report
-from repr_toolkit.report.found import find_runs
+from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import missing
+from repr_toolkit.support.tables import with_error
 
 CSS = Path(comparison.__file__).parent / "report" / "templates" / "report.css"
 

@@ -5,10 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.probing.result import protocol
-from repr_toolkit.report.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
-from repr_toolkit.report.found import Analysis
-from repr_toolkit.report.probes import _tables
+from repr_toolkit.analyses.probing.blocks import _tables
+from repr_toolkit.analyses.probing.result import protocol
+from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
+from repr_toolkit.report.inputs import Analysis
 
 BASELINE = {"name": "majority", "score": {"value": 0.1, "interval": [0.07, 0.13]}, "bits": 333.4}
 

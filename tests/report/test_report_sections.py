@@ -17,22 +17,22 @@ from core_helpers import own_environment
 from PIL import Image
 from test_wandb import records, values
 
-from repr_toolkit import comparison
-from repr_toolkit.evaluation import Estimate
-from repr_toolkit.probing.baselines import Baseline
+from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
+from repr_toolkit.analyses.comparison import measure as comparison
+from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
+from repr_toolkit.analyses.frozen.blocks import frozen_study
+from repr_toolkit.analyses.invariance.blocks import _deviations
+from repr_toolkit.analyses.invariance.blocks import _table as samples_table
+from repr_toolkit.analyses.traversal.blocks import _judged
+from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
+from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_cell
+from repr_toolkit.page.charts import Series, bar_chart, line_chart
+from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.report import missing, to_wandb
-from repr_toolkit.report.blocks import Cell, Picture, Row, Section, Strip, Table
-from repr_toolkit.report.cells import estimate_cell, interval_cell, plain, share_cell
-from repr_toolkit.report.charts import Series, bar_chart, line_chart
-from repr_toolkit.report.found import Analysis, find_runs
-from repr_toolkit.report.frozen import frozen_study
-from repr_toolkit.report.invariance import _deviations
-from repr_toolkit.report.invariance import _table as samples_table
-from repr_toolkit.report.moves import _judged
-from repr_toolkit.report.page import rich
-from repr_toolkit.report.pictures import overlay, shown, tiled
-from repr_toolkit.report.summary import bayes, figures, summary
+from repr_toolkit.report.inputs import Analysis, find_runs
 from repr_toolkit.report.training import read_metrics
+from repr_toolkit.report.write import rich
+from repr_toolkit.support.stats import Estimate
 
 NAN = float("nan")
 

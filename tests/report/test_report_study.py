@@ -13,19 +13,20 @@ import numpy as np
 import pytest
 from report_helpers import HOSTILE, Page
 
-from repr_toolkit import judge
-from repr_toolkit.analysis import save_analysis, write_json
+from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.frozen.blocks import frozen, frozen_study
+from repr_toolkit.analyses.information.blocks import information
+from repr_toolkit.analyses.information.pieces import interval_of
+from repr_toolkit.analyses.probing import measure
+from repr_toolkit.analyses.traversal.blocks import _judged, moves
 from repr_toolkit.cli import main
-from repr_toolkit.probing import measure
+from repr_toolkit.page.blocks import Chart, Heading, Missing, Source, Table
 from repr_toolkit.report import missing, write_report
-from repr_toolkit.report.bits import interval_of
-from repr_toolkit.report.blocks import Chart, Heading, Missing, Source, Table
-from repr_toolkit.report.found import Analysis, find_runs
-from repr_toolkit.report.frozen import frozen, frozen_study
-from repr_toolkit.report.information import information
-from repr_toolkit.report.moves import _judged, moves
-from repr_toolkit.report.origins import GENERAL, analysis_commands, where_runs_are
-from repr_toolkit.report.page import rich
+from repr_toolkit.report.inputs import Analysis, find_runs
+from repr_toolkit.report.provenance import GENERAL, analysis_commands, where_runs_are
+from repr_toolkit.report.write import rich
+from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.support.files import write_json
 
 ONE_SEED = "bootstrap over 500 images; leaves out fit bias and training seeds"
 SEEDS = "bootstrap over 500 images, Student's t over 3 training seeds; leaves out fit bias"
@@ -235,7 +236,7 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
 def test_the_reports_own_options_are_in_its_command(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from repr_toolkit.report import page
+    from repr_toolkit.report import write as page
 
     done: list[str] = []
     monkeypatch.setattr(page, "measure_missing", lambda found: done.append("measured"))

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from repr_toolkit.evaluation import bits_per_dim
-from repr_toolkit.model import EncoderDecoder
-from repr_toolkit.runs import Run, load
-from repr_toolkit.training import train
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.bits import bits_per_dim
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.training.train import train
 
 RUNS = Path(__file__).parents[1] / "old_runs"
 EXPECTED: dict[str, Any] = json.loads((RUNS / "expected.json").read_text())

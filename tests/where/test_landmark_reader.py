@@ -6,9 +6,9 @@ import pytest
 import torch
 from painters import SIDE, face_file, faces, random_landmarks
 
+from repr_toolkit.analyses.placement import LandmarkReader
 from repr_toolkit.data import ImageData, load
 from repr_toolkit.data.windows import cut_windows
-from repr_toolkit.where import LandmarkReader
 
 
 @pytest.fixture(scope="module")

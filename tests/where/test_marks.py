@@ -2,7 +2,7 @@
 
 import torch
 
-from repr_toolkit.where.marks import ARM, COLOUR, SCALE, with_crosses
+from repr_toolkit.analyses.placement.marks import ARM, COLOUR, SCALE, with_crosses
 
 
 def test_a_cross_stands_at_its_point_and_nowhere_else() -> None:

@@ -13,12 +13,12 @@ from core_helpers import small
 from painters import face_file, quadrant_file
 from PIL import Image
 
+from repr_toolkit.analyses.placement import Placement
+from repr_toolkit.analyses.placement.measure import bootstrap_interval
 from repr_toolkit.cli import main
-from repr_toolkit.evaluation import other_images
-from repr_toolkit.probing.linear import wilson_interval
-from repr_toolkit.training import train
-from repr_toolkit.where import Placement
-from repr_toolkit.where.measure import bootstrap_interval
+from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.training.train import train
 
 LANDMARKS = {
     "class_path": "repr_toolkit.encoders.Precomputed",

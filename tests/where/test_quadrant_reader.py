@@ -4,9 +4,9 @@ import pytest
 import torch
 from painters import bright_quadrants
 
+from repr_toolkit.analyses.placement import QuadrantReader
 from repr_toolkit.data import load
 from repr_toolkit.data.quadrants import mnist_quadrants, place_in_quadrants
-from repr_toolkit.where import QuadrantReader
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What is measured of trained models and of representations, one folder a question."""

@@ -1,0 +1,1 @@
+"""Class labels by Bayes' rule, and classifiers of pixels beside it."""

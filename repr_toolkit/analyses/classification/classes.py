@@ -1,0 +1,91 @@
+"""What a comparison shows of models that are conditional on labels: samples of every class, and how
+well Bayes' rule reads the labels, beside classifiers of pixels.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from repr_toolkit.analyses.classification.bayes import Classification, classify, label_prior
+from repr_toolkit.data import ImageData
+from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.console import say
+from repr_toolkit.support.pictures import Group
+
+if TYPE_CHECKING:
+    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+CLASS_ROWS = 20  # classes that a figure shows
+SAMPLES = 10  # of each
+BASELINE_IMAGES = 10_000  # that a classifier of pixels is fitted to; the SVM keeps their distances
+LIKELIHOODS = 100_000  # images × classes that a comparison computes without being asked
+
+
+def shown_classes(data: ImageData) -> tuple[list[int], list[str]]:
+    """The classes of a figure, spread evenly where there are more than `CLASS_ROWS`: codes, names.
+
+    A code without a name stands for itself. Raises ValueError for data without labels.
+    """
+    every = label_prior(data)[0].tolist()
+    chosen = [every[index] for index in choose_evenly(len(every), CLASS_ROWS)]
+    names = data.names.get("label", ())
+    return chosen, [names[code] if code < len(names) else str(code) for code in chosen]
+
+
+def class_samples(
+    model: "EncoderDecoder",
+    classes: Sequence[int],
+    heading: str,
+    *,
+    seed: int = 0,
+    batch_size: int = 256,
+) -> Group:
+    """`SAMPLES` images of each class, a row a class; a column has the same noise in every row."""
+    h = encode_batch(model, {"label": torch.tensor(classes)})
+    noise = common_noise(SAMPLES, model.decoder.image_shape, seed)
+    images = decode(model.decoder, h, noise, batch_size=batch_size, progress=True)
+    return Group(images, heading)
+
+
+def classify_if_few(
+    model: "EncoderDecoder", data: ImageData, split: str, *, batch_size: int = 256
+) -> Classification | None:
+    """The split's images by Bayes' rule; None where that would take too long, or cannot be.
+
+    Too long are more than `LIKELIHOODS` of images times classes; it cannot be where the split has a
+    class that no training image has.
+    """
+    images = data.splits[split]
+    known = label_prior(data)[0]
+    if len(images) * len(known) > LIKELIHOODS:
+        say(
+            f"  {len(images):,} images × {len(known):,} classes are many: Bayes' rule is left to "
+            "`repr-toolkit classify`"
+        )
+        return None
+    if not np.isin(images.column("label").numpy(), known).all():
+        say(f"  no Bayes' rule: the {split} images have classes that no training image has")
+        return None
+    return classify(model, data, split, batch_size=batch_size, progress=True)
+
+
+def baselines(data: ImageData, split: str) -> "Iterator[Baseline]":
+    """Classifiers of pixels, fitted to the training images and scored on all images of a split.
+
+    Of train and val at most `BASELINE_IMAGES` are taken, spread evenly. Raises what
+    `pixel_baselines` does.
+    """
+    from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
+
+    pairs = []
+    for name, most in (("train", BASELINE_IMAGES), ("val", BASELINE_IMAGES), (split, None)):
+        images = data.splits[name]
+        batch = images[choose_evenly(len(images), most or len(images))]
+        pairs.append((batch["image"].numpy(), batch["label"].numpy()))
+    train, validation, test = pairs
+    return pixel_baselines(train, validation, test, levels=data.levels)

@@ -1,0 +1,1 @@
+"""Runs side by side: bits/dim, reconstructions, probes."""

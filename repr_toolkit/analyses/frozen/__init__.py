@@ -1,0 +1,1 @@
+"""Bits that frozen representations save a fresh decoder."""

@@ -1,0 +1,122 @@
+"""Frozen representations as data files, and the study that trains one fresh decoder on each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from repr_toolkit.config.recipe import Config
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import SPLITS
+from repr_toolkit.data.npz import load_npz
+from repr_toolkit.representations import Representation, write_embedding
+from repr_toolkit.runs.run import FROZEN
+
+NULL = "without"
+"""The variant whose decoder is given h = 0 for every image."""
+CLASSES = "repr_toolkit.encoders"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A frozen representation in a data file: its name in the study, and what it is of."""
+
+    name: str
+    file: Path
+    dim: int
+    made_by: str
+
+
+def standardised(h: Representation) -> Representation:
+    """Every number of h shifted and scaled to mean 0 and standard deviation 1 on training images.
+
+    One that is constant there becomes 0.
+    """
+    train = h.h["train"].astype(np.float64)
+    mean, deviation = train.mean(0), train.std(0)
+    # What is left of a constant by rounding must not be blown up to one.
+    constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
+    scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation))
+    values = {split: ((of - mean) * scale).astype(np.float32) for split, of in h.h.items()}
+    return replace(h, made_by=f"{h.made_by}, standardised", h=values)
+
+
+def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored:
+    """Write `data` with h as their `embedding` to ``folder``/NAME.npz, as `embed` does.
+
+    A file that is there is kept if it holds the same. Raises ValueError if it holds something else,
+    or h is of other images.
+    """
+    h.require(data)
+    file = folder / f"{name}.npz"
+    stored = Stored(name, file, h.dim, h.made_by)
+    if file.exists():
+        _require_same(h, load_npz(file), file)
+        return stored
+    folder.mkdir(parents=True, exist_ok=True)
+    write_embedding(file, h, data, overwrite=True)  # which processes at once may do, all the same
+    return stored
+
+
+def _require_same(h: Representation, there: ImageData, file: Path) -> None:
+    same = there.encoder == h.made_by and there.levels == h.levels
+    for split in SPLITS:
+        found = there.splits[split].column("embedding").numpy()
+        same = same and np.array_equal(found, h.h[split])
+    if not same:
+        raise ValueError(
+            f"{file} holds another h than {h.name} is now ({there.encoder} there, {h.made_by} "
+            f"now); choose another --name, or name the source anew, as in OTHER=SOURCE"
+        )
+
+
+def folder_name(name: str) -> str:
+    """A representation's name as that of a variant, which is a folder's."""
+    plain = re.sub(r"[^\w.-]+", "_", name).strip("_.-") or "h"
+    return f"{plain}_h" if plain in (NULL, FROZEN) else plain
+
+
+def variant_name(name: str, seed: int, config: Mapping[str, Any]) -> str:
+    """The folder of a training: with the seed, unless it is the recipe's own."""
+    return name if seed == config["seed"] else f"{name}_seed{seed}"
+
+
+def masked_name(name: str) -> str:
+    """The decoder of a representation that is trained with random coordinates hidden."""
+    return f"{name}_masked"
+
+
+def study_of(
+    config: Mapping[str, Any], stored: Sequence[Stored], seeds: Sequence[int], masked: bool
+) -> Config:
+    """A recipe whose encoder is replaced by each frozen representation, and by nothing.
+
+    All variants of a seed see the same images in the same order, for the same steps. Raises
+    ValueError for a recipe without decoder.
+    """
+    if config["model"]["decoder"] is None:
+        raise ValueError(
+            "this recipe trains an encoder alone: bits are a decoder's, so give a recipe with a "
+            "model.decoder"
+        )
+    study: dict[str, Any] = {}
+    for seed in seeds:
+        settings: dict[str, Any] = {"seed": seed}
+        null = {**settings, "model.encoder": {"class_path": f"{CLASSES}.Constant"}}
+        study[variant_name(NULL, seed, config)] = null
+        for h in stored:
+            # By the file's name, so that the folder of a study may be moved.
+            data: dict[str, Any] = {"source": h.file.name, "root": str(h.file.parent.resolve())}
+            data |= {"levels": None, "size": None, "fold": None, "download": False}
+            of_data = {**settings, **{f"data.{key}": value for key, value in data.items()}}
+            arguments = {"h_dim": h.dim, "source": "embedding", "made_by": h.made_by}
+            kinds = {"Precomputed": h.name}
+            if masked:
+                kinds["MaskedCoordinates"] = masked_name(h.name)
+            for kind, name in kinds.items():
+                encoder = {"class_path": f"{CLASSES}.{kind}", "init_args": arguments}
+                study[variant_name(name, seed, config)] = {**of_data, "model.encoder": encoder}
+    return {**config, "study": study}

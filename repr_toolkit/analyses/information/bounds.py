@@ -1,0 +1,149 @@
+"""Lower bounds of the mutual information that one conditional network gives on held-out images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2, sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from repr_toolkit.analyses.classification.bayes import Classification
+from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
+from repr_toolkit.data import ImageSplit
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+Floats = npt.NDArray[np.float64]
+
+SATURATED = 0.95  # of the most that a bound can reach
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """A lower bound of I(x; h), estimated on held-out images.
+
+    ``values`` are independent draws, (G,), whose expectation the bound is: its estimate is their
+    mean, which may lie above I(x; h) by chance. ``ceiling`` is the most that it can be, in bits,
+    ``images`` how many it was measured on, ``what`` says which bound.
+    """
+
+    values: Floats
+    ceiling: float
+    images: int
+    what: str
+
+    @property
+    def bits(self) -> float:
+        """The estimate of the bound, in bits."""
+        return float(self.values.mean())
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the bound (not of the information), by Student's t.
+
+        It ends at the ceiling, which the bound cannot exceed.
+        """
+        from scipy.stats import t
+
+        count = len(self.values)
+        half = float(t.ppf(0.975, count - 1)) * float(self.values.std(ddof=1)) / sqrt(count)
+        return self.bits - half, min(self.bits + half, max(self.ceiling, self.bits))
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the bound is so near its ceiling that it says little more than the ceiling."""
+        return self.bits >= SATURATED * self.ceiling
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        low, high = self.interval
+        return {
+            "what": self.what,
+            "bits": self.bits,
+            "low": low,
+            "high": high,
+            "interval": "95 %, Student's t over the draws; leaves out training seeds",
+            "ceiling": self.ceiling,
+            "saturated": self.saturated,
+            "images": self.images,
+            "draws": len(self.values),
+        }
+
+
+def candidate_bound(
+    model: "EncoderDecoder",
+    split: ImageSplit,
+    codes: Tensor,
+    *,
+    candidates: int = 16,
+    images: int = 512,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Bound:
+    """E log₂ [q(x|h) / mean_j q(x|h_j)] over M candidates, the image's own h among them.
+
+    For images drawn independently this is at most I(x; h), whatever q, and at most log₂ M (van den
+    Oord et al. 2018, arXiv:1807.03748; Poole et al. 2019, arXiv:1905.06922, Eq. 12). About
+    ``images`` of the split, drawn by ``seed``, are parted into groups of M = ``candidates``; the
+    candidates of an image are the h of its group, ``codes`` (N, h_dim) being those of the split.
+    Groups are independent, so that the draws are the groups' means: M likelihoods an image.
+
+    Raises ValueError for fewer than two candidates, and where the split has no two groups of them.
+    """
+    if candidates < 2:
+        raise ValueError(f"a bound needs at least two candidates, not {candidates}")
+    groups = min(images, len(split)) // candidates
+    if groups < 2:
+        raise ValueError(
+            f"{min(images, len(split))} images make no two groups of {candidates} candidates; "
+            f"take at most {min(images, len(split)) // 2}"
+        )
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    members = order[: groups * candidates].reshape(groups, candidates)
+    readings = [
+        Reading(model, codes[members.roll(shift, 1).flatten()]) for shift in range(candidates)
+    ]
+    coded = code_lengths(
+        readings,
+        split,
+        indices=members.flatten().tolist(),
+        maps=False,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    values = own_over_mean(-coded.bits).reshape(groups, candidates).mean(1)
+    kind = "log₂ q(x|h) − log₂ of its mean over the h of "
+    return Bound(values, log2(candidates), members.numel(), f"{kind}{candidates} images")
+
+
+def own_over_mean(log2_likelihood: Floats) -> Floats:
+    """log₂ q(x|h_0) − log₂ mean_j q(x|h_j), (n,), of log₂ q(x|h_j), (M, n).
+
+    Exactly 0 where all M are equal.
+    """
+    highest = log2_likelihood.max(0)
+    mean = np.exp2(log2_likelihood - highest).mean(0)
+    own: Floats = log2_likelihood[0] - highest - np.log2(mean)
+    return own
+
+
+def label_bound(found: Classification) -> Bound:
+    """E[log₂ q(x|y) − log₂ Σ_y p(y) q(x|y)] ≤ I(x; y), for a model conditional on labels.
+
+    See `Classification.information_bits`. Its ceiling is H(y).
+    """
+    values = found.information_bits
+    kind = "log₂ q(x|y) − log₂ Σ p(y) q(x|y) over labels y"
+    return Bound(values, found.prior_entropy, len(values), kind)
+
+
+def told(bound: Mapping[str, Any]) -> str:
+    """A bound's dict as a short text, which says so where it is at its ceiling."""
+    text = f"{bound['bits']:.2f} ({bound['low']:.2f} to {bound['high']:.2f})"
+    full = f", at its ceiling {bound['ceiling']:.2f}" if bound["saturated"] else ""
+    return text.replace("-", "−") + full

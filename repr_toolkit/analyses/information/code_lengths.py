@@ -1,0 +1,151 @@
+"""Bits of every image, and of every sub-pixel, under several readings of the same images."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from repr_toolkit import decoders
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.runs.bits import likelihood_batch
+from repr_toolkit.support.console import bar
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+Floats = npt.NDArray[np.float64]
+Maps = npt.NDArray[np.float32]
+
+FOLDED = 64  # batches whose maps are kept on the device before they are added up, in float64
+
+
+class Reading(NamedTuple):
+    """A model, and the h that it is given of each image that is read: (n, h_dim), or None."""
+
+    model: "EncoderDecoder"
+    codes: Tensor | None
+
+
+@dataclass(frozen=True, eq=False)
+class CodeLengths:
+    """−log₂ p(x|h) of n images under K readings, the first of which is the reference.
+
+    Attributes:
+        bits: Of each image, float64 (K, n).
+        saved_map: What each reading saves to the reference, bits of each sub-pixel, the mean over
+            images, float64 (K, C, H, W); positive where the reading needs fewer bits. A sub-pixel
+            is coded given those before it in the raster. None where a decoder has no likelihood of
+            sub-pixels, or none was asked for.
+        saved_error: The standard error of `saved_map`, the same shape.
+        shown: The same differences of the images that were asked for, float32 (K, s, C, H, W).
+    """
+
+    bits: Floats
+    saved_map: Floats | None
+    saved_error: Floats | None
+    shown: Maps | None
+
+    def saved(self, reading: int) -> Floats:
+        """Bits of each image that a reading saves to the reference, (n,)."""
+        saved: Floats = self.bits[0] - self.bits[reading]
+        return saved
+
+
+def code_lengths(
+    readings: Sequence[Reading],
+    split: ImageSplit,
+    *,
+    indices: Sequence[int] | None = None,
+    maps: bool = True,
+    shown: Sequence[int] = (),
+    batch_size: int = 256,
+    progress: bool = False,
+) -> CodeLengths:
+    """Code the images of a split, or of ``indices``, in order, once under every reading.
+
+    ``shown`` counts among the images that are read. The likelihoods are computed in float32,
+    without autocast, on each model's device; they are exact unless a model's
+    ``decoder.is_bound``. Raises ValueError without readings, for a reading that has not one h an
+    image, and where a likelihood is not finite.
+    """
+    if not readings:
+        raise ValueError("there is no reading to code the images by")
+    order = range(len(split)) if indices is None else indices
+    for number, (_, codes) in enumerate(readings):
+        if codes is not None and len(codes) != len(order):
+            raise ValueError(
+                f"reading {number} has h of {len(codes)} images, but {len(order)} are read"
+            )
+    maps = maps and all(_has_maps(reading) for reading in readings)
+    size = min(likelihood_batch(reading.model, batch_size) for reading in readings)
+    device = readings[0].model.device
+    devices = {reading.model.device for reading in readings}
+    nats: list[Tensor] = []  # (K, b) of each batch
+    sums: list[Tensor] = []  # (2, K, C, H, W): of the savings, and of their squares, a batch each
+    total: Floats | float = 0.0  # of earlier batches
+    kept: dict[int, Tensor] = {}  # (K, C, H, W) by the number of the image
+    with exactly(), ExitStack() as stack, bar("bits", len(order), shown=progress) as show:
+        for reading in readings:
+            stack.enter_context(decoders.full_precision(reading.model.device))
+        for start in range(0, len(order), size):
+            stop = min(start + size, len(order))
+            image = split[order[start:stop]]["image"]
+            images = {of: image.to(of) for of in devices}  # once, for all readings
+            terms = [_terms(reading, images, start, stop, maps).to(device) for reading in readings]
+            stacked = torch.stack(terms)  # (K, b, C, H, W), or (K, b)
+            if maps:
+                nats.append(stacked.flatten(2).sum(2))
+                savings = stacked - stacked[0]
+                sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
+                kept |= {i: savings[:, i - start] for i in shown if start <= i < stop}
+                if len(sums) == FOLDED:
+                    total, sums = total + _doubled(torch.stack(sums)).sum(0), []
+            else:
+                nats.append(stacked)
+            show(stop)
+    bits = -_doubled(torch.cat(nats, 1)) / log(2)
+    if not np.isfinite(bits).all():
+        wrong = order[int(np.argwhere(~np.isfinite(bits))[0][1])]
+        raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
+    if not maps:
+        return CodeLengths(bits, None, None, None)
+    rest = _doubled(torch.stack(sums)).sum(0) if sums else 0.0
+    first, second = np.asarray(total + rest) / len(order)
+    # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
+    variance = np.maximum(second - first**2, 0) / max(len(order) - 1, 1)
+    maps_shown = torch.stack([kept[i] for i in shown], 1) if len(shown) else None
+    return CodeLengths(
+        bits,
+        first / log(2),
+        np.sqrt(variance) / log(2),
+        None if maps_shown is None else (maps_shown.cpu().float() / log(2)).numpy(),
+    )
+
+
+def _terms(
+    reading: Reading, images: Mapping[torch.device, Tensor], start: int, stop: int, maps: bool
+) -> Tensor:
+    """log p of each sub-pixel (b, C, H, W), or without maps of each image (b,)."""
+    model, codes = reading
+    x = model.laid_out(images[model.device])
+    h = None if codes is None else codes[start:stop].to(model.device)
+    return model.decoder.subpixel_log_prob(x, h) if maps else model.decoder.log_prob(x, h)
+
+
+def _has_maps(reading: Reading) -> bool:
+    """Whether a decoder, ours or a plug-in, says what each sub-pixel costs."""
+    kind = type(reading.model.decoder)
+    inherited = decoders.Decoder.subpixel_log_prob
+    return getattr(kind, "subpixel_log_prob", inherited) is not inherited
+
+
+def _doubled(values: Tensor) -> Floats:
+    doubled: Floats = values.cpu().double().numpy()
+    return doubled

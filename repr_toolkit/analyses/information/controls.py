@@ -1,0 +1,190 @@
+"""Controls: h of other images, no h, and what the single coordinates and directions of h do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
+from repr_toolkit.analyses.information.usable import Usable
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.support.choose import other_images
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+
+class Masked(Protocol):
+    """An encoder that gives h of a part of its numbers, such as `MaskedCoordinates`."""
+
+    source: str
+    count: int
+
+    def masked(self, x: Tensor, keep: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Bits that a coordinate or direction of h is worth on each image.
+
+    ``share`` is the part of h's total variance that lies along it, where that was asked for.
+    """
+
+    name: str
+    worth: Usable
+    share: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"name": self.name, "share_of_variance": self.share, **self.worth.as_dict()}
+
+
+def mean_of(codes: Tensor) -> Tensor:
+    """The mean of h (N, h_dim), for every image: another (N, h_dim)."""
+    return codes.double().mean(0).to(codes.dtype).expand_as(codes)
+
+
+def sensitivity(
+    model: "EncoderDecoder",
+    split: ImageSplit,
+    codes: Tensor,
+    *,
+    along: str = "coordinates",
+    parts: int = 32,
+    images: int = 256,
+    seed: int = 0,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> list[Part]:
+    """Bits that an image costs more when one part of its h is that of another image.
+
+    ``along`` "coordinates" resamples the single numbers of h, "principal" its coefficients along
+    the principal directions; of either the first ``parts`` by variance, most sensitive first in
+    the result. ``codes`` (N, h_dim) is h of the split's images, of which ``images`` spread evenly
+    over the split are read. It is a *sensitivity*, not information: each part keeps its marginal
+    distribution, but the h that are put together so need not be any image's.
+
+    Raises ValueError for another ``along``.
+    """
+    from repr_toolkit.support.choose import choose_evenly
+
+    values = codes.double()
+    centred = values - values.mean(0)
+    if along == "coordinates":
+        axes = torch.eye(codes.shape[1], dtype=torch.float64)
+        names = [f"h[{j}]" for j in range(codes.shape[1])]
+    elif along == "principal":
+        axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1).T
+        names = [f"direction {k + 1}" for k in range(len(axes))]
+    else:
+        raise ValueError(f'along is "coordinates" or "principal", not {along!r}')
+    weights = centred @ axes.T  # (N, axes)
+    variance = weights.square().mean(0)
+    largest = variance.argsort(descending=True, stable=True)[:parts].tolist()
+    chosen = choose_evenly(len(split), images)
+    swapped = (weights[other_images(len(values), seed)] - weights)[chosen]
+    tables = [values[chosen] + swapped[:, k : k + 1] * axes[k] for k in largest]
+    readings = [Reading(model, table.to(codes.dtype)) for table in (values[chosen], *tables)]
+    coded = code_lengths(
+        readings, split, indices=chosen, maps=False, batch_size=batch_size, progress=progress
+    )
+    share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
+    return _sorted(
+        [
+            Part(names[k], Usable(-coded.saved(number)), share[k])
+            for number, k in enumerate(largest, 1)
+        ]
+    )
+
+
+def hides_parts(model: "EncoderDecoder") -> bool:
+    """Whether a model's encoder was trained with random coordinates hidden."""
+    return hasattr(model.encoder, "masked")
+
+
+def masked_tables(
+    model: "EncoderDecoder", split: ImageSplit, indices: Sequence[int], keeps: Sequence[Tensor]
+) -> list[Tensor]:
+    """h of images under each mask, bool (m,), of an encoder that hides coordinates."""
+    encoder = cast(Masked, model.encoder)
+    numbers = split.column(encoder.source)[list(indices)]
+    return [encoder.masked(numbers, keep) for keep in keeps]
+
+
+@dataclass(frozen=True, eq=False)
+class OfOneNetwork:
+    """What one masked decoder says: bits of all of h over its own null, and of each coordinate."""
+
+    usable: Usable
+    coordinates: list[Part]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "against_own_null": self.usable.as_dict(),
+            "coordinates": [part.as_dict() for part in self.coordinates],
+        }
+
+
+def coordinate_bits(
+    model: "EncoderDecoder",
+    split: ImageSplit,
+    *,
+    parts: int | None = None,
+    images: int = 256,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> OfOneNetwork:
+    """CE(x|h without h_j) − CE(x|h) of each coordinate j, most bits first, from one network.
+
+    The network is one whose encoder hides random coordinates in training (`MaskedCoordinates`); a
+    coordinate that repeats others is worth nothing beside them. Its null is the same network with
+    all coordinates hidden. ``images`` of the split are read, spread evenly, and the first
+    ``parts`` coordinates are measured (default: all).
+
+    Raises ValueError for a model with any other encoder.
+    """
+    from repr_toolkit.support.choose import choose_evenly
+
+    if not hides_parts(model):
+        raise ValueError(
+            "bits of single coordinates need a decoder that was trained with random coordinates "
+            "hidden: train one on repr_toolkit.encoders.MaskedCoordinates"
+        )
+    count = cast(Masked, model.encoder).count
+    measured = range(count if parts is None else min(parts, count))
+    everything = torch.ones(count, dtype=torch.bool)
+    without = [everything.clone() for _ in measured]
+    for j, keep in zip(measured, without, strict=True):
+        keep[j] = False
+    chosen = choose_evenly(len(split), images)
+    tables = masked_tables(model, split, chosen, [everything, ~everything, *without])
+    coded = code_lengths(
+        [Reading(model, table) for table in tables],
+        split,
+        indices=chosen,
+        maps=False,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    worths = [Usable(-coded.saved(number)) for number in range(1, len(tables))]
+    coordinates = [Part(f"h[{j}]", worth) for j, worth in zip(measured, worths[1:], strict=True)]
+    return OfOneNetwork(worths[0], _sorted(coordinates))
+
+
+def together(found: Sequence[OfOneNetwork]) -> OfOneNetwork:
+    """What networks of several seeds say of the same images, so that intervals include seeds."""
+    by_name = [{part.name: part.worth.saved for part in of.coordinates} for of in found]
+    coordinates = [
+        Part(name, Usable(np.concatenate([saved[name] for saved in by_name])))
+        for name in by_name[0]
+    ]
+    usable = Usable(np.concatenate([of.usable.saved for of in found]))
+    return OfOneNetwork(usable, _sorted(coordinates))
+
+
+def _sorted(parts: list[Part]) -> list[Part]:
+    return sorted(parts, key=lambda part: -part.worth.bits)

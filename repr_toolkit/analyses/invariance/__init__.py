@@ -1,0 +1,1 @@
+"""What samples of one h have in common."""

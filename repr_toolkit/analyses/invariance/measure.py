@@ -1,0 +1,221 @@
+"""What the samples of a run's h have in common, measured on held-out images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from repr_toolkit.analyses.invariance.result import Invariance
+from repr_toolkit.analyses.invariance.statistics import (
+    Neighbours,
+    agreement,
+    nearest,
+    neighbours,
+    reencoding,
+    variance_maps,
+)
+from repr_toolkit.analyses.judge import judged_by, obstacle, train_judge
+from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.models.encode import encode_batch, encode_split
+from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.support.choose import choose_evenly, choose_originals
+from repr_toolkit.support.console import say
+from repr_toolkit.support.processes import fastest_device
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+Array = npt.NDArray[Any]
+CANDIDATES = 1_000  # held-out images among which a re-encoded sample's own is looked for
+GALLERY = 10_000  # training images among which neighbours are looked for
+
+
+def measure_invariance(
+    path: str | Path,
+    split: str = "test",
+    *,
+    images: int = 64,
+    samples: int = 16,
+    key: str | None = None,
+    k: int = 5,
+    rows: int = 10,
+    seed: int = 0,
+    temperature: float | None = None,
+    engine: str = "auto",
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Invariance:
+    """Draw ``samples`` images from the h of each of ``images`` held-out ones, and compare them.
+
+    The images are spread evenly over the split, and each has noise of its own. The judge of ``key``
+    (by default the label or the identity, where the data has one to judge by) is trained on real
+    images. ``temperature`` is by default the decoder's `reconstruction_temperature`; at 0 samples
+    cannot differ, and one is drawn. Raises FileNotFoundError for what is no finished run, and
+    ValueError for one without encoder, a split that the data lacks, a key that cannot be judged by,
+    and fewer than two images or samples.
+    """
+    run = Run(path)
+    model = load_with_decoder(run).to(fastest_device())
+    if model.encoder is None:
+        raise ValueError(f"{run.path} has no encoder: there is no h to draw samples of")
+    if images < 2 or samples < 2:
+        raise ValueError(f"2 images and 2 samples at the least, not {images} and {samples}")
+    data = run.load_data()
+    held_out = data.split(split)
+    key = _judging_key(data, key, split)
+    candidates = choose_evenly(len(held_out), CANDIDATES)
+    own = choose_evenly(len(candidates), images)
+    chosen = [candidates[index] for index in own]
+    batch = held_out[chosen]
+    h = encode_split(model, held_out, indices=candidates, batch_size=batch_size)
+    assert h is not None
+    if temperature is None:
+        temperature = model.decoder.reconstruction_temperature
+    draws = samples if temperature > 0 else 1
+    noise = common_noise(len(chosen) * draws, model.decoder.image_shape, seed)
+    drawn = decode(
+        model.decoder,
+        h[own],
+        noise.unflatten(0, (len(chosen), draws)),
+        temperature=temperature,
+        engine=engine,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    real = held_out[candidates]["image"]
+    variance = (
+        variance_maps(drawn, data.levels)
+        if draws > 1
+        else np.zeros(drawn.shape[:1] + drawn.shape[2:], np.float32)
+    )
+    truth = None if key is None else held_out.column(key).numpy().astype(np.int64)
+    shown = choose_originals(
+        len(chosen), rows, None if truth is None else torch.from_numpy(truth[chosen])
+    )
+    arrays: dict[str, Array] = {
+        "image": batch["image"][shown].numpy(),
+        "sample": drawn[shown].numpy(),
+        "variance": variance[shown],
+        "mean_variance": variance.mean(0),
+        "levels": np.asarray(data.levels),
+    }
+    untold: dict[str, str] = {}
+    judge, judged = None, None
+    if key is None or truth is None:
+        untold["agreement"] = "the data has neither label nor identity to judge by"
+    else:
+        if progress:
+            say(f"training a judge of {key!r} on real images of {data.name}")
+        judge = train_judge(data, key, split, seed=seed)
+        of_samples = judge.judge(drawn.flatten(0, 1)).reshape(len(chosen), draws)
+        judged = agreement(of_samples, judge.judge(batch["image"]), truth[chosen])
+    again = _encoded_again(model, drawn, batch_size)
+    if again is None:
+        untold["reencoding"] = (
+            f"the encoder reads {model.encoder.source!r}, which a sample does not have"
+        )
+    near = None
+    distinct = len(torch.unique(h, dim=0))
+    if split == "train":
+        untold["neighbours"] = "the images are themselves among training images"
+    elif 2 * distinct < len(h):
+        untold["neighbours"] = f"{len(h):,} images have only {distinct:,} different h"
+    else:
+        near, pictured = _neighbours(
+            model, data, h, real, None if truth is None else truth[candidates],
+            k=k, key=key, rows=[own[row] for row in shown], batch_size=batch_size,
+        )  # fmt: skip
+        arrays |= pictured
+    return Invariance(
+        run=str(run.path),
+        data=data.name,
+        fingerprint=data.fingerprint,
+        split=split,
+        seed=seed,
+        levels=data.levels,
+        images=len(chosen),
+        samples=draws,
+        temperature=temperature,
+        variance=float(variance.mean()),
+        data_variance=float((real.double() / (data.levels - 1)).var(0).mean()),
+        judge=judge,
+        agreement=judged,
+        reencoding=None if again is None else reencoding(again, torch.tensor(own), h),
+        neighbours=near,
+        untold=untold,
+        arrays=arrays,
+        names=_names(data, key, None if truth is None else truth[chosen][shown], len(shown)),
+    )
+
+
+def _judging_key(data: ImageData, key: str | None, split: str) -> str | None:
+    """The key that is asked for, or the one to judge by; ValueError where it cannot be."""
+    if key is None:
+        return judged_by(data, split)
+    reason = obstacle(data, key, split)
+    if reason is not None:
+        raise ValueError(f"{key!r} cannot be judged by: {reason}")
+    return key
+
+
+def _encoded_again(model: "EncoderDecoder", drawn: Tensor, batch_size: int) -> Tensor | None:
+    """h of the samples (N, n, C, H, W): (N, n, h_dim) on the CPU; None if it is not of images."""
+    assert model.encoder is not None
+    if model.encoder.source != "image":
+        return None
+    found = []
+    for images in drawn.flatten(0, 1).split(batch_size):
+        h = encode_batch(model, {"image": images})
+        assert h is not None
+        found.append(h.cpu())
+    again: Tensor = torch.cat(found).unflatten(0, drawn.shape[:2])
+    return again
+
+
+def _neighbours(
+    model: "EncoderDecoder",
+    data: ImageData,
+    h: Tensor,
+    images: Tensor,
+    truth: Array | None,
+    *,
+    k: int,
+    key: str | None,
+    rows: Sequence[int],
+    batch_size: int,
+) -> tuple[Neighbours, dict[str, Array]]:
+    """The training images nearest to held-out ones, and the pictures of those nearest to ``rows``.
+
+    ``h``, ``images`` and ``truth``, their codes of ``key``, are of the same held-out images.
+    """
+    train: ImageSplit = data.splits["train"]
+    chosen = choose_evenly(len(train), GALLERY)
+    k = min(k, len(chosen))
+    gallery_h = encode_split(model, train, indices=chosen, batch_size=batch_size)
+    assert gallery_h is not None
+    gallery = train[chosen]
+    by_h = nearest(h.numpy(), gallery_h.numpy(), k)
+    flat = [pixels.flatten(1).numpy().astype(np.float32) for pixels in (images, gallery["image"])]
+    by_pixels = nearest(flat[0], flat[1], k)
+    of_gallery = None if key is None else train.column(key)[chosen].numpy().astype(np.int64)
+    numbers = neighbours(
+        by_h, by_pixels, len(chosen), key=key, codes=truth, gallery_codes=of_gallery
+    )
+    pictures = gallery["image"].numpy()
+    return numbers, {
+        "nearest_h": pictures[by_h[list(rows)]],
+        "nearest_pixels": pictures[by_pixels[list(rows)]],
+    }
+
+
+def _names(data: ImageData, key: str | None, codes: Array | None, rows: int) -> list[str]:
+    """What stands beside each row of the picture: the name of its image's code."""
+    if key is None or codes is None:
+        return [""] * rows
+    names = data.names.get(key, ())
+    return [names[code] if code < len(names) else str(code) for code in codes.tolist()]

@@ -1,0 +1,178 @@
+"""A classifier of real images, which judges what generated ones show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from repr_toolkit.analyses.probing.linear import Labels
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import find_column
+from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.stats import NORMAL_95, wilson_interval
+
+if TYPE_CHECKING:
+    from repr_toolkit.analyses.classification.pixel_classifiers import SmallNetwork
+
+JUDGE_IMAGES = 20_000  # that a judge is trained on
+EPOCHS, SHOWN = 10, 20_000  # passes through the images, and images shown, at the least
+FIRST = ("label", "identity")  # the keys that are judged by, where nothing else is asked for
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, correct: int, count: int) -> "Share":
+        """Of independent cases, with Wilson's interval."""
+        return cls(correct / count, *wilson_interval(correct, count))
+
+    @classmethod
+    def of_groups(cls, shares: npt.NDArray[np.floating[Any]], size: int = 1) -> "Share":
+        """The mean of the shares (N,) of N groups of ``size`` cases each, such as one image's.
+
+        Cases of one group are alike, so N·size of them tell less than as many independent ones.
+        The interval is Wilson's for the number of independent cases that would vary as much as
+        the groups do (Kish's effective sample size), from N to N·size; N where they do not vary.
+        Raises ValueError for no groups, or a share outside [0, 1].
+        """
+        if len(shares) < 1 or not ((shares >= 0) & (shares <= 1)).all():
+            raise ValueError("a share is between 0 and 1, of at least one group")
+        groups, p = len(shares), float(shares.mean())
+        variance = float(shares.var(ddof=1)) / groups if groups > 1 else 0.0
+        count = min(max(p * (1 - p) / variance, groups), groups * size) if variance else groups
+        z = NORMAL_95
+        centre = (p + z * z / (2 * count)) / (1 + z * z / count)
+        half = sqrt(p * (1 - p) / count + (z / (2 * count)) ** 2) * z / (1 + z * z / count)
+        return cls(p, max(0.0, centre - half), min(1.0, centre + half))
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A small convolutional network, trained on real training images to tell a key's codes.
+
+    ``accuracy`` is that on real held-out images, the ceiling of agreement with the truth, and
+    ``chance`` the share of their most frequent code.
+    """
+
+    key: str
+    classes: Labels  # (K,), ascending
+    network: "SmallNetwork"
+    levels: int
+    accuracy: Share
+    chance: float
+    split: str
+    test_images: int
+    train_images: int
+
+    def judge(self, images: Tensor) -> Labels:
+        """The codes of uint8 images (N, C, H, W) with values 0…levels−1: int64 (N,)."""
+        codes: Labels = self.classes[self.network.classify(_intensities(images, self.levels))]
+        return codes
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is to be known of it, ready for JSON."""
+        return {
+            "key": self.key,
+            "classes": len(self.classes),
+            "accuracy": vars(self.accuracy),
+            "chance": self.chance,
+            "split": self.split,
+            "test_images": self.test_images,
+            "train_images": self.train_images,
+        }
+
+
+def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0) -> Judge:
+    """The judge of a key of the batches: int64, bool or whole numbers, one code an image.
+
+    KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
+    Trained on at most `JUDGE_IMAGES` training images, spread evenly, by the protocol of
+    `probing.baselines.small_network`; scored on all images of ``split``, in which codes that the
+    training images lack count as errors. It follows ``seed`` (on a GPU up to the order of its
+    sums). Raises ValueError where `obstacle` says something, or for a split that the data lacks.
+    """
+    from repr_toolkit.analyses.classification.pixel_classifiers import fit_small_network
+
+    held_out = data.split(split)
+    reason = obstacle(data, key, split)
+    if reason is not None:
+        raise ValueError(f"{key!r} cannot be judged by: {reason}")
+    train = data.splits["train"]
+    chosen = choose_evenly(len(train), JUDGE_IMAGES)
+    codes = train.column(key)[chosen].numpy().astype(np.int64)
+    classes, targets = np.unique(codes, return_inverse=True)
+    network = fit_small_network(
+        _intensities(train[chosen]["image"], data.levels),
+        targets.astype(np.int64),
+        epochs=max(EPOCHS, -(-SHOWN // len(targets))),
+        seed=seed,
+    )
+    truth = held_out.column(key).numpy().astype(np.int64)
+    found = []
+    for start in range(0, len(held_out), 1024):
+        images = held_out[start : start + 1024]["image"]
+        found.append(classes[network.classify(_intensities(images, data.levels))])
+    correct = int((np.concatenate(found) == truth).sum())
+    return Judge(
+        key,
+        classes,
+        network,
+        data.levels,
+        Share.of(correct, len(truth)),
+        float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+        split,
+        len(truth),
+        len(targets),
+    )
+
+
+def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:
+    """Why no judge of a key can be trained on the data, or None if one can.
+
+    A code of a held-out image that no training image has, as of identities that were split by
+    person, leaves a classifier without a right answer: where that is so of most of the split, there
+    is no judging.
+    """
+    try:
+        if find_column(data.arrays, key) is None:
+            return f"{data.name} has no such key; it has {', '.join(data.arrays)}"
+    except ValueError as error:
+        return str(error)
+    train = data.splits["train"].column(key)
+    if train.ndim != 1 or not _whole(train):
+        several = train.ndim == 2 and _whole(train)
+        which = f"; name one of its columns, such as {key}[0]" if several else ""
+        return f"it is not one whole number an image{which}"
+    known = torch.unique(train)
+    if len(known) < 2:
+        return "all training images have the same"
+    unknown = ~torch.isin(data.split(split).column(key), known)
+    if unknown.double().mean() > 0.5:
+        return f"most {split} images have one that no training image has"
+    return None
+
+
+def judged_by(data: ImageData, split: str = "test", keys: Sequence[str] = FIRST) -> str | None:
+    """The first of ``keys`` that can be judged by, or None."""
+    return next((key for key in keys if obstacle(data, key, split) is None), None)
+
+
+def _whole(values: Tensor) -> bool:
+    return not values.is_floating_point() or bool((values == values.round()).all())
+
+
+def _intensities(images: Tensor, levels: int) -> npt.NDArray[np.float32]:
+    """uint8 images as float32 intensities in [0, 1]."""
+    scaled: npt.NDArray[np.float32] = images.numpy().astype(np.float32) / np.float32(levels - 1)
+    return scaled

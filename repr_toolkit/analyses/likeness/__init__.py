@@ -1,0 +1,1 @@
+"""Whether portraits keep the person."""

@@ -1,0 +1,205 @@
+"""MDL probing: how many bits it takes to send the labels to somebody who has h.
+
+E. Voita and I. Titov, "Information-theoretic probing with minimum description length",
+arXiv:2003.12298, §3.2: the online (prequential) code. Unlike accuracy it counts how many labels it
+takes to learn to read h, and how sure the reader becomes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import log2, sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from repr_toolkit.analyses.probing.classifiers import STRENGTHS as PROBED
+from repr_toolkit.analyses.probing.classifiers import Features, few_labels
+
+Codes = npt.NDArray[np.int64]  # (N,)
+Floats = npt.NDArray[np.float64]
+
+# Weaker penalties too, since the code pays for every doubt about a label that h tells for sure.
+STRENGTHS = (*PROBED, 10.0, 100.0)
+FIRST = 32  # labels that the first portion has at the least
+INNER = 0.2  # share of the labels sent that choose C
+
+
+@dataclass(frozen=True)
+class OnlineCode:
+    """The code's length in bits, in one random order of the images for each seed.
+
+    Attributes:
+        classes: K, the codes that the labels have.
+        ends: t₁ < t₂ < … < n, how many labels have been sent after each portion.
+        bits: Of each order, the bits of each portion; the first is sent by the uniform code.
+        strengths: Of each order, the C that was chosen for each portion but the first; None where
+            the labels sent were all the same, which no regression can be fitted to.
+    """
+
+    classes: int
+    ends: tuple[int, ...]
+    bits: tuple[tuple[float, ...], ...]
+    strengths: tuple[tuple[float | None, ...], ...]
+
+    @property
+    def uniform(self) -> float:
+        """n·log₂ K bits: what the labels cost somebody who knows nothing."""
+        return self.ends[-1] * log2(self.classes)
+
+    @property
+    def total(self) -> float:
+        """The code's length in bits, the mean over the orders."""
+        return float(np.mean([sum(order) for order in self.bits]))
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Its 95 % interval by Student's t over the orders; None of a single one.
+
+        It tells how much the order matters, and not what other images would give.
+        """
+        from scipy.stats import t
+
+        lengths = [sum(order) for order in self.bits]
+        if len(lengths) < 2:
+            return None
+        error = float(np.std(lengths, ddof=1)) / sqrt(len(lengths))
+        half = float(t.ppf(0.975, len(lengths) - 1)) * error
+        return self.total - half, self.total + half
+
+    @property
+    def compression(self) -> float:
+        """The uniform code's length over this one's: 1 where h tells nothing of the label."""
+        return self.uniform / self.total
+
+
+def online_code(
+    features: Features,
+    labels: Codes,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    strengths: Sequence[float] = STRENGTHS,
+    first: int = FIRST,
+) -> OnlineCode:
+    """The online code of labels (n,) for somebody who has features (n, d), standardised.
+
+    The images come in a random order for each seed, in portions that double. The labels of the
+    first are sent by the uniform code over the K classes, those of every other with −log₂ q(y|h),
+    where q is a logistic regression of all labels sent before. Its C is the one of ``strengths``
+    that would have sent the last fifth of these in the fewest bits, when fitted to the rest (tried
+    upwards until two in a row do no better). q is mixed with the uniform distribution, of weight
+    1/(t + 1) after t labels, so that no label costs more than log₂ K(t + 1) bits, a class that has
+    not been seen included. Raises ValueError for fewer than two classes or images of another
+    number than labels.
+    """
+    if len(features) != len(labels):
+        raise ValueError(f"there are {len(features)} rows of features and {len(labels)} labels")
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError("the labels are all the same, so there is nothing to send")
+    ends = portions(len(labels), first)
+    bits, chosen = [], []
+    for seed in seeds:
+        order = np.random.default_rng(seed).permutation(len(labels))
+        own = [ends[0] * log2(len(classes))]
+        strength: list[float | None] = []
+        for start, end in pairwise(ends):
+            sent, following = order[:start], order[start:end]
+            best = choose_strength(features, codes, sent, len(classes), strengths)
+            q = probabilities(features, codes, sent, following, len(classes), best)
+            own.append(_bits(q, codes[following]))
+            strength.append(best)
+        bits.append(tuple(own))
+        chosen.append(tuple(strength))
+    return OnlineCode(len(classes), tuple(ends), tuple(bits), tuple(chosen))
+
+
+def portions(count: int, first: int = FIRST) -> list[int]:
+    """The ends of portions that double up to ``count``; the first has at least ``first`` labels.
+
+    >>> portions(1000, 100)
+    [125, 250, 500, 1000]
+    """
+    ends = [count]
+    while -(-ends[0] // 2) >= max(1, first) and ends[0] > 1:
+        ends.insert(0, -(-ends[0] // 2))
+    return ends
+
+
+def choose_strength(
+    features: Features, codes: Codes, sent: Codes, classes: int, strengths: Sequence[float]
+) -> float | None:
+    """The C that codes the last fifth of the labels sent best; None where these are all the same.
+
+    ``sent`` are the row numbers in their order; nothing else is looked at.
+    """
+    if len(np.unique(codes[sent])) < 2:
+        return None
+    cut = len(sent) - max(1, round(INNER * len(sent)))
+    inner, held = sent[:cut], sent[cut:]
+    ascending = sorted(strengths)
+    if len(ascending) == 1 or len(np.unique(codes[inner])) < 2:
+        return ascending[0]
+    best, fewest, worse = ascending[0], np.inf, 0
+    regression = _Regression(features[inner], codes[inner], classes)
+    for strength in ascending:
+        length = _bits(regression.probabilities(strength, features[held]), codes[held])
+        if length < fewest:
+            best, fewest, worse = strength, length, 0
+        else:
+            worse += 1
+        if worse == 2:
+            break
+    return best
+
+
+def probabilities(
+    features: Features,
+    codes: Codes,
+    sent: Codes,
+    following: Codes,
+    classes: int,
+    strength: float | None,
+) -> Floats:
+    """q(y|h) of the rows ``following``, float64 (m, K), learnt from the rows ``sent`` alone."""
+    if strength is None:  # one class only: its frequency, by Laplace's rule
+        counts = np.bincount(codes[sent], minlength=classes) + 1.0
+        return np.tile(counts / counts.sum(), (len(following), 1))
+    regression = _Regression(features[sent], codes[sent], classes)
+    return regression.probabilities(strength, features[following])
+
+
+def frequency_code(labels: Codes) -> float:
+    """Bits to send the labels one by one by Laplace's rule, (n_y + 1)/(t + K), without any h.
+
+    log₂ (n + K − 1)! / ((K − 1)! Π n_y!), whatever their order.
+    """
+    from scipy.special import gammaln
+
+    counts = np.unique(labels, return_counts=True)[1]
+    n, k = len(labels), len(counts)
+    nats = gammaln(n + k) - gammaln(k) - gammaln(counts + 1).sum()
+    return float(nats / np.log(2))
+
+
+class _Regression:
+    """A logistic regression of some labels, mixed with the uniform distribution over all K."""
+
+    def __init__(self, x: Features, y: Codes, classes: int) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        self.x, self.y, self.classes = x.astype(np.float64), y, classes
+        self.fitted = LogisticRegression(max_iter=10_000, warm_start=True)
+
+    def probabilities(self, strength: float, features: Features) -> Floats:
+        with few_labels():
+            self.fitted.set_params(C=strength).fit(self.x, self.y)
+        q = np.zeros((len(features), self.classes))
+        q[:, self.fitted.classes_] = self.fitted.predict_proba(features.astype(np.float64))
+        weight = 1 / (len(self.y) + 1)
+        mixed: Floats = (1 - weight) * q + weight / self.classes
+        return mixed
+
+
+def _bits(q: Floats, codes: Codes) -> float:
+    return float(-np.log2(q[np.arange(len(codes)), codes]).sum())

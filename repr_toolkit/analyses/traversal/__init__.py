@@ -1,0 +1,1 @@
+"""Directions in h, and images along them."""

@@ -1,0 +1,145 @@
+"""What a user calls a direction in h: its kind, and a class or an attribute of the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from repr_toolkit.analyses.probing.linear import Features
+from repr_toolkit.analyses.traversal.directions import (
+    Direction,
+    Flags,
+    coordinate,
+    mean_difference,
+    principal,
+    probe,
+)
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import find_column
+
+KINDS = "coordinate:NUMBER, principal:NUMBER, probe:WHAT or mean:WHAT"
+CLASSES = 10  # mean-difference vectors that a default set has
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One code of a key of the batches: the class 7, the person Ada, the flag smile.
+
+    ``key`` is KEY[i] where the key holds several numbers an image (see `ImageSplit.column`).
+    """
+
+    name: str
+    key: str
+    code: int
+
+    def flags(self, data: ImageData, split: str, indices: list[int]) -> Flags:
+        """Which of a split's images have it."""
+        found: Flags = data.splits[split].column(self.key).numpy()[indices] == self.code
+        return found
+
+
+def find_attribute(data: ImageData, text: str) -> Attribute:
+    """What a text means in a data set: the first of these that it is.
+
+    KEY=CODE or KEY=NAME · a key of two values, of which the larger is meant (``smile``) · the name
+    or the code of a label · the name of an identity. KEY[i] stands for the column i of a key that
+    has several. Raises ValueError, naming what there is.
+    """
+    key, equals, value = text.partition("=")
+    if equals:
+        code = _code(data, key, value)
+        if code is None:
+            raise ValueError(f"{data.name} has no {text}; {_offer(data)}")
+        return Attribute(text, key, code)
+    if _is_column(data, text):
+        values = np.unique(data.splits["train"].column(text).numpy())
+        if len(values) != 2:
+            raise ValueError(
+                f"{text!r} has {len(values)} values in {data.name}, not two; say which is meant, "
+                f"as {text}=VALUE"
+            )
+        if (values != values.round()).any():
+            raise ValueError(
+                f"{text!r} has the values {values[0]} and {values[1]} in {data.name}, which are "
+                "not whole numbers: it names no attribute"
+            )
+        return Attribute(text, text, int(values[1]))
+    for key in ("label", "identity"):
+        code = _code(data, key, text)
+        if code is not None:
+            return Attribute(text, key, code)
+    raise ValueError(f"{data.name} has neither a class nor an attribute {text!r}; {_offer(data)}")
+
+
+def _code(data: ImageData, key: str, text: str) -> int | None:
+    names = data.names.get(key, ())
+    if text in names:
+        return names.index(text)
+    if not _is_column(data, key) or not text.removeprefix("-").isdecimal():
+        return None
+    codes = data.splits["train"].column(key)
+    return int(text) if bool((codes == int(text)).any()) else None
+
+
+def _is_column(data: ImageData, name: str) -> bool:
+    """Whether this is a key of one number an image, or KEY[i]."""
+    found = find_column(data.arrays, name)
+    return found is not None and (found[1] is not None or data.arrays[name].ndim == 1)
+
+
+def _offer(data: ImageData) -> str:
+    keys = [key for key, array in data.arrays.items() if array.ndim == 1]
+    keys += [
+        f"{key}[0] to {key}[{array.shape[1] - 1}]"
+        for key, array in data.arrays.items()
+        if array.ndim == 2 and array.dtype.kind != "f"
+    ]
+    known = f"its keys of one value an image are {', '.join(keys)}" if keys else "it has no keys"
+    names = data.names.get("label", ())
+    few = f", its labels {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
+    return known + few
+
+
+def default_directions(data: ImageData, dimension: int) -> list[str]:
+    """The first four principal directions and the mean-difference vectors of up to ten labels."""
+    chosen = [f"principal:{number}" for number in range(min(4, dimension))]
+    if "label" in data.arrays:
+        codes = np.unique(data.splits["train"].column("label").numpy())
+        if len(codes) > 1:
+            chosen += [f"mean:{_label(data, code)}" for code in codes[:CLASSES].tolist()]
+    return chosen
+
+
+def _label(data: ImageData, code: int) -> str:
+    """A label by its name alone, or with its key where the name alone means something else."""
+    names = data.names.get("label", ())
+    name = names[code] if code < len(names) else str(code)
+    try:
+        alone = find_attribute(data, name)
+    except ValueError:
+        return f"label={name}"
+    return name if (alone.key, alone.code) == ("label", code) else f"label={name}"
+
+
+def find_direction(
+    spec: str, data: ImageData, h: Mapping[str, Features], indices: Mapping[str, list[int]]
+) -> tuple[Direction, Attribute | None]:
+    """The direction that a text names, and the attribute that it goes towards, if any.
+
+    ``h`` holds the vectors of images of the splits train and val, ``indices`` which images these
+    are. Raises ValueError for a text that is none of `KINDS`, and where the direction does.
+    """
+    kind, _, what = spec.partition(":")
+    if kind in ("coordinate", "principal"):
+        if not what.isdecimal():
+            raise ValueError(f"{spec!r} names no direction: {kind}:NUMBER is expected")
+        make = coordinate if kind == "coordinate" else principal
+        return make(h["train"], int(what)), None
+    if kind not in ("probe", "mean") or not what:
+        raise ValueError(f"{spec!r} names no direction: there are {KINDS}")
+    attribute = find_attribute(data, what)
+    flags = {split: attribute.flags(data, split, rows) for split, rows in indices.items()}
+    if kind == "mean":
+        return mean_difference(h["train"], flags["train"], attribute.name), attribute
+    checked = (h["val"], flags["val"])
+    return probe(h["train"], flags["train"], attribute.name, checked=checked), attribute

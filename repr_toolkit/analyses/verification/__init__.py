@@ -1,0 +1,1 @@
+"""Whether h tells people apart, by the protocol of LFW."""

@@ -1,0 +1,369 @@
+"""Recipes: what a run is made of, as a plain nested dict that is checked before anything is built.
+
+A recipe is a YAML file of the sections below; a *setting* changes one value of it by its dotted
+name, such as ``training.steps``. Nothing here imports torch.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from dataclasses import MISSING, Field, fields
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from repr_toolkit.config.sections import About, Data, Training
+
+Config = dict[str, Any]
+"""A recipe, or a run's complete configuration: nested dicts of YAML's own types."""
+
+
+_SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
+_METRIC = ("model.metric.loss", "model.metric.miner")
+_CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
+_TOP = ("about", "seed", "data", "model", "training", "trainer", "study")
+
+_TRAINER_OWN = {
+    "max_epochs": "training.steps",
+    "min_epochs": "training.steps",
+    "max_steps": "training.steps",
+    "min_steps": "training.steps",
+    "max_time": "training.steps",
+    "fast_dev_run": "training.steps",
+    "limit_train_batches": "training.steps",
+    "limit_val_batches": "training.validate_every",
+    "overfit_batches": "training.steps",
+    "val_check_interval": "training.validate_every",
+    "check_val_every_n_epoch": "training.validate_every",
+    "num_sanity_val_steps": "training.validate_every",
+    "accumulate_grad_batches": "data.batch_size",
+    "reload_dataloaders_every_n_epochs": "data",
+    "use_distributed_sampler": "data.batch_size",
+    "logger": "--wandb",
+    "callbacks": "training",
+    "plugins": "trainer.precision and trainer.strategy",
+    "enable_checkpointing": "training.validate_every",
+    "enable_progress_bar": "the terminal: progress is a bar there and lines elsewhere",
+    "enable_model_summary": "the summary that training prints",
+    "enable_autolog_hparams": "--wandb",
+    "inference_mode": "nothing: validation writes buffers, which inference mode forbids",
+    "default_root_dir": "--runs-dir",
+    "barebones": "the other arguments of trainer",
+    "model_registry": "--wandb",
+}
+"""Arguments of lightning.Trainer that the toolkit sets itself, and what to use in their place."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number, as YAML 1.2 has it, and a key stands only once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    [*"-+0123456789"],
+)
+
+
+def list_recipes() -> list[str]:
+    """The names of the recipes that come with the package, sorted."""
+    folder = files("repr_toolkit.recipes")
+    return sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str | Path) -> Config:
+    """The recipe of a packaged name or of a YAML file, every section checked and complete.
+
+    Raises FileNotFoundError if there is no such recipe, ValueError for what is not a recipe,
+    naming the key.
+    """
+    path = Path(name_or_path)
+    if str(name_or_path) in list_recipes():
+        text = (files("repr_toolkit.recipes") / f"{name_or_path}.yaml").read_text("utf-8")
+    elif path.is_file():
+        text = path.read_text("utf-8")
+    else:
+        names = list_recipes()
+        raise FileNotFoundError(
+            f"no recipe {str(name_or_path)!r}{_closest(str(name_or_path), names)}; give a YAML "
+            f"file or one of: {', '.join(names)}"
+        )
+    try:
+        raw = parse_yaml(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name_or_path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ValueError(f"{name_or_path} is not a recipe: its top level is not a mapping")
+    try:
+        return complete(raw)
+    except ValueError as error:
+        raise ValueError(f"{name_or_path}: {error}") from error
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text, safely: only YAML's own types come out."""
+    return yaml.load(text, Loader=_Loader)
+
+
+def complete(raw: Mapping[str, Any]) -> Config:
+    """A recipe with every section checked and every default filled in; `raw` stays as it is.
+
+    Raises ValueError naming the key that is unknown, missing, or has an impossible value.
+    """
+    _check_keys("", raw, _TOP)
+    config: Config = {"about": _section("about", raw.get("about", {}))}
+    config["seed"] = _integer("seed", raw.get("seed", 0), at_least=0)
+    config["data"] = _section("data", raw.get("data", {}))
+    config["model"] = _model(raw.get("model", {}))
+    config["training"] = _section("training", raw.get("training", {}))
+    config["training"]["optimizer"] = _class("training.optimizer", config["training"]["optimizer"])
+    config["trainer"] = _trainer(raw.get("trainer", {}))
+    _check_ranges(config)
+    if raw.get("study") is not None:
+        config["study"] = deepcopy(_mapping("study", raw["study"]))
+        variants(config)
+    return config
+
+
+def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
+    """A new configuration with dotted settings changed, in their order; texts are read as YAML.
+
+    A class setting such as model.decoder replaces the whole of it. Raises ValueError naming
+    the setting that is unknown or has an impossible value.
+    """
+    changed = deepcopy(dict(config))
+    for key, value in settings.items():
+        try:
+            parsed = parse_yaml(value) if isinstance(value, str) else deepcopy(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"{key}: {value!r} is not valid YAML: {error}") from error
+        _set(changed, key, parsed)
+    return complete(changed)
+
+
+def variants(config: Mapping[str, Any]) -> dict[str, Config]:
+    """A study's variants by name: the recipe with each variant's settings, without the study.
+
+    Raises ValueError if the recipe is no study, or for a variant that cannot be.
+    """
+    study = config.get("study")
+    if not study:
+        raise ValueError("this recipe is not a study: it has no section `study`")
+    base = {key: value for key, value in config.items() if key != "study"}
+    found: dict[str, Config] = {}
+    for name, settings in study.items():
+        if not re.fullmatch(r"\w[\w.-]*", str(name)):
+            raise ValueError(f"study.{name}: a variant's name is a folder's: letters, digits, _.-")
+        try:
+            found[str(name)] = apply_settings(base, _mapping("its settings", settings or {}))
+        except ValueError as error:
+            raise ValueError(f"study.{name}: {error}") from error
+    return found
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """The dotted names of the settings in which two configurations differ.
+
+    What changes no result is not compared: about, data.root, data.download and data.workers.
+    """
+    ignored = {"about", "study", "data.root", "data.download", "data.workers"}
+
+    def walk(left: Any, right: Any, path: str) -> Iterable[str]:
+        if path in ignored:
+            return
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            for key in dict.fromkeys([*left, *right]):
+                name = f"{path}.{key}" if path else str(key)
+                yield from walk(left.get(key), right.get(key), name)
+        elif left != right:
+            yield path
+
+    return list(walk(a, b, ""))
+
+
+def explain(error: Exception, section: str) -> str:
+    """What jsonargparse finds wrong in a section, in one line that names the key in full."""
+    text = " ".join(str(error).split())
+    text = re.sub(r'(?:Parser key|Key) "([\w.]+)"', rf"{section}.\1", text.replace("object.", ""))
+    return text if section in text else f"{section}: {text}"
+
+
+def _set(config: Config, key: str, value: Any) -> None:
+    known = ["seed", *(f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in fields(kind))]
+    known += ["model.encoder", "model.decoder", "model.metric", *_METRIC]
+    known += [f"{name}.{part}" for name in _CLASSES for part in ("class_path", "init_args")]
+    inside = ["trainer", *(f"{name}.init_args" for name in _CLASSES)]
+    parent, _, last = key.rpartition(".")
+    if key not in known and (parent not in inside or not last):
+        raise ValueError(f"unknown setting {key}{_closest(key, [*known, *inside])}")
+    place = config
+    for part in parent.split(".") if parent else ():
+        if place.get(part) is None:
+            raise ValueError(f"{key} cannot be set: {parent} is not in this recipe")
+        place = place[part]
+    place[last] = value
+
+
+def _model(raw: Any) -> dict[str, Any]:
+    """An encoder and a decoder, or an encoder and the metric-learning objective that trains it."""
+    model = _mapping("model", raw)
+    _check_keys("model", model, ("encoder", "decoder", "metric"))
+    metric = model.get("metric")
+    if metric is None and model.get("decoder") is None:
+        raise ValueError(
+            "model.decoder is missing: give its class_path and init_args, or a model.metric, "
+            "which trains the encoder alone"
+        )
+    parts: dict[str, Any] = {
+        part: None if model.get(part) is None else _class(f"model.{part}", model[part])
+        for part in ("encoder", "decoder")
+    }
+    return parts if metric is None else {**parts, "metric": _metric(parts, metric)}
+
+
+def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
+    """A loss and a miner; by default triplets, mined semi-hard with a triplet loss's own margin."""
+    metric = _mapping("model.metric", raw)
+    _check_keys("model.metric", metric, ("loss", "miner"))
+    if parts["decoder"] is not None:
+        raise ValueError(
+            "model.metric trains an encoder alone, but there is a model.decoder: set one to null"
+        )
+    if parts["encoder"] is None:
+        raise ValueError("model.encoder is missing, which model.metric is to train")
+    library = "pytorch_metric_learning"
+    usual = {"class_path": f"{library}.losses.TripletMarginLoss", "init_args": {"margin": 0.2}}
+    loss = _class("model.metric.loss", metric.get("loss") or usual)
+    if "miner" in metric:
+        miner = metric["miner"]  # null: every triplet or pair of a batch
+    else:
+        margin = 0.2
+        if loss["class_path"].endswith(".TripletMarginLoss"):  # those of others are no distances
+            margin = loss["init_args"].get("margin", margin)
+        miner = {
+            "class_path": f"{library}.miners.TripletMarginMiner",
+            "init_args": {"margin": margin, "type_of_triplets": "semihard"},
+        }
+    return {"loss": loss, "miner": miner and _class("model.metric.miner", miner)}
+
+
+def _section(name: str, raw: Any) -> dict[str, Any]:
+    """A section checked against the dataclass that describes it, with its defaults."""
+    import jsonargparse
+
+    kind = _SECTIONS[name]
+    given = _mapping(name, raw)
+    _check_keys(name, given, [f.name for f in fields(kind)])
+    for f in fields(kind):
+        if _default(f) is MISSING and given.get(f.name) is None:
+            raise ValueError(f"{name}.{f.name} is missing")
+    # A class spec is checked by `_class`: this parser would import the class, and torch with it.
+    classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in _CLASSES}
+    parser = jsonargparse.ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, skip=classes)
+    plain = {key: deepcopy(value) for key, value in given.items() if key not in classes}
+    try:
+        values = parser.parse_object(plain).as_dict()
+    except Exception as error:  # jsonargparse raises several kinds
+        raise ValueError(explain(error, name)) from error
+    return {
+        f.name: given.get(f.name, _default(f)) if f.name in classes else values[f.name]
+        for f in fields(kind)
+    }
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
+def _class(name: str, raw: Any) -> dict[str, Any]:
+    spec = _mapping(name, raw)
+    _check_keys(name, spec, ("class_path", "init_args"))
+    if not isinstance(spec.get("class_path"), str):
+        raise ValueError(f"{name}.class_path is missing: the import path of a class")
+    arguments = _mapping(f"{name}.init_args", spec.get("init_args") or {})
+    return {"class_path": spec["class_path"], "init_args": deepcopy(arguments)}
+
+
+def _trainer(raw: Any) -> dict[str, Any]:
+    trainer = _mapping("trainer", raw)
+    for key in trainer:
+        if key in _TRAINER_OWN:
+            raise ValueError(f"trainer.{key} is set by the toolkit; see {_TRAINER_OWN[key]}")
+    if trainer.get("log_every_n_steps") is not None:
+        _integer("trainer.log_every_n_steps", trainer["log_every_n_steps"], at_least=1)
+    return deepcopy(trainer)
+
+
+def _check_ranges(config: Config) -> None:
+    data, training = config["data"], config["training"]
+    _integer("data.batch_size", data["batch_size"], at_least=1)
+    _integer("data.workers", data["workers"], at_least=0)
+    if data["levels"] is not None and not 2 <= data["levels"] <= 256:
+        raise ValueError(f"data.levels is 2…256, not {data['levels']}")
+    if data["size"] is not None:
+        _integer("data.size", data["size"], at_least=1)
+    folds = _integer("data.folds", data["folds"], at_least=2)
+    if data["fold"] is not None and _integer("data.fold", data["fold"], at_least=0) >= folds:
+        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {data['fold']}")
+    k = data["images_per_identity"]
+    if k is not None:
+        _integer("data.images_per_identity", k, at_least=2)
+        if data["batch_size"] % k or data["batch_size"] < 2 * k:
+            raise ValueError(
+                f"data.batch_size ({data['batch_size']}) is not a multiple of "
+                f"data.images_per_identity ({k}), of two identities or more"
+            )
+    elif "metric" in config["model"]:
+        raise ValueError(
+            "data.images_per_identity is missing: model.metric compares images of one person, so "
+            "that a batch needs several of each, such as 4"
+        )
+    steps = _integer("training.steps", training["steps"], at_least=1)
+    every = _integer("training.validate_every", training["validate_every"], at_least=1)
+    if steps % every:
+        raise ValueError(
+            f"training.steps ({steps}) is not a multiple of training.validate_every ({every}); "
+            f"set one of them so that a validation falls on the last step"
+        )
+    _integer("training.pictures", training["pictures"], at_least=0)
+    _integer("training.warmup", training["warmup"], at_least=0)
+    if not 0 <= training["ema_decay"] < 1:
+        raise ValueError(f"training.ema_decay is in [0, 1), not {training['ema_decay']}")
+
+
+def _integer(name: str, value: Any, at_least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+        raise ValueError(f"{name} is a whole number of at least {at_least}, not {value!r}")
+    return value
+
+
+def _mapping(name: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} is a mapping of names to values, not {value!r}")
+    return dict(value)
+
+
+def _check_keys(section: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    known = list(known)
+    for key in given:
+        if key not in known:
+            name = f"{section}.{key}" if section else key
+            raise ValueError(f"unknown key {name}{_closest(str(key), known)}")
+
+
+def _closest(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" (did you mean {close[0]}?)" if close else ""

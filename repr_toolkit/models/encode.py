@@ -1,0 +1,75 @@
+"""h of images: of a batch, and of a whole split."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from repr_toolkit.models.precision import exactly
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.support.console import bar
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.learner import Learner
+
+
+def encode_split(
+    model: "Learner",
+    split: ImageSplit,
+    *,
+    indices: Sequence[int] | None = None,
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Tensor | None:
+    """h of every image of a split, in order: float32 (N, h_dim) on the CPU; None without encoder.
+
+    Or of the images of ``indices`` only. Computed without gradients and without autocast, on the
+    model's device and in the mode that the model is in (`load` gives it in eval mode).
+    """
+    if model.encoder is None:
+        return None
+    codes: list[Tensor] = []
+    with exactly():
+        for batch in batches(split, indices, batch_size, model.device, "encoding", progress):
+            code = model.encode(batch)
+            assert code is not None
+            codes.append(code)
+    return torch.cat(codes).cpu()
+
+
+def batches(
+    split: ImageSplit,
+    indices: Sequence[int] | None,
+    batch_size: int,
+    device: torch.device,
+    description: str,
+    progress: bool,
+) -> Iterator[dict[str, Tensor]]:
+    order = range(len(split)) if indices is None else indices
+    with bar(description, len(order), shown=progress) as show:
+        for start in range(0, len(order), batch_size):
+            batch = split[order[start : start + batch_size]]
+            yield {key: to_device(value, device) for key, value in batch.items()}
+            show(min(start + batch_size, len(order)))
+
+
+def to_device(value: Tensor, device: torch.device) -> Tensor:
+    """A CPU tensor on the device; a CUDA device works on meanwhile."""
+    if device.type != "cuda":
+        return value.to(device)
+    return value.pin_memory().to(device, non_blocking=True)
+
+
+def encode_batch(model: "EncoderDecoder", batch: Mapping[str, Tensor]) -> Tensor | None:
+    """h of a batch, (B, h_dim) on the model's device, in full precision; None without encoder."""
+    with exactly():
+        h = model.encode({key: value.to(model.device) for key, value in batch.items()})
+    return None if h is None else h.clone()  # an ordinary tensor again

@@ -1,0 +1,127 @@
+"""What every model that is trained here shares: an encoder, and how its weights are fitted."""
+
+from collections.abc import Callable, Mapping
+from math import cos, pi
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from repr_toolkit.config.build import OptimizerFactory
+
+if TYPE_CHECKING:
+    from repr_toolkit.encoders import Encoder
+
+Batch = Mapping[str, Tensor]
+"""One batch: `image`, uint8 (B, C, H, W) with values 0…levels−1, and the data's other keys."""
+
+
+class Learner(LightningModule):
+    """An encoder, or none, and the optimisation of all weights by steps of one scalar loss.
+
+    `optimizer` makes an optimizer from the parameters. Its learning rate rises linearly over
+    the first `warmup` of all `steps`, and then follows the `schedule`. `compile` applies
+    torch.compile to `core`, `channels_last` lays out weights (and, by `laid_out`, images) for
+    convolutions.
+
+    A subclass registers its modules and then calls `lay_out`; its training step calls
+    `compiled_core`; after each validation it leaves the numbers in `validation_results`.
+    """
+
+    encoder: "Encoder | None"
+    validation_results: dict[str, float]
+    """The last validation's numbers by name, such as val/bits_per_dim."""
+
+    def __init__(
+        self,
+        *,
+        optimizer: OptimizerFactory = Adam,
+        schedule: Literal["constant", "cosine"] = "constant",
+        warmup: int = 0,
+        steps: int = 1000,
+        compile: bool = False,
+        channels_last: bool = False,
+    ) -> None:
+        super().__init__()
+        self._optimizer = optimizer
+        self._schedule = schedule
+        self._warmup = warmup
+        self._steps = steps
+        self._compile = compile
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.validation_results = {}
+        self.compiled_core: Callable[[Batch], Tensor] = self.core
+        """The core, compiled during training where that is asked for."""
+
+    @property
+    def description(self) -> str:
+        """What is trained, in a few words."""
+        raise NotImplementedError
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What model.json says of the kind of model."""
+        raise NotImplementedError
+
+    def core(self, batch: Batch) -> Tensor:
+        """What of a training step is compiled: a function of the batch alone."""
+        raise NotImplementedError
+
+    def encode(self, batch: Batch) -> Tensor | None:
+        """h of a batch, (B, h_dim), or None without an encoder."""
+        if self.encoder is None:
+            return None
+        return self.encoder(batch[self.encoder.source])
+
+    def lay_out(self) -> None:
+        """Bring the weights of all registered modules into the chosen memory layout."""
+        # The weights alone: distributed training cannot broadcast a mask that was laid out anew.
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=self._layout)
+
+    def laid_out(self, image: Tensor) -> Tensor:
+        """An image batch in the chosen memory layout."""
+        return image.contiguous(memory_format=self._layout)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self._optimizer([p for p in self.parameters() if p.requires_grad])
+        schedule, warmup, steps = self._schedule, self._warmup, self._steps
+
+        def factor(step: int) -> float:
+            """What the learning rate is multiplied by at a step, counted from 0."""
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            if schedule == "constant":
+                return 1.0
+            return 0.5 * (1 + cos(pi * (step - warmup) / max(1, steps - warmup)))
+
+        scheduler = {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning refuses to clip for fused optimizers, for the sake of a loss scaler; without
+        # one there is nothing against it.
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val and gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def on_fit_start(self) -> None:
+        if self._compile:
+            self.compiled_core = torch.compile(self.core, dynamic=False)
+
+    def on_fit_end(self) -> None:
+        if self._compile:
+            self.compiled_core = self.core
+            torch.compiler.reset()  # the next model in this process starts with an empty cache

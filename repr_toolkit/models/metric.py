@@ -1,0 +1,157 @@
+"""An encoder that is trained alone, so that images of one person are near each other in h."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics.utilities.distributed import gather_all_tensors
+
+from repr_toolkit.decoders import full_precision
+from repr_toolkit.models.learner import Batch, Learner
+from repr_toolkit.models.pairs import (
+    FALSE_ACCEPT_RATES,
+    MOST_PAIRS,
+    fold_accuracies,
+    make_pairs,
+    nearest_neighbour,
+    roc_auc,
+    roc_curve,
+    similarities,
+    spread,
+    true_accept_rate,
+)
+
+if TYPE_CHECKING:
+    from repr_toolkit.encoders import Encoder
+    from repr_toolkit.models.pairs import Floats
+
+SPREAD = "val/spread"
+
+
+class MetricLearner(Learner):
+    """Any encoder that keeps its contract, and a loss of pytorch-metric-learning on its h.
+
+    `loss(h, people, mined)` is the scalar that training minimises; `miner(h, people)` chooses the
+    triplets or pairs that it is of, None all of them. Both compare h by their own distance, which
+    takes h as it is or brings it to length 1 first (as theirs do unless told otherwise): nothing
+    is normalised here. Several processes compare their images with each other's, so that the loss
+    and its gradient are those of the whole batch.
+
+    Who is in an image is the batch's `identity`, or its `label` where there is none.
+
+    A validation measures on the validation images, by the cosine of h: val/auc, val/one_nn and,
+    with images enough, val/accuracy, val/tar_at_0.01 and val/tar_at_0.001 (see `verification`), and
+    val/spread, one minus the mean cosine of two different images. `fitting` are the keyword
+    arguments of `Learner`; what `compile` compiles is the encoder.
+    """
+
+    encoder: "Encoder"
+
+    def __init__(
+        self, encoder: "Encoder", loss: nn.Module, miner: nn.Module | None, **fitting: Any
+    ) -> None:
+        super().__init__(**fitting)
+        self.encoder = encoder
+        self.loss = loss
+        self.miner = miner
+        self.lay_out()
+        self._validated: list[tuple[Tensor, Tensor]] = []
+        self.validation_curve: tuple[Floats, Floats] | None = None
+        """False and true accept rates on the validation images at the last validation."""
+
+    @property
+    def description(self) -> str:
+        """What is trained, in a few words."""
+        mined = "all triplets or pairs"
+        if self.miner is not None:
+            kind = getattr(self.miner, "type_of_triplets", None)
+            mined = type(self.miner).__name__ + (f" ({kind})" if kind else "")
+        encoder = f"{type(self.encoder).__name__} → h ({self.encoder.h_dim})"
+        return f"{encoder} by {type(self.loss).__name__} of {mined}"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What model.json says of the kind of model."""
+        return {"h_dim": self.encoder.h_dim}
+
+    def encode(self, batch: Batch) -> Tensor:
+        """h of a batch, (B, h_dim)."""
+        x = batch[self.encoder.source]
+        return self.encoder(self.laid_out(x) if x.ndim == 4 else x)
+
+    def core(self, batch: Batch) -> Tensor:
+        """h of a training batch."""
+        return self.encode(batch)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        h, people = self.compiled_core(batch), people_in(batch)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            h, people = self._of_all_processes(h, people)
+        loss: Tensor = self.loss(h, people, self.miner and self.miner(h, people))
+        return loss
+
+    def _of_all_processes(self, h: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
+        """h and people of the whole batch; a gradient reaches this process's own h alone."""
+        codes, names = _gathered(h.detach()), _gathered(people)
+        # DDP averages what the processes add to the gradient of the one loss that all compute.
+        h.register_hook(lambda gradient: gradient * len(codes))
+        codes[torch.distributed.get_rank()] = h
+        return torch.cat(codes), torch.cat(names)
+
+    def validation_step(self, batch: Batch) -> None:
+        with full_precision(self.device):
+            self._validated.append((self.encode(batch), people_in(batch)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Verification on the validation images of all devices."""
+        h, people = (torch.cat(parts) for parts in zip(*self._validated, strict=True))
+        self._validated.clear()
+        if self.trainer.world_size > 1:
+            h = torch.cat(gather_all_tensors(h))
+            people = torch.cat(gather_all_tensors(people))
+        self.measure(h.float().cpu().numpy(), people.cpu().numpy())
+
+    def measure(self, h: "Floats", people: Any, *, most_pairs: int = MOST_PAIRS // 4) -> None:
+        """Set `validation_results` and the curve from representations (N, d) of people (N,).
+
+        Where h is not finite every result is NaN.
+        """
+        finite = bool(np.isfinite(h).all())
+        h = h if finite else np.zeros_like(h)  # which finds what could be measured
+        pairs = make_pairs(people, most_pairs=most_pairs)
+        scores = similarities(h, pairs)
+        correct, queries = nearest_neighbour(h, people)
+        accuracies, _ = fold_accuracies(scores, pairs, people)
+        found = {
+            "val/auc": roc_auc(scores, pairs.same),
+            "val/accuracy": None if accuracies is None else float(accuracies.mean()),
+            **{
+                f"val/tar_at_{far:g}": true_accept_rate(scores, pairs.same, far)
+                for far in FALSE_ACCEPT_RATES
+            },
+            "val/one_nn": correct / queries,
+            SPREAD: spread(h),
+        }
+        self.validation_results = {
+            name: value if finite else float("nan")
+            for name, value in found.items()
+            if value is not None
+        }
+        self.validation_curve = roc_curve(scores, pairs.same) if finite else None
+
+
+def people_in(batch: Mapping[str, Tensor]) -> Tensor:
+    """The codes, int64 (B,), of whom a batch shows: its `identity`, else its `label`.
+
+    Raises KeyError where a batch has neither.
+    """
+    return batch["identity"] if "identity" in batch else batch["label"]
+
+
+def _gathered(tensor: Tensor) -> list[Tensor]:
+    """A tensor of every process, by rank, without waiting for the device; all of one shape."""
+    everyones = [torch.empty_like(tensor) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(everyones, tensor.contiguous())
+    return everyones

@@ -1,0 +1,342 @@
+"""Face verification as on LFW: are two images of one person? Told from h, measured on pairs.
+
+G. B. Huang et al., "Labeled Faces in the Wild", 2007. h is any representation (N, d), compared by
+the cosine; people are integer codes (N,), for whom it takes two images to be a same pair.
+"""
+
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from repr_toolkit.support.stats import wilson_interval
+
+Floats = npt.NDArray[np.floating[Any]]
+Codes = npt.NDArray[np.integer[Any]]
+Flags = npt.NDArray[np.bool_]
+
+MOST_PAIRS = 1_000_000  # of either kind; of more so many are drawn
+FALSE_ACCEPT_RATES = (1e-2, 1e-3)
+FOLDS = 10
+REPLICATES = 500
+LEAST_PEOPLE = 10  # of whom a bootstrap says how much others might differ
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of different images, each once: the two images' numbers, and whether one person's."""
+
+    first: Codes
+    second: Codes
+    same: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Verification:
+    """How well a representation tells people apart, on people and images it was not fitted on."""
+
+    images: int
+    people: int
+    same_pairs: int
+    different_pairs: int
+    auc: float
+    auc_interval: tuple[float, float] | None  # 95 %, by a bootstrap over people, if not too few
+    accuracy: float | None  # the mean over ten folds; None where the pairs are too few for them
+    accuracy_error: float | None  # its standard error, sd/√10
+    accuracy_people_disjoint: bool  # whether no person is in two of the folds
+    tar: dict[float, float | None]  # by false accept rate; None where the pairs are too few
+    one_nn: float  # share of the images whose nearest other image is of the same person
+    one_nn_interval: tuple[float, float]  # Wilson's, 95 %
+    one_nn_images: int  # images of people with two or more
+    replicates: Floats = field(repr=False)  # the bootstrap's AUCs
+    curve: tuple[Floats, Floats] = field(repr=False)  # the ROC: false and true accept rates
+
+    def numbers(self) -> dict[str, Any]:
+        """All but the replicates and the curve, ready for JSON."""
+        kept = {k: v for k, v in vars(self).items() if k not in ("replicates", "curve")}
+        return {**kept, "tar": {f"{far:g}": rate for far, rate in self.tar.items()}}
+
+    def flat_numbers(self) -> dict[str, Any]:
+        """`numbers` without nesting: the ends of intervals and each rate have a name of their own.
+
+        The names are the same whatever could be measured; None stands for what could not.
+        """
+        found: dict[str, Any] = {}
+        for key, value in self.numbers().items():
+            if key == "tar":
+                found |= {f"tar_at_{rate}": share for rate, share in value.items()}
+            elif key.endswith("_interval"):
+                low, high = value or (None, None)
+                found |= {f"{key}_low": low, f"{key}_high": high}
+            else:
+                found[key] = value
+        return found
+
+
+def verify(
+    h: Floats, people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0
+) -> Verification:
+    """The verification protocol on representations (N, d) of people, whose codes are (N,).
+
+    All same and all different pairs are compared, or, of more than ``most_pairs`` of a kind, so
+    many that ``seed`` draws. Raises ValueError without a pair of both kinds, and where h is not
+    finite.
+    """
+    if len(h) != len(people):
+        raise ValueError(f"{len(h)} representations, but {len(people)} people's codes")
+    if not np.isfinite(h).all():
+        raise ValueError("a representation is not finite")
+    pairs = make_pairs(people, most_pairs=most_pairs, seed=seed)
+    scores = similarities(h, pairs)
+    replicates = auc_replicates(scores, pairs, people, seed=seed)
+    accuracies, disjoint = fold_accuracies(scores, pairs, people, seed=seed)
+    correct, queries = nearest_neighbour(h, people)
+    count = len(np.unique(people))
+    return Verification(
+        images=len(h),
+        people=count,
+        same_pairs=int(pairs.same.sum()),
+        different_pairs=int((~pairs.same).sum()),
+        auc=roc_auc(scores, pairs.same),
+        auc_interval=interval_over_people(replicates, count),
+        accuracy=None if accuracies is None else float(accuracies.mean()),
+        accuracy_error=None if accuracies is None else float(accuracies.std(ddof=1) / sqrt(FOLDS)),
+        accuracy_people_disjoint=disjoint,
+        tar={far: true_accept_rate(scores, pairs.same, far) for far in FALSE_ACCEPT_RATES},
+        one_nn=correct / queries,
+        one_nn_interval=wilson_interval(correct, queries),
+        one_nn_images=queries,
+        replicates=replicates,
+        curve=roc_curve(scores, pairs.same),
+    )
+
+
+def make_pairs(people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0) -> Pairs:
+    """Same and different pairs of images (N,): all, or of more than ``most_pairs`` so many drawn.
+
+    Raises ValueError where there is no pair of one kind.
+    """
+    people = np.asarray(people)
+    order = np.argsort(people, kind="stable")
+    starts = np.flatnonzero(np.diff(people[order], prepend=people[order][:1] - 1))
+    counts = np.diff(np.append(starts, len(people)))
+    all_same = int((counts * (counts - 1) // 2).sum())
+    all_different = len(people) * (len(people) - 1) // 2 - all_same
+    if not all_same or not all_different:
+        kind = "of one person" if not all_same else "of two people"
+        raise ValueError(
+            f"verification compares pairs of one person and of two, but among these {len(people)} "
+            f"images of {len(counts)} people there is no pair {kind}"
+        )
+    generator = np.random.default_rng(seed)
+    groups = np.split(order, starts[1:])
+    if all_same <= most_pairs:
+        within = [np.stack(np.triu_indices(len(g), 1)) for g in groups]
+        same = np.concatenate([g[w] for g, w in zip(groups, within, strict=True)], axis=1)
+    else:
+        same = _draw_pairs(order, starts, counts, most_pairs, True, generator)
+    if all_different <= most_pairs:
+        later = [order[end:] for end in np.cumsum(counts)]
+        blocks = [
+            np.stack([np.repeat(g, len(others)), np.tile(others, len(g))])
+            for g, others in zip(groups, later, strict=True)
+        ]
+        different = np.concatenate(blocks, axis=1)
+    else:
+        different = _draw_pairs(order, starts, counts, most_pairs, False, generator)
+    first, second = np.concatenate([same, different], axis=1)
+    return Pairs(first, second, np.arange(len(first)) < same.shape[1])
+
+
+def similarities(h: Floats, pairs: Pairs) -> Floats:
+    """The cosine of every pair, float64 (n,)."""
+    unit = unit_vectors(h)
+    result = np.empty(len(pairs.same))
+    step = max(1, (1 << 23) // unit.shape[1])  # 64 MiB
+    for start in range(0, len(result), step):
+        part = slice(start, start + step)
+        result[part] = np.einsum("nd,nd->n", unit[pairs.first[part]], unit[pairs.second[part]])
+    return result
+
+
+def roc_auc(scores: Floats, same: Flags) -> float:
+    """The share of (same, different) couples whose same pair scores higher; a tie counts half."""
+    ones = np.ones(len(scores))
+    return _weighted_auc(np.unique(scores, return_inverse=True)[1], same, ones)
+
+
+def roc_curve(scores: Floats, same: Flags) -> tuple[Floats, Floats]:
+    """False and true accept rates, each ascending from 0 to 1, at every threshold that matters."""
+    from sklearn.metrics import roc_curve as curve
+
+    false, true, _ = curve(same, scores)
+    return false, true
+
+
+def auc_replicates(
+    scores: Floats, pairs: Pairs, people: Codes, *, count: int = REPLICATES, seed: int = 0
+) -> Floats:
+    """AUCs of samples of people drawn with replacement, float64 (count,): a bootstrap.
+
+    The pairs of one person depend on each other, so that people are drawn and not pairs. A person
+    who is drawn w times has w-fold same pairs, and different pairs with others as often as both are
+    drawn; copies of a person are no pair. Samples without a pair of both kinds are drawn again.
+    """
+    codes, members = np.unique(people, return_inverse=True)
+    first, second = members[pairs.first], members[pairs.second]
+    groups = np.unique(scores, return_inverse=True)[1]
+    generator = np.random.default_rng(seed)
+    found: list[float] = []
+    while len(found) < count:
+        counts = generator.multinomial(len(codes), np.full(len(codes), 1 / len(codes)))
+        drawn: Floats = counts.astype(np.float64)
+        weights = drawn[first] * np.where(pairs.same, 1, drawn[second])
+        if weights[pairs.same].any() and weights[~pairs.same].any():
+            found.append(_weighted_auc(groups, pairs.same, weights))
+    return np.array(found)
+
+
+def interval_over_people(replicates: Floats, people: int) -> tuple[float, float] | None:
+    """The 2.5 and 97.5 percentiles of a bootstrap's values (n,).
+
+    None with fewer than `LEAST_PEOPLE`, whose resamplings are too alike to say anything of others:
+    of two people they all give the same.
+    """
+    if people < LEAST_PEOPLE:
+        return None
+    low, high = np.quantile(replicates, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def fold_accuracies(
+    scores: Floats, pairs: Pairs, people: Codes, *, seed: int = 0
+) -> tuple[Floats | None, bool]:
+    """The accuracy on each of ten folds at the threshold that is best on the other nine.
+
+    As on LFW a fold has as many different pairs as same ones, and its people are in no other fold:
+    people are dealt out at random, and a pair across folds is left out. Where people are too few
+    for every fold to have pairs of both kinds, the pairs are dealt out instead, and False is
+    returned beside the accuracies. None with fewer than ten pairs of a kind.
+    """
+    kinds = (pairs.same, ~pairs.same)
+    if min(int(kind.sum()) for kind in kinds) < FOLDS:
+        return None, False
+    generator = np.random.default_rng(seed)
+    codes, members = np.unique(people, return_inverse=True)
+    fold_of_person = generator.permutation(len(codes)) % FOLDS
+    a, b = fold_of_person[members[pairs.first]], fold_of_person[members[pairs.second]]
+    fold = np.where(a == b, a, FOLDS)  # the last for pairs across folds
+    disjoint = all((np.bincount(fold[k], minlength=FOLDS)[:FOLDS] > 0).all() for k in kinds)
+    if not disjoint:
+        for kind in kinds:
+            fold[kind] = generator.permutation(int(kind.sum())) % FOLDS
+    balanced = np.full(len(scores), -1)
+    for number in range(FOLDS):
+        both = [np.flatnonzero(kind & (fold == number)) for kind in kinds]
+        for indices in both:
+            balanced[generator.permutation(indices)[: min(map(len, both))]] = number
+    accuracies = []
+    for number in range(FOLDS):
+        rest, own = (balanced >= 0) & (balanced != number), balanced == number
+        threshold = best_threshold(scores[rest], pairs.same[rest])
+        accuracies.append(((scores[own] >= threshold) == pairs.same[own]).mean())
+    return np.array(accuracies), disjoint
+
+
+def best_threshold(scores: Floats, same: Flags) -> float:
+    """The threshold t with the most pairs right, where a score ≥ t means the same person.
+
+    Halfway between two neighbouring scores; the highest of several that are as good.
+    """
+    order = np.argsort(-scores)
+    ordered, is_same = scores[order], same[order]
+    right = np.concatenate([[0], np.cumsum(np.where(is_same, 1, -1))])  # + all different pairs
+    cuts = np.concatenate([[True], ordered[1:] < ordered[:-1], [True]])  # between equals is none
+    best = int(np.argmax(np.where(cuts, right, -len(right))))
+    if best == 0:
+        return float(np.nextafter(ordered[0], np.inf))
+    return float(ordered[-1] if best == len(ordered) else (ordered[best - 1] + ordered[best]) / 2)
+
+
+def true_accept_rate(scores: Floats, same: Flags, false_accept_rate: float) -> float | None:
+    """The share of same pairs accepted where at most this share of different ones is.
+
+    None with fewer than 10 / false_accept_rate different pairs: fewer than ten would decide it.
+    """
+    others = -np.sort(-scores[~same])
+    if len(others) * false_accept_rate < 10 * (1 - 1e-9):
+        return None
+    threshold = others[int(len(others) * false_accept_rate * (1 + 1e-9))]
+    return float((scores[same] > threshold).mean())
+
+
+def nearest_neighbour(h: Floats, people: Codes) -> tuple[int, int]:
+    """Of how many images the nearest other one is of the same person, and of how many it could be.
+
+    Leave one out: every image whose person has another image is asked for among all the others.
+    """
+    unit = unit_vectors(h).astype(np.float32)
+    _, members, counts = np.unique(people, return_inverse=True, return_counts=True)
+    queries = np.flatnonzero(counts[members] > 1)
+    step = max(1, (1 << 24) // len(unit))  # 64 MiB
+    correct = 0
+    for start in range(0, len(queries), step):
+        part = queries[start : start + step]
+        cosines = unit[part] @ unit.T
+        cosines[np.arange(len(part)), part] = -np.inf
+        correct += int((members[cosines.argmax(1)] == members[part]).sum())
+    return correct, len(queries)
+
+
+def spread(h: Floats) -> float:
+    """One minus the mean cosine of two different rows of h: 0 where all point the same way.
+
+    About 1 for a representation that uses its space; NaN where h is not finite.
+    """
+    unit = unit_vectors(h)
+    count = len(unit)
+    # From the distance to the first row: differences of nearly equal vectors stay exact.
+    offsets = unit - unit[:1]
+    squares = count * (offsets**2).sum() - (offsets.sum(0) ** 2).sum()
+    return float(squares / (count * (count - 1)))
+
+
+def unit_vectors(h: Floats) -> Floats:
+    """Rows of length 1, float64; a row of zeros stays."""
+    h = np.asarray(h, np.float64)
+    norms = np.linalg.norm(h, axis=1, keepdims=True)
+    unit: Floats = h / np.where(norms > 0, norms, 1)
+    return unit
+
+
+def _draw_pairs(
+    order: Codes, starts: Codes, counts: Codes, wanted: int, same: bool, draw: np.random.Generator
+) -> Codes:
+    """``wanted`` different pairs of one kind, int64 (2, wanted), of the far more that there are."""
+    total = len(order)
+    person = np.repeat(np.arange(len(counts)), counts)  # of the images in this order
+    found = np.empty(0, np.int64)
+    while len(found) < wanted:
+        if same:  # every ordered couple of a person's images as often as any other
+            ends = np.cumsum(counts**2)
+            who = np.searchsorted(ends, draw.integers(ends[-1], size=wanted), side="right")
+            i = starts[who] + draw.integers(counts[who])
+            j = starts[who] + draw.integers(counts[who])
+        else:
+            i, j = draw.integers(total, size=(2, wanted))
+        taken = (i < j) & ((person[i] == person[j]) == same)
+        found = np.unique(np.concatenate([found, i[taken] * total + j[taken]]))
+    found = np.sort(draw.permutation(found)[:wanted])
+    pairs: Codes = order[np.stack(np.divmod(found, total))]
+    return pairs
+
+
+def _weighted_auc(groups: Codes, same: Flags, weights: Floats) -> float:
+    """The AUC where pair i counts weights[i] times; groups are the ranks of the scores, from 0."""
+    size = int(groups.max()) + 1
+    positive = np.bincount(groups[same], weights[same], size)
+    negative = np.bincount(groups[~same], weights[~same], size)
+    below = np.cumsum(negative) - negative / 2
+    return float(positive @ below / (positive.sum() * negative.sum()))

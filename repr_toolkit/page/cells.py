@@ -1,0 +1,79 @@
+"""Numbers as cells of a report's tables: to the digits that their error allows, with intervals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from repr_toolkit.page.blocks import Cell
+from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.tables import interval_text, with_error
+
+
+def estimate_cell(estimate: Estimate | None, scale: float = 1) -> Cell:
+    """A mean, and below it its 95 % interval."""
+    if estimate is None or not isfinite(estimate.mean + estimate.standard_error):
+        return Cell()
+    scaled = Estimate(estimate.mean * scale, estimate.standard_error * scale, estimate.count)
+    return Cell(with_error(scaled).split(" ± ")[0], interval_text(scaled))
+
+
+def bits_cell(numbers: Mapping[str, Any] | None, key: str = "bits", digits: int = 2) -> Cell:
+    """A number of a dict with the bounds ``low`` and ``high`` of its interval, if it has any."""
+    if numbers is None or not _number(numbers.get(key)):
+        return Cell()
+    low, high = numbers.get("low"), numbers.get("high")
+    interval = f"{plain(low, digits)} to {plain(high, digits)}" if _number(low, high) else ""
+    return Cell(plain(numbers[key], digits), interval)
+
+
+def share_cell(share: float | None, low: float | None = None, high: float | None = None) -> Cell:
+    """A share in per cent, and below it its interval."""
+    if share is None or not _number(share):
+        return Cell()
+    if low is None or high is None or not _number(low, high):
+        return Cell(per_cent(share))
+    return Cell(per_cent(share), f"{per_cent(low)} to {per_cent(high)}")
+
+
+def interval_cell(value: float | None, interval: Sequence[float] | None, digits: int) -> Cell:
+    """A number and its interval."""
+    if value is None or not _number(value):
+        return Cell()
+    if interval is None or not _number(*interval):
+        return Cell(plain(value, digits))
+    return Cell(plain(value, digits), " to ".join(plain(bound, digits) for bound in interval))
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent, without the sign.
+
+    >>> per_cent(0.8621)
+    '86.2'
+    """
+    return f"{100 * share:.1f}".replace("-", "−")
+
+
+def plain(number: float | None, digits: int = 2) -> str:
+    """A number to some decimals, thousands parted, with a true minus; a dash for none.
+
+    >>> plain(-1234.567), plain(None), plain(float("nan"))
+    ('−1,234.57', '–', '–')
+    """
+    if number is None or not _number(number):
+        return Cell().text
+    return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def spanned(counts: Iterable[int]) -> str:
+    """What runs were measured with: one number if it is the same for all.
+
+    >>> spanned([64, 64]), spanned([64, 1000])
+    ('64', '64 to 1,000')
+    """
+    few, many = min(known := list(counts)), max(known)
+    return f"{few:,}" if few == many else f"{few:,} to {many:,}"
+
+
+def _number(*values: Any) -> bool:
+    """Whether all are numbers that can be shown."""
+    return all(isinstance(v, int | float) and isfinite(v) for v in values)

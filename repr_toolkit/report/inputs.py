@@ -1,0 +1,310 @@
+"""What a report is about: the runs, their comparison, and the analyses that are kept with them."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from os.path import commonpath
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from repr_toolkit.config.recipe import Config
+from repr_toolkit.page.blocks import Cell
+from repr_toolkit.page.cells import estimate_cell, share_cell
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.console import say
+from repr_toolkit.support.stats import Estimate
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A variant's line of comparison.csv."""
+
+    cells: Mapping[str, str]
+
+    def number(self, key: str) -> float | None:
+        """A number, or None where the variant has none."""
+        text = self.cells.get(key, "")
+        return float(text) if text else None
+
+    def estimate(self, key: str) -> Estimate | None:
+        """A mean over images with its standard error."""
+        mean, error = self.number(key), self.number(f"{key}_standard_error")
+        return None if mean is None or error is None else Estimate(mean, error, self.images)
+
+    def estimated(self, key: str, scale: float = 1) -> Cell:
+        """A mean over images with its interval, as a cell."""
+        return estimate_cell(self.estimate(key), scale)
+
+    def share(self, key: str) -> Cell:
+        """An accuracy with its interval, as a cell."""
+        return share_cell(*(self.number(name) for name in (key, f"{key}_low", f"{key}_high")))
+
+    @property
+    def images(self) -> int:
+        """Images of the split."""
+        return int(self.cells["images"])
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """figure6.png or figure3.png, and the variants in it."""
+
+    file: str
+    variants: Sequence[str]
+    png: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """What `compare` wrote: lines by variant, pictures, notes."""
+
+    lines: Mapping[str, Line]
+    pictures: Sequence[Figure]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Reported:
+    """The runs of a report by the names that stand over their columns.
+
+    ``folder`` is the one run's, or the one that the runs have in common; None where they have none.
+    ``study`` is one of frozen h that lies elsewhere; see `repr_toolkit.analyses.frozen.blocks`.
+    """
+
+    runs: Mapping[str, Run]
+    folder: Path | None
+    split: str
+    unfinished: Sequence[str] = field(default=())
+    study: "Analysis | None" = None
+
+    @cached_property
+    def configs(self) -> dict[str, Config]:
+        """The runs' configurations, each read once."""
+        return {name: run.config for name, run in self.runs.items()}
+
+    @property
+    def encoders(self) -> list[str]:
+        """The runs that have an encoder, and so an h to be looked at."""
+        return [name for name, of in self.configs.items() if of["model"]["encoder"] is not None]
+
+    @cached_property
+    def compared(self) -> Compared:
+        """The comparison of these runs on this split: the kept one, or else a new one.
+
+        A study's own is taken where it is of these runs and newer than them. A new one is kept in
+        ``folder``/analysis/comparison. Runs of the same images in several data files, as of frozen
+        representations, are compared file by file. Raises what `compare` does, and ValueError for
+        runs of different images.
+        """
+        by_data: dict[str, dict[str, Run]] = {}
+        for name, run in self.runs.items():
+            by_data.setdefault(run.info["data"]["fingerprint"], {})[name] = run
+        groups = [*by_data.values()]
+        if len(groups) == 1:
+            return self._comparison(self.runs, "")
+        _require_same_images([next(iter(group.values())) for group in groups], self.split)
+        found = [self._comparison(group, next(iter(group))) for group in groups]
+        return Compared(
+            {name: line for part in found for name, line in part.lines.items()},
+            [picture for part in found for picture in part.pictures],
+            [*dict.fromkeys(note for part in found for note in part.notes)],
+        )
+
+    def _comparison(self, runs: Mapping[str, Run], part: str) -> Compared:
+        from repr_toolkit.analyses.comparison.measure import compare
+
+        paths = {name: run.path for name, run in runs.items()}
+        if self.folder is None:
+            with TemporaryDirectory() as temporary:
+                compare(Path(temporary), paths, split=self.split)
+                return _read(Path(temporary))
+        kept = self.folder / "analysis" / "comparison" / part
+        for place in (self.folder, kept):
+            if is_of(place, runs, self.split):
+                return _read(place)
+        say("measuring what the summary shows")
+        kept.mkdir(parents=True, exist_ok=True)
+        compare(kept, paths, split=self.split)
+        return _read(kept)
+
+    def analyses(self, name: str) -> dict[str, "Analysis"]:
+        """What is kept of an analysis of ``split``, by run; a run without one has no entry.
+
+        Probes are always scored on test images. One of other data than the run's own counts as
+        none: see `of_other_data`.
+        """
+        split = "test" if name == "probe" else self.split
+        return {
+            run: found
+            for run, found in self._kept(name).items()
+            if found.numbers.get("split", split) == split and found.is_of(self.runs[run])
+        }
+
+    def of_other_data(self, name: str) -> list[str]:
+        """The runs with which an analysis of other data, or other levels of them, is kept."""
+        return [run for run, of in self._kept(name).items() if not of.is_of(self.runs[run])]
+
+    def of_another_split(self, name: str) -> list[str]:
+        """The runs with which an analysis of their own data, but not of ``split``, is kept."""
+        there = [run for run, of in self._kept(name).items() if of.is_of(self.runs[run])]
+        return [run for run in there if run not in self.analyses(name)]
+
+    def _kept(self, name: str) -> dict[str, "Analysis"]:
+        kept = {run: read_analysis(of.path / "analysis", name) for run, of in self.runs.items()}
+        return {run: found for run, found in kept.items() if found is not None}
+
+    def shared_analysis(self, name: str) -> "Analysis | None":
+        """An analysis that is kept for the folder of the runs, as of several representations."""
+        if self.folder is None or len(self.runs) == 1:
+            return None
+        return read_analysis(self.folder, name) or read_analysis(self.folder / "analysis", name)
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """The numbers of an analysis; its arrays are read where they are asked for."""
+
+    numbers: Mapping[str, Any]
+    file: Path  # of the arrays
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Any]:
+        """The arrays by name; none where there is no file."""
+        import numpy as np
+
+        if not self.file.is_file():
+            return {}
+        with np.load(self.file, allow_pickle=False) as kept:
+            return {key: kept[key] for key in kept.files}
+
+    def is_of(self, run: Run) -> bool:
+        """Whether it is of the images that a run was trained on; one that does not say so, is."""
+        info = run.info
+        own = {"fingerprint": info["data"]["fingerprint"], "levels": info.get("levels")}
+        return all(value in (None, self.numbers.get(key, value)) for key, value in own.items())
+
+
+def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
+    """The runs that are named, or that the named folders hold, in this order; each once.
+
+    A folder's runs come in the order of its comparison, or else by name; those of them that are
+    not finished are left out and named in ``unfinished``. Raises FileNotFoundError for what is
+    neither a run nor a folder with a finished one, and for a named run that is not finished.
+    """
+    found: list[Run] = []
+    unfinished: list[str] = []
+    for path in map(Path, paths):
+        run = Run(path)
+        if run.config_file.is_file() or not path.is_dir():
+            run.require_finished()
+            found.append(run)
+            continue
+        inside = [Run(file.parent) for file in sorted(path.glob("*/config.yaml"))]
+        ready = [run for run in inside if run.finished]
+        if not ready:
+            raise FileNotFoundError(f"{path} is no run, and no folder of finished runs")
+        unfinished += [run.path.name for run in inside if not run.finished]
+        found += _in_order(path, ready)
+    once = {run.path.resolve(): run for run in found}
+    places = list(once)
+    folder = places[0] if len(places) == 1 else _common(places)
+    return Reported(_named(list(once.values())), folder, split, unfinished)
+
+
+def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
+    """Whether a folder holds a comparison of just these runs on a split, newer than them all."""
+    tables = [folder / "comparison.csv", folder / "comparison.md"]
+    if not all(table.is_file() for table in tables):
+        return False
+    written = min(table.stat().st_mtime for table in tables)
+    if any(run.weights_file.stat().st_mtime > written for run in runs.values()):
+        return False
+    lines = _lines(tables[0])
+    return set(lines) == set(runs) and {line.cells["split"] for line in lines.values()} == {split}
+
+
+def _require_same_images(runs: Sequence[Run], split: str) -> None:
+    """Raise ValueError unless runs with data of their own have the same images in a split."""
+    import numpy as np
+
+    first: Any = None
+    for run in runs:
+        data = run.load_data()
+        images = (data.levels, data.split(split).column("image").numpy())
+        if first is None:
+            first = images
+        elif first[0] != images[0] or not np.array_equal(first[1], images[1]):
+            raise ValueError(
+                f"{run.path} was trained on other images, or other levels of them, than "
+                f"{runs[0].path}: their numbers cannot stand in one report"
+            )
+
+
+def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:
+    table = folder / "comparison.csv"
+    order = list(_lines(table)) if table.is_file() else []
+    names = [run.path.name for run in runs]
+    ranks = {name: order.index(name) if name in order else len(order) for name in names}
+    return sorted(runs, key=lambda run: ranks[run.path.name])
+
+
+def _common(places: Sequence[Path]) -> Path | None:
+    """The folder in which all runs lie, each directly."""
+    parents = {place.parent for place in places}
+    return parents.pop() if len(parents) == 1 else None
+
+
+def _named(runs: Sequence[Run]) -> dict[str, Run]:
+    """The runs by their folders' names, with as much of the path before as tells them apart."""
+    places = [run.path.resolve() for run in runs]
+    if len({place.name for place in places}) == len(places):
+        return {place.name: run for place, run in zip(places, runs, strict=True)}
+    top = commonpath(places)
+    return {str(place.relative_to(top)): run for place, run in zip(places, runs, strict=True)}
+
+
+def _lines(table: Path) -> dict[str, Line]:
+    with table.open(newline="", encoding="utf-8") as file:
+        return {line["variant"]: Line(line) for line in csv.DictReader(file)}
+
+
+def _read(folder: Path) -> Compared:
+    lines = _lines(folder / "comparison.csv")
+    pictures = [
+        Figure(name, [*lines], (folder / name).read_bytes())
+        for name in ("figure6.png", "figure3.png")
+        if (folder / name).is_file()
+    ]
+    text = (folder / "comparison.md").read_text("utf-8")
+    return Compared(lines, pictures, _list_items(text))
+
+
+def _list_items(markdown: str) -> list[str]:
+    """The items of a Markdown list, each on one line."""
+    items: list[str] = []
+    for line in markdown.splitlines():
+        if line.startswith("- "):
+            items.append(line[2:])
+        elif items and line.startswith("  "):
+            items[-1] += " " + line.strip()
+    return items
+
+
+def read_analysis(folder: Path, name: str) -> Analysis | None:
+    """What NAME.json and NAME.npz in a folder hold; None without the former.
+
+    Raises ValueError for a file that is damaged.
+    """
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        return None
+    try:
+        numbers = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged: {error}; delete it, or make it again") from error
+    if not isinstance(numbers, dict):
+        raise ValueError(f"{file} does not hold a mapping of names to values; make it again")
+    return Analysis(numbers, file.with_suffix(".npz"))

@@ -1,0 +1,105 @@
+"""The report of runs: what is known of them, as one page."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from repr_toolkit.analyses.frozen.blocks import read_study
+from repr_toolkit.page.html import MARK, render
+from repr_toolkit.report.inputs import Reported, find_runs
+from repr_toolkit.report.missing import measure_missing
+from repr_toolkit.report.provenance import report_command
+from repr_toolkit.report.sections import all_sections
+from repr_toolkit.report.to_wandb import log_report
+from repr_toolkit.support.files import atomic_write
+
+MARKED_WITHIN = 1024  # bytes at the file's beginning
+
+
+def write_report(
+    paths: Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    split: str = "test",
+    overwrite: bool = False,
+    measure: bool = False,
+    wandb: bool = False,
+    information: str | Path | None = None,
+) -> Path:
+    """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
+
+    ``out`` is by default report.html in the run's folder, or in the one that the runs have in
+    common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
+    be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
+    made too. ``information`` is the folder of a study of frozen h, of the same images, to show with
+    them. ``wandb`` logs the page, its tables and its pictures to Weights & Biases as well.
+
+    Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
+    file that is no report, and ValueError for runs that have no folder in common without ``out``,
+    for runs of different data, and for a split that the data lacks; and as `read_study` does.
+    """
+    found = find_runs(paths, split)
+    if out is None and found.folder is None:
+        raise ValueError("the runs have no folder in common to write to; name the file with --out")
+    out = Path(out) if out is not None else _default(paths, found) / "report.html"
+    refuse_others(out, overwrite=overwrite)
+    if information is not None:
+        found = replace(found, study=read_study(information, found))
+    if measure:
+        measure_missing(found)
+    command = report_command(
+        paths, split, out, measure=measure, wandb=wandb, information=information
+    )
+    sections = all_sections(found, command)
+    runs = list(found.runs)
+    name = runs[0] if len(runs) == 1 else _folder_name(found)
+    text = render(name, facts_of(found), sections)
+    with atomic_write(out) as file:
+        file.write(text.encode())
+    if wandb:
+        log_report(found, sections, text)
+    return out
+
+
+def refuse_others(out: Path, *, overwrite: bool) -> None:
+    """Raise FileExistsError for a file that is no report, and OSError where none can be written."""
+    if out.suffix != ".html":
+        raise ValueError(f"a report is written as .html, not as {out}")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} to")
+    if overwrite or not out.exists():
+        return
+    with out.open("rb") as file:
+        if MARK.encode() in file.read(MARKED_WITHIN):
+            return
+    raise FileExistsError(
+        f"{out} exists and is not a report of repr-toolkit; choose another --out, or --overwrite"
+    )
+
+
+def _default(paths: Sequence[str | Path], found: Reported) -> Path:
+    """The common folder, as the user wrote it where one path alone says it."""
+    assert found.folder
+    one = Path(paths[0])
+    return one if len(paths) == 1 and one.resolve() == found.folder else found.folder
+
+
+def facts_of(found: Reported) -> dict[str, str]:
+    """What stands at the head of the page."""
+    line = next(iter(found.compared.lines.values()))
+    channels, height, width = next(iter(found.configs.values()))["model"]["decoder"]["init_args"][
+        "image_shape"
+    ]
+    return {
+        "Data": line.cells["data"],
+        "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
+        f"{line.cells['levels']} levels",
+        "Held out": f"{line.images:,} {found.split} images",
+        "Runs": str(len(found.runs)),
+        "Written": f"{date.today().day} {date.today():%B %Y}",
+    }
+
+
+def _folder_name(found: Reported) -> str:
+    return found.folder.name if found.folder else f"{len(found.runs)} runs"

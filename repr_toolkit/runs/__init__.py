@@ -1,0 +1,1 @@
+"""The run directory: what training leaves, and what is measured of it."""

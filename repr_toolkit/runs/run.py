@@ -1,0 +1,248 @@
+"""The run directory: one folder that holds a run's configuration, weights, metrics and pictures."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from repr_toolkit.config.recipe import Config, complete, parse_yaml
+from repr_toolkit.support.files import atomic_write
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from repr_toolkit.data import ImageData
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+    from repr_toolkit.models.learner import Learner
+
+WANDB_PROJECT = "repr-toolkit"
+FROZEN = "frozen"
+"""Where in a study's folder the frozen representations lie on which its runs are trained."""
+
+
+class Run:
+    """The paths of one run and what is read from and written to them.
+
+    Attributes:
+        path: The directory.
+        config_file: The complete configuration, which alone rebuilds the model.
+        weights_file: The trained weights (their moving average where there is one); it exists
+            once training is finished.
+        info_file: What is known of the trained model: steps, bits/dim, sizes, seconds.
+        checkpoint_dir: What training needs to resume.
+        metrics_file: One row for each time that something was measured.
+        image_dir: A picture for each validation.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.weights_file = self.path / "model.safetensors"
+        self.info_file = self.path / "model.json"
+        self.checkpoint_dir = self.path / "checkpoints"
+        self.metrics_file = self.path / "metrics.csv"
+        self.image_dir = self.path / "images"
+        self.wandb_id_file = self.path / "wandb_id.txt"
+
+    @classmethod
+    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "Run":
+        """A new run directory with its config.yaml.
+
+        Raises FileExistsError if the directory exists: a run is never overwritten.
+        """
+        run = cls(path)
+        run.require_new()
+        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        # Under another name first: the directory is there with its config.yaml, or not at all.
+        unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
+        unfinished.mkdir(parents=True)
+        with atomic_write(unfinished / run.config_file.name) as file:
+            file.write(text.encode())
+        unfinished.rename(run.path)
+        return run
+
+    def require_new(self) -> None:
+        """Raise FileExistsError if the directory exists already."""
+        if self.path.exists():
+            raise FileExistsError(
+                f"{self.path} exists already; resume it (--resume), choose another --name, "
+                f"or delete it"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.weights_file.is_file() and self.info_file.is_file()
+
+    @property
+    def config(self) -> Config:
+        """The complete configuration.
+
+        Raises FileNotFoundError if this is no run directory, ValueError for a damaged file.
+        """
+        if not self.config_file.is_file():
+            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
+        try:
+            raw = parse_yaml(self.config_file.read_text("utf-8"))
+            return complete(_mapping(raw))
+        except (ValueError, yaml.YAMLError) as error:
+            raise ValueError(f"{self.config_file} is damaged: {error}") from error
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What model.json says.
+
+        Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
+        """
+        self.require_finished()
+        try:
+            return _mapping(json.loads(self.info_file.read_text("utf-8")))
+        except ValueError as error:
+            raise ValueError(f"{self.info_file} is damaged: {error}") from error
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints, oldest first."""
+        return sorted(self.checkpoint_dir.glob("step_*.ckpt"), key=checkpoint_step)
+
+    def checkpoint(self, step: int) -> Path:
+        """Where the checkpoint of a step is."""
+        return self.checkpoint_dir / f"step_{step:07d}.ckpt"
+
+    def save_model(self, model: "nn.Module", info: Mapping[str, Any]) -> None:
+        """Write model.json and, last of all, model.safetensors, whose presence ends the run."""
+        from safetensors.torch import save
+
+        state = model.state_dict()
+        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+        with atomic_write(self.info_file) as file:
+            file.write(json.dumps(dict(info), indent=2, ensure_ascii=False).encode() + b"\n")
+        with atomic_write(self.weights_file) as file:
+            file.write(save(tensors))
+
+    def load_data(self) -> "ImageData":
+        """The data that the run was trained on.
+
+        Raises ValueError if the run saw other data than what is found now.
+        """
+        from repr_toolkit.data import load as load_images
+
+        data = load_images(**self.data_arguments())
+        with_fingerprint(self.config, data)
+        return data
+
+    def data_arguments(self) -> dict[str, Any]:
+        """As the function `data_arguments`, of the run's configuration.
+
+        Frozen representations that are not where they were are looked for beside the run, as in a
+        study whose folder was moved.
+        """
+        arguments = data_arguments(self.config)
+        source, beside = arguments["source"], self.path.parent / FROZEN
+        there = Path(arguments["root"] or ".") / source
+        if not there.exists() and (beside / source).is_file():
+            arguments["root"] = str(beside)
+        return arguments
+
+    def require_finished(self) -> None:
+        """Raise FileNotFoundError, saying what is missing, unless this is a finished run."""
+        if not self.config_file.is_file():
+            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
+        if not self.finished:
+            raise FileNotFoundError(
+                f"{self.path} is still in training, or was cut short: it has no "
+                f"{self.weights_file.name} yet. Resume it with: "
+                f"repr-toolkit train {self.config_file} --runs-dir {self.path.parent} "
+                f"--name {self.path.name} --resume"
+            )
+
+
+def load(run: str | Path | Run) -> "Learner":
+    """The trained model of a run directory, in eval mode on the CPU; the data is not needed.
+
+    An `EncoderDecoder`, or a `MetricLearner` where an encoder was trained alone. Raises
+    FileNotFoundError for what is no run or one still in training, ValueError for files that are
+    damaged or do not belong together.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from repr_toolkit.models.assemble import assemble
+
+    run = run if isinstance(run, Run) else Run(run)
+    run.require_finished()
+    config = run.config
+    try:
+        state = load_file(run.weights_file)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{run.weights_file} is damaged: {error}") from error
+    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, only to be replaced
+        model = assemble(_without_weights(config)).join(
+            channels_last=config["training"]["channels_last"]
+        )
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(
+            f"{run.weights_file} does not fit the model that {run.config_file} describes: {error}"
+        ) from error
+    return model.eval()
+
+
+def _without_weights(config: Config) -> Config:
+    """A configuration whose encoder reads no weights of its own: the run's file brings them."""
+    encoder = config["model"]["encoder"]
+    if not (encoder and "weights" in encoder["init_args"]):
+        return config
+    arguments = {**encoder["init_args"], "weights": None}
+    model = {**config["model"], "encoder": {**encoder, "init_args": arguments}}
+    return {**config, "model": model}
+
+
+def load_with_decoder(run: str | Path | Run) -> "EncoderDecoder":
+    """`load`, for what needs a decoder; ValueError for a run that trained an encoder alone."""
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+    model = load(run)
+    if not isinstance(model, EncoderDecoder):
+        path = run.path if isinstance(run, Run) else run
+        raise ValueError(
+            f"{path} trained an encoder alone: it has no decoder, and so neither likelihood nor "
+            f"pictures to draw; measure it with: repr-toolkit verify {path}"
+        )
+    return model
+
+
+def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword arguments of `repr_toolkit.data.load` for a configuration."""
+    keys = ("source", "root", "levels", "size", "download", "fold", "folds")
+    return {key: config["data"][key] for key in keys}
+
+
+def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
+    """A configuration that states which images it is for.
+
+    Raises ValueError if it does so already, and these are others.
+    """
+    stated = config["data"]["fingerprint"]
+    if stated not in (None, data.fingerprint):
+        raise ValueError(
+            f"the data {data.name} are not those that the run was trained on: their fingerprint "
+            f"is {data.fingerprint}, not {stated}; check data.source, --data.root and "
+            f"$REPR_TOOLKIT_DATA"
+        )
+    return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
+
+
+def checkpoint_step(path: Path) -> int:
+    """The number of steps after which a checkpoint was written, by its name."""
+    return int(path.stem.removeprefix("step_"))
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("it does not hold a mapping of names to values")
+    return value

@@ -1,0 +1,211 @@
+"""Any number of images drawn from a model into one file: what each is drawn from, and by whom."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from math import ceil, sqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.sampling.chunks import Images, Parts, fill
+from repr_toolkit.sampling.draw import choose_engine, common_noise, draw, refuse_unwritable
+from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.pictures import image_grid
+
+if TYPE_CHECKING:
+    from repr_toolkit.data import ImageData
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+SHOWN = 100  # images in the picture of a job
+
+
+class SamplingJob:
+    """Images to be drawn from a model, and all that decides them.
+
+    - A model without encoder gives ``n`` images, the i-th by the noise of draw i.
+    - With ``labels``, for an encoder that reads labels, it gives ``n`` for each, label after
+      label; the j-th of each label has the noise of draw j.
+    - With any other encoder it gives ``n`` images from the h of images of a ``split`` of ``data``:
+      of ``n`` spread evenly over the split or, where n is larger, of all in order, again and again,
+      until there are n. The i-th has the noise of draw i.
+
+    So an image follows from the model, what it is drawn from, ``seed`` (see `common_noise`),
+    ``temperature`` and ``engine`` ("auto" is replaced by what it stands for here): exactly in
+    float64. In float32 only until a noise value lies within rounding of an edge of the CDF, for
+    another machine, number of threads or ``chunk_size``, the number of images that are drawn at
+    once, may round otherwise, which changes an image now and then.
+
+    Raises ValueError for numbers below one, labels that the model cannot be given, a split that
+    the data lacks, or an engine that the model lacks or that does not work here.
+    """
+
+    def __init__(
+        self,
+        model: "EncoderDecoder",
+        n: int,
+        *,
+        data: "ImageData | None" = None,
+        split: str = "test",
+        labels: Sequence[int] | None = None,
+        seed: int = 0,
+        temperature: float = 1.0,
+        engine: str = "auto",
+        chunk_size: int = 256,
+    ) -> None:
+        if n < 1 or chunk_size < 1:
+            raise ValueError(f"n = {n} and chunk_size = {chunk_size} must be at least 1")
+        if labels is not None:
+            if model.encoder is None:
+                raise ValueError("the model has no encoder, so there are no labels to sample")
+            if model.encoder.source != "label":
+                raise ValueError(
+                    f"the model's encoder reads {model.encoder.source!r}, not labels; leave the "
+                    f"labels out to sample from the h of held-out images"
+                )
+        elif model.encoder is not None and data is None:
+            raise ValueError("a model with an encoder is sampled given labels or images of data")
+        self.model = model
+        self.n = n
+        self.count = n if labels is None else n * len(labels)
+        self.seed = seed
+        self.temperature = temperature
+        self.engine = choose_engine(model.decoder, engine)
+        self.chunk_size = chunk_size
+        self.settings: dict[str, Any] = {"n": n}
+        self._key: str | None = None  # what an image is drawn from: a label, the index of an image
+        if labels is not None:
+            self._key, self._values = "label", np.array(labels, np.int64)
+            self.settings["labels"] = list(labels)
+            encode_batch(model, {"label": torch.from_numpy(self._values)})
+        elif data is not None and model.encoder is not None:
+            self._split = data.split(split)
+            self._key = "index"
+            self._values = np.array(choose_evenly(len(self._split), n), np.int64)
+            self.settings |= {"split": split, "data": data.fingerprint}
+        self.settings |= {
+            "seed": seed,
+            "temperature": temperature,
+            "engine": self.engine,
+            "chunk_size": chunk_size,
+            "model": fingerprint(model),
+        }
+
+    def run(
+        self,
+        out: Path,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        rank: int = 0,
+        world: int = 1,
+        patience: float = 600,
+        progress: bool = False,
+    ) -> None:
+        """Draw the images into ``out``, an .npz, or a .png of the first with the .npz beside it.
+
+        The .npz holds ``image``, uint8 (N, C, H, W); ``levels``; ``label``, or ``index`` of the
+        image of the split that h is of, int64 (N,); and ``job``, the settings as JSON. Chunks that
+        are done are kept beside it, in NAME.parts, until it stands, and memory holds a chunk or
+        two, however many there are. With ``resume`` a job that was cut short is gone on with, and
+        one that is finished is left as it is, but for a picture that is missing.
+
+        Several processes, ``rank`` of ``world`` and on any machines with that folder, share the
+        chunks; the first joins them. See `fill` for ``patience`` and the errors, beside those of
+        `refuse_unwritable` and of the decoder's `sample`.
+        """
+        npz = out.with_suffix(".npz")
+        shape = self.model.decoder.image_shape
+        parts = Parts(npz, self.settings, self.count, self.chunk_size, shape)
+        # A further process that comes when all is joined has nothing to do, and no error to raise.
+        finished = parts.finished and (resume or (rank > 0 and not overwrite))
+        refuse_unwritable(out, overwrite=overwrite or finished)
+        if rank == 0 and finished and parts.begun:  # killed before the picture or the removal
+            parts.require_same_job()
+            parts.lock()
+        try:
+            if not finished:
+                fill(
+                    parts,
+                    self.draw,
+                    resume=resume,
+                    rank=rank,
+                    world=world,
+                    patience=patience,
+                    progress=progress,
+                )
+                finished = not parts.begun  # joined by a second start, then
+            if rank > 0:
+                return
+            if not finished:
+                columns = {self._key: self._origin} if self._key else {}
+                parts.join(columns, {"levels": np.int64(self.model.decoder.levels)})
+            # A picture beside chunks may be older than the .npz.
+            if out.suffix == ".png" and (parts.begun or not out.exists()):
+                self._save_picture(out, parts)
+            parts.remove()
+        finally:
+            parts.unlock()
+
+    def draw(self, images: range, progress: Callable[[float], None] = lambda done: None) -> Images:
+        """The images of these numbers, uint8 (len(images), C, H, W)."""
+        draws = [image % self.n for image in images]
+        noise = common_noise(draws, self.model.decoder.image_shape, self.seed)
+        drawn: Images = draw(
+            self.model.decoder,
+            self._h(images),
+            noise.to(self.model.device),
+            progress,
+            temperature=self.temperature,
+            engine=self.engine,
+        ).numpy()
+        return drawn
+
+    def _h(self, images: range) -> Tensor | None:
+        if self._key is None:
+            return None
+        origin = self._origin(images)
+        given_labels = self._key == "label"
+        batch = (
+            {"label": torch.from_numpy(origin)} if given_labels else self._split[origin.tolist()]
+        )
+        return encode_batch(self.model, batch)
+
+    def _origin(self, images: range) -> NDArray[np.int64]:
+        """What each of these images is drawn from, of its label or index, int64 (len(images),)."""
+        numbers = np.array(images)
+        each = numbers // self.n if self._key == "label" else numbers % len(self._values)
+        origin: NDArray[np.int64] = self._values[each]
+        return origin
+
+    def _save_picture(self, out: Path, parts: Parts) -> None:
+        shown, columns = self._layout()
+        images = torch.from_numpy(parts.take(shown))
+        picture = image_grid(images, columns=columns, levels=self.model.decoder.levels)
+        with atomic_write(out) as file:
+            picture.save(file, "PNG")
+
+    def _layout(self) -> tuple[list[int], int]:
+        """The numbers of the images to show, and in how many columns; each label has its row."""
+        if self._key != "label":
+            shown = min(self.count, SHOWN)
+            return list(range(shown)), ceil(sqrt(shown))
+        labels = min(len(self._values), SHOWN)
+        columns = min(self.n, SHOWN // labels)
+        return [label * self.n + j for label in range(labels) for j in range(columns)], columns
+
+
+def fingerprint(model: nn.Module) -> str:
+    """SHA-256 (hex) of a model's classes and weights."""
+    digest = hashlib.sha256()
+    for name, module in model.named_modules():
+        digest.update(f"{name} {type(module).__module__}.{type(module).__qualname__}\n".encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

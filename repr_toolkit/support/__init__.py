@@ -1,0 +1,1 @@
+"""Small things that every other package takes: files, numbers, tables, pictures, the console."""

@@ -1,0 +1,220 @@
+"""Pictures of images: plain grids, and the figures of the paper: samples of each class (its
+Figure 3), and models side by side (its Figure 6).
+
+Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or three channels.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEPARATOR = 2  # pixels between the cells of a grid, in the enlarged picture
+VISIBLE_SIDE = 64  # a grid enlarges smaller images to about this many pixels
+
+
+def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
+    """Stretch values 0…levels−1 to 0…255 and move channels last.
+
+    ``images`` is uint8 (N, C, H, W) with C = 1 or 3; the result is uint8 (N, H, W, C).
+    Raises TypeError unless the images are uint8 and ValueError for another shape or for a value
+    above levels−1.
+    """
+    if images.dtype != torch.uint8:
+        raise TypeError(f"images must be uint8 with values 0…{levels - 1}, not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(
+            f"images must have the shape (N, C, H, W) with C = 1 or 3, not {tuple(images.shape)}"
+        )
+    array = images.cpu().numpy()
+    if array.size and array.max() >= levels:
+        raise ValueError(
+            f"an image has the value {array.max()}, but levels={levels} end at {levels - 1}"
+        )
+    stretched: npt.NDArray[np.uint8] = np.rint(array * (255 / (levels - 1))).astype(np.uint8)
+    return np.ascontiguousarray(stretched.transpose(0, 2, 3, 1))
+
+
+def image_grid(
+    images: Tensor, *, columns: int, levels: int = 256, scale: int | None = None
+) -> Image.Image:
+    """Lay images out row by row on white, thinly separated, each pixel enlarged to a square.
+
+    ``images`` is uint8 (N, C, H, W) with values 0…levels−1; cells left over in the last row stay
+    white. ``scale`` is the side in screen pixels of one image pixel; by default the smallest that
+    brings the shorter side to about 64. Raises TypeError or ValueError for images that cannot be
+    shown (see `displayable`), for none at all, and for ``columns`` or ``scale`` below one.
+    """
+    pixels = displayable(images, levels)
+    count, height, width, channels = pixels.shape
+    if count == 0:
+        raise ValueError("there are no images to lay out")
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, not {columns}")
+    if scale is None:
+        scale = max(1, round(VISIBLE_SIDE / min(height, width)))
+    if scale < 1:
+        raise ValueError(f"scale must be at least 1, not {scale}")
+    pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
+    cell_height, cell_width = height * scale + SEPARATOR, width * scale + SEPARATOR
+    rows = -(-count // columns)
+    shape = (rows * cell_height + SEPARATOR, columns * cell_width + SEPARATOR, channels)
+    canvas = np.full(shape, 255, np.uint8)
+    for index, image in enumerate(pixels):
+        top = SEPARATOR + index // columns * cell_height
+        left = SEPARATOR + index % columns * cell_width
+        canvas[top : top + height * scale, left : left + width * scale] = image
+    return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Adjacent columns of a comparison figure that belong to one model.
+
+    ``images`` is uint8 (rows, columns, C, H, W). Neighbouring groups of the same ``heading`` share
+    it; ``title`` stands below it, over the group's own columns, and may be empty. Both may hold
+    mathematics between dollar signs.
+    """
+
+    images: Tensor
+    heading: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The pixels of a comparison figure before any text."""
+
+    canvas: npt.NDArray[np.uint8]  # (height, width, 3), white between the images
+    spans: list[tuple[int, int]]  # each group's first column of pixels and the one past its last
+
+
+DPI = 300
+PAPER_WIDTH = 5.5  # inches of text on a page
+WIDEST_CELL = 0.45  # inches
+FONT_SIZE = 9  # points, where the columns leave the room
+WIDEST_NAME = 1.2  # inches; longer names of rows are written smaller
+GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
+
+
+def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) -> Layout:
+    """Put the groups side by side, one row an original, enlarged to about ``width`` pixels.
+
+    Each pixel of an image becomes a square of whole pixels, so that none is resampled; a few
+    columns are not enlarged beyond `WIDEST_CELL` inches each, and stay narrower. Raises
+    ValueError where there is no group, or their rows or image sizes differ, and what `displayable`
+    raises.
+    """
+    if not groups:
+        raise ValueError("there is nothing to lay out")
+    shapes = {(len(group.images), *group.images.shape[2:]) for group in groups}
+    if len(shapes) > 1:
+        raise ValueError(f"the groups differ in rows or image shape (rows, C, H, W): {shapes}")
+    rows, _, height, side = shapes.pop()
+    columns = [group.images.shape[1] for group in groups]
+    gaps = GAP_IN_GROUP * (sum(columns) - len(groups)) + GAP_OF_GROUPS * (len(groups) - 1)
+    enlarged_side = min(width / (sum(columns) + gaps), WIDEST_CELL * DPI)
+    scale = max(1, round(enlarged_side / side))
+    height, side = height * scale, side * scale
+    thin, wide = max(1, round(GAP_IN_GROUP * side)), max(3, round(GAP_OF_GROUPS * side))
+    lengths = [count * (side + thin) - thin for count in columns]
+    ends = np.cumsum([length + wide for length in lengths]) - wide
+    spans = [(int(end) - length, int(end)) for length, end in zip(lengths, ends, strict=True)]
+    canvas = np.full((rows * (height + thin) - thin, spans[-1][1], 3), 255, np.uint8)
+    for group, (left, _) in zip(groups, spans, strict=True):
+        for row, images in enumerate(group.images):
+            for column, image in enumerate(displayable(images, levels)):
+                top, start = row * (height + thin), left + column * (side + thin)
+                enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
+                canvas[top : top + height, start : start + side] = enlarged
+    return Layout(canvas, spans)
+
+
+def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
+    """The comparison of reconstructions, as Figure 6 of arXiv:1606.05328, for a paper's text width.
+
+    One row an original; the groups of columns are, for example, the originals, each baseline's
+    reconstruction, and several samples of each conditional model. Save it with ``dpi=DPI`` and no
+    trimming: its size fits its pixels. Raises what `lay_out` raises.
+    """
+    return _figure(groups, levels, ())
+
+
+def figure3(groups: Sequence[Group], names: Sequence[str], *, levels: int = 256) -> "Figure":
+    """Samples of every class, as Figure 3 of arXiv:1606.05328: one row a class, named at the left.
+
+    Several models stand side by side, a group each. Save it as `figure6`. Raises ValueError unless
+    there is a name for each row, and what `lay_out` raises.
+    """
+    rows = {len(group.images) for group in groups}
+    if rows and rows != {len(names)}:
+        raise ValueError(f"there are {len(names)} names for {', '.join(map(str, rows))} rows")
+    return _figure(groups, levels, names)
+
+
+def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figure":
+    """The groups under their headings and, where there are any, beside the names of the rows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    point = DPI / 72  # pixels
+    aside, name_size = names_width(names)
+    layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
+    height, width, _ = layout.canvas.shape
+    lines = 2 if any(group.title for group in groups) else 1
+    margin, header = round(3 * point), round((2 + 11 * lines) * point)
+    size = (width + 2 * margin + aside, height + header + margin)
+    figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
+    FigureCanvasAgg(figure)  # which measures texts
+    figure.figimage(layout.canvas, margin + aside, margin, origin="upper")
+
+    def place(x: float, up: float) -> tuple[float, float]:
+        """A column of the canvas, and points above it, as fractions of the figure."""
+        return (margin + aside + x) / size[0], (margin + height + up * point) / size[1]
+
+    texts, shrink = [], 1.0
+    members = list(zip(groups, layout.spans, strict=True))
+    for heading, run in groupby(members, key=lambda member: member[0].heading):
+        same = list(run)
+        left, right = same[0][1][0], same[-1][1][1]
+        captions = [(group.title, start, stop, 3) for group, (start, stop) in same if group.title]
+        if captions:
+            ends = [place(left, 11), place(right, 11)]
+            figure.add_artist(Line2D(*zip(*ends, strict=True), color="0.4", linewidth=0.5))
+        for text, start, stop, up in [(heading, left, right, 14 if captions else 3), *captions]:
+            x, y = place((start + stop) / 2, up)
+            label = figure.text(x, y, text, ha="center", family="STIXGeneral", fontsize=FONT_SIZE)
+            label.set_math_fontfamily("stix")
+            shrink = min(shrink, (stop - start) / label.get_window_extent().width)
+            texts.append(label)
+    for label in texts:  # one size for all, with which the longest fits over its columns
+        label.set_fontsize(max(5.0, FONT_SIZE * shrink))
+    step = height / max(1, len(names))
+    for row, name in enumerate(names):
+        x, y = place(-4 * point, -(row + 0.5) * step / point)
+        style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "family": "STIXGeneral"}
+        size_of_row = min(name_size, step / point)
+        figure.text(x, y, name, fontsize=size_of_row, parse_math=False, **style)
+    return figure
+
+
+def names_width(names: Sequence[str]) -> tuple[int, float]:
+    """The pixels that the names of the rows take at the left, and their size in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
+    widths = [TextPath((0, 0), name, prop=font).get_extents().width for name in names if name]
+    widest = max(widths, default=0)  # points
+    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
+    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink

@@ -1,0 +1,59 @@
+"""Pictures of receiver operating characteristics, one line a method."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.pairs import Floats
+
+# Okabe and Ito's colours, which people of any colour vision tell apart; and lines that differ too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", "--", "-.", ":")
+DPI = 150
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One method's curves of false and true accept rates, such as one a fold, in one colour."""
+
+    label: str
+    curves: "Sequence[tuple[Floats, Floats]]"
+
+
+def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Image:
+    """True accept rate over false accept rate, whose axis is logarithmic from ``least_rate`` up."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5, 4.5), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, line in enumerate(lines):
+        for index, (false, true) in enumerate(line.curves):
+            axes.step(
+                false.clip(least_rate / 10),  # 0 has no place on a logarithmic axis
+                true,
+                where="post",
+                label=None if index else line.label,
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=LINES[number % len(LINES)],
+                linewidth=1.6 if len(line.curves) == 1 else 1.0,
+            )
+    rates = [10 ** (-k / 20) for k in range(81) if 10 ** (-k / 20) >= least_rate / 10]
+    axes.plot(rates, rates, color="0.6", linewidth=0.8, label="chance")
+    axes.set(
+        xscale="log",
+        xlim=(least_rate, 1),
+        ylim=(0, 1.005),
+        xlabel="false accept rate (different people taken for one)",
+        ylabel="true accept rate (one person recognised)",
+    )
+    axes.grid(color="0.9", linewidth=0.6)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=DPI)
+    return Image.open(png)

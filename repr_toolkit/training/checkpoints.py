@@ -1,0 +1,77 @@
+"""Checkpoints: all that training needs to go on, written in one piece or not at all."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.files import atomic_write
+from repr_toolkit.training.monitor import LossMonitor
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Checkpoints as files that are whole or absent, and that are read without unpickling code."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,
+    ) -> None:
+        """Write a checkpoint; raises OSError if it cannot be, and leaves the others alone."""
+        path = Path(path)
+        path.parent.mkdir(exist_ok=True)
+        try:
+            with atomic_write(path) as file:
+                torch.save(checkpoint, file)
+        except (OSError, RuntimeError) as error:
+            former = sorted(path.parent.glob("*.ckpt"))
+            keeps = f"{former[-1]} is whole" if former else "there is no earlier one"
+            raise OSError(
+                getattr(error, "errno", None) or errno.EIO,
+                f"the checkpoint {path} could not be written ({error}); {keeps}. Make room on the "
+                f"disk, then resume the run",
+            ) from error
+
+    def load_checkpoint(
+        self,
+        path: str | Path,
+        map_location: Any | None = "cpu",
+        weights_only: bool | None = True,
+    ) -> dict[str, Any]:
+        """Read a checkpoint; raises ValueError, naming the file, if it is damaged."""
+        path = Path(path)
+        try:
+            loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (FileNotFoundError, PermissionError, MemoryError):  # say nothing of its content
+            raise
+        except Exception as error:  # torch.load raises many kinds for a damaged file
+            former = sorted(p for p in path.parent.glob("*.ckpt") if p != path)
+            fall_back = f"resume from {former[-1].name}" if former else "start from the beginning"
+            raise ValueError(
+                f"the checkpoint {path} is damaged or cut short ({error}); delete it to {fall_back}"
+            ) from error
+        return loaded
+
+
+class Checkpoints(Checkpoint):
+    """Writes a checkpoint after every validation and keeps the last two.
+
+    Nothing is written once a loss or a weight is not finite: FloatingPointError is raised.
+    """
+
+    def __init__(self, run: Run, monitor: LossMonitor) -> None:
+        self._run = run
+        self._monitor = monitor
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._monitor.check(trainer, pl_module)
+        trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
+        if trainer.is_global_zero:
+            for old in self._run.checkpoints()[:-2]:
+                old.unlink()

@@ -1,0 +1,130 @@
+"""Watches the training loss without making the device wait, and stops a run that has diverged."""
+
+import time
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs.run import Run
+
+
+class LossMonitor(Callback):
+    """Logs the mean training loss, the learning rate and the speed every `interval` steps.
+
+    The loss is summed on the device and read only then, and before each checkpoint. The first
+    step whose loss is not finite is kept beside the sum, so that the error which stops the run
+    can name it. `seconds` is the time spent in training, through all resumes.
+    """
+
+    _sum: Tensor
+    _bad_step: Tensor
+    _count: int
+    _interval_started: float
+
+    def __init__(self, run: Run, batch_size: int, interval: int) -> None:
+        self._run = run
+        self._batch_size = batch_size
+        self._interval = interval
+        self._earlier = 0.0
+        self._started: float | None = None
+        self._reset(torch.device("cpu"))
+        self.loss = float("nan")
+        """The mean training loss over the last interval that was read."""
+
+    @property
+    def seconds(self) -> float:
+        running = 0.0 if self._started is None else time.monotonic() - self._started
+        return self._earlier + running
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.monotonic()
+        self._reset(pl_module.device)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._earlier, self._started = self.seconds, None
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if self._count == 0:  # validation between two intervals belongs to neither
+            self._interval_started = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(outputs, Mapping)  # what Lightning makes of a step's loss
+        loss: Tensor = outputs["loss"].detach()
+        step = trainer.global_step
+        self._sum += loss
+        self._bad_step = torch.where(
+            torch.isfinite(loss) | (self._bad_step > 0), self._bad_step, step
+        )
+        self._count += 1
+        if step % self._interval == 0:
+            self._read(trainer, pl_module)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the weights are used, raise FloatingPointError if they are not finite."""
+        if self._count:
+            self._read(trainer, pl_module)
+        norms = torch.stack([p.detach().norm() for p in pl_module.parameters()])
+        if not bool(torch.isfinite(norms).all()):
+            self._stop(f"after step {trainer.global_step} a weight is not finite")
+
+    def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Raise FloatingPointError if a loss, a weight or the last validation is not finite."""
+        self.on_validation_epoch_start(trainer, pl_module)
+        assert isinstance(pl_module, Learner)
+        for name, value in pl_module.validation_results.items():
+            if not isfinite(value):
+                self._stop(f"after step {trainer.global_step} {name} is {value}")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._earlier = state_dict["seconds"]
+
+    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        loss = float(trainer.strategy.reduce(self._sum / self._count, reduce_op="mean"))
+        if not isfinite(loss):  # the same on every device, so that all get here
+            bad = trainer.strategy.reduce(self._bad_step.double(), reduce_op="max")
+            self._stop(f"the training loss at step {int(bad)} is not finite ({loss})")
+        self.loss = loss
+        seconds = time.monotonic() - self._interval_started
+        metrics = {
+            "train/loss": loss,
+            "train/images_per_second": self._count * self._batch_size / seconds,
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, trainer.global_step)
+        self._reset(pl_module.device)
+
+    def _reset(self, device: torch.device) -> None:
+        self._sum = torch.zeros((), device=device)
+        self._bad_step = torch.zeros((), dtype=torch.long, device=device)
+        self._count = 0
+
+    def _stop(self, what: str) -> None:
+        raise FloatingPointError(
+            f"{what}; {what_is_kept(self._run)}. A lower learning rate, more warm-up or gradient "
+            f"clipping (trainer.gradient_clip_val) usually helps"
+        )
+
+
+def what_is_kept(run: Run) -> str:
+    """Which checkpoint of a run that has gone wrong is good, as part of a sentence."""
+    good = run.checkpoints()
+    return f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written"

@@ -1,0 +1,83 @@
+"""What a user sees of training: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from math import isnan
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from repr_toolkit.support.console import say
+from repr_toolkit.support.tables import duration
+from repr_toolkit.training.monitor import LossMonitor
+from repr_toolkit.training.validation import Results
+
+SECONDS_BETWEEN_LINES = 30
+
+
+class TrainingProgress(Callback):
+    """Shows steps, loss, bits/dim and remaining time: live on a terminal, else line by line.
+
+    A line stands for each validation, and for every half minute in between.
+    """
+
+    def __init__(self, steps: int, monitor: LossMonitor, validation: Results) -> None:
+        self._steps = steps
+        self._monitor = monitor
+        self._validation = validation
+        self._bar: Progress | None = None
+        self._said = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._first, self._started = trainer.global_step, time.monotonic()
+        self._said = self._started
+        if trainer.is_global_zero and sys.stdout.isatty():
+            columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps {task.description}"))
+            self._bar = Progress(*columns, TimeRemainingColumn())
+            self._bar.add_task("", total=self._steps, completed=self._first)
+            self._bar.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        step = trainer.global_step
+        text = "" if isnan(self._monitor.loss) else f"loss {self._monitor.loss:.4f}"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=step, description=text)
+        elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
+            self._line(step, text)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        results = self._validation.results
+        if "val/bits_per_dim" in results:
+            numbers = (f"{name.split('/')[0]} {value:.4f}" for name, value in results.items())
+            text = f"bits/dim: {', '.join(numbers)}"
+        else:
+            text = ", ".join(f"{name} {value:.4f}" for name, value in results.items())
+        self._line(trainer.global_step, text)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def _line(self, step: int, text: str) -> None:
+        self._said = time.monotonic()
+        left = (self._said - self._started) / max(1, step - self._first) * (self._steps - step)
+        ending = f"  ({duration(left)} left)" if step < self._steps else ""
+        say(f"  step {step:>{len(str(self._steps))}}/{self._steps}  {text}{ending}")
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

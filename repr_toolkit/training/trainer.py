@@ -1,0 +1,105 @@
+"""The one place where a lightning.Trainer is made: what is ours to set, and what is refused."""
+
+import inspect
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from os import environ
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from repr_toolkit.training.checkpoints import AtomicCheckpointIO
+
+PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
+
+
+def make_trainer(
+    config: Mapping[str, Any], callbacks: list[Callback], loggers: list[Logger]
+) -> Trainer:
+    """A Trainer whose epochs are the stretches of `validate_every` steps between validations.
+
+    The section `trainer` of the configuration is passed through. Raises ValueError, naming
+    the argument, for one that Trainer does not have, for a precision in which the weights are
+    not float32, and for a strategy that shards the model.
+    """
+    training, given = config["training"], config["trainer"]
+    known = list(inspect.signature(Trainer.__init__).parameters)[1:]
+    for key in given:
+        if key not in known:
+            close = get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise ValueError(f"unknown key trainer.{key}: lightning.Trainer has none{hint}")
+    if given.get("precision") not in PRECISIONS:
+        raise ValueError(
+            f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
+            f"float32, not {given['precision']!r}"
+        )
+    try:
+        trainer = Trainer(
+            **{**given, "log_every_n_steps": log_interval(config)},
+            max_epochs=training["steps"] // training["validate_every"],
+            callbacks=callbacks,
+            logger=loggers,
+            plugins=[AtomicCheckpointIO()],
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            # A decoder's buffers are written in validation, and inference tensors are for ever.
+            inference_mode=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except MisconfigurationException as error:  # such as an accelerator that is not there
+        raise ValueError(f"trainer: {error}") from error
+    if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
+        raise ValueError(
+            f"trainer.strategy is auto or ddp, not {given.get('strategy')!r}: averaged weights and "
+            f"validation need the whole model on each device"
+        )
+    return trainer
+
+
+def log_interval(config: Mapping[str, Any]) -> int:
+    """The number of steps from one logged training loss to the next."""
+    interval = config["trainer"].get("log_every_n_steps") or 50
+    return min(int(interval), int(config["training"]["validate_every"]))
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile finds the C++ compiler that it needs for a device."""
+    named = environ.get("CXX" if device.type == "cpu" else "CC")
+    usual = ("g++", "clang++") if device.type == "cpu" else ("gcc", "cc", "clang")
+    return any(shutil.which(name) for name in ([named] if named else usual))
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's tips, and without warnings about what is meant to be so here."""
+    # torch.compile looks for CUDA where only a CPU is, and says that it found none.
+    quiet = {
+        "lightning.pytorch": logging.WARNING,
+        "lightning.fabric": logging.WARNING,
+        "torch.utils.cpp_extension": logging.ERROR,
+    }
+    levels = {name: logging.getLogger(name).level for name in quiet}
+    with warnings.catch_warnings():
+        for message in (
+            r"The '\w+' does not have many workers",  # small images need none
+            r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
+            r"Found \d+ module\(s\) in eval mode",  # a frozen encoder stays in it
+        ):
+            warnings.filterwarnings("ignore", message)
+        try:
+            for name, level in quiet.items():
+                logging.getLogger(name).setLevel(level)
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)

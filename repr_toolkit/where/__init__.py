@@ -1,7 +1,0 @@
-"""Does what is drawn stand where h says? Positions read from samples, and compared to h's."""
-
-from repr_toolkit.where.landmarks import LandmarkReader
-from repr_toolkit.where.measure import Placement, Reader
-from repr_toolkit.where.quadrants import QuadrantReader
-
-__all__ = ["LandmarkReader", "Placement", "QuadrantReader", "Reader"]
