@@ -7,10 +7,11 @@ import argparse
 from dataclasses import dataclass
 
 import torch
-from repr_toolkit.decoders.engines import sample_native
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.engines import native
+from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.precision import full_precision
 from repr_toolkit.runs.run import Run, load_with_decoder
 
@@ -46,11 +47,12 @@ def agreement(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> A
         logits = x.new_empty(*x.shape, model.levels, dtype=u.dtype)
         choices = torch.empty_like(x)
         everywhere = torch.ones_like(x, dtype=torch.bool)
-        sample_native(model, h, u, 1.0, x, everywhere, logits=logits, choices=choices)
+        forced = Draw(h, u, known=x, mask=everywhere)
+        native.sample(model, forced, logits=logits, choices=choices)
         expected = model.params(x, h)
         differs = choices != model.likelihood.draw(expected, u)
         gaps = [_gaps(expected, u)[differs]]
-        drawn = sample_native(model, h, u, 1.0)
+        drawn = native.sample(model, Draw(h, u))
         under_its_past = model.params(drawn, h)
         parts = drawn != model.likelihood.draw(under_its_past, u)
         # In the order of generation: raster, then R, G, B.

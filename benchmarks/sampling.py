@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from repr_toolkit.decoders.engines import sample_naive
 
 from benchmarks.ceilings import Ceilings
 from benchmarks.flops import forward_flops, weights_read
@@ -17,6 +16,8 @@ from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
 from benchmarks.training import EAGER, Steps, Way, patches
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.engines import naive
+from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.support.processes import fastest_device
 
 SHAPE = (3, 32, 32)
@@ -151,7 +152,7 @@ class Draws:
 
     @torch.inference_mode()
     def naive(self) -> None:
-        sample_naive(self.net, None, self.noise, 1.0, steps=STEPS)
+        naive.sample(self.net, Draw(None, self.noise), steps=STEPS)
 
     @torch.inference_mode()
     def forward(self) -> None:

@@ -1,6 +1,6 @@
 """The contract every decoder keeps: p(x|h) as an exact log-likelihood and as a sampler."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import getLogger
 from math import log, prod
@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from repr_toolkit.decoders import sampling
+from repr_toolkit.decoders.engines import fixed_point, naive
+from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, host_obstacle, silent
 from repr_toolkit.decoders.likelihoods import Categorical
 from repr_toolkit.decoders.precision import full_precision
-from repr_toolkit.decoders.sampling.progress import Progress, silent
 
 log_of_engines = getLogger("repr_toolkit.sampling")
 
@@ -21,9 +21,9 @@ class Decoder(nn.Module):
     """An image model p(x|h).
 
     Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, h_dim), or None where
-    h_dim = 0, which makes the model unconditional. A decoder implements `log_prob` and `_draw`,
-    `subpixel_log_prob` where its likelihood is a product over sub-pixels, and `loss` where it is
-    trained on something else than its likelihood.
+    h_dim = 0, which makes the model unconditional. A decoder implements `log_prob`, names its
+    `engines`, and implements `subpixel_log_prob` where its likelihood is a product over
+    sub-pixels, and `loss` where it is trained on something else than its likelihood.
 
     Raises ValueError where image_shape, h_dim or levels cannot be.
     """
@@ -34,9 +34,9 @@ class Decoder(nn.Module):
     reconstruction_temperature: ClassVar[float] = 1.0
     """The temperature at which a sample is shown as the reconstruction of an image."""
 
-    engines: ClassVar[tuple[str, ...]] = ("direct",)
-    """The sampling engines that the model has, slowest first; "auto" takes the last that works
-    where the model is (see `obstacle`)."""
+    engines: ClassVar[Mapping[str, Engine]] = {}
+    """The sampling engines that the model has, by name, slowest first; "auto" takes the last that
+    works where the model is (see `obstacle`)."""
 
     def __init__(
         self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
@@ -103,7 +103,7 @@ class Decoder(nn.Module):
         Raises ValueError for shapes or values that do not fit, an engine that is unknown or does
         not work here, or h where there is none to take (and the reverse); TypeError for dtypes.
         """
-        engine = self._choose(engine)
+        engine = self.choose_engine(engine)
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature is a finite number ≥ 0, not {temperature}")
         if n is not None and n < 1:
@@ -129,34 +129,32 @@ class Decoder(nn.Module):
             self._check_x(known)
         if batch == 0:
             return torch.empty(shape, dtype=torch.uint8, device=reference.device)
-        with self._evaluating(), torch.inference_mode(), full_precision(reference.device):
-            x = self._draw(h, noise, temperature, known, mask, engine, progress)
+        return self.draw(Draw(h, noise, temperature, known, mask, progress), engine)
+
+    def draw(self, draw: Draw, engine: str = "auto") -> Tensor:
+        """`sample` with its arguments checked and brought to one batch, device and dtype.
+
+        Raises ValueError for an engine that is unknown or does not work here, or for this draw.
+        """
+        chosen = self.engines[self.choose_engine(engine, draw)]
+        with self._evaluating(), torch.inference_mode(), full_precision(draw.noise.device):
+            x = chosen.sample(self, draw)
         return x.clone()  # an ordinary tensor again, no longer one of inference mode
 
-    def _draw(
-        self,
-        h: Tensor | None,
-        noise: Tensor,
-        temperature: float,
-        known: Tensor | None,
-        mask: Tensor | None,
-        engine: str,
-        progress: Progress,
-    ) -> Tensor:
-        """`sample` with its arguments checked and brought to one batch, device and dtype."""
-        raise NotImplementedError
+    def obstacle(self, engine: str, draw: Draw | None = None) -> str | None:
+        """Why one of `engines` cannot run where the model is, or for a draw; None if it can."""
+        return self.engines[engine].obstacle(self, draw)
 
-    def obstacle(self, engine: str) -> str | None:
-        """Why one of `engines` cannot run where the model is, or None if it can."""
-        return None
+    def choose_engine(self, engine: str = "auto", draw: Draw | None = None) -> str:
+        """The engine to use: the one asked for, or the fastest that works here for "auto".
 
-    def _choose(self, engine: str) -> str:
-        """The engine to use: the one asked for, or the fastest that works here for "auto"."""
+        Raises ValueError for one that the model lacks, or that does not work here.
+        """
         name = type(self).__name__
         if engine == "auto":
             passed_over: list[str] = []
-            for candidate in reversed(self.engines):
-                obstacle = self.obstacle(candidate)
+            for candidate in reversed(tuple(self.engines)):
+                obstacle = self.obstacle(candidate, draw)
                 if obstacle is None:
                     reasons = "".join(f"; not {other}" for other in passed_over)
                     log_of_engines.info(
@@ -169,7 +167,7 @@ class Decoder(nn.Module):
             raise ValueError(
                 f"{name} has no engine {engine!r}; it has {', '.join(('auto', *self.engines))}"
             )
-        obstacle = self.obstacle(engine)
+        obstacle = self.obstacle(engine, draw)
         if obstacle is not None:
             raise ValueError(f"the engine {engine!r} cannot run here: {obstacle}")
         return engine
@@ -220,7 +218,10 @@ class AutoregressiveDecoder(Decoder):
     A model implements `params`; likelihood, loss and two samplers follow from it.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("naive", "fixed_point")
+    engines: ClassVar[Mapping[str, Engine]] = {
+        "naive": Engine(naive.sample),
+        "fixed_point": Engine(fixed_point.sample, host_obstacle),
+    }
 
     def __init__(
         self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
@@ -242,23 +243,6 @@ class AutoregressiveDecoder(Decoder):
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_x(x)
         return self.likelihood.log_prob(self.params(x, h), x)
-
-    def _draw(
-        self,
-        h: Tensor | None,
-        noise: Tensor,
-        temperature: float,
-        known: Tensor | None,
-        mask: Tensor | None,
-        engine: str,
-        progress: Progress,
-    ) -> Tensor:
-        arguments = (self, h, noise, temperature, known, mask, progress)
-        if engine == "naive":
-            return sampling.sample_naive(*arguments)
-        if engine == "fixed_point":
-            return sampling.sample_fixed_point(*arguments).images
-        raise ValueError(f"{type(self).__name__} does not implement its engine {engine!r}")
 
 
 def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

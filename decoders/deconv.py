@@ -1,6 +1,6 @@
 """The MSE baseline: a deconvolutional decoder trained on squared error."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import exp, log
 from typing import ClassVar
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from repr_toolkit.decoders.base import Decoder
 from repr_toolkit.decoders.deconvnet import DeconvNet
+from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
 from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
-from repr_toolkit.decoders.sampling.progress import Progress
 
 
 class Deconv(Decoder):
@@ -95,21 +95,11 @@ class Deconv(Decoder):
         )
         self.sigma.fill_(exp(best.x))
 
-    def _draw(
-        self,
-        h: Tensor | None,
-        noise: Tensor,
-        temperature: float,
-        known: Tensor | None,
-        mask: Tensor | None,
-        engine: str,
-        progress: Progress,
-    ) -> Tensor:
-        mean = self.mean(h, len(noise))
-        if temperature == 0:
-            x = mean.round().clamp(0, self.levels - 1)
-        else:
-            logits = self.likelihood.logits(mean, self.sigma)
-            x = Categorical().draw(logits, noise, temperature)
-        x = x.to(torch.uint8)
-        return x if known is None or mask is None else torch.where(mask, known, x)
+    def _direct(self, draw: Draw) -> Tensor:
+        mean = self.mean(draw.h, len(draw.noise))
+        if draw.temperature == 0:
+            return draw.keep(mean.round().clamp(0, self.levels - 1).to(torch.uint8))
+        logits = self.likelihood.logits(mean, self.sigma)
+        return draw.level(Categorical(), logits, ...).to(torch.uint8)
+
+    engines: ClassVar[Mapping[str, Engine]] = {"direct": Engine(_direct, host_obstacle)}

@@ -1,5 +1,6 @@
 """The conditional Gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328)."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -8,16 +9,16 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from repr_toolkit.decoders import sampling
 from repr_toolkit.decoders.base import AutoregressiveDecoder
 from repr_toolkit.decoders.conditioning import (
     PositionalConditioning,
     SpatialConditioning,
     VectorConditioning,
 )
+from repr_toolkit.decoders.engines import cached, graph, native
+from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
-from repr_toolkit.decoders.sampling.progress import Progress
 
 
 class GatedPixelCNN(AutoregressiveDecoder):
@@ -40,7 +41,12 @@ class GatedPixelCNN(AutoregressiveDecoder):
     Raises ValueError for sizes that cannot be.
     """
 
-    engines: ClassVar[tuple[str, ...]] = ("naive", "fixed_point", "cached", "native", "graph")
+    engines: ClassVar[Mapping[str, Engine]] = {
+        **AutoregressiveDecoder.engines,
+        "cached": Engine(cached.sample),
+        "native": Engine(native.sample, native.obstacle),
+        "graph": Engine(graph.sample, graph.obstacle),
+    }
 
     def __init__(
         self,
@@ -120,31 +126,6 @@ class GatedPixelCNN(AutoregressiveDecoder):
     def scale(self, x: Tensor) -> Tensor:
         """Levels 0…levels−1 to the network's input in [−1, 1], in the parameters' dtype."""
         return x.to(self.head_hidden.weight.dtype) * (2 / (self.levels - 1)) - 1
-
-    def _draw(
-        self,
-        h: Tensor | None,
-        noise: Tensor,
-        temperature: float,
-        known: Tensor | None,
-        mask: Tensor | None,
-        engine: str,
-        progress: Progress,
-    ) -> Tensor:
-        if engine == "cached":
-            return sampling.sample_cached(self, h, noise, temperature, known, mask, progress)
-        if engine == "native":
-            return sampling.sample_native(self, h, noise, temperature, known, mask, progress)
-        if engine == "graph":
-            return sampling.sample_graph(self, h, noise, temperature, known, mask, progress)
-        return super()._draw(h, noise, temperature, known, mask, engine, progress)
-
-    def obstacle(self, engine: str) -> str | None:
-        if engine == "graph" and self.head_hidden.weight.device.type != "cuda":
-            return "it needs a CUDA device"
-        if engine == "native":
-            return sampling.native_obstacle(self)
-        return super().obstacle(engine)
 
 
 class GatedLayer(nn.Module):

@@ -25,8 +25,14 @@ class Categorical(nn.Module):
             nats = F.cross_entropy(rows, levels.long(), reduction="none")
         return -rearrange(nats, "(b h w c) -> b c h w", b=batch, c=channels, h=height, w=width)
 
-    def draw(self, logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-        """Levels int64 (…) for logits (…, K) and uniforms u (…) in [0, 1).
+    def draw(
+        self,
+        logits: Tensor,
+        u: Tensor,
+        temperature: float = 1.0,
+        before: Tensor | None = None,
+    ) -> Tensor:
+        """Levels int64 (…) for logits (…, K) and uniforms u (…) in [0, 1), whatever is `before`.
 
         The smallest v with CDF(v) > u of the pmf renormalised to the power 1/temperature. Where
         rounding leaves the CDF's total at or below u, it is the last level with mass.

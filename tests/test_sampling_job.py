@@ -179,13 +179,13 @@ def test_every_process_refuses_to_overwrite(
 def test_jobs_of_two_engines_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = model(None)
     best = SamplingJob(network, 5, chunk_size=2)
-    assert best.settings["engine"] == best.engine == network.decoder._choose("auto")
+    assert best.settings["engine"] == best.engine == network.decoder.choose_engine()
     with pytest.raises(TimeoutError):
         best.run(tmp_path / "a.npz", world=2, patience=0)
     monkeypatch.setattr(
         type(network.decoder),
         "obstacle",
-        lambda _, engine: None if engine == "naive" else "elsewhere",
+        lambda _, engine, draw=None: None if engine == "naive" else "elsewhere",
     )
     with pytest.raises(ValueError, match=f"engine: '{best.engine}' there, 'naive' now"):
         SamplingJob(network, 5, chunk_size=2).run(tmp_path / "a.npz", resume=True)

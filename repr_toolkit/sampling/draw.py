@@ -66,7 +66,7 @@ def choose_engine(decoder: "Decoder", engine: str) -> str:
     A decoder that inherits nothing may know no engines: then the name as it is too. Raises
     ValueError for one that the decoder lacks, or that does not work here.
     """
-    choose: Callable[[str], str] | None = getattr(decoder, "_choose", None)
+    choose: Callable[[str], str] | None = getattr(decoder, "choose_engine", None)
     return engine if choose is None else choose(engine)
 
 

@@ -7,10 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 from decoders_models import MODELS, condition, small_pixelcnn
-from repr_toolkit.decoders.engines import sample_fixed_point, sample_naive
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import AutoregressiveDecoder
+from repr_toolkit.decoders.engines import naive
+from repr_toolkit.decoders.engines.draw import Draw
+from repr_toolkit.decoders.engines.fixed_point import solve
 
 DIMS = 12
 
@@ -60,8 +62,9 @@ def test_it_draws_the_naive_images_in_fewer_forwards(
     model = small_pixelcnn(image_shape, **kwargs)
     h = condition(model, 5).get("h")
     noise = torch.rand(5, *image_shape, dtype=torch.float64)
-    result = sample_fixed_point(model, h, noise, temperature)
-    assert torch.equal(result.images, sample_naive(model, h, noise, temperature))
+    draw = Draw(h, noise, temperature)
+    result = solve(model, draw)
+    assert torch.equal(result.images, naive.sample(model, draw))
     assert result.forwards.shape == (5,)
     assert result.forwards.sum() > 5  # not all of the first guesses were right
     assert result.forwards.max() < noise[0].numel()
@@ -70,7 +73,7 @@ def test_it_draws_the_naive_images_in_fewer_forwards(
 @torch.inference_mode()
 def test_at_worst_it_takes_a_forward_for_every_subpixel() -> None:
     model = Chain()
-    result = sample_fixed_point(model, None, unlike_any(2), 1.0)
+    result = solve(model, Draw(None, unlike_any(2)))
     assert in_order(result.images) == [list(range(DIMS))] * 2
     assert result.forwards.tolist() == [DIMS, DIMS]
     assert len(model.batches) == DIMS
@@ -79,9 +82,7 @@ def test_at_worst_it_takes_a_forward_for_every_subpixel() -> None:
 @torch.inference_mode()
 def test_independent_subpixels_take_one_forward_and_one_that_confirms() -> None:
     fractions: list[float] = []
-    result = sample_fixed_point(
-        Chain(independent=True), None, unlike_any(3), 1.0, progress=fractions.append
-    )
+    result = solve(Chain(independent=True), Draw(None, unlike_any(3), progress=fractions.append))
     assert in_order(result.images) == [[0] + [1] * (DIMS - 1)] * 3
     assert fractions == pytest.approx([1 / DIMS, 1])
     assert result.forwards.tolist() == [2, 2, 2]
@@ -95,9 +96,8 @@ def test_images_leave_when_they_are_done() -> None:
     given = torch.tensor([0, DIMS - 2, DIMS])[:, None, None, None]
     known = known.expand(3, 3, 2, 2)
     fractions: list[float] = []
-    result = sample_fixed_point(
-        model, None, unlike_any(3), 1.0, known, known < given, fractions.append
-    )
+    draw = Draw(None, unlike_any(3), 1.0, known, known < given, fractions.append)
+    result = solve(model, draw)
     assert in_order(result.images) == [list(range(DIMS))] * 3
     assert result.forwards.tolist() == [DIMS, 2, 1]
     assert model.batches == [3, 2] + [1] * (DIMS - 2)
@@ -108,7 +108,7 @@ def test_images_leave_when_they_are_done() -> None:
 
 @torch.inference_mode()
 def test_it_ends_though_rounding_moves_a_subpixel_in_every_forward() -> None:
-    result = sample_fixed_point(Chain(wavering=True), None, unlike_any(1), 1.0)
+    result = solve(Chain(wavering=True), Draw(None, unlike_any(1)))
     assert result.forwards.item() <= DIMS
     first = int(result.images[0, 0, 0, 0])
     assert in_order(result.images) == [list(range(first, first + DIMS))]

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import torch
 from decoders_models import MODELS, condition, small_pixelcnn
-from repr_toolkit.decoders.engines import sample_cached
-from repr_toolkit.decoders.engines.cached import Steps
-from repr_toolkit.decoders.engines.progress import silent
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from repr_toolkit.decoders.engines.cached import Steps, sample
+from repr_toolkit.decoders.engines.draw import Draw
 
 
 class Recording(TorchDispatchMode):
@@ -59,13 +59,13 @@ def test_recorded_steps_draw_the_image(
     if complete:
         known = torch.randint(0, model.levels, noise.shape, dtype=torch.uint8)
         mask = torch.rand(noise.shape) < 0.3
-    steps = Steps(model, h, noise, temperature, known, mask)
+    draw = Draw(h, noise, temperature, known, mask)
+    steps = Steps(model, draw)
     row, pixel = Recording(steps.row), Recording(steps.pixel)
     assert len(pixel.calls) > 10
     steps.restart()
-    images = steps.images(row.replay, pixel.replay, silent)
-    expected = sample_cached(model, h, noise, temperature, known, mask)
-    assert torch.equal(images, expected)
+    images = steps.images(row.replay, pixel.replay)
+    assert torch.equal(images, sample(model, draw))
 
 
 @torch.inference_mode()
@@ -73,10 +73,10 @@ def test_restart_forgets_every_step() -> None:
     torch.manual_seed(0)
     model = small_pixelcnn((3, 5, 4), kernel_size=5)
     noise = torch.rand(2, 3, 5, 4, dtype=torch.float64)
-    steps = Steps(model, None, noise, 1.0)
-    first = steps.images(steps.row, steps.pixel, silent)
+    steps = Steps(model, Draw(None, noise))
+    first = steps.images(steps.row, steps.pixel)
     steps.restart()
-    assert torch.equal(first, steps.images(steps.row, steps.pixel, silent))
+    assert torch.equal(first, steps.images(steps.row, steps.pixel))
 
 
 def test_off_cuda_it_says_what_it_needs() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 from decoders_models import MODELS, condition, small_pixelcnn
-from repr_toolkit.decoders.engines.library import BuildError, _built, library
-from repr_toolkit.decoders.engines.native import sample_native
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.engines.draw import Draw
+from repr_toolkit.decoders.engines.library import BuildError, _built, library
+from repr_toolkit.decoders.engines.native import sample
 
 WITHOUT = small_pixelcnn((1, 2, 2)).obstacle("native")
 native = pytest.mark.skipif(WITHOUT is not None, reason=f"no native engine: {WITHOUT}")
@@ -28,7 +29,7 @@ def forced(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> tupl
     logits = torch.empty(*x.shape, model.levels, dtype=u.dtype)
     choices = torch.empty_like(x)
     mask = torch.ones(x.shape, dtype=torch.bool)
-    drawn = sample_native(model, h, u, 1.0, x, mask, logits=logits, choices=choices)
+    drawn = sample(model, Draw(h, u, known=x, mask=mask), logits=logits, choices=choices)
     assert torch.equal(drawn, x)
     return logits, choices
 

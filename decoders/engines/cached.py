@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.sampling.progress import Progress, silent
-from repr_toolkit.decoders.sampling.weights import (
+from repr_toolkit.decoders.engines.draw import Draw
+from repr_toolkit.decoders.engines.weights import (
     HeadWeights,
     LayerWeights,
     head_weights,
@@ -30,22 +30,11 @@ if TYPE_CHECKING:
     from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 
 
-def sample_cached(
-    model: GatedPixelCNN,
-    h: Tensor | None,
-    noise: Tensor,
-    temperature: float,
-    known: Tensor | None = None,
-    mask: Tensor | None = None,
-    progress: Progress = silent,
-) -> Tensor:
-    """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W).
-
-    `known` (B, C, H, W) stays where `mask` is True.
-    """
-    with _one_thread(noise.device):
-        steps = Steps(model, h, noise, temperature, known, mask)
-        return steps.images(steps.row, steps.pixel, progress)
+def sample(model: GatedPixelCNN, draw: Draw) -> Tensor:
+    """Draw uint8 images (B, C, H, W)."""
+    with _one_thread(draw.noise.device):
+        steps = Steps(model, draw)
+        return steps.images(steps.row, steps.pixel)
 
 
 class Steps:
@@ -56,18 +45,11 @@ class Steps:
     and a CUDA graph can record it once and replay it.
     """
 
-    def __init__(
-        self,
-        model: GatedPixelCNN,
-        h: Tensor | None,
-        noise: Tensor,
-        temperature: float,
-        known: Tensor | None = None,
-        mask: Tensor | None = None,
-    ) -> None:
+    def __init__(self, model: GatedPixelCNN, draw: Draw) -> None:
+        h, noise, known, mask = draw.h, draw.noise, draw.known, draw.mask
         self.shape = batch, channels, height, width = noise.shape
         self.model = model
-        self.temperature = temperature
+        self.draw = draw
         layers = list(layer_weights(model))
         self.vertical = _VerticalStack(model, layers, batch)
         self.horizontal = _HorizontalStack(model, layers, batch)
@@ -85,16 +67,14 @@ class Steps:
         self.row_seen = noise.new_zeros(width, batch, channels)  # the row, as the network sees it
         self.next = torch.zeros(1, dtype=torch.int64, device=noise.device)
 
-    def images(
-        self, row: Callable[[], object], pixel: Callable[[], object], progress: Progress
-    ) -> Tensor:
+    def images(self, row: Callable[[], object], pixel: Callable[[], object]) -> Tensor:
         """The images, uint8 (B, C, H, W), from `row` and `pixel`, which make these steps."""
         height, width = self.shape[2:]
         for r in range(height):
             row()
             for _ in range(width):
                 pixel()
-            progress((r + 1) / height)
+            self.draw.progress((r + 1) / height)
         return self.drawn.permute(2, 1, 0).reshape(self.shape).contiguous()
 
     def restart(self) -> None:
@@ -118,7 +98,7 @@ class Steps:
         kept = None if self.kept is None else self.kept.index_select(0, self.next)[0]
         self.horizontal.start_pixel(self.vertical.handed, column)
         for g, u in enumerate(uniforms):
-            level = self.model.likelihood.draw(self.horizontal.logits(g), u, self.temperature)
+            level = self.model.likelihood.draw(self.horizontal.logits(g), u, self.draw.temperature)
             if kept is not None:
                 level = torch.where(kept[g] < 0, level, kept[g])
             self.levels[0, g] = level

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.sampling.cached import Steps
-from repr_toolkit.decoders.sampling.progress import Progress, silent
+from repr_toolkit.decoders.engines.cached import Steps
+from repr_toolkit.decoders.engines.draw import Draw, host_obstacle
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
@@ -24,25 +24,23 @@ WARM_UP = 3
 """Runs before recording, in which libraries load kernels and allocate what they keep."""
 
 
-def sample_graph(
-    model: GatedPixelCNN,
-    h: Tensor | None,
-    noise: Tensor,
-    temperature: float,
-    known: Tensor | None = None,
-    mask: Tensor | None = None,
-    progress: Progress = silent,
-) -> Tensor:
-    """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W), on CUDA.
+def obstacle(model: GatedPixelCNN, draw: Draw | None = None) -> str | None:
+    """Why the engine cannot draw from a model, or None if it can."""
+    if model.head_hidden.weight.device.type != "cuda":
+        return "it needs a CUDA device"
+    return host_obstacle(model, draw)
 
-    `known` (B, C, H, W) stays where `mask` is True. `progress` tells how much is launched, which
-    the device follows.
+
+def sample(model: GatedPixelCNN, draw: Draw) -> Tensor:
+    """Draw uint8 images (B, C, H, W) on CUDA.
+
+    The progress is how much is launched, which the device follows.
     """
-    with torch.cuda.device(noise.device):
-        steps = Steps(model, h, noise, temperature, known, mask)
+    with torch.cuda.device(draw.noise.device):
+        steps = Steps(model, draw)
         row, pixel = _record(steps)
         try:
-            return steps.images(row.replay, pixel.replay, progress)
+            return steps.images(row.replay, pixel.replay)
         finally:  # before the graphs and their memory are freed
             torch.cuda.current_stream().synchronize()
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.sampling import weights
-from repr_toolkit.decoders.sampling.library import BuildError, library
-from repr_toolkit.decoders.sampling.progress import Progress, silent
+from repr_toolkit.decoders.engines import weights
+from repr_toolkit.decoders.engines.draw import Draw, host_obstacle
+from repr_toolkit.decoders.engines.library import BuildError, library
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
@@ -25,7 +25,7 @@ HOTTEST = 1e30
 """A temperature at which all levels have the same mass, and which float32 can hold."""
 
 
-def native_obstacle(model: GatedPixelCNN) -> str | None:
+def obstacle(model: GatedPixelCNN, draw: Draw | None = None) -> str | None:
     """Why the engine cannot draw from a model, or None if it can. Builds it on first use."""
     weight = model.head_hidden.weight
     if weight.device.type != "cpu":
@@ -33,38 +33,32 @@ def native_obstacle(model: GatedPixelCNN) -> str | None:
     if weight.dtype not in (torch.float32, torch.float64):
         return f"it takes float32 and float64 weights, not {weight.dtype}"
     built = library()
-    return str(built) if isinstance(built, BuildError) else None
+    return str(built) if isinstance(built, BuildError) else host_obstacle(model, draw)
 
 
-def sample_native(
+def sample(
     model: GatedPixelCNN,
-    h: Tensor | None,
-    noise: Tensor,
-    temperature: float,
-    known: Tensor | None = None,
-    mask: Tensor | None = None,
-    progress: Progress = silent,
+    draw: Draw,
     *,
     logits: Tensor | None = None,
     choices: Tensor | None = None,
 ) -> Tensor:
-    """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W).
-
-    `known` (B, C, H, W) stays where `mask` is True. On torch's number of threads, each with
-    images of its own. For a look inside, `logits` (B, C, H, W, K), of the weights' dtype, and
+    """Draw uint8 images (B, C, H, W) on torch's number of threads, each with images of its own.
+    For a look inside, `logits` (B, C, H, W, K), of the weights' dtype, and
     `choices` (uint8 (B, C, H, W)) are filled with the logits of every sub-pixel and with what is
     drawn from them, also where `known` stays instead; both contiguous.
 
     Raises MemoryError where memory runs out.
     """
+    h, noise = draw.h, draw.noise
     s = model.conditioning(h) if model.conditioning is not None and h is not None else None
     drawn = torch.empty(noise.shape, dtype=torch.uint8)
     given = {
         "scaled": model.scale(torch.arange(256)),
         "map": s.to(noise.dtype).permute(0, 2, 3, 1) if s is not None else None,
         "noise": noise,
-        "known": known,
-        "mask": mask.to(torch.uint8) if mask is not None else None,
+        "known": draw.known,
+        "mask": draw.mask.to(torch.uint8) if draw.mask is not None else None,
         "drawn": drawn,
         "logits": logits,
         "choices": choices,
@@ -80,7 +74,7 @@ def sample_native(
     job = _Job(
         images=batch,
         threads=torch.get_num_threads(),
-        temperature=min(temperature, HOTTEST),
+        temperature=min(draw.temperature, HOTTEST),
         **pointers,
     )
     with _sampler(model, None if s is None else s.shape) as (native, sampler):
@@ -102,8 +96,8 @@ def sample_native(
             except RuntimeError:  # the machine gives no more threads
                 run()
             while not done.wait(SECONDS_BETWEEN_LOOKS):
-                progress(job.rows_done / (batch * height))
-            progress(1.0)
+                draw.progress(job.rows_done / (batch * height))
+            draw.progress(1.0)
         finally:
             job.stop = 1
             _outlast(done)

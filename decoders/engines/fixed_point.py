@@ -14,15 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from logging import getLogger
 from math import prod
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.sampling.progress import Progress, silent
-
-if TYPE_CHECKING:
-    from repr_toolkit.decoders.base import AutoregressiveDecoder
+from repr_toolkit.decoders.engines.draw import Draw
 
 log = getLogger("repr_toolkit.sampling")
 
@@ -37,37 +34,30 @@ class FixedPoint:
     """int64 (B): the forwards that each image took part in; their maximum is how many there were"""
 
 
-def sample_fixed_point(
-    model: AutoregressiveDecoder,
-    h: Tensor | None,
-    noise: Tensor,
-    temperature: float,
-    known: Tensor | None = None,
-    mask: Tensor | None = None,
-    progress: Progress = silent,
-) -> FixedPoint:
-    """Draw uint8 images (B, C, H, W) for h (B, h_dim) and uniform noise (B, C, H, W).
+def sample(model: Any, draw: Draw) -> Tensor:
+    """Draw uint8 images (B, C, H, W)."""
+    return solve(model, draw).images
 
-    Serves every autoregressive model, and takes at most C·H·W forwards. `known` (B, C, H, W)
-    stays where `mask` is True. `progress` is called with the fraction of sub-pixels before the
-    first that still changes, the mean over the images.
+
+def solve(model: Any, draw: Draw) -> FixedPoint:
+    """Draw images, and count the forwards.
+
+    Serves every autoregressive model, and takes at most C·H·W forwards. The progress is the
+    fraction of sub-pixels before the first that still changes, the mean over the images.
     """
+    noise = draw.noise
     every = prod(noise.shape[1:])
     # The place of each sub-pixel in the order of generation.
     place = torch.arange(every, device=noise.device).view(*noise.shape[2:], -1).permute(2, 0, 1)
     # The first guess is what the noise draws from a uniform distribution.
-    x = (noise * model.levels).clamp_max(model.levels - 1).to(torch.uint8)
-    if known is not None and mask is not None:
-        x = torch.where(mask, known, x)
+    x = draw.keep((noise * model.levels).clamp_max(model.levels - 1).to(torch.uint8))
     images = torch.empty_like(x)
     forwards = torch.zeros(len(x), dtype=torch.int64, device=noise.device)
     going = torch.arange(len(x), device=noise.device)  # the images that still change
     final = torch.zeros_like(going)  # how many of their sub-pixels are known to be right
     while len(going):
         forwards[going] += 1
-        drawn = model.likelihood.draw(model.params(x, h), noise, temperature).to(torch.uint8)
-        if known is not None and mask is not None:
-            drawn = torch.where(mask, known, drawn)
+        drawn = draw.level(model.likelihood, model.params(x, draw.h), ...).to(torch.uint8)
         # Final ones stay even where rounding would move one, as it may with the size of the batch
         # or with what stands after them: were it to bring one back, this might never end.
         drawn = torch.where(place < final[:, None, None, None], x, drawn)
@@ -79,10 +69,8 @@ def sample_fixed_point(
         counts = final.tolist()  # waits for the device, once an iteration
         remaining = [i for i, count in enumerate(counts) if count < every]
         if len(remaining) < len(counts):
-            going, x, noise, final = (t[remaining] for t in (going, x, noise, final))
-            h = h if h is None else h[remaining]
-            if known is not None and mask is not None:
-                known, mask = known[remaining], mask[remaining]
-        progress((len(images) - len(counts) + sum(counts) / every) / len(images))
+            going, x, final = (t[remaining] for t in (going, x, final))
+            draw = draw.rows(remaining)
+        draw.progress((len(images) - len(counts) + sum(counts) / every) / len(images))
     log.info("fixed point after %d forwards instead of %s", int(forwards.max()), f"{every:,}")
     return FixedPoint(images, forwards)

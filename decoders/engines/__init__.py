@@ -1,0 +1,1 @@
+"""Sampling engines: the same image for the same noise, at different speeds."""
