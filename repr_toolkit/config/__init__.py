@@ -1,1 +1,12 @@
 """Recipes: what may stand in them, how they are read, and what is built from them."""
+
+from repr_toolkit.config.recipe import (
+    Config,
+    apply_settings,
+    complete,
+    list_recipes,
+    load_recipe,
+    variants,
+)
+
+__all__ = ["Config", "apply_settings", "complete", "list_recipes", "load_recipe", "variants"]

@@ -1,1 +1,5 @@
 """The run directory: what training leaves, and what is measured of it."""
+
+from repr_toolkit.runs.run import Run, load, load_with_decoder
+
+__all__ = ["Run", "load", "load_with_decoder"]
