@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toys.data import CODE_LENGTHS, random_split
-from toys.runs import known_model, untrained_run
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
@@ -21,6 +19,8 @@ from repr_toolkit.evaluation import (
     other_images,
     representations,
 )
+from toys.data import CODE_LENGTHS, random_split
+from toys.runs import known_model, untrained_run
 
 
 def test_standard_error_is_that_of_numpy() -> None:

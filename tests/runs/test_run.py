@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from toys.runs import small
 
 import repr_toolkit
 from repr_toolkit.build import build
 from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.runs import Run, load
+from toys.runs import small
 
 
 class Shape:
