@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from core_helpers import SHARED_DATA
+
+from toys.processes import SHARED_DATA
 
 # Set when this file is imported, before any test module decides what it can run.
 if SHARED_DATA.is_dir():

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from core_helpers import small
 from safetensors.torch import load_file
 
 from repr_toolkit.analyses.comparison.measure import outputs
@@ -16,6 +15,7 @@ from repr_toolkit.config.recipe import complete
 from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
 from repr_toolkit.training.train import train
+from toys.runs import small
 
 Compared = list[tuple[Path, dict[str, Path]]]
 

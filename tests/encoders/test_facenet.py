@@ -8,12 +8,12 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from core_helpers import SHARED_DATA
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.testing import check
+from toys.processes import SHARED_DATA
 
 CONVERTED = SHARED_DATA / "facenet_casia_webface_512.safetensors"
 PUBLISHED = "20180402-114759-vggface2.pt"

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from faces_helpers import astronaut, cat, two_faces
 from PIL import Image
 from torch import Tensor, nn
 
 from repr_toolkit.faces import Detector, Face, crop_face, detection, training_image
+from toys.faces import astronaut, cat, two_faces
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faces_helpers import astronaut
 from PIL import Image
 
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
+from toys.faces import astronaut
 
 
 def written(path: Path, image: Image.Image, **how: Any) -> Image.Image:

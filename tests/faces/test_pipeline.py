@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cli_helpers import ROOT, wait_for
-from core_helpers import small
-from faces_helpers import QuickDetector, QuickNet, astronaut, cat, people, two_faces
 from PIL import Image
 
 from repr_toolkit.data import load
 from repr_toolkit.faces import Detector, FaceJob, embed_photograph, pipeline
 from repr_toolkit.training.train import train
+from toys.faces import QuickDetector, QuickNet, astronaut, cat, people, two_faces
+from toys.processes import own_environment, wait_for
+from toys.runs import small
 
 
 def make(folder: Path, out: Path, **how: Any) -> Any:
@@ -256,10 +256,9 @@ def test_errors_before_the_work(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-sys.path.append(sys.argv[1])
-from faces_helpers import QuickDetector, QuickNet
+from toys.faces import QuickDetector, QuickNet
 from repr_toolkit.faces import FaceJob
-job = FaceJob(Path(sys.argv[2]), Path(sys.argv[3]), batch_size=4)
+job = FaceJob(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=4)
 job.run(QuickDetector(seconds=0.2), QuickNet())
 """
 
@@ -269,8 +268,8 @@ def test_a_killed_job_is_gone_on_with_to_the_same_file(tmp_path: Path) -> None:
     Image.new("RGB", (64, 60)).save(folder / "person_0/black.png")
     make(folder, tmp_path / "whole.npz", batch_size=4)
     out = tmp_path / "faces.npz"
-    argv = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(folder), str(out)]
-    with subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+    argv = [sys.executable, "-c", SCRIPT, str(folder), str(out)]
+    with subprocess.Popen(argv, env=own_environment()) as process:
         wait_for(process, tmp_path / "faces.parts/part_000001.npz")
         process.send_signal(signal.SIGKILL)
     assert not out.exists()

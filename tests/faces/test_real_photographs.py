@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from core_helpers import SHARED_DATA
 from sklearn.metrics import roc_auc_score
 
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces import Detector, FaceJob
+from toys.processes import SHARED_DATA
 
 PHOTOGRAPHS = SHARED_DATA / "face_photos"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_helpers import study
 
 from repr_toolkit.report import write_report
+from toys.reports import study
 
 ARGUMENTS = [
     "--headless",

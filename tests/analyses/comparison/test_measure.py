@@ -1,0 +1,221 @@
+"""The comparison measures what its columns say, on the same images and noise for every variant."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from repr_toolkit.analyses.comparison.measure import compare
+from repr_toolkit.analyses.comparison.table import Result, markdown_table
+from repr_toolkit.analyses.probing import Probe
+from repr_toolkit.data import load as load_data
+from repr_toolkit.runs.bits import evaluate
+from repr_toolkit.runs.run import load
+from repr_toolkit.sampling.draw import common_noise
+from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.tables import with_error, with_interval
+from toys.decoders import DECONV
+from toys.encoders import ONE_HOT
+from toys.runs import untrained_run
+
+SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+    """A compared study of five variants that were not trained."""
+    folder = tmp_path_factory.mktemp("study")
+    variants = {
+        "mse_m3": {"decoder": DECONV},
+        "pixelcnn_m3": {},
+        "classes": {"encoder": ONE_HOT},
+        "plain": {"encoder": None},
+    }
+    runs = {name: untrained_run(folder / name, **model).path for name, model in variants.items()}
+    assert compare(folder, runs, **SMALL) == folder / "comparison.md"
+    return folder, runs
+
+
+def lines(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        return {line["variant"]: line for line in csv.DictReader(file)}
+
+
+def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Path]]) -> None:
+    folder, runs = study
+    found = lines(folder)
+    assert list(found) == list(runs)
+    for name, path in runs.items():
+        expected = evaluate(path)
+        columns = ("bits_per_dim", "bits_per_dim_other_h", "difference")
+        for column in columns:
+            if column not in expected:
+                assert name == "plain"
+                assert found[name][column] == ""
+                continue
+            estimate = expected[column]
+            assert float(found[name][column]) == pytest.approx(estimate["mean"], abs=1e-9)
+            error = float(found[name][f"{column}_standard_error"])
+            assert error == pytest.approx(estimate["standard_error"], abs=1e-9)
+        assert found[name]["images"] == str(expected["images"])
+        assert found[name]["likelihood"] == "exact"
+        assert (found[name]["training_steps"], found[name]["training_seconds"]) == ("7", "2.5")
+
+
+def test_reconstruction_errors(study: tuple[Path, dict[str, Path]]) -> None:
+    folder, runs = study
+    found = lines(folder)
+    split = load_data("digits").splits["test"]
+    chosen = [index * len(split) // 6 for index in range(6)]
+    batch = split[chosen]
+    images = batch["image"].double() / 16
+
+    model = load(runs["mse_m3"])
+    drawn = model.decoder.sample(model.encode(batch).detach(), temperature=0)
+    error = (drawn.double() / 16 - images).square().mean((1, 2, 3))
+    for column in ("mse_one", "mse_of_mean"):
+        assert float(found["mse_m3"][column]) == pytest.approx(float(error.mean()), rel=1e-9)
+    expected = float(error.std()) / np.sqrt(6)
+    assert float(found["mse_m3"]["mse_one_standard_error"]) == pytest.approx(expected, rel=1e-9)
+
+    model = load(runs["pixelcnn_m3"])
+    noise = common_noise(18, (1, 8, 8), seed=1)
+    drawn = model.decoder.sample(model.encode(batch).detach(), n=3, noise=noise)
+    drawn = drawn.double().unflatten(0, (6, 3)) / 16
+    one = (drawn - images[:, None]).square().mean()
+    of_mean = (drawn.mean(1) - images).square().mean()
+    line = found["pixelcnn_m3"]
+    assert float(line["mse_one"]) == pytest.approx(float(one), rel=1e-9)
+    assert float(line["mse_of_mean"]) == pytest.approx(float(of_mean), rel=1e-9)
+    assert of_mean < one
+    assert found["plain"]["mse_one"] == ""
+
+
+def test_probes(study: tuple[Path, dict[str, Path]]) -> None:
+    found = lines(study[0])
+    for name in ("mse_m3", "pixelcnn_m3"):
+        line = found[name]
+        assert float(line["probe_low"]) < float(line["probe"]) < float(line["probe_high"])
+        assert float(line["probe_untrained"]) > 0.15  # ten classes from three random projections
+        assert float(line["probe_pixels"]) > 0.9
+    assert found["mse_m3"]["probe_untrained"] == found["pixelcnn_m3"]["probe_untrained"]
+    for name in ("classes", "plain"):  # h is the label itself; there is no h
+        assert found[name]["probe"] == found[name]["probe_untrained"] == ""
+
+
+def test_parameters_are_counted(study: tuple[Path, dict[str, Path]]) -> None:
+    folder, runs = study
+    for name, line in lines(folder).items():
+        model = load(runs[name])
+        assert int(line["decoder_parameters"]) == sum(p.numel() for p in model.decoder.parameters())
+    assert lines(folder)["plain"]["encoder_parameters"] == "0"
+    assert int(lines(folder)["mse_m3"]["encoder_parameters"]) > 0
+
+
+def test_markdown_says_what_its_numbers_mean(study: tuple[Path, dict[str, Path]]) -> None:
+    folder, runs = study
+    text = (folder / "comparison.md").read_text("utf-8")
+    assert max(map(len, text.splitlines())) <= 100
+    flat = " ".join(text.split())
+    for part in (
+        *runs,
+        "conditional on h(x), whose own cost is not counted",
+        "17 levels",
+        "on 6 images",
+        "mean of 3",
+        "Seeds: training 0, comparison 0",
+        f"repr-toolkit evaluate {runs['mse_m3']} --split test",
+    ):
+        assert part in flat
+    bits = evaluate(runs["mse_m3"])["bits_per_dim"]
+    assert with_error(Estimate(**bits)) in text
+
+
+def test_figure_is_a_picture(study: tuple[Path, dict[str, Path]]) -> None:
+    with Image.open(study[0] / "figure6.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+
+
+def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Path]]) -> None:
+    folder, runs = study
+    files = [folder / name for name in ("comparison.md", "comparison.csv", "figure6.png")]
+    before = [file.read_bytes() for file in files]
+    torch.manual_seed(77)
+    compare(folder, runs, **SMALL)
+    assert [file.read_bytes() for file in files] == before
+    assert not list(folder.glob("*.tmp"))
+
+
+def test_what_cannot_be_compared(study: tuple[Path, dict[str, Path]], tmp_path: Path) -> None:
+    folder, runs = study
+    with pytest.raises(ValueError, match="no runs"):
+        compare(tmp_path, {})
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        compare(tmp_path / "nowhere", runs)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        compare(tmp_path, {"missing": folder / "missing"})
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        compare(tmp_path, runs, split="valid")
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_on_other_images_are_refused(
+    study: tuple[Path, dict[str, Path]], tmp_path: Path
+) -> None:
+    other = untrained_run(tmp_path / "other")
+    text = other.info_file.read_text().replace('"levels": 17', '"levels": 16')
+    other.info_file.write_text(text)
+    with pytest.raises(ValueError, match="other was trained on other images"):
+        compare(tmp_path, {**study[1], "other": other.path})
+
+
+# The table
+
+
+def result(name: str) -> Result:
+    some = Estimate(0.123456, 0.0123, 500)
+    probe = Probe(0.912, (0.884, 0.934), 500, 4000, 0.01)
+    difference = Estimate(-0.2, 0.01, 9)
+    sizes = (9, 9, 9.0, 9)
+    return Result(name, 10, "exact", some, some, difference, some, some, probe, None, *sizes)
+
+
+def test_four_variants_stand_side_by_side() -> None:
+    names = ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
+    table = markdown_table([result(name) for name in names], None, 16)
+    widths = {len(line) for line in table.splitlines()}
+    assert len(widths) == 1
+    assert widths.pop() <= 100
+    assert "\n\n" not in table
+    assert "−0.200 ± 0.010" in table
+    assert "91.2 (88.4–93.4)" in table
+
+
+def test_more_variants_go_below() -> None:
+    table = markdown_table([result(f"variant_{n}") for n in range(7)], None, 16)
+    assert max(map(len, table.splitlines())) <= 100
+    assert table.count("| bits/dim ") == 2
+    for n in range(7):
+        assert f"variant_{n} " in table
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (1.23456, 0.0123, "1.235 ± 0.012"),
+        (-1.5, 0.26, "−1.50 ± 0.26"),
+        (123.4, 12.3, "123 ± 12"),
+        (0.5, 0.0, "0.500 ± 0.000"),
+        (0.5, 1e-9, "0.5000 ± 0.0000"),
+    ],
+)
+def test_digits_follow_the_error(mean: float, error: float, text: str) -> None:
+    assert with_error(Estimate(mean, error, 10)) == text
+
+
+def test_missing_values_are_dashes() -> None:
+    assert with_error(None) == with_interval(None) == "–"

@@ -1,0 +1,218 @@
+"""A study of frozen h: what is stored and trained, what is kept, and what its tables say."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repr_toolkit.analyses.frozen.measure import OUTPUTS, run_information
+from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
+from repr_toolkit.analyses.information import coordinate_bits
+from repr_toolkit.config.recipe import complete
+from repr_toolkit.data import ImageData, load
+from repr_toolkit.representations import Representation, represent
+from repr_toolkit.runs.run import Run, load_with_decoder
+from toys.decoders import PIXELCNN
+from toys.offline_wandb import records, values
+from toys.processes import own_environment
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return load("digits")
+
+
+def made(name: str, data: ImageData, width: int = 3, seed: int = 0) -> Representation:
+    draw = np.random.default_rng(seed)
+    h = {
+        split: draw.normal(5, 3, (len(images), width)).astype(np.float32)
+        for split, images in data.splits.items()
+    }
+    return Representation(name, f"maker of {name} {seed}", data.fingerprint, data.levels, h)
+
+
+RECIPE = complete(
+    {
+        "data": {"source": "digits", "batch_size": 8},
+        "model": {
+            "encoder": {"class_path": "repr_toolkit.encoders.OneHot"},
+            "decoder": PIXELCNN,
+        },
+        "training": {"steps": 2, "validate_every": 2, "pictures": 0},
+        "trainer": {"accelerator": "cpu", "devices": 1},
+    }
+)
+
+
+def test_h_is_standardised_by_training_images(data: ImageData) -> None:
+    h = made("a", data)
+    h.h["train"][:, 1] = 7.1  # type: ignore[index]
+    found = standardised(h)
+    np.testing.assert_allclose(found.h["train"].mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(found.h["train"].std(0), [1, 0, 1], atol=1e-5)
+    expected = (h.h["test"][:, 0] - h.h["train"][:, 0].mean()) / h.h["train"][:, 0].std()
+    np.testing.assert_allclose(found.h["test"][:, 0], expected, rtol=1e-4, atol=1e-5)
+    assert not found.h["test"][:, 1].any()  # a constant is no information
+    assert found.made_by == "maker of a 0, standardised"
+
+
+def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_path: Path) -> None:
+    coarse = data.quantised(4)
+    h = Representation("a", "me", data.fingerprint, 4, made("a", data).h)
+    stored = store(h, coarse, tmp_path, "a")
+    again = load(str(stored.file))
+    assert (again.levels, again.encoder) == (4, "me")
+    assert set(again.arrays) == {*data.arrays, "embedding"}  # labels and all
+    for split, images in coarse.splits.items():
+        np.testing.assert_array_equal(again.splits[split].column("image"), images.column("image"))
+        np.testing.assert_array_equal(again.splits[split].column("embedding"), h.h[split])
+    before = stored.file.stat().st_mtime_ns
+    assert store(h, coarse, tmp_path, "a") == stored
+    assert stored.file.stat().st_mtime_ns == before
+    other = Representation("a", "me", data.fingerprint, 4, made("a", data, seed=1).h)
+    with pytest.raises(ValueError, match=r"a\.npz holds another h than a is now"):
+        store(other, coarse, tmp_path, "a")
+    with pytest.raises(ValueError, match="levels"):
+        store(h, data, tmp_path, "b")
+
+
+def test_names_are_folders() -> None:
+    assert folder_name("pixelcnn_m10, untrained") == "pixelcnn_m10_untrained"
+    assert folder_name("resnet18.layer3") == "resnet18.layer3"
+    assert folder_name("without") == "without_h"
+
+
+def test_a_study(
+    data: ImageData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "s"
+    sources = [made("noise", data), made("more, noise", data, 5, seed=1)]
+    path = run_information(RECIPE, folder, sources, data, seeds=[0, 4], masked=True, candidates=4)
+    assert path == folder / "information.md"
+    names = ["without", "noise", "noise_masked", "more_noise", "more_noise_masked"]
+    runs = {p.name for p in folder.iterdir() if (p / "config.yaml").is_file()}
+    assert runs == {*names, *(f"{name}_seed4" for name in names)}
+    own, null = Run(folder / "noise"), Run(folder / "without")
+    assert own.config["model"]["encoder"]["class_path"].endswith(".Precomputed")
+    assert null.config["model"]["encoder"]["class_path"].endswith(".Constant")
+    assert own.config["model"]["decoder"]["init_args"]["h_dim"] == 3
+    for key in ("training", "trainer", "seed"):
+        assert own.config[key] == null.config[key]
+    train = [Run(folder / name).load_data().splits["train"].column("image") for name in names[:2]]
+    np.testing.assert_array_equal(*train)
+
+    found = json.loads((folder / "information.json").read_text("utf-8"))
+    assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 4], "exact")
+    assert found["fingerprint"] == data.fingerprint
+    assert "nor a bound" in found["what"]
+    assert {source["name"] for source in found["sources"]} == {"noise", "more_noise"}
+    bits = [source["usable"]["bits"] for source in found["sources"]]
+    assert bits == sorted(bits, reverse=True)
+    for source in found["sources"]:
+        assert len(source["usable"]["of_seeds"]) == 2
+        assert source["usable"]["bits"] == pytest.approx(found["null_bits"] - source["bits"])
+        pairs = zip(found["null_bits_of_seeds"], source["bits_of_seeds"], strict=True)
+        assert source["usable"]["of_seeds"] == pytest.approx([n - b for n, b in pairs])
+        assert source["cumulative"][-1] == pytest.approx(source["usable"]["bits"], abs=1e-3)
+        assert len(source["cumulative"]) == 64
+        assert source["lower_bound"]["ceiling"] == 2
+        assert len(source["masked"]["coordinates"]) == source["dim"]
+        for seed, suffix in enumerate(("", "_seed4")):
+            run = Run(folder / f"{source['name']}_masked{suffix}")
+            alone = coordinate_bits(load_with_decoder(run), run.load_data().splits["test"])
+            for part in source["masked"]["coordinates"]:
+                [worth] = [p.worth.bits for p in alone.coordinates if p.name == part["name"]]
+                assert part["of_seeds"][seed] == pytest.approx(worth)
+            null = source["masked"]["against_own_null"]
+            assert null["of_seeds"][seed] == pytest.approx(alone.usable.bits)
+        assert "2 training seeds" in source["usable"]["interval"]
+    rows = [*csv.DictReader((folder / "information.csv").read_text("utf-8").splitlines())]
+    assert [float(row["usable_bits"]) for row in rows] == pytest.approx(bits)
+    maps = np.load(folder / "information.npz")
+    assert maps["saved_map"].shape == (2, 1, 8, 8)
+    assert maps["names"].tolist() == [source["name"] for source in found["sources"]]
+    np.testing.assert_allclose(maps["null_bits"].mean(1), found["null_bits_of_seeds"])
+    for source, other in ((0, 1), (1, 0)):
+        minus = found["sources"][source]["minus"][found["sources"][other]["name"]]
+        of_images = maps["saved_bits"][source] - maps["saved_bits"][other]
+        assert of_images.shape == (2, 180)
+        assert minus["bits"] == pytest.approx(of_images.mean())
+        assert minus["of_seeds"] == pytest.approx(of_images.mean(1))
+    costs = [source["shuffled_costs"]["bits"] for source in found["sources"]]
+    np.testing.assert_allclose(maps["other_h_costs"].mean((1, 2)), costs)
+    np.testing.assert_allclose(maps["saved_map"].sum((1, 2, 3)), bits, atol=1e-3)
+    text = path.read_text("utf-8")
+    lines = [line for line in text.splitlines() if str(tmp_path) not in line]
+    assert max(map(len, lines)) <= 100
+    assert "not the mutual information, nor a bound of it" in " ".join(text.split())
+    assert "2 training seeds; leaves out fit bias" in " ".join(text.split())
+
+    # The same again keeps everything; another question is answered without training.
+    capsys.readouterr()
+    times = {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*.*"))}
+    run_information(RECIPE, folder, sources, data, seeds=[0, 4], masked=True, candidates=4)
+    said = capsys.readouterr().out
+    assert said.count("done before") == 10
+    assert "compared before" in said
+    assert times == {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*.*"))}
+    (folder / "information.csv").unlink()
+    folder = folder.rename(tmp_path / "moved")
+    times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
+    logged: list[Path] = []
+    monkeypatch.setattr("repr_toolkit.analyses.frozen.to_wandb.log_study", logged.append)
+    more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
+    run_information(RECIPE, folder, sources[:1], data, **more)
+    assert logged == [folder]
+    moved, _ = represent(str(folder / "noise"))
+    assert moved.h["test"].shape == (180, 3)
+    again = json.loads((folder / "information.json").read_text("utf-8"))
+    assert (again["split"], len(again["sources"])) == ("val", 1)
+    assert all((folder / name).is_file() for name in OUTPUTS)
+    for name in runs:
+        file = Run(folder / name).weights_file
+        assert times[file] == file.stat().st_mtime_ns
+
+
+def test_what_goes_to_wandb(tmp_path: Path) -> None:
+    """Offline: the file of the run holds what was logged."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    (folder / "information.csv").write_text("h,usable_bits\nnoise,0.5\n")
+    Image.new("RGB", (8, 8)).save(folder / "information.png")
+    code = "import sys; from pathlib import Path\n"
+    code += "from repr_toolkit.analyses.frozen.to_wandb import log_study\n"
+    code += "log_study(Path(sys.argv[1]))"
+    environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
+    subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=True)
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert (start.run_group, start.display_name) == ("study", "information")
+    [row] = [values(record.history.item) for record in found if record.HasField("history")]
+    assert row["information/table/_type"] == "table-file"
+    assert row["information/maps/_type"] == "image-file"
+
+
+def test_what_cannot_be_studied(data: ImageData, tmp_path: Path) -> None:
+    h = made("a", data)
+    with pytest.raises(ValueError, match="name one or more sources"):
+        run_information(RECIPE, tmp_path / "s", [], data)
+    with pytest.raises(ValueError, match="two sources are called a"):
+        run_information(RECIPE, tmp_path / "s", [h, h], data)
+    with pytest.raises(ValueError, match="no split 'valid'"):
+        run_information(RECIPE, tmp_path / "s", [h], data, split="valid")
+    other = Representation("a", "me", "other", data.levels, h.h)
+    with pytest.raises(ValueError, match="fingerprint"):
+        run_information(RECIPE, tmp_path / "s", [other], data)
+    alone = {**RECIPE, "model": {**RECIPE["model"], "decoder": None}}
+    with pytest.raises(ValueError, match=r"give a recipe with a model\.decoder"):
+        run_information(alone, tmp_path / "s", [h], data)

@@ -1,0 +1,90 @@
+"""Lower bounds: by hand, at most the ceiling, at most the information, exactly 0 for no h."""
+
+from math import comb, log2
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.analyses.classification.bayes import classify
+from repr_toolkit.analyses.information import Bound, candidate_bound, label_bound
+from repr_toolkit.analyses.information.bounds import own_over_mean, told
+from repr_toolkit.data.known_bits import BITS, known_bits
+from repr_toolkit.runs.run import Run, load
+from toys.encoders import ONE_HOT
+from toys.known_bits import exact, pixelcnn
+from toys.runs import untrained_run
+
+DATA = known_bits(train=20, held_out=640)
+
+
+def test_own_over_mean_by_hand() -> None:
+    likelihood = np.array([[0.5, 0.1], [0.25, 0.1], [0.25, 0.4]])
+    expected = np.log2(likelihood[0] / likelihood.mean(0))
+    np.testing.assert_allclose(own_over_mean(np.log2(likelihood)), expected)
+    np.testing.assert_allclose(own_over_mean(np.log2(likelihood) - 1e4), expected)
+    assert not own_over_mean(np.full((7, 3), -1234.5678)).any()  # exactly 0
+
+
+def test_with_the_true_likelihoods_it_is_what_it_must_be() -> None:
+    """E log₂ M/(1 + B), B of the M − 1 others having the label by chance; below I(x; h)."""
+    split = DATA.splits["test"]
+    for m in (4, 16):
+        expected = sum(
+            comb(m - 1, b) * (1 / 8) ** b * (7 / 8) ** (m - 1 - b) * log2(m / (1 + b))
+            for b in range(m)
+        )
+        bound = candidate_bound(
+            exact("bits"), split, split.column("bits"), candidates=m, images=640
+        )
+        assert bound.bits == pytest.approx(expected, abs=0.08)
+        assert bound.interval[0] < expected < bound.interval[1]
+        assert bound.bits < min(BITS, bound.ceiling)
+        assert (bound.ceiling, bound.images, len(bound.values)) == (log2(m), 640, 640 // m)
+
+
+def test_it_is_the_bound_of_its_groups() -> None:
+    """Each image among the h of its own group, each group apart, in whatever batches."""
+    split, model = DATA.splits["val"], pixelcnn(3)
+    codes = split.column("bits")
+    bound = candidate_bound(model, split, codes, candidates=4, images=20, seed=3, batch_size=7)
+    order = torch.randperm(640, generator=torch.Generator().manual_seed(3))[:20].reshape(5, 4)
+    expected = []
+    for group in order.tolist():
+        x, h = split[group]["image"], codes[group]
+        with torch.no_grad():
+            table = torch.stack([model.decoder.log_prob(x, one.expand(4, -1)) for one in h])
+        likelihood = table.double().exp().numpy()  # [j, i] of image i given h_j
+        expected.append(np.log2(np.diag(likelihood) / likelihood.mean(0)).mean())
+    np.testing.assert_allclose(bound.values, expected, rtol=1e-3, atol=1e-4)
+    assert np.ptp(bound.values) > 0
+
+
+def test_at_its_ceiling_it_says_so() -> None:
+    full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "")
+    assert full.saturated
+    assert told(full.as_dict()).endswith("at its ceiling 4.00")
+    assert full.interval[0] < 3.98
+    assert full.interval[1] == 4.0  # Student's would end beyond it
+    half = Bound(np.array([2.0, 2.4]), 5.0, 32, "")
+    assert not half.saturated
+    assert "ceiling" not in told(half.as_dict())
+    assert half.bits == pytest.approx(2.2)
+    assert half.interval[1] - half.bits == pytest.approx(12.706 * 0.2, rel=1e-3)  # t of 1 freedom
+
+
+def test_that_of_labels_is_that_of_bayes_rule(tmp_path: object) -> None:
+    run = untrained_run(tmp_path / "run", encoder=ONE_HOT)  # type: ignore[operator]
+    found = classify(load(run), Run(run.path).load_data(), "val")
+    bound = label_bound(found)
+    assert bound.bits == pytest.approx(found.information_bits.mean())
+    assert (bound.ceiling, bound.images) == (found.prior_entropy, 180)
+
+
+def test_too_few() -> None:
+    split = DATA.splits["test"]
+    codes = split.column("bits")
+    with pytest.raises(ValueError, match="at least two candidates"):
+        candidate_bound(exact("bits"), split, codes, candidates=1)
+    with pytest.raises(ValueError, match=r"30 images make no two groups of 16.*at most 15"):
+        candidate_bound(exact("bits"), split, codes, images=30)

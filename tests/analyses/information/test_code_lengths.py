@@ -1,0 +1,109 @@
+"""Bits of sub-pixels sum to those of images; what is read, and what is refused."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.analyses.information import Reading, code_lengths
+from repr_toolkit.data.known_bits import known_bits
+from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.bits import bits_given
+from repr_toolkit.testing import randomised
+from toys.data import random_split
+from toys.known_bits import exact, pixelcnn
+from toys.runs import known_model
+
+DATA = known_bits(train=20, held_out=30)
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        GatedPixelCNN((1, 4, 5), levels=16, features=6, layers=2),
+        GatedPixelCNN((3, 4, 5), 2, levels=16, features=6, layers=2, conditioning="spatial"),
+        Deconv((3, 4, 5), 2, levels=16),
+    ],
+)
+def test_sub_pixels_sum_to_the_image(decoder: Decoder) -> None:
+    decoder = randomised(decoder)
+    shape = decoder.image_shape
+    x = torch.randint(0, 16, (3, *shape), dtype=torch.uint8)
+    h = torch.randn(3, decoder.h_dim, dtype=torch.float64) if decoder.h_dim else None
+    terms = decoder.subpixel_log_prob(x, h)
+    assert terms.shape == (3, *shape)
+    assert (terms < 0).all()
+    torch.testing.assert_close(terms.flatten(1).sum(1), decoder.log_prob(x, h))
+    with pytest.raises(TypeError, match="uint8"):
+        decoder.subpixel_log_prob(x.float(), h)
+
+
+def test_a_later_pixel_does_not_change_an_earlier_ones_bits() -> None:
+    decoder = randomised(GatedPixelCNN((1, 4, 4), levels=4, features=6, layers=2))
+    x = torch.randint(0, 4, (1, 1, 4, 4), dtype=torch.uint8)
+    changed = x.clone()
+    changed[0, 0, 2, 1] = (x[0, 0, 2, 1] + 1) % 4
+    same = decoder.subpixel_log_prob(x) == decoder.subpixel_log_prob(changed)
+    assert same.flatten()[: 2 * 4 + 1].all()
+    assert not same.flatten()[2 * 4 + 1]
+
+
+def test_a_decoder_without_sub_pixels_says_so() -> None:
+    with pytest.raises(NotImplementedError, match="Decoder has no likelihood of each sub-pixel"):
+        Decoder((1, 2, 2)).subpixel_log_prob(torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+
+
+def test_bits_are_those_of_evaluation_whatever_the_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = sys.modules["repr_toolkit.analyses.information.code_lengths"]  # not the function
+    monkeypatch.setattr(module, "FOLDED", 2)  # 30 images in batches of 7 are folded twice
+    model, split = pixelcnn(3), DATA.splits["test"]
+    codes = encode_split(model, split)
+    assert codes is not None
+    other = codes.flip(0)
+    expected = bits_given(model, split, [codes, other])
+    readings = [Reading(model, codes), Reading(model, other)]
+    for size in (256, 7):
+        coded = code_lengths(readings, split, batch_size=size, shown=[5, 29])
+        np.testing.assert_allclose(coded.bits / 36, expected, rtol=1e-5)
+        assert coded.saved_map is not None
+        assert coded.shown is not None
+        assert coded.saved_error is not None
+        np.testing.assert_allclose(coded.saved_map.sum((1, 2, 3))[1], coded.saved(1).mean(), 1e-4)
+        np.testing.assert_allclose(coded.shown.sum((2, 3, 4))[1], coded.saved(1)[[5, 29]], 1e-4)
+    single = [code_lengths(readings, split, shown=[i]).shown for i in range(30)]
+    every = np.stack([maps[1, 0] for maps in single if maps is not None])
+    error = every.astype(np.float64).std(0, ddof=1) / np.sqrt(30)
+    np.testing.assert_allclose(coded.saved_error[1], error, rtol=1e-3, atol=1e-6)
+    # Some of the images, and without maps.
+    some = code_lengths(
+        [Reading(model, codes[[4, 2]])], split, indices=[4, 2], maps=False, batch_size=1
+    )
+    np.testing.assert_allclose(some.bits[0] / 36, expected[0][[4, 2]], rtol=1e-5)
+    assert some.saved_map is None
+
+
+def test_a_plug_in_needs_no_sub_pixels() -> None:
+    model, split = known_model(), random_split(20)
+    codes = encode_split(model, split)
+    coded = code_lengths([Reading(model, codes)], split, shown=[0])
+    assert codes is not None
+    np.testing.assert_allclose(coded.bits[0] / 6, bits_given(model, split, [codes])[0])
+    assert coded.saved_map is coded.saved_error is coded.shown is None
+
+
+def test_what_cannot_be_read() -> None:
+    split = DATA.splits["test"]
+    with pytest.raises(ValueError, match="no reading"):
+        code_lengths([], split)
+    with pytest.raises(ValueError, match="reading 1 has h of 3 images, but 30 are read"):
+        code_lengths(
+            [Reading(exact("null"), None), Reading(exact("bits"), torch.ones(3, 3))], split
+        )
+    broken = split.column("bits").clone()
+    broken[7] = float("nan")
+    with pytest.raises(ValueError, match="image 7 of the split is not finite"):
+        code_lengths([Reading(pixelcnn(3), broken)], split)

@@ -1,0 +1,153 @@
+"""Where the information is known in closed form: the estimate is it, the map lights its pixels."""
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.analyses.information import (
+    Reading,
+    Usable,
+    candidate_bound,
+    code_lengths,
+    sensitivity,
+)
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.known_bits import (
+    BITS,
+    NOISE_BITS,
+    PIXELS,
+    REPEATED,
+    SIDE,
+    known_bits,
+    true_map,
+)
+from repr_toolkit.encoders import Constant, Precomputed
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.support.choose import other_images
+from toys.known_bits import exact, fitted, pixelcnn
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    return known_bits(train=20_000)
+
+
+def test_the_data_are_as_they_say(data: ImageData) -> None:
+    every = data.splits["train"][:]
+    image, label = every["image"][:, 0].numpy(), every["label"].numpy()
+    for k, (row, column) in enumerate(PIXELS):
+        np.testing.assert_array_equal(image[:, row, column], 3 * (label >> k & 1))
+        np.testing.assert_array_equal(every["bits"][:, k], 2 * (label >> k & 1) - 1)
+    first = PIXELS[0]
+    np.testing.assert_array_equal(image[(..., *REPEATED)], image[(..., *first)])
+    assert first < REPEATED  # after it in the raster
+    assert np.abs(np.bincount(label, minlength=8) / len(label) - 1 / 8).max() < 0.02
+    noise = np.ones((SIDE, SIDE), bool)
+    for place in (*PIXELS, REPEATED):
+        noise[place] = False
+    assert 2 * noise.sum() == NOISE_BITS
+    shares = [np.mean(image[:, noise] == level) for level in range(4)]
+    np.testing.assert_allclose(shares, 0.25, atol=0.005)
+    again = known_bits(train=20_000, seed=1)
+    same = known_bits(train=20_000)
+    assert again.fingerprint != data.fingerprint == same.fingerprint
+
+
+def test_with_the_true_likelihoods_the_estimate_is_the_truth(data: ImageData) -> None:
+    split = data.splits["test"]
+    own, null = exact("bits"), exact("null")
+    coded = code_lengths(
+        [Reading(null, None), Reading(own, split.column("bits"))], split, shown=[3, 500]
+    )
+    np.testing.assert_allclose(coded.bits[1], NOISE_BITS, rtol=1e-6)
+    np.testing.assert_allclose(coded.saved(1), BITS, atol=1e-4)
+    assert coded.saved_map is not None
+    assert coded.shown is not None
+    np.testing.assert_allclose(coded.saved_map[1], true_map(), atol=1e-6)
+    for of_one in coded.shown[1]:
+        np.testing.assert_allclose(of_one, true_map(), atol=1e-6)
+    assert not coded.saved_map[0].any()
+    usable = Usable(coded.saved(1))
+    np.testing.assert_allclose([usable.bits, *usable.interval], BITS, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def trained(data: ImageData) -> list[dict[str, Reading]]:
+    """For each seed decoders trained on the bits, on coins independent of x, and on nothing."""
+    train, test = data.splits["train"], data.splits["test"]
+    encoders = {
+        "without": lambda: Constant(),
+        "bits": lambda: Precomputed(3, source="bits"),
+        "coins": lambda: Precomputed(3, source="coins"),
+    }
+    found = []
+    for seed in SEEDS:
+        models = {name: fitted(make(), seed, train) for name, make in encoders.items()}
+        found.append({n: Reading(m, encode_split(m, test)) for n, m in models.items()})
+    return found
+
+
+def test_trained_decoders_find_the_truth_over_three_seeds(
+    data: ImageData, trained: list[dict[str, Reading]]
+) -> None:
+    split = data.splits["test"]
+    coded = [code_lengths([r["without"], r["bits"]], split) for r in trained]
+    usable = Usable(np.stack([c.saved(1) for c in coded]))
+    assert all(abs(bits - BITS) < 0.06 for bits in usable.of_seeds)  # 2 %
+    assert abs(usable.bits - BITS) < 0.05
+    low, high = usable.interval
+    assert BITS - 0.1 < low < usable.bits < high < BITS + 0.1
+    for c in coded:
+        assert c.saved_map is not None
+        np.testing.assert_allclose(c.saved_map[1], true_map(), atol=0.02)
+
+
+def test_h_independent_of_x_saves_nothing_over_three_seeds(
+    data: ImageData, trained: list[dict[str, Reading]]
+) -> None:
+    split = data.splits["test"]
+    coded = [code_lengths([r["without"], r["coins"]], split) for r in trained]
+    usable = Usable(np.stack([c.saved(1) for c in coded]))
+    assert usable.interval[0] <= 0
+    assert abs(usable.bits) < 0.15
+    for readings in trained:
+        model, codes = readings["coins"]
+        assert codes is not None
+        low, _ = candidate_bound(model, split, codes).interval
+        assert low <= 0
+
+
+def test_another_images_h_costs_bits(data: ImageData, trained: list[dict[str, Reading]]) -> None:
+    split = data.splits["test"]
+    for readings in trained:
+        model, codes = readings["bits"]
+        assert codes is not None
+        other = Reading(model, codes[other_images(len(codes))])
+        coded = code_lengths([Reading(model, codes), other], split)
+        assert Usable(-coded.saved(1)).interval[0] > BITS
+
+
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+def test_a_network_that_ignores_h_saves_exactly_nothing(data: ImageData, conditioning: str) -> None:
+    """V = 0: against its own null, among candidates, and for every part of h."""
+    split = data.splits["test"]
+    codes = split.column("bits")
+    nothing = torch.zeros_like(codes)
+    heard = pixelcnn(3, conditioning=conditioning)  # by this one h is heard
+    saved = code_lengths([Reading(heard, nothing), Reading(heard, codes)], split).saved(1)
+    assert (saved != 0).all()
+    model = pixelcnn(3, scale=0, conditioning=conditioning)
+    null = Reading(model, nothing)
+    coded = code_lengths([null, Reading(model, codes)], split)
+    assert coded.saved_map is not None
+    assert coded.saved_error is not None
+    for values in (coded.saved(1), coded.saved_map[1], coded.saved_error[1]):
+        assert not values.any()
+    assert Usable(coded.saved(1)).interval == (0, 0)
+    bound = candidate_bound(model, split, codes, images=64)
+    assert bound.bits == 0 == bound.interval[0] == bound.interval[1]
+    for along in ("coordinates", "principal"):
+        parts = sensitivity(model, split, codes, along=along, images=32)
+        assert [part.worth.bits for part in parts] == [0, 0, 0]

@@ -1,0 +1,270 @@
+"""Probes of known representations: what they hold is found, and the test labels only score."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from repr_toolkit.analyses.probing import linear_probe
+from repr_toolkit.analyses.probing.control import random_labels, shifted
+from repr_toolkit.analyses.probing.measure import probe_representations
+from repr_toolkit.analyses.probing.result import Probing
+from repr_toolkit.analyses.probing.table import notes, table
+from repr_toolkit.data import ImageData
+from toys.data import Array, codes, image_data, noise, representation, telling
+
+
+def flat(images: Tensor) -> Array:
+    return images.flatten(1).float().numpy()
+
+
+def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
+    labels = codes()
+    place = noise(width=2, seed=5)
+    data = image_data(label=labels, place=place)
+    whole = representation(data, np.concatenate([telling(labels), 3 * place], 1), "whole")
+    empty = representation(data, noise(seed=9), "empty")
+    found = probe_representations([whole, empty], data, control=False)
+    by_label, by_place = found.targets
+    for probe in ("logistic", "knn", "mlp"):
+        known, unknown = (by_label.reading(name, probe).score for name in ("whole", "empty"))
+        assert known.value >= (1 if probe == "logistic" else 0.97)
+        low, high = unknown.interval
+        assert low < 0.25 < high
+    assert by_place.reading("whole", "ridge").score.value > 0.99
+    assert by_place.reading("empty", "ridge").score.value < 0.02
+    assert by_place.reading("whole", "mlp").score.value > 0.9
+    assert by_place.reading("whole", "knn").score.value > 0.5
+    assert by_place.baseline.score.value == pytest.approx(0, abs=0.05)
+    assert by_place.reading("whole", "logistic") is None
+    assert by_label.reading("whole", "ridge") is None
+    assert by_label.reading("whole", "mdl").code.compression > 3  # 240 labels, the first 60 in full
+    assert by_label.reading("empty", "mdl").code.compression < 1.01
+    assert by_label.baseline.name == "majority"
+    counts = np.bincount(labels[:240])
+    assert by_label.baseline.score.value == (labels[360:] == counts.argmax()).mean()
+
+
+def test_the_linear_probe_of_comparisons_is_the_logistic_probe_of_these() -> None:
+    labels = codes(classes=8)
+    far = 1e6 + noise(width=24)  # where digits are lost, they are lost in both
+    data = image_data(label=labels)
+    h = representation(data, far)
+    reading = probe_representations([h], data, probes=["logistic"], control=False, orders=0)
+    found = reading.targets[0].reading("h", "logistic")
+    pairs = [(h.h[split], labels[data.rows[split]]) for split in data.rows]
+    probe = linear_probe(*pairs)
+    assert (probe.accuracy, probe.strength) == (found.score.value, found.settings["C"])
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_test_labels_score_and_no_more(split: str) -> None:
+    """Other labels of the test images change the scores alone; those of validation the choice."""
+    labels, place = codes(), noise(width=2, seed=5)
+    h = np.concatenate([telling(labels, 1.5), place + noise(width=2, seed=6)], 1)
+    results = []
+    for seed in (None, 3):
+        rows = slice(360, None) if split == "test" else slice(240, 360)
+        other_labels, other_place = labels.copy(), place.copy()
+        if seed is not None:
+            draw = np.random.default_rng(seed)
+            other_labels[rows] = draw.permutation(labels[rows])
+            other_place[rows] = draw.permutation(place[rows])
+        data = image_data(label=other_labels, place=other_place)
+        results.append(probe_representations([representation(data, h)], data, orders=1))
+    own, other = ([r for t in result.targets for r in t.readings] for result in results)
+    same_settings = [a.settings == b.settings for a, b in zip(own, other, strict=True)]
+    if split == "val":
+        assert not all(same_settings)
+    else:
+        assert all(same_settings)
+        assert [r.validation for r in own] == [r.validation for r in other]
+        assert [r.score for r in own if r.score] != [r.score for r in other if r.score]
+        controls = [[r.control and r.control.accuracy for r in rs] for rs in (own, other)]
+        assert controls[0] == controls[1]
+    assert [r.code for r in own] == [r.code for r in other]
+
+
+def test_everything_is_the_same_again() -> None:
+    labels = codes()
+    data = image_data(label=labels, place=noise(width=1)[:, 0])
+    h = representation(data, telling(labels, 1))
+    first, second, third = (
+        probe_representations([h], data, probes=["mlp"], seed=seed, orders=2).as_dict()
+        for seed in (4, 4, 5)
+    )
+    assert first == second
+    assert first != third
+
+
+def test_scale_and_offset_of_h_do_not_matter() -> None:
+    labels = codes()
+    data = image_data(label=labels)
+    h = telling(labels, 0.7)
+    moved = representation(data, h * [100, 0.01, 1, 1] + [7, 0, 0, 0], "moved")
+    found = probe_representations(
+        [representation(data, h), moved], data, probes=["logistic", "knn"], orders=0, control=False
+    )
+    [target] = found.targets
+    for probe in ("logistic", "knn"):
+        own, other = (target.reading(name, probe).score.value for name in ("h", "moved"))
+        assert own == pytest.approx(other, abs=0.01)
+
+
+# The control task
+
+
+def test_one_that_memorises_is_not_selective() -> None:
+    """h that is the person tells anything of the person: a random label as well as a true one."""
+    people = np.arange(520) % 40
+    data = image_data(label=people % 4, identity=people)
+    h = representation(data, np.eye(40)[people])
+    found = probe_representations([h], data, targets=["label"], probes=["knn"], orders=0)
+    [reading] = found.targets[0].readings
+    assert reading.control.types == "identity"
+    assert reading.score.value == reading.control.accuracy == 1
+    assert reading.control.selectivity == 0
+
+
+def test_one_that_reads_the_label_alone_is_selective() -> None:
+    people = np.arange(520) % 40
+    data = image_data(label=people % 4, identity=people)
+    h = representation(data, telling(people % 4))
+    found = probe_representations([h], data, targets=["label"], probes=["logistic"], orders=0)
+    [reading] = found.targets[0].readings
+    assert reading.score.value == 1
+    assert reading.control.selectivity > 0.5
+    assert reading.control.tested == 160
+
+
+def test_views_recur_where_no_person_does() -> None:
+    """h that hardly changes with a shift lets a neighbour be known again, noise does not."""
+    data = image_data(label=codes(classes=2), size=6)
+
+    def mean(images: Tensor) -> Array:
+        return np.repeat(flat(images).mean(1)[:, None], 2, 1) * [1, 0] + [0, 1]
+
+    images = {split: data.splits[split][:]["image"] for split in data.rows}
+    stacked = torch.cat([images[split] for split in ("train", "val", "test")])
+    pixels, level = (
+        representation(data, f(stacked), name) for f, name in ((flat, "pixels"), (mean, "level"))
+    )
+    encoders = {"pixels": flat, "level": mean}
+    found = probe_representations(
+        [pixels, level], data, encoders=encoders, probes=["knn"], orders=0
+    )
+    readings = found.targets[0].readings
+    assert [reading.control.types for reading in readings] == ["view", "view"]
+    assert all(reading.control.tested == 240 for reading in readings)
+    for reading in readings:
+        assert reading.control.selectivity == reading.score.value - reading.control.accuracy
+
+
+def test_without_types_there_is_no_selectivity() -> None:
+    data = image_data(label=codes())
+    h = representation(data, noise())
+    [reading] = probe_representations([h], data, probes=["logistic"], orders=0).targets[0].readings
+    assert (reading.control.types, reading.control.selectivity) == ("none", None)
+    assert reading.control.tested == 240
+
+
+def test_random_labels_belong_to_types() -> None:
+    types = np.array([5, 9, 5, 7, 9])
+    fitted, tested = random_labels(types, np.array([7, 5, 9]), np.arange(1000), seed=0)
+    assert fitted[0] == fitted[2] != fitted[1] == fitted[4]
+    np.testing.assert_array_equal(tested, fitted[[3, 0, 1]])
+    many, _ = random_labels(np.arange(4000), np.arange(1), np.array([0, 1, 1, 1]), seed=0)
+    assert many.mean() == pytest.approx(0.75, abs=0.03)  # the labels' own frequencies
+
+
+def test_shifts_go_everywhere_by_one_pixel() -> None:
+    image = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 4, 4)
+    moved = shifted(image.expand(200, 1, 4, 4), seed=1)
+    found = {tuple(one.flatten().tolist()) for one in moved}
+    padded = torch.nn.functional.pad(image.float(), (1, 1, 1, 1), mode="replicate")[0, 0].int()
+    expected = {
+        tuple(padded[y : y + 4, x : x + 4].flatten().tolist())
+        for y in range(3)
+        for x in range(3)
+        if (y, x) != (1, 1)
+    }
+    assert found == expected
+    assert torch.equal(moved, shifted(image.expand(200, 1, 4, 4), seed=1))
+
+
+# What is told
+
+
+@pytest.fixture(scope="module")
+def probing() -> Probing:
+    labels, place = codes(), noise(width=2, seed=5)
+    place[[3, 400]] = np.nan
+    labels[-2:] = 7
+    data = image_data(label=labels, place=place, kind=np.zeros(520, int))
+    first = representation(data, telling(labels), "first_of_all_with_a_long_name")
+    others = [representation(data, noise(seed=seed), f"other_{seed}") for seed in range(4)]
+    tried = ["logistic", "ridge", "knn"]
+    return probe_representations([first, *others], data, probes=tried, images=200, orders=2)
+
+
+def test_the_table_fits_a_terminal(probing: Probing) -> None:
+    text = table(probing)
+    assert max(map(len, text.splitlines())) <= 100
+    assert text.count("label: logistic, %") == 3  # tables, one below the other
+    for name in probing.representations:
+        assert text.count(name) == 1
+    score = probing.targets[0].reading("other_1", "knn").score
+    assert f"{100 * score.value:.1f} ({100 * score.interval[0]:.1f}–" in text
+    for row in ("place: ridge, R²", "label: code, bits", "compression, ×", "random labels, %"):
+        assert row in text
+
+
+def test_the_notes_tell_what_was_left_out(probing: Probing) -> None:
+    told = " ".join(notes(probing).split())
+    assert "(200, 120 and 160)" in told
+    assert "place: images without a finite value are left out (1 of train, 0 of val, 1 of" in told
+    assert "label: 2 of 160 test images have a value that no training image has" in told
+    assert "kind is not probed: it is the same for every training image" in told
+    assert "nothing recurs" in told
+    assert "Compression is over the uniform code (bits: label 400)" in told
+
+
+def test_the_protocol_stands_in_the_result(probing: Probing) -> None:
+    result = json.loads(json.dumps(probing.as_dict()))
+    protocol = result["protocol"]
+    assert protocol["hyper_parameters_chosen_on"] == "val"
+    assert protocol["probes"]["logistic"]["grid"]["C"] == [1e-4, 1e-3, 1e-2, 1e-1, 1]
+    assert protocol["mdl"]["orders"] == [0, 1]
+    assert protocol["images_a_split_at_most"] == 200
+    assert len(result["fingerprint"]) == 64
+    assert result["representations"][1] == {"name": "other_0", "made_by": "test.other_0", "dim": 4}
+    [label, place] = result["targets"]
+    assert place["dropped"] == {"train": 1, "val": 0, "test": 1}
+    code = label["readings"][2]
+    assert code["probe"] == "mdl"
+    assert code["bits"] == pytest.approx(np.mean([sum(bits) for bits in code["bits_of_portions"]]))
+
+
+# Errors
+
+
+def test_what_cannot_be_probed() -> None:
+    data = image_data(label=codes())
+    h = representation(data, noise())
+
+    def told(message: str, *given: object, of: ImageData = data, **options: object) -> None:
+        with pytest.raises(ValueError, match=message):
+            probe_representations(given or [h], of, **options)
+
+    told("no probe 'svm'; there are logistic, ridge", probes=["svm"])
+    told("no target 'age' to probe; there are label", targets=["age"])
+    told("two representations are named h", h, h)
+    told("h is h of other data", of=image_data(label=codes(seed=8)))
+    constant = image_data(label=np.zeros(520, int))
+    told("no target to probe .label: it is", representation(constant, noise()), of=constant)
+    with pytest.raises(
+        ValueError, match="label is a target of classification, for which no probe was chosen"
+    ):
+        probe_representations([h], data, probes=["ridge"], orders=0)

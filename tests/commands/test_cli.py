@@ -1,0 +1,266 @@
+"""The command line: its help, settings and errors, and training as a user starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from repr_toolkit.cli import build_parser, continuation, main, split_settings
+from toys.processes import ROOT, in_subprocess
+from toys.runs import TINY
+
+COMMANDS = (
+    "recipes",
+    "train",
+    "study",
+    "evaluate",
+    "embed",
+    "classify",
+    "sample",
+    "reconstruct",
+    "interpolate",
+    "faces",
+    "portraits",
+    "likeness",
+    "where",
+    "verify",
+    "check",
+    "probe",
+    "invariance",
+    "information",
+    "traverse",
+    "edit",
+    "report",
+)
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in an empty folder of its own; the search path is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    return tmp_path
+
+
+# Help
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    code = (
+        "import sys\n"
+        "from repr_toolkit.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "print(*(m for m in ('torch', 'lightning', 'numpy') if m in sys.modules), file=sys.stderr)"
+    )
+    argv = [*filter(None, [command]), "--help"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *argv], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr.split() == []
+    assert "usage: repr-toolkit" in done.stdout
+
+
+def test_every_option_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = build_parser()
+    commands = next(action.choices for action in parser._actions if action.dest == "command")
+    assert set(commands) == set(COMMANDS)
+    for name, command in commands.items():
+        for action in command._actions:
+            assert action.help, f"{name} {action.option_strings or action.dest} has no help"
+
+
+def test_without_a_command_help_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 0
+    assert "repr-toolkit study bottleneck_mnist5k" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["train", "study"])
+def test_help_explains_settings(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    assert "--training.steps 100" in capsys.readouterr().out
+
+
+# Settings
+
+
+def test_settings_are_parted_from_options() -> None:
+    argv = ["train", "a.yaml", "--data.root=/x=y", "--name", "v1.0", "--out=b.png", "--seed", "3"]
+    argv += ["--training.warmup", "-1", "--model.encoder", "null", "--training.warmup=2"]
+    words, settings = split_settings(argv)
+    assert words == ["train", "a.yaml", "--name", "v1.0", "--out=b.png", "--seed", "3"]
+    assert settings == {"data.root": "/x=y", "training.warmup": "2", "model.encoder": "null"}
+
+
+@pytest.mark.parametrize("argv", [["--training.steps"], ["--training.steps", "--wandb"]])
+def test_a_setting_needs_a_value(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "bottleneck_mnist5k", *argv])
+    assert stop.value.code == 2
+    assert "--training.steps needs a value" in capsys.readouterr().err
+
+
+def test_settings_where_there_are_none_to_set(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", "run", "--training.steps", "3"])
+    assert stop.value.code == 2
+    assert "evaluate takes no settings" in capsys.readouterr().err
+
+
+# Recipes
+
+
+def test_recipes_fit_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from repr_toolkit.config.recipe import list_recipes
+
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["recipes"]) == 0
+    table = capsys.readouterr().out
+    assert max(map(len, table.splitlines())) <= 80
+    assert len(list_recipes()) >= 6
+    for name in list_recipes():
+        assert name in table  # whole, to be copied
+
+
+def test_a_recipe_is_printed_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "bottleneck_photos"]) == 0
+    assert capsys.readouterr().out == (ROOT / "recipes/bottleneck_photos.yaml").read_text("utf-8")
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["recipes", "bottleneck_mnist"], "bottleneck_mnist5k"),
+        (["train", "bottleneck_mnist"], "bottleneck_mnist5k"),
+        (["train", "bottleneck_mnist5k", "--training.stepz", "3"], "training.steps"),
+        (["study", "bottleneck_mnist5k", "--data.levels", "1000"], "data.levels"),
+        (["study", "gated_cifar10"], "not a study"),
+        (["evaluate", "nowhere"], "nowhere"),
+        (["sample", "nowhere"], "nowhere"),
+        (["reconstruct", "nowhere", "--out", "a.gif"], ".png"),
+        (["check", "no.such.Thing"], "no.such"),
+        (["check", "repr_toolkit.decoders.Deconv", "--features.x", "3"], "--init_args.NAME"),
+    ],
+)
+def test_an_error_is_one_line(
+    argv: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("repr-toolkit: error: ")
+    assert error.count("\n") == 1
+    assert told in error
+
+
+def test_debug_shows_the_traceback() -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        main(["evaluate", "nowhere", "--debug"])
+
+
+def test_a_bug_keeps_its_traceback(user_folder: Path) -> None:
+    (user_folder / "bugs.py").write_text(
+        "from torch import nn\n"
+        "\n"
+        "class Bug(nn.Module):\n"
+        "    source, h_dim = 'image', 1\n"
+        "\n"
+        "    def forward(self, x):\n"
+        "        raise ZeroDivisionError('mine')\n"
+    )
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        main(["check", "bugs.Bug"])
+
+
+def test_wrong_usage_ends_with_two(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "bottleneck_mnist5k", "--sed", "1"])
+    assert stop.value.code == 2
+    assert "--sed" in capsys.readouterr().err
+
+
+# A user's folder
+
+
+def test_training_finds_the_users_own_encoder(user_folder: Path) -> None:
+    (user_folder / "my_project").mkdir()
+    (user_folder / "my_project" / "nets.py").write_text(
+        "from torch import Tensor, nn\n"
+        "\n"
+        "class ChannelMean(nn.Module):\n"
+        "    source = 'image'\n"
+        "    h_dim = 1\n"
+        "\n"
+        "    def forward(self, x: Tensor) -> Tensor:\n"
+        "        return x.float().mean((2, 3))\n"
+    )
+    tiny = {
+        **TINY,
+        "model": {**TINY["model"], "encoder": {"class_path": "my_project.nets.ChannelMean"}},
+    }
+    (user_folder / "mine.yaml").write_text(yaml.safe_dump(tiny))
+    done = in_subprocess("train", "mine.yaml", "--training.warmup", "1", cwd=user_folder)
+    assert done.returncode == 0, done.stderr
+    config = yaml.safe_load((user_folder / "runs/mine/config.yaml").read_text())
+    assert config["training"]["warmup"] == 1
+    assert config["model"]["decoder"]["init_args"]["h_dim"] == 1
+    assert (user_folder / "runs/mine/model.safetensors").is_file()
+
+
+def test_two_processes_work_through_a_study_together(user_folder: Path) -> None:
+    """Each is started by the same command line; one of them compares and speaks."""
+    variants = {"short": {}, "long": {"model.encoder.init_args.h_dim": 4}}
+    (user_folder / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "study": variants}))
+    devices = "--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp"
+    done = in_subprocess("study", "tiny.yaml", *devices.split(), cwd=user_folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("runs/tiny/figure6.png") == 1
+    for variant in variants:
+        assert (user_folder / "runs/tiny" / variant / "model.safetensors").is_file()
+
+
+def test_how_to_go_on_with_what_is_kept() -> None:
+    assert continuation("sample", ["sample", "runs/a"]).endswith("sample runs/a --resume")
+    assert continuation("sample", ["sample", "a", "--resume"]).endswith("sample a --resume")
+    assert continuation("study", ["study", "a.yaml"]).endswith("study a.yaml")
+    assert continuation("evaluate", ["evaluate", "runs/a"]) == ""
+
+
+def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:
+    tiny = {**TINY, "training": {"steps": 100_000, "validate_every": 10}}
+    (user_folder / "long.yaml").write_text(yaml.safe_dump(tiny))
+    with subprocess.Popen(
+        [sys.executable, "-m", "repr_toolkit", "train", "long.yaml", "--seed", "1"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job, which a test run may be, ignores interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        try:
+            deadline = time.monotonic() + 120
+            while not list(user_folder.glob("runs/long/checkpoints/*.ckpt")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else leaving would wait for its 100,000 steps
+    assert process.returncode == 130
+    assert "repr-toolkit train long.yaml --seed 1 --resume" in error
+    assert "Traceback" not in error

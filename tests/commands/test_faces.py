@@ -1,0 +1,82 @@
+"""`repr-toolkit faces`: what it tells, and that it asks for nothing in vain."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.cli import continuation, main
+from repr_toolkit.encoders import FaceNet
+from toys.faces import astronaut, cat, people, two_faces
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "untrained.pt"
+    torch.save(FaceNet(None).net.state_dict(), file)
+    return file
+
+
+def test_the_command(
+    tmp_path: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    folder, out = tmp_path / "photographs", tmp_path / "faces.npz"
+    for person in ("ann", "bob"):
+        (folder / person).mkdir(parents=True)
+        astronaut().save(folder / person / "1.png")
+    two_faces().save(folder / "bob/two.png")
+    (folder / "bob/movie.heic").touch()
+    for number in range(7):
+        cat().save(folder / "ann" / f"a long name of a [red]cat's photograph {number}.png")
+    argv = ["faces", str(folder), str(out), "--weights", str(weights), "--image-size", "24"]
+    assert main(argv) == 0
+    told = capsys.readouterr().out
+    assert "3 faces of 2 people, embedded by FaceNet " in told
+    assert "1 of the photographs show several faces; the most central was taken" in told
+    assert "fewer than 3 people cannot be split" in told
+    assert "files that are no photographs: 1 .heic" in told
+    table = told[told.index("7 photographs skipped") :]
+    assert "no face found" in table
+    assert "[red]cat" in table
+    assert "and 2 more" in table
+    assert max(map(len, table[: table.index("all of them")].splitlines())) <= 60
+    assert str(tmp_path / "faces.skipped.csv") in told
+    with np.load(out) as made:
+        assert made["image"].shape == (3, 3, 24, 24)
+    assert main(argv) == 1
+    assert "exists" in capsys.readouterr().err
+    assert main([*argv, "--overwrite", "--several", "skip", "--select", "largest"]) == 0
+    assert "2 faces of 2 people" in capsys.readouterr().out
+    one = ["faces", str(folder / "bob"), str(tmp_path / "bob.npz"), "--weights", str(weights)]
+    assert main([*one, "--allow-one-identity"]) == 0
+    assert "fewer than 3 photographs cannot be split" in capsys.readouterr().out
+    assert main([*argv, "--overwrite", "--allow-one-identity"]) == 0
+    assert "fewer than 3 people cannot be split" in capsys.readouterr().out
+
+
+def test_an_interruption_tells_how_to_go_on() -> None:
+    assert continuation("faces", ["faces", "a", "b.npz"]).endswith("faces a b.npz --resume")
+
+
+def test_the_command_checks_paths_before_it_loads_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv, told in (
+        ([str(tmp_path / "nowhere"), "a.npz"], "nowhere is no folder"),
+        (
+            [str(people(tmp_path / "photographs")), str(tmp_path / "a.npz")],
+            "no FaceNet weights 'no'",
+        ),
+        (
+            [str(tmp_path / "photographs"), "nowhere/a.npz"],
+            "the folder nowhere of the data file nowhere/a.npz does not exist",
+        ),
+    ):
+        assert main(["faces", *argv, "--weights", "no"]) == 1
+        assert told in capsys.readouterr().err

@@ -1,0 +1,226 @@
+"""The commands on portraits, with a run on embeddings of an untrained FaceNet."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import save_file
+
+from repr_toolkit.cli import main
+from repr_toolkit.data.wheels import package_folder
+from repr_toolkit.encoders import FaceNet
+from repr_toolkit.runs.run import load
+from toys.encoders import ONE_HOT
+from toys.runs import untrained_run
+
+PEOPLE, EACH = 24, 3
+
+
+@pytest.fixture(autouse=True)
+def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test works in an empty folder of its own; the search path is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A FaceNet as it is before training, in a file."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "untrained.safetensors"
+    save_file(FaceNet(None).net.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two steps of training on 24 made-up people."""
+    folder = tmp_path_factory.mktemp("portraits")
+    draw = np.random.default_rng(0)
+    people = np.repeat(np.arange(PEOPLE), EACH)
+    centre = draw.normal(size=(PEOPLE, 512))[people] + draw.normal(size=(len(people), 512)) / 2
+    np.savez(
+        folder / "people.npz",
+        image=draw.integers(0, 256, (len(people), 3, 8, 8), dtype=np.uint8),
+        identity=np.array([f"person {code:02}" for code in people]),
+        embedding=(centre / np.linalg.norm(centre, axis=1, keepdims=True)).astype(np.float32),
+    )
+    recipe = {
+        "data": {"source": str(folder / "people.npz"), "batch_size": 4},
+        "model": {
+            "encoder": {
+                "class_path": "repr_toolkit.encoders.Precomputed",
+                "init_args": {
+                    "h_dim": 512,
+                    "scale": 22.6,
+                    "made_by": FaceNet(str(weights)).identity,
+                },
+            },
+            "decoder": {
+                "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+                "init_args": {"features": 6, "layers": 2},
+            },
+        },
+        "training": {"steps": 2, "validate_every": 2},
+        "trainer": {"accelerator": "cpu", "devices": 1},
+    }
+    (folder / "portraits.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["train", str(folder / "portraits.yaml"), "--runs-dir", str(folder / "runs")]) == 0
+    return folder / "runs" / "portraits"
+
+
+@pytest.fixture(scope="module")
+def photograph() -> str:
+    """One with a face."""
+    return str(package_folder("skimage") / "data" / "astronaut.png")
+
+
+def images(path: str) -> np.ndarray:
+    with np.load(path) as file:
+        return file["image"]
+
+
+def test_portraits_of_a_photograph(run: Path, weights: Path, photograph: str) -> None:
+    argv = ["portraits", str(run), photograph, photograph, "-n", "3", "--weights", str(weights)]
+    assert main(argv) == 0
+    found = images("portraits.npz").reshape(2, 4, 3, 8, 8)
+    assert np.array_equal(found[0], found[1])  # the same person under the same noise
+    assert not np.array_equal(found[0, 1], found[0, 2])
+    with Image.open("portraits.png") as picture:
+        assert picture.width > picture.height
+
+
+def test_the_ends_of_an_interpolation_are_the_portraits(
+    run: Path, weights: Path, photograph: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first and last step are drawn as the portraits of the two photographs are."""
+    mirrored = str(tmp_path / "mirrored.png")
+    with Image.open(photograph) as picture:
+        picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
+    common = ["--weights", str(weights)]
+    assert main(["portraits", str(run), photograph, mirrored, "-n", "2", *common]) == 0
+    portraits = images("portraits.npz").reshape(2, 3, 3, 8, 8)
+    for way in ("linear", "spherical"):
+        argv = ["interpolate", str(run), photograph, mirrored, "--steps", "4", "--rows", "2"]
+        assert main([*argv, "--way", way, "--out", f"{way}.png", *common]) == 0
+        rows = images(f"{way}.npz").reshape(2, 6, 3, 8, 8)
+        np.testing.assert_array_equal(rows[:, [0, 5]], portraits[None, :, 0].repeat(2, 0))
+        np.testing.assert_array_equal(rows[:, [1, 4]], portraits[:, 1:].swapaxes(0, 1))
+    assert "closer in" in capsys.readouterr().out
+
+
+def test_likeness_of_random_portraits_is_chance(
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["likeness", str(run), "--split", "train", "--weights", str(weights), "-n", "2"]
+    assert main([*argv, "--temperatures", "1", "0.5", "--out", "likeness.png", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    rows = {row["faces"]: row for row in result["rows"]}
+    people = rows["portraits, T = 1"]["match"]["people"]
+    assert rows["portraits, T = 0.5"]["match"]["faces"] == 2 * people
+    low, high = rows["portraits, T = 1"]["match"]["auc"]["interval"]
+    assert low <= 0.5 <= high
+    assert rows["the photograph itself"]["second"] is None
+    assert 0 < result["nearest_training_image"]["portraits"] < 1
+    assert result["nearest_training_image"]["real"] == 0  # of the training split itself
+    shown = images("likeness.npz")
+    assert shown.shape == (12 * 5, 3, 8, 8)
+
+
+def test_likeness_prints_a_table(
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    argv = ["likeness", str(run), "--split", "train", "--people", "10", "--weights", str(weights)]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    for row in ("portraits, T = 1", "the photograph", "the most similar", "another photograph"):
+        assert row in said
+    assert max(map(len, said.splitlines())) <= 80
+    assert "…" not in said  # no number is cut
+    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", said)) == 4 * 5 + 3
+
+
+def test_the_likeness_of_few_people_has_no_interval(
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    argv = ["likeness", str(run), "--split", "train", "--people", "2", "--weights", str(weights)]
+    assert main(argv) == 0
+    said = capsys.readouterr().out
+    assert not re.findall(r"\d\.\d{3}–\d\.\d{3}", said)
+    assert "no interval, since fewer than 10 people" in said
+    assert main([*argv, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert {row["match"]["auc"]["interval"] for row in rows} == {None}
+
+
+def test_another_facenet_is_refused(
+    run: Path, photograph: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_file(FaceNet(None).net.state_dict(), other)
+    assert main(["portraits", str(run), photograph, "--weights", str(other)]) == 1
+    said = capsys.readouterr().err
+    assert f"trained on embeddings of {load(run).encoder.made_by}, but {other} is FaceNet" in said
+
+
+def test_weights_that_are_not_here_are_asked_for(
+    run: Path,
+    photograph: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("REPR_TOOLKIT_DATA", raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    assert main(["portraits", str(run), photograph]) == 1
+    assert "not on this machine (there are none); give their file by --weights" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_photograph_without_a_face_is_named(
+    run: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grey = str(tmp_path / "grey.png")
+    Image.new("RGB", (200, 200), "grey").save(grey)
+    assert main(["portraits", str(run), grey, "--weights", str(weights)]) == 1
+    assert f"{grey}: no face found" in capsys.readouterr().err
+
+
+def test_a_photograph_that_is_not_there_is_named(
+    run: Path, weights: Path, photograph: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for argv in (
+        ["portraits", str(run), "no.png"],
+        ["interpolate", str(run), photograph, "no.png"],
+    ):
+        assert main([*argv, "--weights", str(weights)]) == 1
+        assert capsys.readouterr().err == "repr-toolkit: error: there is no photograph no.png\n"
+
+
+def test_a_model_that_takes_no_pictures_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = str(untrained_run(tmp_path / "alone", encoder=None).path)
+    labels = str(untrained_run(tmp_path / "labels", encoder=ONE_HOT).path)
+    seeing = str(untrained_run(tmp_path / "seeing").path)
+    for argv, told in (
+        (["portraits", alone, "a.png"], "the model has no encoder: it draws nobody in particular"),
+        (["interpolate", alone, "a.png", "b.png"], "no encoder, and so no h of a picture"),
+        (["interpolate", labels, "a.png", "b.png"], "reads 'label', not pictures; take a run"),
+        (["interpolate", seeing, "a.png", "b.png"], "there is no picture a.png"),
+    ):
+        assert main(argv) == 1
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1

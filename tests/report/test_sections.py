@@ -1,0 +1,280 @@
+"""Sections of a report from numbers that are made up here, and what goes to W&B."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
+from repr_toolkit.analyses.comparison import measure as comparison
+from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
+from repr_toolkit.analyses.frozen.blocks import frozen_study
+from repr_toolkit.analyses.invariance.blocks import _deviations
+from repr_toolkit.analyses.invariance.blocks import _table as samples_table
+from repr_toolkit.analyses.traversal.blocks import _judged
+from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
+from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_cell
+from repr_toolkit.page.charts import Series, bar_chart, line_chart
+from repr_toolkit.page.html import rich
+from repr_toolkit.page.pictures import overlay, shown, tiled
+from repr_toolkit.report import missing, to_wandb
+from repr_toolkit.report.inputs import Analysis, find_runs
+from repr_toolkit.report.training import read_metrics
+from repr_toolkit.support.stats import Estimate
+from toys.encoders import ONE_HOT
+from toys.offline_wandb import records, values
+from toys.processes import own_environment
+from toys.runs import untrained_run
+
+NAN = float("nan")
+
+
+def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
+    assert estimate_cell(Estimate(0.42691, 0.0047, 500)) == Cell("0.4269", "0.4177 to 0.4361")
+    assert share_cell(0.862, 0.829, 0.8895) == Cell("86.2", "82.9 to 88.9")
+    assert interval_cell(-1.5, None, 1) == Cell("−1.5")
+    assert estimate_cell(Estimate(NAN, 0.1, 5)) == share_cell(NAN) == Cell()
+    assert interval_cell(NAN, (0, 1), 1) == Cell(plain(NAN)) == Cell()
+    assert interval_cell(1.0, (NAN, 2.0), 1) == Cell("1.0")
+
+
+def test_captions_say_what_all_runs_were_measured_with() -> None:
+    share = {"share": 0.5, "low": 0.4, "high": 0.6}
+
+    def measured(images: int, key: str, k: int) -> dict[str, Any]:
+        judge = {"key": key, "accuracy": share}
+        of: dict[str, Any] = {"images": images, "samples": 16, "split": "test", "judge": judge}
+        of |= {"variance": 0.1, "data_variance": 0.2, "agreement": {"with_source": share}}
+        return {**of, "neighbours": {"k": k, "by_h": share}}
+
+    table = samples_table(["a", "b"], [measured(64, "label", 5), measured(1_000, "smile", 9)])
+    assert table.caption.startswith("64 to 1,000 test images, 16 samples of each h.")
+    groups = {row.group for row in table.rows}
+    assert "Samples judged by a classifier of the label or smile, %" in groups
+    assert "The 5 to 9 nearest training images, %" in groups
+    judges = [{"key": key, "accuracy": {"share": 0.5}} for key in ("label", "smile")]
+    along = {"name": "mean a", "judged": [share] * 3, "alphas": [-1, 0, 1]}
+    [judged] = _judged({"directions": [along], "measured_images": 8, "judges": judges})
+    assert "a classifier of the label that" in judged.caption
+    assert "and a classifier of the smile that" in judged.caption
+
+
+def test_rich_text_is_escaped_first() -> None:
+    assert rich("**<b>** `a<b`") == "<strong>&lt;b&gt;</strong> <code>a&lt;b</code>"
+
+
+def test_tiles_keep_every_pixel_and_leave_gaps_clear() -> None:
+    images = np.arange(2 * 3 * 1 * 2 * 2, dtype=np.uint8).reshape(2, 3, 1, 2, 2)
+    png, size = tiled(shown(images, 256))
+    with Image.open(io.BytesIO(png)) as picture:
+        pixels = np.asarray(picture)
+    assert size == (8, 5) == (pixels.shape[1], pixels.shape[0])
+    assert np.array_equal(pixels[3:, 6:, 0], images[1, 2, 0])
+    assert (pixels[2, :, 3] == 0).all()
+    assert (pixels[:2, :2, 3] == 255).all()
+
+
+def test_a_map_is_violet_where_h_saves_orange_where_it_costs_and_clear_at_0() -> None:
+    bits = np.zeros((1, 1, 1, 3), np.float32)
+    bits[..., 0], bits[..., 1] = 2.0, -2.0
+    black = np.zeros((1, 1, 1, 3), np.uint8)
+    [[drawn]] = overlay(bits, black, 256, 2.0)
+    saves, costs, clear = drawn[0].astype(int)
+    assert saves[2] > saves[0] > saves[1]  # blue most, green least
+    assert costs[0] > costs[1] > costs[2]  # red most, blue least
+    assert clear.tolist() == [166, 166, 166]  # the pale image itself
+
+
+def test_charts_take_the_pages_colours_and_share_no_id() -> None:
+    lines = [Series("a_$b$", [0, 1], [2, 3], 0), Series("_c", [0, 1], [3, 2], 1)]
+    drawn = [line_chart(prefix, 'a "quoted" <b>', lines, x="x", y="y") for prefix in ("p", "q")]
+    ids = [set(re.findall(r' id="([^"]+)"', svg)) for svg in drawn]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    for svg in drawn:
+        assert svg.startswith("<svg viewBox=")
+        assert "var(--series-1)" in svg
+        assert "var(--series-2)" in svg
+        assert "currentColor" in svg
+        assert "#0102" not in svg
+        assert "http" not in svg
+        assert "&lt;b&gt;" in svg
+        assert "a_$b$" in svg
+    assert "h[3]" in bar_chart("r", "bars", ["h[3]"], [1.0], [(0.5, 1.5)], x="bits")
+
+
+def test_a_chart_may_be_of_a_run_with_a_backslash_in_its_name() -> None:
+    alt = r"Loss of a\d, \1 and \g<0>"
+    svg = line_chart("p", alt, [Series(r"a\d", [0, 1], [2, 3], 0)], x="x", y="y")
+    assert f'aria-label="{escape(alt)}"' in svg
+
+
+def test_a_single_pixel_that_varies_is_drawn(tmp_path: Path) -> None:
+    variance = np.zeros((2, 1, 30, 30), np.float32)
+    variance[0, 0, 3, 4] = 0.25
+    images = np.zeros((2, 1, 30, 30), np.uint8)
+    file = tmp_path / "invariance.npz"
+    np.savez(file, image=images, sample=images[:, None], variance=variance, levels=17)
+    [drawn] = _deviations({"run": Analysis({}, file)})
+    assert isinstance(drawn, Picture)
+    assert drawn.bar
+    assert (drawn.bar.low, drawn.bar.high) == ("0", "0.5")
+
+
+def test_metrics_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text("step,a,b\n1,2.5,\n2,nan,inf\n3,x,4\n,5,6\n")
+    assert read_metrics(file) == {"a": {1: 2.5}, "b": {3: 4.0}}
+    assert read_metrics(tmp_path / "none.csv") == {}
+
+
+def test_models_of_labels_have_figure_3_and_bayes_rule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = [Baseline(name, "so", 0.9, (0.8, 0.95), 10, 100) for name in ("3-NN", "Some New One")]
+    monkeypatch.setattr(comparison, "baselines", lambda data, split: known)
+    run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
+    folder = run.path / "analysis" / "comparison"
+    folder.mkdir(parents=True)
+    comparison.compare(folder, {"labels": run.path}, rows=2)
+    found = find_runs([run.path])
+    samples, classified = figures(found), bayes(found)
+    assert samples
+    assert classified
+    assert samples.title == "Samples of each class"
+    first, pixels = classified.blocks
+    assert isinstance(first, Table)
+    assert isinstance(pixels, Table)
+    assert first.rows[0].cells[0].text == found.compared.lines["labels"].share("bayes").text
+    assert [row.label for row in pixels.rows] == [
+        "3 nearest neighbours", "some new one", "logistic regression"
+    ]  # fmt: skip
+    assert pixels.rows[1].cells == [Cell("90.0", "80.0 to 95.0")]
+    [table] = summary(found).blocks
+    assert isinstance(table, Table)
+    labels = [row.label for row in table.rows]
+    assert "bits/dim, label not told" in labels
+    assert "MSE × 10³, one draw" not in labels
+
+
+def usable(bits: float) -> dict[str, Any]:
+    return {"bits": bits, "low": bits - 1, "high": bits + 1}
+
+
+def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
+    bound = {**usable(3.9), "ceiling": 4.0, "saturated": True}
+    numbers = {
+        "data": "digits", "split": "test", "steps": 100, "seeds": [0, 1], "null_bits": 90.25,
+        "what": "bits saved: what they are", "sources": [
+            {"name": "pixels", "dim": 64, "usable": usable(9.5), "minus_best": None,
+             "shuffled_costs": usable(20), "lower_bound": bound,
+             "masked": {"coordinates": [{"name": "h[1]", **usable(2)}]}},
+            {"name": "pca", "dim": 8, "usable": usable(5.5), "minus_best": usable(-4),
+             "shuffled_costs": usable(11), "lower_bound": usable(2.5) | {"saturated": False},
+             "masked": None},
+        ],
+    }  # fmt: skip
+    maps = {
+        "names": np.array(["pixels", "pca"]),
+        "saved_map": np.stack([np.ones((1, 8, 8)), np.full((1, 8, 8), 0.5)]).astype(np.float32),
+        "shown": np.ones((2, 3, 1, 8, 8), np.float32),
+        "image": np.zeros((3, 1, 8, 8), np.uint8),
+        "levels": np.array(16),
+    }
+    np.savez(tmp_path / "information.npz", **maps)
+    blocks = frozen_study(Analysis(numbers, tmp_path / "information.npz"))
+    table = blocks[0]
+    assert isinstance(table, Table)
+    texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
+    assert texts["bits saved"] == ["9.5", "5.5"]
+    assert texts["minus the best"] == ["–", "−4.0"]
+    assert table.rows[-1].cells[0].detail == "at its ceiling, 4.00"
+    assert "2 seeds" in table.caption
+    assert [block.kind for block in blocks[1:]] == ["picture", "picture", "chart", "notes"]
+    mean = blocks[1]
+    assert isinstance(mean, Picture)
+    assert mean.columns == ["pixels (±1)", "pca (±0.5)"]  # each map has a scale of its own
+
+
+def test_missing_analyses_are_made_and_what_cannot_be_is_told(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+
+    def refuse(run: Any, split: str) -> None:
+        raise ValueError("it has no labels")
+
+    measures: Mapping[str, Any] = {
+        name: refuse if name == "probe" else lambda run, split: made.append(run.path.name)
+        for name in missing.MEASURES
+    }
+    monkeypatch.setattr(missing, "MEASURES", measures)
+    found = find_runs([reported.parent])
+    missing.measure_missing(found)
+    [_, other] = found.runs  # the first one has them all
+    assert made == [other] * 3
+    assert "left out: it has no labels" in capsys.readouterr().out
+    # Of another split none is made in the place of what there is.
+    made.clear()
+    missing.measure_missing(find_runs([reported.parent], "val"))
+    assert made == [other] * 3
+    told = capsys.readouterr().out
+    assert told.count("is of another split, and stays as it is") == 3
+
+
+def test_what_goes_to_wandb_is_what_the_page_shows() -> None:
+    png, size = tiled(np.zeros((1, 2, 4, 4, 3), np.uint8))
+    rows = [Row("bits", [Cell("1.5", "1 to 2"), Cell()])]
+    section = Section("s", "S", "", [
+        Table("caption", ["a", "a"], rows),
+        Picture(png, size, "alt", "**a** picture", scale=4),
+        Strip(png, size, ["α = 0", "α = 1"], ["0", "1"], 0, "along", "alt", "α"),
+    ])  # fmt: skip
+    logged = to_wandb.loggable([section])
+    table, picture, strip = logged.values()
+    assert [*logged] == ["report/s/1", "report/s/2", "report/s/3"]
+    assert table.columns == ["Measure", "a", "a (1)"]
+    assert table.data == [["bits", "1.5 (1 to 2)", "–"]]
+    assert picture.image.size == (size[0] * 4, size[1] * 4)
+    assert picture._caption == "a picture"
+    assert strip.image.getpixel((0, 0)) == (0, 0, 0)
+
+
+def test_wandb_gets_the_report_of_a_study_in_its_group(reported: Path, tmp_path: Path) -> None:
+    """Offline: the file of the run holds what was logged."""
+    command = [sys.executable, "-m", "repr_toolkit", "report", str(reported.parent), "--wandb"]
+    environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=600)
+    (file,) = reported.parent.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert (start.run_group, start.display_name) == ("study", "report")
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    logged = {
+        key.removesuffix("/_type"): row[key] for row in history for key in row if "_type" in key
+    }
+    assert logged["report/summary/1"] == "table-file"
+    assert logged["report/figures/1"] == "image-file"
+    assert logged["report/page"] == "html-file"
+    assert {key.split("/")[1] for key in logged} >= {"probes", "information", "invariance", "moves"}
+
+
+def test_damaged_numbers_are_named(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run")
+    folder = run.path / "analysis"
+    folder.mkdir()
+    (folder / "probe.json").write_text("{")
+    with pytest.raises(ValueError, match=r"probe\.json is damaged"):
+        find_runs([run.path]).analyses("probe")
+    (folder / "probe.json").write_text(json.dumps([1]))
+    with pytest.raises(ValueError, match="make it again"):
+        find_runs([run.path]).analyses("probe")

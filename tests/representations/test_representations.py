@@ -1,0 +1,411 @@
+"""Whatever makes h: what each source means, who made it, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from repr_toolkit.data import ImageData, load
+from repr_toolkit.encoders import networks
+from repr_toolkit.representations import (
+    Representation,
+    is_random,
+    represent,
+    write_embedding,
+)
+from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.runs.run import load as load_model
+from toys.runs import small
+
+SPLITS = ("train", "val", "test")
+Arrays = dict[str, Any]
+
+
+@pytest.fixture
+def data() -> ImageData:
+    """Thirty images in splits whose rows are in no order, one of them in none."""
+    generator = np.random.default_rng(0)
+    order = generator.permutation(30)
+    arrays: Arrays = {
+        "image": generator.integers(0, 17, (30, 1, 8, 8), dtype=np.uint8),
+        "label": generator.permutation(np.arange(30) % 3),
+        "identity": generator.permutation(np.arange(30) % 7),
+        "depth": generator.normal(size=(30, 2)),
+    }
+    rows = {"train": order[:20], "val": order[20:24], "test": order[24:29]}
+    names = {"label": ("c", "a", "b"), "identity": tuple("stuvwxy")}
+    return ImageData("mine", arrays, rows, levels=17, names=names)
+
+
+@pytest.fixture
+def run(tmp_path: Path, data: ImageData) -> Run:
+    """A finished run on these data, whose encoder has weights of another seed than its start."""
+    return finished(tmp_path / "run", data, encoder="ConvBottleneck", h_dim=3, features=4)
+
+
+def finished(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
+    from repr_toolkit.models.assemble import assemble
+
+    class_path = f"repr_toolkit.encoders.{encoder}"
+    config = small(model__encoder={"class_path": class_path, "init_args": init_args})
+    torch.manual_seed(config["seed"] + 1)
+    built = assemble(with_fingerprint(config, data), data)
+    run = Run.create(path, built.config)
+    run.save_model(built.join(), {"levels": data.levels})
+    return run
+
+
+def images(data: ImageData, split: str) -> torch.Tensor:
+    return data.splits[split][:]["image"]
+
+
+# What each source means
+
+
+def test_pixels_are_intensities_in_the_order_of_the_splits(data: ImageData) -> None:
+    h, same = represent("pixels", data)
+    assert same is data
+    assert (h.name, h.made_by, h.fingerprint, h.levels) == (
+        "pixels",
+        "pixels",
+        data.fingerprint,
+        17,
+    )
+    for split in SPLITS:
+        wanted = images(data, split).flatten(1) / 16
+        assert h.h[split].dtype == np.float32
+        np.testing.assert_allclose(h.h[split], wanted)
+    assert h.dim == 64
+
+
+def test_pca_is_fitted_on_the_training_images_alone(data: ImageData) -> None:
+    h, _ = represent("pca", data, components=4)
+    train = images(data, "train").flatten(1).double().numpy() / 16
+    axes = np.linalg.svd(train - train.mean(0))[2][:4]
+    for split in SPLITS:
+        wanted = (images(data, split).flatten(1).numpy() / 16 - train.mean(0)) @ axes.T
+        np.testing.assert_allclose(np.abs(h.h[split]), np.abs(wanted), atol=1e-4)
+    with pytest.raises(ValueError, match="pca has 1 to 20 components on mine, not 21"):
+        represent("pca", data, components=21)
+
+
+def test_labels_are_one_hots(data: ImageData) -> None:
+    h, _ = represent("labels", data)
+    for split in SPLITS:
+        assert np.array_equal(h.h[split], np.eye(3)[data.splits[split].column("label")])
+    arrays = {"image": data.arrays["image"]}
+    with pytest.raises(ValueError, match="has no 'label' to make one-hots of, only image"):
+        represent("labels", ImageData("bare", arrays, data.rows, levels=17))
+
+
+def test_a_runs_encoder(data: ImageData, run: Run) -> None:
+    h, _ = represent(str(run.path), data)
+    encoder = load_model(run).encoder
+    assert encoder is not None
+    with torch.no_grad():
+        for split in SPLITS:
+            np.testing.assert_allclose(h.h[split], encoder(images(data, split)), atol=1e-5)
+    assert h.name == "run"
+    one_by_one, _ = represent(str(run.path), data, batch_size=1)
+    assert one_by_one.made_by == h.made_by
+    for split in SPLITS:
+        np.testing.assert_allclose(one_by_one.h[split], h.h[split], atol=1e-5)
+
+
+def test_a_layer_of_a_runs_encoder(data: ImageData, run: Run) -> None:
+    whole, _ = represent(str(run.path), data)
+    last, _ = represent(str(run.path), data, layer="bottleneck")
+    np.testing.assert_allclose(last.h["test"], whole.h["test"], atol=1e-6)
+    first, _ = represent(str(run.path), data, layer="features.0", pool="max")
+    assert (first.name, first.dim) == ("run.features.0", 4)
+    assert len({whole.made_by, last.made_by, first.made_by}) == 3
+
+
+def test_an_untrained_encoder_is_the_one_that_training_began_with(
+    data: ImageData, run: Run
+) -> None:
+    from repr_toolkit.models.assemble import assemble
+
+    torch.manual_seed(run.config["seed"])  # as training does
+    encoder = assemble(run.config).encoder
+    assert encoder is not None
+    h, _ = represent(f"untrained:{run.path}", data)
+    with torch.no_grad():
+        np.testing.assert_allclose(h.h["val"], encoder(images(data, "val")), atol=1e-5)
+    assert h.name == "run, untrained"
+    assert h.made_by != represent(str(run.path), data)[0].made_by
+
+
+def test_an_encoders_class_path(data: ImageData, run: Run, tmp_path: Path) -> None:
+    """With the weights of a run it is that run's encoder, and known as that."""
+    encoder = load_model(run).encoder
+    assert isinstance(encoder, torch.nn.Module)
+    torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
+    h, _ = represent(
+        "repr_toolkit.encoders.ConvBottleneck",
+        data,
+        init_args={"h_dim": 3, "features": 4},
+        weights=str(tmp_path / "encoder.pt"),
+    )
+    trained, _ = represent(str(run.path), data)
+    assert h.made_by == trained.made_by
+    assert np.array_equal(h.h["test"], trained.h["test"])
+    assert h.name == "ConvBottleneck"
+
+
+def test_an_encoder_of_labels_has_no_weights_to_be_random(data: ImageData) -> None:
+    h, _ = represent("repr_toolkit.encoders.OneHot", data, init_args={"num_classes": 3})
+    assert np.array_equal(h.h["train"], represent("labels", data)[0].h["train"])
+    assert h.name == "OneHot"
+
+
+def test_a_torchvision_network(data: ImageData) -> None:
+    path = "torchvision.models.squeezenet1_1"
+
+    def made(**options: Any) -> Representation:
+        settings: dict[str, Any] = {"layer": "features.3", "image_size": 32, **options}
+        return represent(path, data, **settings)[0]
+
+    h = made()
+    assert (h.name, h.dim) == ("squeezenet1_1.features.3, random", 128)
+    assert "bilinear to 32×32, in RGB, scaled by ImageNet's mean and std" in h.made_by
+    assert h.made_by.endswith("random weights of seed 0")
+    again = made(batch_size=3)
+    assert again.made_by == h.made_by
+    np.testing.assert_allclose(again.h["train"], h.h["train"], rtol=1e-3, atol=1e-5)
+    others = [made(weights_seed=1), made(pool="max"), made(image_size=40), made(layer="features.4")]
+    assert len({h.made_by, *(other.made_by for other in others)}) == 5
+    with pytest.raises(ValueError, match=r"no layer 'feature\.3'; close ones are features\.3"):
+        made(layer="feature.3")
+
+
+def test_a_run_on_a_layer_is_known_as_that_layer(data: ImageData, tmp_path: Path) -> None:
+    path, layer = "torchvision.models.squeezenet1_1", "features.3"
+    run = finished(tmp_path / "run", data, "LayerActivations", model=path, layer=layer, size=32)
+    of_run, _ = represent(str(run.path), data)
+    direct, _ = represent(path, data, layer=layer, image_size=32)
+    assert of_run.made_by == direct.made_by
+    np.testing.assert_allclose(of_run.h["val"], direct.h["val"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_untrained_is_the_one_with_random_weights(
+    data: ImageData, tmp_path: Path
+) -> None:
+    path, file = "torchvision.models.squeezenet1_1", tmp_path / "squeezenet.pt"
+    net, _ = networks.build_network(path, {}, None, seed=9)
+    torch.save(net.state_dict(), file)
+
+    def made(source: str, **options: Any) -> Representation:
+        settings: dict[str, Any] = {"layer": "features.3", "image_size": 32, **options}
+        return represent(source, data, **settings)[0]
+
+    trained = made(path, weights=str(file))
+    untrained = made(f"untrained:{path}", weights=str(file), weights_seed=3)
+    drawn = made(path, weights_seed=3)
+    assert untrained.name == "squeezenet1_1.features.3, untrained"
+    assert untrained.made_by == drawn.made_by == made(f"untrained:{path}", weights_seed=3).made_by
+    assert np.array_equal(untrained.h["val"], drawn.h["val"])
+    assert not np.allclose(untrained.h["val"], trained.h["val"], rtol=0.1)
+    assert made(f"untrained:{path}", weights=str(file)).made_by != untrained.made_by
+    assert [is_random(h) for h in (trained, untrained, drawn)] == [False, True, True]
+
+
+def test_an_encoders_class_untrained(data: ImageData, run: Run, tmp_path: Path) -> None:
+    encoder = load_model(run).encoder
+    assert isinstance(encoder, torch.nn.Module)
+    torch.save(encoder.state_dict(), tmp_path / "encoder.pt")
+    path, init_args = "repr_toolkit.encoders.ConvBottleneck", {"h_dim": 3, "features": 4}
+    weights = str(tmp_path / "encoder.pt")
+    untrained, _ = represent(f"untrained:{path}", data, init_args=init_args, weights=weights)
+    drawn, _ = represent(path, data, init_args=init_args)
+    assert untrained.name == "ConvBottleneck, untrained"
+    assert np.array_equal(untrained.h["test"], drawn.h["test"])
+
+
+def test_an_untrained_networks_images_are_those_of_its_weights(
+    data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EfficientNet-B1's first weights want them bicubic, its default ones bilinear."""
+    from torchvision.models import EfficientNet_B1_Weights
+
+    path = "torchvision.models.efficientnet_b1"
+    state = networks.build_network(path, {}, None, seed=9)[0].state_dict()
+    monkeypatch.setattr(EfficientNet_B1_Weights, "get_state_dict", lambda *_, **__: state)
+    options: dict[str, Any] = {"layer": "features.0", "weights": "IMAGENET1K_V1"}
+    trained, _ = represent(path, data, **options)
+    untrained, _ = represent(f"untrained:{path}", data, **options)
+    assert "images bicubic to 240×240" in trained.made_by
+    assert untrained.made_by.startswith(trained.made_by.rpartition(", ")[0])
+    assert not np.allclose(untrained.h["val"], trained.h["val"], rtol=0.1)
+
+
+def needs_weights(weights: str) -> torch.nn.Module:
+    """A network as anyone might write it, which cannot be without its weights."""
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    net.load_state_dict(torch.load(weights, weights_only=True))
+    return net
+
+
+def test_what_cannot_be_untrained(data: ImageData, tmp_path: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    path, weights = f"{__name__}.needs_weights", str(tmp_path / "net.pt")
+    assert not is_random(represent(path, data, weights=weights)[0])
+    with pytest.raises(ValueError, match="needs_weights cannot be built without its weights"):
+        represent(f"untrained:{path}", data, weights=weights)
+    with pytest.raises(ValueError, match="OneHot has no weights, so untrained it is the same"):
+        represent("untrained:repr_toolkit.encoders.OneHot", data, init_args={"num_classes": 3})
+    with pytest.raises(ImportError, match="has no class or function resnet19"):
+        represent("untrained:torchvision.models.resnet19", data)
+
+
+# Stored embeddings
+
+
+def test_a_written_representation_is_a_data_file(data: ImageData, tmp_path: Path) -> None:
+    h, _ = represent("pixels", data)
+    out = tmp_path / "pixels.npz"
+    write_embedding(out, h, data)
+    found = load(str(out))
+    assert (found.levels, found.encoder, found.names) == (17, "pixels", data.names)
+    assert set(found.arrays) == {*data.arrays, "embedding"}
+    for split in SPLITS:
+        assert np.array_equal(found.splits[split].column("embedding"), h.h[split])
+        for key in data.arrays:
+            assert torch.equal(found.splits[split].column(key), data.splits[split].column(key))
+    other = tmp_path / "again.npz"
+    write_embedding(other, h, data)
+    assert other.read_bytes() == out.read_bytes()
+    with pytest.raises(FileExistsError, match=r"pixels\.npz exists"):
+        write_embedding(out, h, data)
+
+
+def test_fewer_levels_are_kept(data: ImageData, tmp_path: Path) -> None:
+    coarse = data.quantised(4)
+    out = tmp_path / "coarse.npz"
+    write_embedding(out, represent("pixels", coarse)[0], coarse)
+    found = load(str(out))
+    assert found.levels == 4
+    assert torch.equal(images(found, "test"), images(coarse, "test"))
+    with pytest.raises(
+        ValueError, match=r"of 4 levels, but mine is read at 17; set --data\.levels"
+    ):
+        represent(str(out), data)
+    with pytest.raises(ValueError, match=r"of 4 levels, but coarse\.npz is read at 2"):
+        represent(str(out), data_settings={"levels": 2})
+    assert represent(str(out), coarse)[0].levels == 4
+
+
+def test_names_that_would_become_other_codes_are_left_out(data: ImageData, tmp_path: Path) -> None:
+    data.names["identity"] = tuple("ytuvwxs")
+    write_embedding(tmp_path / "a.npz", represent("pixels", data)[0], data)
+    found = load(str(tmp_path / "a.npz"))
+    codes = found.splits["test"].column("identity")
+    assert torch.equal(codes, data.splits["test"].column("identity"))
+    assert "identity" not in found.names
+
+
+def test_a_stored_embedding_is_of_the_data_it_says(data: ImageData, tmp_path: Path) -> None:
+    out = tmp_path / "pixels.npz"
+    first, _ = represent("pixels", data)
+    write_embedding(out, first, data)
+    for h, of in (represent(str(out)), represent(str(out), data)):
+        h.require(of)
+        assert (h.made_by, h.fingerprint, h.name) == ("pixels", data.fingerprint, "pixels")
+        for split in SPLITS:
+            assert np.array_equal(h.h[split], first.h[split])
+    other = ImageData("other", data.arrays, {**data.rows, "val": data.rows["val"][::-1]}, levels=17)
+    with pytest.raises(
+        ValueError, match=rf"h of other data than other: .* {data.fingerprint}, not"
+    ):
+        represent(str(out), other)
+    np.savez(tmp_path / "bare.npz", image=data.arrays["image"])
+    with pytest.raises(ValueError, match=r"bare\.npz has no 'embedding', only image"):
+        represent(str(tmp_path / "bare.npz"))
+
+
+def test_an_embedding_of_unknown_origin_is_known_by_its_file(
+    data: ImageData, tmp_path: Path
+) -> None:
+    embedding = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", image=data.arrays["image"], embedding=embedding)
+    h, of = represent(str(tmp_path / "own.npz"))
+    h.require(of)
+    assert h.made_by == f"embedding of own.npz {of.fingerprint[:12]}"
+    with pytest.raises(ValueError, match="h of other data than mine"):
+        represent(str(tmp_path / "own.npz"), data)
+
+
+def test_a_run_on_embeddings_of_another_maker_is_refused(data: ImageData, tmp_path: Path) -> None:
+    embedding = np.repeat(np.arange(30, dtype=np.float32)[:, None], 2, axis=1)
+    stored = ImageData(
+        "stored",
+        {**data.arrays, "embedding": embedding},
+        data.rows,
+        levels=17,
+        encoder="FaceNet 1",
+    )
+    run = finished(tmp_path / "own", stored, "Precomputed", h_dim=2, made_by="FaceNet 1")
+    h, _ = represent(str(run.path), stored)
+    assert np.array_equal(h.h["val"][:, 0], data.rows["val"])
+    assert h.made_by.endswith("of FaceNet 1")
+    stored.encoder = "FaceNet 2"
+    with pytest.raises(ValueError, match="made by 'FaceNet 1', but those of stored were made by"):
+        represent(str(run.path), stored)
+    with pytest.raises(ValueError, match="reads 'embedding', which mine has not"):
+        represent(str(run.path), data)
+    with pytest.raises(ValueError, match="no weights that training changes"):
+        represent(f"untrained:{run.path}", stored)
+
+
+# What is refused
+
+
+def test_other_data_and_levels_are_named(data: ImageData, run: Run) -> None:
+    with pytest.raises(ValueError, match="reads images of 17 levels, but mine is read at 4"):
+        represent(str(run.path), data.quantised(4))
+    h, _ = represent("pixels", data)
+    with pytest.raises(
+        ValueError, match=r"of 17 levels, but mine is read at 4; set --data\.levels 17"
+    ):
+        h.require(data.quantised(4))
+    other = ImageData("other", {"image": data.arrays["image"]}, data.rows, levels=17)
+    with pytest.raises(ValueError, match="pixels is h of other data than other"):
+        h.require(other)
+    # The run was trained on these data, and finds the digits by its configuration.
+    with pytest.raises(ValueError, match="not those that the run was trained on"):
+        represent(str(run.path))
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "told"),
+    [
+        ("piksels", {}, "it is no source of h; give a run directory, an .npz"),
+        ("runs/none", {}, "there is no such run"),
+        ("pixels", {"layer": "a"}, "pixels takes no layer, but was given 'a'"),
+        ("a.npz", {"weights": "b"}, "a.npz takes no weights"),
+        ("pixels", {}, "pixels brings no data of its own: name them by --data.source"),
+        ("torchvision.models.resnet18", {}, "resnet18 brings no data of its own"),
+        ("untrained:nowhere", {}, "no run nowhere"),
+    ],
+)
+def test_what_is_no_source(source: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=told):
+        represent(source, **options)
+
+
+def test_h_is_finite_and_whole(data: ImageData) -> None:
+    h = {split: np.zeros((2, 3), np.float32) for split in SPLITS}
+
+    def made(**changed: Any) -> Representation:
+        return Representation("mine", "me", "0", 2, {**h, **changed})
+
+    assert made().dim == 3
+    with pytest.raises(ValueError, match="of the val images is not finite"):
+        made(val=np.full((2, 3), np.nan, np.float32))
+    with pytest.raises(ValueError, match="one width d ≥ 1 in every split"):
+        made(test=np.zeros((2, 4), np.float32))
+    with pytest.raises(ValueError, match=r"h is \(N, d\) for train, val, test"):
+        made(test=np.zeros(2, np.float32))

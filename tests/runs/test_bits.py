@@ -1,0 +1,163 @@
+"""Bits/dim: exact on a known distribution, weighed by image, with the standard error of numpy."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate
+from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.stats import Estimate
+from toys.data import CODE_LENGTHS, random_split
+from toys.runs import known_model, untrained_run
+
+
+def test_standard_error_is_that_of_numpy() -> None:
+    values = np.random.default_rng(0).normal(3, 2, 50).astype(np.float32)
+    estimate = Estimate.of(values)
+    assert estimate.mean == pytest.approx(np.mean(values, dtype=np.float64), rel=1e-12)
+    expected = np.std(values.astype(np.float64), ddof=1) / np.sqrt(50)
+    assert estimate.standard_error == pytest.approx(expected, rel=1e-12)
+    assert estimate.count == 50
+
+
+def test_one_image_has_no_standard_error() -> None:
+    with pytest.raises(ValueError, match="at least two images, not 1"):
+        Estimate.of(np.ones(1))
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 101])
+def test_no_image_keeps_its_own_h(count: int) -> None:
+    for seed in range(20):
+        others = other_images(count, seed)
+        assert (others != torch.arange(count)).all()
+        assert (others.sort().values == torch.arange(count)).all()
+
+
+def test_other_images_follow_from_the_seed() -> None:
+    assert (other_images(50, 3) == other_images(50, 3)).all()
+    assert (other_images(50, 3) != other_images(50, 4)).any()
+    with pytest.raises(ValueError, match="at least two images"):
+        other_images(1)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
+def test_known_likelihood_gives_known_bits(batch_size: int) -> None:
+    split = random_split(7)
+    images = split[list(range(7))]["image"]
+    bits = bits_per_dim(known_model(conditional=False), split, batch_size=batch_size)
+    expected = CODE_LENGTHS[images.long()].flatten(1).mean(1)
+    assert bits.dtype == np.float64
+    np.testing.assert_allclose(bits, expected.numpy(), rtol=1e-6)
+
+
+def test_shuffled_bits_are_given_another_images_h() -> None:
+    model, split = known_model(), random_split(40)
+    codes = encode_split(model, split, batch_size=7)
+    assert codes is not None
+    assert codes.shape == (40, 1)
+    swapped = codes[other_images(40, 5)]
+    assert (swapped != codes).any()
+    own = bits_per_dim(model, split, batch_size=7)
+    other = bits_per_dim(model, split, batch_size=9, h="shuffled", seed=5)
+    np.testing.assert_array_equal(other, bits_given(model, split, [swapped])[0])
+    images = split[list(range(40))]["image"].long()
+    reversed_ = (swapped > 1.5)[:, :, None, None]
+    expected = CODE_LENGTHS[torch.where(reversed_, 3 - images, images)].flatten(1).mean(1)
+    np.testing.assert_allclose(other, expected.numpy(), rtol=1e-6)
+    assert (own != other).any()
+    assert own.mean() < other.mean()  # images of small mean are cheap by their own h alone
+
+
+def test_representations_of_some_images() -> None:
+    model, split = known_model(), random_split(9)
+    every = encode_split(model, split)
+    some = encode_split(model, split, indices=[8, 0, 3], batch_size=2)
+    assert every is not None
+    assert some is not None
+    assert (some == every[[8, 0, 3]]).all()
+    assert encode_split(known_model(conditional=False), split) is None
+
+
+def test_what_cannot_be_evaluated() -> None:
+    split = random_split(5)
+    with pytest.raises(ValueError, match="no encoder"):
+        bits_per_dim(known_model(conditional=False), split, h="shuffled")
+    with pytest.raises(ValueError, match="'ture'"):
+        bits_per_dim(known_model(), split, h="ture")  # what a typo would do
+
+
+def test_a_likelihood_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, split = known_model(conditional=False), random_split(7)
+    poison = split[4]["image"]
+
+    def log_prob(x: Tensor, h: Tensor | None = None) -> Tensor:
+        return torch.where((x == poison).flatten(1).all(1), torch.nan, -1.0)
+
+    monkeypatch.setattr(model.decoder, "log_prob", log_prob)
+    with pytest.raises(ValueError, match="image 4 "):
+        bits_per_dim(model, split, batch_size=3)
+
+
+def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, split = known_model(), random_split(11)
+    codes = encode_split(model, split)
+    assert codes is not None
+    swapped = codes[other_images(11)]
+    apart = [bits_given(model, split, [table], batch_size=4)[0] for table in (codes, swapped)]
+    read: list[int] = []
+    gather = ImageSplit._gather
+
+    def count(self: ImageSplit, indices: Sequence[int]) -> dict[str, Tensor]:
+        read.extend(indices)
+        return gather(self, indices)
+
+    monkeypatch.setattr(ImageSplit, "_gather", count)
+    together = bits_given(model, split, [codes, swapped], batch_size=4)
+    assert read == list(range(11))
+    np.testing.assert_array_equal(together, apart)
+
+
+def test_representations_can_be_trained_on() -> None:
+    """They are computed in inference mode, and come out of it."""
+    codes = encode_split(known_model(), random_split(5))
+    assert codes is not None
+    layer = torch.nn.Linear(1, 1)
+    layer(codes).sum().backward()
+    assert layer.weight.grad is not None
+
+
+def test_autocast_does_not_reach_the_result() -> None:
+    with torch.autocast("cpu", torch.bfloat16), exactly():
+        a = torch.rand(4, 4)
+        assert (a @ a).dtype == torch.float32
+        assert torch.is_inference_mode_enabled()
+
+
+def test_evaluate_a_run(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run")
+    result = json.loads(json.dumps(evaluate(run.path, "val", batch_size=50)))
+    assert result["likelihood"] == "exact"
+    assert result["split"] == "val"
+    assert result["levels"] == 17
+    own, other = result["bits_per_dim"], result["bits_per_dim_other_h"]
+    assert own["count"] == other["count"] == result["images"] > 50
+    assert result["difference"]["mean"] == pytest.approx(own["mean"] - other["mean"], abs=1e-12)
+    again = evaluate(run.path, "val", batch_size=33)
+    assert again["bits_per_dim"]["mean"] == pytest.approx(own["mean"], rel=1e-6)
+    with pytest.raises(ValueError, match="no split 'valid'; they have train, val, test"):
+        evaluate(run.path, "valid")
+
+
+def test_evaluate_without_encoder(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", encoder=None)
+    result = evaluate(run.path)
+    assert "difference" not in result
+    assert result["bits_per_dim"]["mean"] > 0

@@ -1,0 +1,323 @@
+"""Chunks outlive a kill, never mix, and make one file, the same whoever drew them."""
+
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from repr_toolkit.sampling.chunks import Images, Parts, fill
+from toys.processes import ROOT
+
+SHAPE = (1, 2, 3)
+COUNT, CHUNK = 23, 4
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from repr_toolkit.parts import Parts, fill
+rank, world, seconds = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+def draw(images, done):
+    time.sleep(seconds)
+    return np.stack([np.full((1, 2, 3), 3 * image, np.uint8) for image in images])
+parts = Parts(Path(sys.argv[1]), {"seed": 1}, 23, 4, (1, 2, 3))
+fill(parts, draw, rank=rank, world=world)
+if rank == 0:
+    parts.join({"index": np.array}, {"levels": 99})
+    parts.remove()
+"""
+
+
+def parts_of(npz: Path, **job: Any) -> Parts:
+    return Parts(npz, {"seed": 1, **job}, COUNT, CHUNK, SHAPE)
+
+
+def draw(images: range, done: Callable[[float], None]) -> Images:
+    return np.stack([np.full(SHAPE, 3 * image, np.uint8) for image in images])
+
+
+def finish(parts: Parts, **how: Any) -> bytes:
+    fill(parts, draw, **how)
+    parts.join({"index": np.array}, {"levels": 99})
+    parts.remove()
+    return parts.npz.read_bytes()
+
+
+def start(npz: Path, rank: int = 0, world: int = 1, seconds: float = 0) -> subprocess.Popen[bytes]:
+    """Such a job in another process; it needs no torch, and is there at once."""
+    command = [sys.executable, "-c", SCRIPT, str(npz), str(rank), str(world), str(seconds)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of an uninterrupted job."""
+    return finish(parts_of(tmp_path_factory.mktemp("whole") / "a.npz"))
+
+
+def test_the_file_is_an_ordinary_npz(tmp_path: Path, whole: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(whole)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
+        assert sorted(file) == ["image", "index", "job", "levels"]
+        assert file["image"].shape == (COUNT, *SHAPE)
+        assert file["image"].dtype == np.uint8
+        assert (file["image"][:, 0, 0, 0] == 3 * np.arange(COUNT)).all()
+        assert (file["index"] == np.arange(COUNT)).all()
+        assert file["levels"] == 99
+        assert json.loads(str(file["job"])) == {"seed": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_killed_job_goes_on(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    with start(parts.npz, seconds=0.1) as process:
+        until(lambda: parts.file(2).exists())
+        process.send_signal(signal.SIGKILL)
+    assert not parts.npz.exists()
+    kept = {path: path.stat().st_mtime_ns for path in parts.folder.glob("part_*")}
+    assert 3 <= len(kept) < parts.chunks
+    (parts.folder / f".{parts.file(5).name}.123.tmp").write_bytes(b"half")
+    with pytest.raises(FileExistsError, match=r"a\.parts.*--resume"):
+        fill(parts, draw)
+    (tmp_path / ".a.npz.123.tmp").write_bytes(b"half")  # it might have been killed later, too
+    fill(parts, draw, resume=True)
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+    assert finish(parts, resume=True) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_two_processes_make_the_file_of_one(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    with start(parts.npz, rank=1, world=2) as other, start(parts.npz, rank=0, world=2) as first:
+        assert first.wait(30) == other.wait(30) == 0
+    assert parts.npz.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_a_process_that_died_is_not_waited_for_without_end(
+    tmp_path: Path, whole: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    with pytest.raises(TimeoutError, match="first process has made no"):
+        fill(parts, draw, rank=1, world=3, patience=0.3)
+    with pytest.raises(TimeoutError, match=r"4 of 6 chunks.* processes 1, 2, .*--resume"):
+        fill(parts, draw, world=3, patience=0.3)
+    assert "waiting for 4 chunks of the processes 1, 2" in capsys.readouterr().err
+    fill(parts, draw, rank=2, world=3)  # it was only slow
+    assert finish(parts, resume=True) == whole  # by one process now
+
+
+def test_a_process_that_comes_too_late(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    finish(parts)
+    fill(parts, draw, resume=True, rank=1, world=2, patience=0)
+    fill(parts, draw, rank=6, world=7, patience=0)  # there is no seventh chunk
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("other", [{"seed": 2}, {"temperature": 0.5}])
+@pytest.mark.parametrize("resume", [True, False])
+def test_two_jobs_never_mix(tmp_path: Path, other: dict[str, Any], resume: bool) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+    [(name, value)] = other.items()
+    with pytest.raises(ValueError, match=rf"{name}: .* there, {value} now"):
+        fill(parts_of(tmp_path / "a.npz", **other), draw, resume=resume)
+    assert len(list(parts.folder.glob("part_*"))) == parts.chunks
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "another"])
+def test_a_damaged_chunk_is_drawn_again(
+    tmp_path: Path, whole: bytes, damage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+    path = parts.file(3)
+    content = bytearray(path.read_bytes())
+    if damage == "flipped":
+        with zipfile.ZipFile(path) as archive:
+            [entry] = archive.infolist()
+        data = entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2
+        content[data + 20] ^= 0xFF
+    contents = {"cut": content[:-20], "empty": b"", "flipped": content}
+    path.write_bytes(contents.get(damage, parts.file(5).read_bytes()))
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*--resume"):
+        parts.join({}, {})
+    assert not parts.npz.exists()
+    assert finish(parts, resume=True) == whole
+    assert "part_000003" in capsys.readouterr().err
+
+
+def test_a_full_disk_keeps_the_chunks(tmp_path: Path, whole: bytes) -> None:
+    """The system itself refuses here to let a file grow, as it does when the disk is full."""
+    parts = parts_of(tmp_path / "a.npz")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_the_disk(images: range, done: Callable[[float], None]) -> Images:
+        if images.start >= 12:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        return draw(images, done)
+
+    try:
+        with pytest.raises(OSError, match=r"part_000003.*Make room .*--resume"):
+            fill(parts, fill_the_disk)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    names = ["job.json", "part_000000.npz", "part_000001.npz", "part_000002.npz"]
+    assert sorted(path.name for path in parts.folder.iterdir()) == names
+    assert finish(parts, resume=True) == whole
+
+
+def test_what_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
+    def refuse(images: range, done: Callable[[float], None]) -> Images:
+        raise ValueError("no such engine")
+
+    with pytest.raises(ValueError, match="no such engine"):
+        fill(parts_of(tmp_path / "a.npz"), refuse)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    parts.folder.mkdir()
+    (parts.folder / "mine.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="in the way"):
+        fill(parts, draw)
+    (parts.folder / "mine.txt").unlink()
+    fill(parts, draw)
+    (parts.folder / "mine.txt").write_text("mine")
+    parts.remove()
+    assert [path.name for path in parts.folder.iterdir()] == ["mine.txt"]
+
+
+def test_what_is_in_the_way_is_told_before_any_work(tmp_path: Path) -> None:
+    def never(images: range, done: Callable[[float], None]) -> Images:
+        raise AssertionError
+
+    parts = parts_of(tmp_path / "a.npz")
+    parts.folder.write_text("mine")
+    with pytest.raises(FileExistsError, match=r"a\.parts is in the way: it is no folder"):
+        fill(parts, never)
+    parts.folder.unlink()
+    parts.folder.mkdir()
+    (parts.folder / "part_mine.npz").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"in the way.* part_mine\.npz"):
+        fill(parts, never, rank=1, world=2)
+
+
+def test_a_removal_that_was_cut_short_blocks_nothing(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz", seed=2)
+    fill(parts, draw)
+    parts.job_file.unlink()  # which goes first
+    parts.file(0).unlink()
+    assert finish(parts_of(tmp_path / "a.npz")) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+def test_one_process_leads_a_job(tmp_path: Path, whole: bytes) -> None:
+    first, second = parts_of(tmp_path / "a.npz"), parts_of(tmp_path / "a.npz")
+
+    def look_in(images: range, done: Callable[[float], None]) -> Images:
+        if images.start == 8:
+            with pytest.raises(BlockingIOError, match=r"another process.*a\.parts"):
+                fill(second, draw, resume=True)
+        return draw(images, done)
+
+    fill(first, look_in)
+    first.unlock()
+    assert finish(second, resume=True) == whole
+
+
+def test_chunks_joined_by_a_second_start(tmp_path: Path, whole: bytes) -> None:
+    """As where the file system has no locks."""
+    first = parts_of(tmp_path / "a.npz")
+    starts: list[int] = []
+
+    def overtaken(images: range, done: Callable[[float], None]) -> Images:
+        starts.append(images.start)
+        if images.start == 8:
+            first.unlock()
+            assert finish(parts_of(tmp_path / "a.npz"), resume=True) == whole
+        return draw(images, done)
+
+    fill(first, overtaken)
+    assert starts == [0, 4, 8]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+    first.npz.unlink()
+
+    def deleted(images: range, done: Callable[[float], None]) -> Images:
+        if images.start == 8:
+            shutil.rmtree(first.folder)
+        return draw(images, done)
+
+    first.unlock()
+    with pytest.raises(FileNotFoundError, match=r"a\.parts was deleted"):
+        fill(first, deleted)
+
+
+def test_damaged_chunks_of_another_process_are_waited_for(tmp_path: Path, whole: bytes) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+    parts.file(3).write_bytes(parts.file(3).read_bytes()[:-20])
+    with pytest.raises(TimeoutError, match=r"1 of 6 chunks.* processes 1, "):
+        fill(parts, draw, resume=True, world=2, patience=0.3)
+    parts.unlock()
+    with start(parts.npz, rank=1, world=2, seconds=0.2):
+        assert finish(parts, resume=True, world=2) == whole
+
+
+def test_only_a_full_disk_asks_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    fill(parts, draw)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("numpy.savez_compressed", refuse)
+    with pytest.raises(PermissionError) as refused:
+        parts.save(0, parts.load(0))
+    assert "room" not in str(refused.value)
+
+
+def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
+    shape, chunk = (3, 32, 32), 500
+    image = np.zeros(shape, np.uint8)
+
+    def peak(chunks: int) -> int:
+        parts = Parts(tmp_path / f"{chunks}.npz", {}, chunks * chunk, chunk, shape)
+        tracemalloc.start()
+        fill(parts, lambda images, done: np.stack([image] * len(images)))
+        parts.join({}, {})
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    few = peak(3)
+    assert few < 5 * chunk * image.nbytes
+    assert peak(30) < 1.1 * few
+
+
+def test_images_by_their_numbers(tmp_path: Path) -> None:
+    parts = parts_of(tmp_path / "a.npz")
+    finish(parts)
+    assert parts.take([0, 3, 4, 22])[:, 0, 0, 0].tolist() == [0, 9, 12, 66]

@@ -1,0 +1,203 @@
+"""Reconstructions share noise along columns; pictures are written whole and never overwritten."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from repr_toolkit.decoders import Deconv, GatedPixelCNN
+from repr_toolkit.encoders import ConvBottleneck
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.sampling import draw as sampling
+from repr_toolkit.sampling.draw import (
+    common_noise,
+    decode,
+    reconstruct,
+    refuse_unwritable,
+    save_images,
+)
+
+SHAPE = (1, 4, 5)
+
+
+def pixelcnn(h_dim: int = 2) -> GatedPixelCNN:
+    torch.manual_seed(0)
+    decoder = GatedPixelCNN(SHAPE, h_dim, levels=8, features=4, layers=2)
+    for parameter in decoder.parameters():  # its zeros would leave nothing to tell draws apart
+        torch.nn.init.normal_(parameter, std=0.5)
+    return decoder.double().eval()
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.randint(0, 8, (count, *SHAPE), generator=torch.Generator().manual_seed(1)).byte()
+
+
+def test_noise_follows_from_the_seed_alone() -> None:
+    torch.manual_seed(5)
+    first = common_noise(3, SHAPE, seed=9)
+    torch.manual_seed(6)
+    assert (common_noise(3, SHAPE, seed=9) == first).all()
+    assert (common_noise(3, SHAPE, seed=8) != first).any()
+    assert first.dtype == torch.float32
+    assert first.min() >= 0
+    assert first.max() < 1
+
+
+def test_noise_of_a_draw_does_not_depend_on_the_others() -> None:
+    noise = common_noise(40, SHAPE, seed=2)
+    assert (common_noise(7, SHAPE, seed=2) == noise[:7]).all()
+    assert (common_noise(range(30, 40), SHAPE, seed=2) == noise[30:]).all()
+    assert (common_noise([5, 1, 5], SHAPE, seed=2) == noise[[5, 1, 5]]).all()
+    with pytest.raises(ValueError, match="seed"):
+        common_noise(1, SHAPE, seed=2**64)
+
+
+def test_noise_is_uniform_and_its_draws_independent() -> None:
+    """Of draws and seeds that are neighbours, since their keys differ in one bit."""
+    noise = torch.stack([common_noise(64, (1, 16, 16), seed) for seed in range(4)]).double()
+    flat = noise.flatten(2).flatten(0, 1)  # (256, 256): a row for each key
+    assert abs(flat.mean() - 1 / 2) < 5 * (1 / 12) ** 0.5 / 256
+    assert abs(flat.var() - 1 / 12) < 5 * (1 / 180) ** 0.5 / 256
+    correlation = torch.corrcoef(flat) - torch.eye(256)
+    assert correlation.abs().max() < 6 / 16
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 100])
+def test_chunks_change_nothing(batch_size: int) -> None:
+    decoder, noise = pixelcnn(), common_noise(3, SHAPE)
+    h = torch.randn(5, 2, dtype=torch.float64)
+    drawn = decode(decoder, h, noise, batch_size=batch_size)
+    assert drawn.shape == (5, 3, *SHAPE)
+    for row in range(5):
+        for column in range(3):
+            alone = decoder.sample(h[row : row + 1], noise=noise[column : column + 1])
+            assert (drawn[row, column] == alone[0]).all()
+
+
+def test_noise_of_its_own_for_each_draw() -> None:
+    decoder, h = pixelcnn(), torch.randn(2, 2, dtype=torch.float64)
+    noise = common_noise(6, SHAPE).unflatten(0, (2, 3))
+    drawn = decode(decoder, h, noise, batch_size=4)
+    assert (drawn[1, 2] == decoder.sample(h[1:], noise=noise[1, 2:3])[0]).all()
+
+
+def test_the_bar_moves_within_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    @contextmanager
+    def bar(description: str, total: int, *, shown: bool) -> Iterator[Callable[[float], None]]:
+        assert (total, shown) == (6, True)
+        yield told.append
+
+    monkeypatch.setattr(sampling, "bar", bar)
+    h, noise = torch.randn(2, 2), common_noise(3, SHAPE)
+    decode(pixelcnn(), h, noise, engine="naive", batch_size=4, progress=True)
+    assert told == sorted(told)
+    assert {4, 6} <= set(told)
+    assert any(0 < done < 4 for done in told)
+    assert any(4 < done < 6 for done in told)
+
+
+class Plain(torch.nn.Module):
+    """A decoder of someone's who wrote no more than the contract asks for."""
+
+    image_shape, levels, h_dim = SHAPE, 8, 0
+
+    def sample(
+        self,
+        h: torch.Tensor | None = None,
+        n: int | None = None,
+        *,
+        noise: torch.Tensor | None = None,
+        temperature: float = 1.0,
+        known: torch.Tensor | None = None,
+        mask: torch.Tensor | None = None,
+        engine: str = "auto",
+    ) -> torch.Tensor:
+        assert noise is not None
+        return (noise * 8).byte()
+
+
+def test_a_decoder_need_not_say_how_far_it_is() -> None:
+    noise = common_noise(5, SHAPE)
+    drawn = decode(Plain(), None, noise, batch_size=2, progress=True)  # type: ignore[arg-type]
+    assert (drawn[0] == (noise * 8).byte()).all()
+
+
+def test_unconditional_draws() -> None:
+    decoder, noise = pixelcnn(h_dim=0), common_noise(5, SHAPE)
+    drawn = decode(decoder, None, noise, batch_size=2)
+    assert drawn.shape == (1, 5, *SHAPE)
+    assert (drawn[0] == decoder.sample(n=5, noise=noise)).all()
+
+
+def test_columns_share_their_noise() -> None:
+    decoder = pixelcnn()
+    model = EncoderDecoder(ConvBottleneck(SHAPE, 2, 8, features=4), decoder).double().eval()
+    batch = {"image": images(2)[[0, 0, 1]]}
+    drawn = reconstruct(model, batch, n=4, seed=3)
+    assert drawn.shape == (3, 4, *SHAPE)
+    assert (drawn[0] == drawn[1]).all()  # the same h and the same noise
+    assert (drawn[0, 0] != drawn[0, 1]).any()
+    assert (reconstruct(model, batch, n=4, seed=4) != drawn).any()
+    assert (reconstruct(model, batch, n=4, seed=3)[2] == drawn[2]).all()
+
+
+def test_the_baseline_reconstructs_by_its_mean() -> None:
+    decoder = Deconv(SHAPE, 2, 8, features=4)
+    model = EncoderDecoder(ConvBottleneck(SHAPE, 2, 8, features=4), decoder).eval()
+    batch = {"image": images(3)}
+    with torch.no_grad():
+        mean = decoder.mean(model.encode(batch), 3).round().clamp(0, 7)
+    assert (reconstruct(model, batch)[:, 0] == mean.byte()).all()
+    noisy = reconstruct(model, batch, n=2, temperature=1.0)
+    assert (noisy[:, 0] != noisy[:, 1]).any()
+
+
+def test_no_reconstruction_without_encoder() -> None:
+    with pytest.raises(ValueError, match="no encoder"):
+        reconstruct(EncoderDecoder(None, pixelcnn(h_dim=0)), {"image": images(1)})
+
+
+def test_pictures_and_their_values(tmp_path: Path) -> None:
+    drawn = images(6)
+    save_images(tmp_path / "a.png", drawn, columns=3, levels=8)
+    with np.load(tmp_path / "a.npz") as file:
+        assert (file["image"] == drawn.numpy()).all()
+        assert file["image"].dtype == np.uint8
+        assert file["levels"] == 8
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.format == "PNG"
+        assert picture.mode == "L"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "a.png"]
+
+
+def test_values_without_a_picture(tmp_path: Path) -> None:
+    save_images(tmp_path / "a.npz", images(6), columns=3, levels=8)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("existing", ["a.png", "a.npz"])
+def test_nothing_is_overwritten_unasked(tmp_path: Path, existing: str) -> None:
+    (tmp_path / existing).write_text("mine")
+    with pytest.raises(FileExistsError, match=existing):
+        save_images(tmp_path / "a.png", images(1), columns=1, levels=8)
+    assert (tmp_path / existing).read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 1
+    save_images(tmp_path / "a.png", images(1), columns=1, levels=8, overwrite=True)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_where_no_picture_can_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"as \.png .* or as \.npz alone, not as .*a\.jpg"):
+        refuse_unwritable(tmp_path / "a.jpg", overwrite=True)
+    with pytest.raises(FileNotFoundError, match="missing"):
+        refuse_unwritable(tmp_path / "missing" / "a.png", overwrite=True)
+    with pytest.raises(ValueError, match="value 9"):
+        save_images(tmp_path / "a.png", torch.full((1, *SHAPE), 9).byte(), columns=1, levels=8)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""Small encoders, decoders, data and runs that several test modules share."""

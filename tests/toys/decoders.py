@@ -1,0 +1,208 @@
+"""Decoders as anyone might write them, most with samples or likelihoods that are known."""
+
+from collections.abc import Iterable
+from math import log, prod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from toys.data import CODE_LENGTHS, SHAPE, bright_quadrants, faces
+
+PIXELCNN = {
+    "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+    "init_args": {"features": 4, "layers": 2},
+}
+
+DECONV = {"class_path": "repr_toolkit.decoders.Deconv", "init_args": {"features": 4}}
+COPIES = {"class_path": "toys.decoders.Copies"}
+BERNOULLI = {"class_path": "toys.decoders.Bernoulli"}
+
+
+class _Decoder(nn.Module):
+    is_bound = False
+    reconstruction_temperature = 1.0
+    engines = ("direct",)
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
+    ) -> None:
+        super().__init__()
+        self.image_shape, self.h_dim, self.levels = image_shape, h_dim, levels
+
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        raise NotImplementedError
+
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        raise NotImplementedError
+
+
+class Copies(_Decoder):
+    """The image that h is, rounded to the levels, whatever the noise: with `Pixels` all is kept."""
+
+    def sample(
+        self,
+        h: Tensor | None = None,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        temperature: float = 1.0,
+        **_: object,
+    ) -> Tensor:
+        assert h is not None
+        values = h.round().clamp(0, self.levels - 1).to(torch.uint8)
+        return values.view(-1, *self.image_shape)
+
+
+class Bernoulli(_Decoder):
+    """Each sub-pixel is the highest level with probability ``shares[sub-pixel]``, else 0."""
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        h_dim: int = 0,
+        levels: int = 256,
+        shares: list[float] | None = None,
+    ) -> None:
+        super().__init__(image_shape, h_dim, levels)
+        shares = shares or [0.5] * prod(image_shape)
+        self.register_buffer("shares", torch.tensor(shares).view(image_shape))
+
+    def sample(
+        self,
+        h: Tensor | None = None,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        temperature: float = 1.0,
+        **_: object,
+    ) -> Tensor:
+        assert noise is not None
+        return ((noise < self.shares) * (self.levels - 1)).to(torch.uint8)
+
+
+class Known(nn.Module):
+    """Sub-pixels of a known pmf, in which h reverses the levels where it is above 1.5."""
+
+    is_bound = False
+    reconstruction_temperature = 1.0
+    levels = 4
+    image_shape = SHAPE
+
+    def __init__(self, h_dim: int = 1) -> None:
+        super().__init__()
+        self.h_dim = h_dim
+
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        values = x.long()
+        if h is not None:
+            values = torch.where(h[:, :, None, None] > 1.5, 3 - values, values)
+        return -(CODE_LENGTHS[values] * np.log(2)).flatten(1).sum(1)
+
+
+class Independent(nn.Module):
+    """Every sub-pixel has its own softmax, shifted by h; with dropout, a buffer, and a fuse.
+
+    `explode_at` makes the loss infinite at that step of training, counted from 1; 0 never.
+    """
+
+    is_bound = False
+    reconstruction_temperature = 1.0
+    engines = ("direct",)
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        h_dim: int = 0,
+        levels: int = 256,
+        *,
+        dropout: float = 0.0,
+        explode_at: int = 0,
+        poison_at: int = 0,
+    ) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.h_dim = h_dim
+        self.levels = levels
+        self.bias = nn.Parameter(0.01 * torch.randn(*image_shape, levels))
+        self.shift = nn.Linear(h_dim, levels) if h_dim else None
+        self.dropout = nn.Dropout(dropout)
+        self.explode_at = explode_at
+        self.poison_at = poison_at
+        self.steps_seen = 0
+        self.register_buffer("mean_intensity", torch.tensor(-1.0))
+
+    def logits(self, x: Tensor, h: Tensor | None) -> Tensor:
+        logits = self.bias.expand(len(x), *self.bias.shape)
+        if self.shift is not None:
+            assert h is not None
+            logits = logits + self.shift(self.dropout(h))[:, None, None, None]
+        return logits
+
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        if x.dtype != torch.uint8:
+            raise TypeError(f"images are uint8, not {x.dtype}")
+        log_pmf = self.logits(x, h).log_softmax(-1)
+        return log_pmf.gather(-1, x.long()[..., None]).flatten(1).sum(1)
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        self.steps_seen += 1
+        loss = -self.log_prob(x, h).mean() / (prod(self.image_shape) * log(2))
+        if self.steps_seen == self.explode_at:
+            return loss / 0.0
+        if self.steps_seen == self.poison_at:  # a finite loss whose gradient is not
+            return loss + (self.bias - self.bias.detach()).abs().sum().sqrt()
+        return loss
+
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        self.mean_intensity.fill_(torch.cat([x for x, _ in batches]).float().mean())
+
+    @torch.no_grad()
+    def sample(
+        self,
+        h: Tensor | None = None,
+        n: int | None = None,
+        *,
+        noise: Tensor | None = None,
+        temperature: float = 1.0,
+        **_: object,
+    ) -> Tensor:
+        h = None if h is None else h.repeat_interleave(n or 1, 0)
+        batch = (n or 1) if h is None else len(h)
+        u = torch.rand(batch, *self.image_shape) if noise is None else noise
+        cdf = self.logits(u, h).softmax(-1).cumsum(-1)
+        return (cdf < u[..., None]).sum(-1).clamp(max=self.levels - 1).to(torch.uint8)
+
+
+class NoShape(nn.Module):
+    """Not a decoder: it has none of what the contract asks for."""
+
+    def __init__(self, h_dim: int = 0) -> None:
+        super().__init__()
+
+
+class EyePainter(Independent):
+    """Draws the face whose landmarks h is."""
+
+    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
+        assert h is not None
+        return faces(h.unflatten(1, (5, 2)))
+
+
+class QuadrantPainter(Independent):
+    """Draws the quadrant of which h is the one-hot vector."""
+
+    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
+        assert h is not None
+        return bright_quadrants(h.argmax(1))
+
+
+class StubbornPainter(Independent):
+    """Draws the first quadrant, whatever h says."""
+
+    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
+        assert h is not None
+        return bright_quadrants(torch.zeros(len(h), dtype=torch.int64))

@@ -1,0 +1,43 @@
+"""The command and the test plug-ins in processes of their own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+ROOT = TESTS.parent
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+def own_environment(**more: str) -> dict[str, str]:
+    """The environment of a process that imports this checkout and the test plug-ins."""
+    threads = {"OMP_NUM_THREADS": "1"}
+    return {**os.environ, **threads, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}", **more}
+
+
+def in_subprocess(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    with started(*argv, cwd=cwd) as process:
+        out, error = process.communicate()
+    return subprocess.CompletedProcess(argv, process.returncode, out, error)
+
+
+def started(*argv: str, cwd: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "repr_toolkit", *argv],
+        cwd=cwd,
+        env=own_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(process: "subprocess.Popen[str]", file: Path) -> None:
+    """Until a file appears that the process writes."""
+    deadline = time.monotonic() + 120
+    while not file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

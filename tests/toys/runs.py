@@ -1,0 +1,123 @@
+"""Small configurations that seconds train, runs without training, and what tests ask of runs."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import apply_settings, complete
+from repr_toolkit.data import load
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import Run, data_arguments
+from toys.decoders import PIXELCNN, Known
+from toys.encoders import CONV, TRIPLET, Mean
+
+TINY = {
+    "about": {"what": "two steps on digits"},
+    "data": {"source": "digits", "batch_size": 8},
+    "model": {
+        "encoder": {
+            "class_path": "repr_toolkit.encoders.ConvBottleneck",
+            "init_args": {"h_dim": 2, "features": 4},
+        },
+        "decoder": {
+            "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+            "init_args": {"features": 4, "layers": 2},
+        },
+    },
+    "training": {"steps": 2, "validate_every": 2},
+}
+
+
+def small(**settings: Any) -> dict[str, Any]:
+    """A plug-in autoencoder on the 8×8 digits, a second to train; double underscores are dots."""
+    config = complete(
+        {
+            "data": {"source": "digits", "batch_size": 16},
+            "model": {
+                "encoder": {"class_path": "toys.encoders.ChannelMean", "init_args": {"h_dim": 3}},
+                "decoder": {
+                    "class_path": "toys.decoders.Independent",
+                    "init_args": {"dropout": 0.2},
+                },
+            },
+            "training": {
+                "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.05}},
+                "schedule": "cosine",
+                "warmup": 2,
+                "steps": 12,
+                "validate_every": 4,
+                "ema_decay": 0.9,
+            },
+            "trainer": {"accelerator": "cpu", "devices": 1, "gradient_clip_val": 1.0},
+        }
+    )
+    return apply_settings(config, {k.replace("__", "."): v for k, v in settings.items()})
+
+
+def small_metric(**settings: Any) -> dict[str, Any]:
+    """A face net on the 8×8 digits, seconds to train; double underscores are dots."""
+    config = complete(
+        {
+            "data": {"source": "digits", "batch_size": 24, "images_per_identity": 4},
+            "model": {"encoder": TRIPLET, "metric": {}},
+            "training": {
+                "optimizer": {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.01}},
+                "schedule": "cosine",
+                "warmup": 2,
+                "steps": 12,
+                "validate_every": 4,
+                "ema_decay": 0.9,
+            },
+            "trainer": {"accelerator": "cpu", "devices": 1, "gradient_clip_val": 1.0},
+        }
+    )
+    return apply_settings(config, {k.replace("__", "."): v for k, v in settings.items()})
+
+
+def untrained_run(path: Path, **model: Any) -> Run:
+    """A finished run on the 8×8 digits whose model is as it was initialised."""
+    raw = {"data": {"source": "digits"}, "model": {"encoder": CONV, "decoder": PIXELCNN, **model}}
+    config = complete(raw)
+    data = load(**data_arguments(config))
+    torch.manual_seed(0)
+    encoder, decoder, config = build(config, data)
+    run = Run.create(path, config)
+    parameters = {"encoder": encoder, "decoder": decoder}
+    info = {
+        "step": 7,
+        "seconds": 2.5,
+        "device": "1 × CPU",
+        "levels": data.levels,
+        "parameters": {
+            name: sum(p.numel() for p in part.parameters())
+            for name, part in parameters.items()
+            if part is not None
+        },
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
+    }
+    run.save_model(EncoderDecoder(encoder, decoder), info)
+    return run
+
+
+def known_model(conditional: bool = True) -> EncoderDecoder:
+    return EncoderDecoder(Mean() if conditional else None, Known(int(conditional))).eval()
+
+
+def metrics(run: Run) -> list[dict[str, str]]:
+    """The rows of metrics.csv without what depends on the clock."""
+    with run.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        del row["train/images_per_second"]
+    return rows
+
+
+def assert_same_weights(one: Run, other: Run) -> None:
+    """Bit for bit."""
+    a, b = load_file(one.weights_file), load_file(other.weights_file)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)

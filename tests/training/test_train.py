@@ -1,0 +1,334 @@
+"""Training runs, whole: what they write, that they resume exactly, and how they fail."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from repr_toolkit.data import load as load_images
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.training.train import train
+from toys.processes import own_environment
+from toys.runs import assert_same_weights, metrics, small
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of a plug-in model, never interrupted."""
+    return train(small(), tmp_path_factory.mktemp("runs") / "whole")
+
+
+def test_a_run_directory_holds_everything(whole: Run) -> None:
+    assert whole.finished
+    assert [p.name for p in whole.checkpoints()] == ["step_0000008.ckpt", "step_0000012.ckpt"]
+    pictures = sorted(p.name for p in whole.image_dir.iterdir())
+    assert pictures == ["step_0000004.png", "step_0000008.png", "step_0000012.png"]
+    with Image.open(whole.image_dir / pictures[0]) as picture:
+        assert picture.width > picture.height  # 8 columns; originals, reconstructions, samples
+    info = whole.info
+    assert (info["step"], info["levels"], info["h_dim"]) == (12, 17, 3)
+    assert info["image_shape"] == [1, 8, 8]
+    assert info["parameters"] == {"encoder": 6, "decoder": 64 * 17 + 4 * 17}
+    assert info["seconds"] > 0
+    assert info["data"]["fingerprint"] == load_images("digits").fingerprint
+    rows = metrics(whole)
+    assert [row["step"] for row in rows] == ["4", "4", "8", "8", "12", "12"]
+    bits = [float(row["val/bits_per_dim"]) for row in rows if row["val/bits_per_dim"]]
+    assert bits[2] < bits[1] < bits[0]
+    assert info["val_bits_per_dim"] == bits[2]
+    assert "study" not in whole.config
+
+
+def test_validation_is_the_exact_mean_of_the_averaged_weights(whole: Run) -> None:
+    model, data = load(whole), whole.load_data()
+    assert not model.training
+    everything = data.splits["val"][list(range(len(data.splits["val"])))]
+    assert len(data.splits["val"]) % 16  # the last batch is a smaller one
+    with torch.no_grad():
+        bits = model.bits_per_dim(everything).double().mean().item()
+    assert whole.info["val_bits_per_dim"] == pytest.approx(bits, rel=1e-6)
+
+
+def test_the_decoder_is_calibrated_on_training_images(whole: Run) -> None:
+    train_images = load_images("digits").splits["train"].column("image").float()
+    # All of them, as there are fewer than the final calibration would take.
+    mean = load_file(whole.weights_file)["decoder.mean_intensity"].item()
+    assert mean == pytest.approx(train_images.mean().item(), rel=1e-5)
+
+
+def test_bfloat16_training_validates_in_float32(tmp_path: Path) -> None:
+    decoder = {
+        "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+        "init_args": {"features": 4, "layers": 2},
+    }
+    config = small(
+        model__decoder=decoder,
+        trainer__precision="bf16-mixed",
+        training__steps=4,
+        training__ema_decay=0,
+    )
+    run = train(config, tmp_path / "run")
+    split = run.load_data().splits["val"]
+    with torch.no_grad():
+        bits = load(run).bits_per_dim(split[list(range(len(split)))]).double().mean().item()
+    assert run.info["val_bits_per_dim"] == pytest.approx(bits, rel=1e-6)
+
+
+def test_an_existing_directory_is_refused(whole: Run) -> None:
+    before = whole.config_file.stat().st_mtime_ns
+    with pytest.raises(FileExistsError, match="exists already; resume it"):
+        train(small(seed=1), whole.path)
+    assert whole.config_file.stat().st_mtime_ns == before
+
+
+def test_a_finished_run_is_left_as_it_is(whole: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    before = whole.weights_file.stat().st_mtime_ns
+    train(small(), whole.path, resume=True)
+    assert "finished already" in capsys.readouterr().out
+    assert whole.weights_file.stat().st_mtime_ns == before
+
+
+def test_a_resume_with_other_settings_is_refused(whole: Run) -> None:
+    with pytest.raises(ValueError, match=r"other settings \(seed, training\.warmup\)"):
+        train(small(seed=1, training__warmup=0), whole.path, resume=True)
+
+
+def test_kill_9_then_resume_gives_the_same_weights(whole: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "killed")
+    script = (
+        f"import torch; torch.set_num_threads({torch.get_num_threads()})\n"
+        "import time; from toys.decoders import Independent; from toys.runs import small\n"
+        "from repr_toolkit.training.train import train\n"
+        "loss = Independent.loss\n"
+        "def slow(self, x, h=None): time.sleep(0.2); return loss(self, x, h)\n"
+        "Independent.loss = slow\n"
+        f"train(small(), {str(run.path)!r})\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], env=own_environment())
+    deadline = time.monotonic() + 120
+    while not run.checkpoints() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.5)  # into the next stretch of steps
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait(30) == -signal.SIGKILL
+    assert [p.name for p in run.checkpoints()] == ["step_0000004.ckpt"]
+    with pytest.raises(FileNotFoundError, match=r"still in training.*--name killed --resume"):
+        load(run)
+    seconds = 4 * 0.2  # spent before the kill, and kept
+    train(small(), run.path, resume=True)
+    assert_same_weights(run, whole)
+    assert metrics(run) == metrics(whole)
+    assert run.info["seconds"] > seconds
+
+
+@pytest.mark.parametrize(
+    "kept", [["step_0000008.ckpt"], ["step_0000008.ckpt", "step_0000012.ckpt"]]
+)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_any_checkpoint_leads_to_the_same_weights(
+    whole: Run, tmp_path: Path, kept: list[str], workers: int
+) -> None:
+    run = cut_copy(whole, tmp_path / "cut", kept)
+    train(small(data__workers=workers), run.path, resume=True)
+    assert_same_weights(run, whole)
+    assert metrics(run) == metrics(whole)
+
+
+def test_a_resume_is_exact_with_the_settings_of_the_recipes(tmp_path: Path) -> None:
+    config = small(
+        model__encoder={
+            "class_path": "repr_toolkit.encoders.ConvBottleneck",
+            "init_args": {"h_dim": 3, "features": 4},
+        },
+        model__decoder={
+            "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+            "init_args": {"features": 4, "layers": 2, "conditioning": "spatial"},
+        },
+        trainer__precision="bf16-mixed",
+        training__channels_last=True,
+        training__steps=8,
+    )
+    whole = train(config, tmp_path / "whole")
+    cut = Run(tmp_path / "cut")
+    shutil.copytree(whole.path, cut.path)
+    cut.weights_file.unlink()
+    cut.checkpoint(8).unlink()
+    train(config, cut.path, resume=True)
+    assert_same_weights(cut, whole)
+
+
+def test_a_resume_on_other_images_is_refused(whole: Run, tmp_path: Path) -> None:
+    run = Run(tmp_path / "moved")
+    shutil.copytree(whole.path, run.path)
+    run.weights_file.unlink()
+    text = run.config_file.read_text()
+    run.config_file.write_text(text.replace(load_images("digits").fingerprint, "another"))
+    with pytest.raises(ValueError, match="not those that the run was trained on"):
+        train(small(), run.path, resume=True)
+
+
+DECODERS = {
+    "Deconv": {"features": 4},
+    "GatedPixelCNN": {"features": 4, "layers": 2},
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_weights_that_diverge_in_the_last_step_are_named(tmp_path: Path, decoder: str) -> None:
+    """The loss was finite in every step; validation must not stumble over the weights."""
+    config = small(
+        model__decoder={
+            "class_path": f"repr_toolkit.decoders.{decoder}",
+            "init_args": DECODERS[decoder],
+        },
+        training__optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 1e38}},
+        training__warmup=0,
+        training__steps=1,
+        training__validate_every=1,
+        trainer__gradient_clip_val=1e38,
+    )
+    with pytest.raises(FloatingPointError, match="not finite"):
+        train(config, tmp_path / "run")
+    assert not Run(tmp_path / "run").checkpoints()
+
+
+def test_a_run_without_any_checkpoint_starts_again(whole: Run, tmp_path: Path) -> None:
+    run = cut_copy(whole, tmp_path / "cut", [])
+    train(small(), run.path, resume=True)
+    assert_same_weights(run, whole)
+
+
+def test_without_an_average_the_last_weights_are_kept(tmp_path: Path) -> None:
+    run = train(small(training__ema_decay=0), tmp_path / "plain")
+    checkpoint = torch.load(run.checkpoints()[-1], weights_only=True)
+    weights = load_file(run.weights_file)
+    assert all(torch.equal(weights[key], checkpoint["state_dict"][key]) for key in weights)
+    cut = cut_copy(run, tmp_path / "cut", ["step_0000008.ckpt"])
+    train(small(training__ema_decay=0), cut.path, resume=True)
+    assert_same_weights(cut, run)
+
+
+def test_a_checkpoint_cut_in_half_is_named(whole: Run, tmp_path: Path) -> None:
+    run = cut_copy(whole, tmp_path / "cut", ["step_0000008.ckpt", "step_0000012.ckpt"])
+    last = run.checkpoints()[-1]
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    with pytest.raises(ValueError, match=r"step_0000012\.ckpt is damaged.*from step_0000008"):
+        train(small(), run.path, resume=True)
+    last.unlink()
+    train(small(), run.path, resume=True)
+    assert_same_weights(run, whole)
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_former_checkpoint(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, save = Run(tmp_path / "full"), torch.save
+
+    def save_until_full(state: dict[str, Any], file: Any) -> None:
+        save(state, file)
+        if state["global_step"] == 8:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch, "save", save_until_full)
+    with pytest.raises(OSError, match=r"No space left.*step_0000004\.ckpt is whole"):
+        train(small(), run.path)
+    monkeypatch.undo()
+    assert [p.name for p in run.checkpoint_dir.iterdir()] == ["step_0000004.ckpt"]
+    assert not run.finished
+    train(small(), run.path, resume=True)
+    assert_same_weights(run, whole)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("explode_at", r"training loss at step 7 is not finite.*step_0000004\.ckpt"),
+        ("poison_at", r"(loss at step 8|step 8 a weight) is not finite.*step_0000004\.ckpt"),
+    ],
+)
+def test_a_diverging_run_stops_with_its_last_good_checkpoint(
+    tmp_path: Path, setting: str, message: str
+) -> None:
+    step = 7 if setting == "explode_at" else 8
+    config = small(**{f"model__decoder__init_args__{setting}": step})
+    run = Run(tmp_path / "diverging")
+    with pytest.raises(FloatingPointError, match=message):
+        train(config, run.path)
+    assert not run.finished
+    (checkpoint,) = run.checkpoints()
+    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"trainer__devises": 2}, r"unknown key trainer\.devises.*did you mean devices\?"),
+        ({"trainer__precision": "bf16-true"}, r"trainer\.precision is 32-true, bf16-mixed"),
+        ({"model__decoder__init_args__h_dim": 9}, "h_dim is 9, but the encoder's h_dim is 3"),
+        ({"model__encoder": {"class_path": "no_such_module.X"}}, "no_such_module"),
+    ],
+)
+def test_nothing_is_made_for_a_configuration_that_cannot_be(
+    tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ValueError, ImportError), match=message):
+        train(small(**settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_encoder_whose_source_the_data_lack(tmp_path: Path) -> None:
+    decoder = {"class_path": "toys.decoders.Independent"}
+    encoder = {"class_path": "toys.encoders.ReadsText", "init_args": {"h_dim": 2}}
+    config = small(model__encoder=encoder, model__decoder=decoder)
+    with pytest.raises(ValueError, match="reads 'text' from a batch, but digits has image, label"):
+        train(config, tmp_path / "run")
+
+
+def test_compiled_training_is_the_same_training(
+    whole: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"training__steps": 4, "model__decoder__init_args__dropout": 0.0}
+    eager = train(small(**settings), tmp_path / "eager")
+    compiled = train(small(**settings, training__compile=True), tmp_path / "compiled")
+    for row, other in zip(metrics(eager), metrics(compiled), strict=True):
+        for key in row:
+            assert float(row[key] or 0) == pytest.approx(float(other[key] or 0), rel=1e-4)
+    capsys.readouterr()
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    without = train(small(**settings, training__compile=True), tmp_path / "without")
+    assert "without torch.compile: it needs a C++ compiler" in capsys.readouterr().out
+    assert_same_weights(without, eager)
+
+
+def test_what_a_user_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(small(), tmp_path / "seen")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("training ChannelMean → h (3) → Independent, 1,162 parameters")
+    assert "digits, 8×8×1, 17 levels" in lines[1]
+    assert "12 steps of 16 images on 1 × CPU" in lines[2]
+    assert str(tmp_path / "seen") in lines[3]
+    assert [line.split()[1] for line in lines[4:7]] == ["4/12", "8/12", "12/12"]
+    assert len(lines) == 8
+
+
+def cut_copy(run: Run, path: Path, kept: list[str]) -> Run:
+    """A copy of a run as it would have been cut, with only these checkpoints."""
+    subprocess.run(["cp", "-r", str(run.path), str(path)], check=True)
+    copy = Run(path)
+    copy.weights_file.unlink()
+    copy.info_file.unlink()
+    for checkpoint in copy.checkpoints():
+        if checkpoint.name not in kept:
+            checkpoint.unlink()
+    return copy

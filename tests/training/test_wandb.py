@@ -1,0 +1,118 @@
+"""Weights & Biases without account or network: what an offline run's file holds."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from repr_toolkit.runs.run import Run
+from toys.offline_wandb import records, values
+from toys.processes import own_environment
+from toys.runs import small, small_metric
+
+SCRIPT = """
+import json, sys
+from repr_toolkit.training import train
+config, path, resume = sys.argv[1:]
+names = {"group": "a study", "name": "a name"}
+train(json.loads(config), path, wandb=True, resume=bool(int(resume)), **names)
+"""
+
+
+def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> None:
+    run, config = Run(tmp_path / "run"), small(training__steps=8)
+
+    def launch(resume: bool) -> None:
+        command = [sys.executable, "-c", SCRIPT, json.dumps(config), str(run.path)]
+        subprocess.run(
+            [*command, str(int(resume))],
+            env=own_environment(WANDB_MODE="offline"),
+            check=True,
+            timeout=180,
+        )
+
+    launch(resume=False)
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert start.run_group == "a study"
+    assert start.display_name == "a name"
+    assert start.project == "repr-toolkit"
+    assert start.run_id == run.wandb_id_file.read_text().strip()
+    logged: dict[str, Any] = values(start.config.update)
+    for record in found:
+        if record.HasField("config"):
+            logged |= values(record.config.update)
+    for section in ("data", "model", "training", "trainer", "seed"):
+        assert logged[section] == run.config[section]
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    losses = {
+        row["trainer/global_step"]: row["train/loss"] for row in history if "train/loss" in row
+    }
+    assert list(losses) == [4, 8]
+    bits = [row["val/bits_per_dim"] for row in history if "val/bits_per_dim" in row]
+    assert bits[-1] == run.info["val_bits_per_dim"]
+    pictures = [row for row in history if row.get("validation/_type") == "images/separated"]
+    assert [row["trainer/global_step"] for row in pictures] == [4, 8]
+    for row in pictures:
+        (name,) = row["validation/filenames"]
+        with Image.open(file.parent / "files" / name) as picture:
+            assert picture.width == row["validation/width"]
+    assert any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
+
+    # A run that was cut goes on as the same one.
+    run.weights_file.unlink()
+    run.checkpoints()[-1].unlink()
+    launch(resume=True)
+    files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
+    ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
+    assert ids == {start.run_id}
+
+
+def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(small_metric()), str(run.path), "0"],
+        env=own_environment(WANDB_MODE="offline"),
+        check=True,
+        timeout=180,
+    )
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    found = list(records(file))
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    for key in ("auc", "accuracy", "tar_at_0.01", "tar_at_0.001", "one_nn", "spread"):
+        logged = [row[f"val/{key}"] for row in history if f"val/{key}" in row]
+        assert len(logged) == 3
+        assert logged[-1] == run.info[f"val_{key}"]
+    pictures = [row for row in history if row.get("roc/_type") == "images/separated"]
+    assert [row["trainer/global_step"] for row in pictures] == [4, 8, 12]
+    (name,) = pictures[-1]["roc/filenames"]
+    with Image.open(file.parent / "files" / name) as picture:
+        assert picture.width > 500
+
+    # The same run is given what a split says of it later.
+    told = subprocess.run(
+        [sys.executable, "-m", "repr_toolkit", "verify", str(run.path), "--wandb", "--json"],
+        env=own_environment(WANDB_MODE="offline"),
+        check=True,
+        timeout=180,
+        stdout=subprocess.PIPE,
+    )
+    (later,) = set(run.path.glob("wandb/offline-run-*/*.wandb")) - {file}
+    found = list(records(later))
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert start.run_id == run.wandb_id_file.read_text().strip()
+    assert start.project == "repr-toolkit"
+    (row,) = [values(record.history.item) for record in found if record.HasField("history")]
+    numbers = json.loads(told.stdout)["methods"]
+    for prefix, method in (("", "TripletNet, h (6)"), ("raw pixels/", "raw pixels")):
+        for key in ("auc", "accuracy", "one_nn"):
+            assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]
+        for far, rate in numbers[method]["tar"].items():
+            assert row[f"verify/test/{prefix}tar_at_{far}"] == rate
+    (name,) = row["verify/test/roc/filenames"]
+    with Image.open(later.parent / "files" / name) as picture:
+        assert picture.width > 500
