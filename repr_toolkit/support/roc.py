@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-if TYPE_CHECKING:
-    from repr_toolkit.models.pairs import Floats
+Floats = npt.NDArray[np.floating[Any]]
 
 # Okabe and Ito's colours, which people of any colour vision tell apart; and lines that differ too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -21,7 +22,7 @@ class Line:
     """One method's curves of false and true accept rates, such as one a fold, in one colour."""
 
     label: str
-    curves: "Sequence[tuple[Floats, Floats]]"
+    curves: Sequence[tuple[Floats, Floats]]
 
 
 def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Image:

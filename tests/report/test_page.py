@@ -10,6 +10,7 @@ import pytest
 
 from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.cli import main
+from repr_toolkit.page import html
 from repr_toolkit.report import write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import missing
@@ -17,7 +18,7 @@ from repr_toolkit.support.tables import with_error
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 from toys.runs import untrained_run
 
-CSS = Path(comparison.__file__).parent / "report" / "templates" / "report.css"
+CSS = Path(html.__file__).parent / "templates" / "report.css"
 
 
 @pytest.fixture(scope="module")
