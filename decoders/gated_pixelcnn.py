@@ -15,10 +15,11 @@ from repr_toolkit.decoders.conditioning import (
     SpatialConditioning,
     VectorConditioning,
 )
-from repr_toolkit.decoders.engines import cached, graph, native
+from repr_toolkit.decoders.engines import cached, graph
 from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
+from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
 
 
 class GatedPixelCNN(AutoregressiveDecoder):

@@ -1,4 +1,4 @@
-"""The native engine's shared library: compiled on first use, and kept for the next process."""
+"""Shared libraries of native engines: compiled on first use, and kept for the next process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ from functools import cache
 from logging import getLogger
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("native.cpp")
+HEADERS = Path(__file__).parent
+"""The folder of the headers that kernels share."""
 FLAGS = (
     *("-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math"),
     *("-fPIC", "-shared", "-pthread"),
-)
-
-FUNCTIONS = (
-    *("sampler_new", "sampler_add_layer", "sampler_add_head", "sampler_run", "sampler_delete"),
 )
 
 log = getLogger("repr_toolkit.sampling")
@@ -31,32 +28,38 @@ class BuildError(RuntimeError):
 
 
 @cache
-def library() -> ctypes.CDLL | BuildError:
-    """The library, or why there is none; said once as a warning.
+def library(source: Path, functions: tuple[str, ...]) -> ctypes.CDLL | BuildError:
+    """A kernel with these functions, or why there is none; a warning says it once.
 
-    It is compiled for this very machine by $CXX, or by the first of c++, g++ and clang++, with
-    the further flags in $REPR_TOOLKIT_CXXFLAGS, and kept in $REPR_TOOLKIT_CACHE (by default
-    ~/.cache/repr-toolkit) under a name that changes with source, flags, compiler and machine.
+    `source` is one C++ file, which may include the headers that stand beside this module. $CXX,
+    or the first of c++, g++ and clang++, compiles it for this very machine, with the further
+    flags in $REPR_TOOLKIT_CXXFLAGS. It is kept in $REPR_TOOLKIT_CACHE (by default
+    ~/.cache/repr-toolkit) under a name that changes with source, headers, flags, compiler and
+    machine.
     """
     try:
-        return _loaded(_built())
+        return _load(build(source), functions)
     except (BuildError, OSError, ValueError, RuntimeError) as error:
         reason = BuildError(str(error))
         log.warning("sampling without the native engine, several times slower: %s", reason)
         return reason
 
 
-def _loaded(path: Path) -> ctypes.CDLL:
+def _load(path: Path, functions: tuple[str, ...]) -> ctypes.CDLL:
     try:
         built = ctypes.CDLL(str(path))
-        for name in FUNCTIONS:
+        for name in functions:
             getattr(built, name)
     except (OSError, AttributeError) as error:
         raise BuildError(f"{path} is damaged ({error}); delete it") from None
     return built
 
 
-def _built() -> Path:
+def build(source: Path) -> Path:
+    """The library of a C++ file, compiled unless it is in the cache.
+
+    Raises BuildError where it cannot be compiled or kept.
+    """
     compiler = _compiler()
     machine = ["-march=native"]
     macros = _macros(compiler, machine)
@@ -68,11 +71,12 @@ def _built() -> Path:
         *machine,
         *shlex.split(os.environ.get("REPR_TOOLKIT_CXXFLAGS", "")),
     ]
-    source = SOURCE.read_bytes()
-    key = hashlib.sha256("\0".join((*compiler, *flags, macros)).encode() + source).hexdigest()
+    key = hashlib.sha256("\0".join((*compiler, *flags, macros)).encode())
+    for file in (source, *sorted(HEADERS.glob("*.h"))):
+        key.update(hashlib.sha256(file.read_bytes()).digest())
     home = os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit"
     folder = Path(home).expanduser() / "native"
-    built = folder / f"{key[:24]}.so"
+    built = folder / f"{key.hexdigest()[:24]}.so"
     if built.is_file():
         _require_own(folder, built)
         return built
@@ -82,7 +86,7 @@ def _built() -> Path:
         _require_own(folder)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             result = Path(scratch) / built.name
-            _run([*compiler, *flags, str(SOURCE), "-o", str(result)])
+            _run([*compiler, *flags, f"-I{HEADERS}", str(source), "-o", str(result)])
             # At once and whole: other processes may be building the same.
             result.replace(built)
     except OSError as error:

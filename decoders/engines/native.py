@@ -1,112 +1,153 @@
-"""The native engine of the Gated PixelCNN: one call into C++ (native.cpp) draws whole images."""
+"""What the native engines share: a call into C++ in a thread of its own, its progress, Ctrl-C.
+
+A native engine is a kernel in C++, made of `draw.h`, `products.h`, `simd.h` and `threads.h`, and
+the Python that packs a model's matrices for it. Both stand with the model's walk: this module
+knows no model.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from ctypes import Structure, c_double, c_int32, c_int64, c_void_p
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.engines import weights
-from repr_toolkit.decoders.engines.draw import Draw, host_obstacle
-from repr_toolkit.decoders.engines.library import BuildError, library
-
-if TYPE_CHECKING:
-    from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
+from repr_toolkit.decoders.engines.draw import Draw
+from repr_toolkit.decoders.engines.library import BuildError
 
 SECONDS_BETWEEN_LOOKS = 0.1
 HOTTEST = 1e30
 """A temperature at which all levels have the same mass, and which float32 can hold."""
 
 
-def obstacle(model: GatedPixelCNN, draw: Draw | None = None) -> str | None:
-    """Why the engine cannot draw from a model, or None if it can. Builds it on first use."""
-    weight = model.head_hidden.weight
+class Job(Structure):
+    """One call, as draw.h declares it: what is to be drawn, and where it goes."""
+
+    _fields_ = [
+        *((name, c_int32) for name in ("images", "channels", "height", "width", "levels")),
+        ("threads", c_int32),
+        ("temperature", c_double),
+        *((name, c_void_p) for name in ("noise", "known", "mask", "x", "logits", "choices")),
+        ("rows_done", c_int64),
+        ("stop", c_int32),
+    ]
+
+
+def obstacle(
+    weight: Tensor, draw: Draw | None, library: Callable[[], ctypes.CDLL | BuildError]
+) -> str | None:
+    """Why a kernel cannot draw with weights like this one, or None if it can.
+
+    `library` gives the kernel, and builds it on first use. A subclass of `Draw` that decides the
+    levels by a `level` or `keep` of its own is an obstacle, since a kernel calls neither.
+    """
     if weight.device.type != "cpu":
         return f"it runs on the CPU, and the model is on {weight.device.type}"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"it takes float32 and float64 weights, not {weight.dtype}"
+    if draw is not None:
+        kind = type(draw)
+        if kind.level is not Draw.level or kind.keep is not Draw.keep or kind.on_host:
+            return f"it decides the levels in C++, and a {kind.__name__} decides them in Python"
     built = library()
-    return str(built) if isinstance(built, BuildError) else host_obstacle(model, draw)
+    return str(built) if isinstance(built, BuildError) else None
 
 
-def sample(
-    model: GatedPixelCNN,
+def draw_images(
+    run: Callable[[Job], int],
     draw: Draw,
+    levels: int,
     *,
     logits: Tensor | None = None,
     choices: Tensor | None = None,
 ) -> Tensor:
-    """Draw uint8 images (B, C, H, W) on torch's number of threads, each with images of its own.
-    For a look inside, `logits` (B, C, H, W, K), of the weights' dtype, and
-    `choices` (uint8 (B, C, H, W)) are filled with the logits of every sub-pixel and with what is
-    drawn from them, also where `known` stays instead; both contiguous.
+    """The images, uint8 (B, C, H, W), that `run`, a call into a kernel, draws for a `Job`.
 
-    Raises MemoryError where memory runs out.
+    `run` returns 0, or another number where memory ran out. It works on torch's number of threads,
+    each with images of its own. It also fills `logits` (B, C, H, W, K), of the noise's dtype, and
+    `choices`, uint8 (B, C, H, W), with the logits of every sub-pixel and the level drawn from
+    them, also where `known` stays.
+
+    Raises MemoryError where memory runs out, and ValueError where `logits` or `choices` are not
+    contiguous.
     """
-    h, noise = draw.h, draw.noise
-    s = model.conditioning(h) if model.conditioning is not None and h is not None else None
-    drawn = torch.empty(noise.shape, dtype=torch.uint8)
-    given = {
-        "scaled": model.scale(torch.arange(256)),
-        "map": s.to(noise.dtype).permute(0, 2, 3, 1) if s is not None else None,
-        "noise": noise,
+    for name, tensor in (("logits", logits), ("choices", choices)):
+        if tensor is not None and not tensor.is_contiguous():
+            raise ValueError(f"{name} is filled in place and must be contiguous")
+    batch, channels, height, width = draw.noise.shape
+    x = torch.empty(draw.noise.shape, dtype=torch.uint8)
+    tensors = {
+        "noise": draw.noise,
         "known": draw.known,
-        "mask": draw.mask.to(torch.uint8) if draw.mask is not None else None,
-        "drawn": drawn,
+        "mask": None if draw.mask is None else draw.mask.to(torch.uint8),
+        "x": x,
         "logits": logits,
         "choices": choices,
     }
-    for name in ("logits", "choices"):
-        tensor = given[name]
-        if tensor is not None and not tensor.is_contiguous():
-            raise ValueError(f"{name} is filled in place and must be contiguous")
-    # What the call reads and writes, alive until it returns.
-    tensors = {name: t.contiguous() for name, t in given.items() if t is not None}
-    pointers = {name: t.data_ptr() for name, t in tensors.items()}
-    batch, _, height, _ = noise.shape
-    job = _Job(
+    job = structure(
+        Job,
+        tensors,
         images=batch,
+        channels=channels,
+        height=height,
+        width=width,
+        levels=levels,
         threads=torch.get_num_threads(),
         temperature=min(draw.temperature, HOTTEST),
-        **pointers,
     )
-    with _sampler(model, None if s is None else s.shape) as (native, sampler):
-        status: list[int] = []
-        done = Event()
+    status: list[int] = []
+    done = Event()
 
-        def run() -> None:
-            try:
-                status.append(native.sampler_run(sampler, ctypes.byref(job)))
-            finally:
-                done.set()
-
-        # In a thread of its own, so that this one can show progress and heed Ctrl-C. It waits for
-        # an event, since Python 3.11 takes a thread whose join is interrupted for ended.
-        thread = Thread(target=run, daemon=True)
+    def work() -> None:
         try:
-            try:
-                thread.start()
-            except RuntimeError:  # the machine gives no more threads
-                run()
-            while not done.wait(SECONDS_BETWEEN_LOOKS):
-                draw.progress(job.rows_done / (batch * height))
-            draw.progress(1.0)
+            status.append(run(job))
         finally:
-            job.stop = 1
-            _outlast(done)
-        _require_memory(status[0])
-    return drawn
+            done.set()
+
+    # A thread of its own, so that this one can show progress and heed Ctrl-C. It waits for an
+    # event, since Python 3.11 takes a thread for ended once its join was interrupted.
+    thread = Thread(target=work, daemon=True)
+    try:
+        try:
+            thread.start()
+        except RuntimeError:  # the machine gives no more threads
+            work()
+        while not done.wait(SECONDS_BETWEEN_LOOKS):
+            draw.progress(job.rows_done / (batch * height))
+        draw.progress(1.0)
+    finally:
+        job.stop = 1
+        _wait_through_interrupts(done)
+    require_memory(status[0])
+    return x
 
 
-def _outlast(done: Event) -> None:
-    """Wait, whatever interrupts: what a thread works on is freed afterwards."""
+S = TypeVar("S", bound=Structure)
+
+
+def structure(kind: type[S], tensors: Mapping[str, Tensor | None], **numbers: Any) -> S:
+    """A C structure with pointers to the contiguous memory of `tensors`, which it keeps alive.
+
+    A tensor that is not contiguous is copied; None is a null pointer.
+    """
+    kept = {name: t.contiguous() for name, t in tensors.items() if t is not None}
+    result = kind(**{name: t.data_ptr() for name, t in kept.items()}, **numbers)
+    result.tensors = kept
+    return result
+
+
+def require_memory(status: int) -> None:
+    """Raise MemoryError unless a kernel's function returned 0."""
+    if status:
+        raise MemoryError("there is no memory for drawing so many images at once; draw fewer")
+
+
+def _wait_through_interrupts(done: Event) -> None:
+    """Wait for a thread whose memory is freed afterwards; raise KeyboardInterrupt only then."""
     interrupted = False
     while not done.is_set():
         try:
@@ -115,94 +156,3 @@ def _outlast(done: Event) -> None:
             interrupted = True
     if interrupted:
         raise KeyboardInterrupt
-
-
-@contextmanager
-def _sampler(
-    model: GatedPixelCNN, map_shape: tuple[int, ...] | None
-) -> Iterator[tuple[ctypes.CDLL, c_void_p]]:
-    """The library, and in it a packed copy of the model for conditioning maps of that shape."""
-    native = library()
-    if isinstance(native, BuildError):
-        raise native
-    first = model.gated_layers()[0]
-    map_channels, map_height, map_width = map_shape[1:] if map_shape else (0, 0, 0)
-    channels, height, width = model.image_shape
-    shape = _Shape(
-        channels=channels,
-        height=height,
-        width=width,
-        levels=model.levels,
-        features=first.features,
-        layers=len(model.layers),
-        reach=first.vertical.reach,
-        head_features=model.head_hidden.out_channels,
-        map_channels=map_channels,
-        map_height=map_height,
-        map_width=map_width,
-    )
-    is_double = model.head_hidden.weight.dtype == torch.float64
-    sampler = c_void_p()
-    _require_memory(native.sampler_new(ctypes.byref(shape), is_double, ctypes.byref(sampler)))
-    try:
-        # A layer at a time, so that there are never two copies of the whole network.
-        dtype = model.head_hidden.weight.dtype
-        for layer in weights.layer_weights(model):
-            _add(native.sampler_add_layer, sampler, _LayerWeights, layer, dtype)
-        _add(native.sampler_add_head, sampler, _HeadWeights, weights.head_weights(model), dtype)
-        yield native, sampler
-    finally:
-        native.sampler_delete(sampler)
-
-
-def _add(
-    function: Callable[..., int],
-    sampler: c_void_p,
-    kind: type[Structure],
-    matrices: object,
-    dtype: torch.dtype,
-) -> None:
-    tensors = {
-        name: matrix.to(dtype).contiguous()
-        for name, matrix in vars(matrices).items()
-        if matrix is not None
-    }
-    pointers = {name: tensor.data_ptr() for name, tensor in tensors.items()}
-    _require_memory(function(sampler, ctypes.byref(kind(**pointers))))
-
-
-def _require_memory(status: int) -> None:
-    if status:
-        raise MemoryError("there is no memory for drawing so many images at once; draw fewer")
-
-
-class _Shape(Structure):
-    _fields_ = [
-        (name, c_int32)
-        for name in (
-            *("channels", "height", "width", "levels", "features", "layers", "reach"),
-            *("head_features", "map_channels", "map_height", "map_width"),
-        )
-    ]
-
-
-class _LayerWeights(Structure):
-    _fields_ = [(field.name, c_void_p) for field in dataclasses.fields(weights.LayerWeights)]
-
-
-class _HeadWeights(Structure):
-    _fields_ = [(field.name, c_void_p) for field in dataclasses.fields(weights.HeadWeights)]
-
-
-class _Job(Structure):
-    _fields_ = [
-        ("images", c_int32),
-        ("threads", c_int32),
-        ("temperature", c_double),
-        *(
-            (name, c_void_p)
-            for name in ("scaled", "map", "noise", "known", "mask", "drawn", "logits", "choices")
-        ),
-        ("rows_done", c_int64),
-        ("stop", c_int32),
-    ]

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.engines.draw import Draw
-from repr_toolkit.decoders.engines.library import BuildError, _built, library
-from repr_toolkit.decoders.engines.native import sample
+from repr_toolkit.decoders.engines.library import BuildError, build, library
+from repr_toolkit.decoders.walks.gated_pixelcnn_native import SOURCE, kernel, sample
 
 WITHOUT = small_pixelcnn((1, 2, 2)).obstacle("native")
 native = pytest.mark.skipif(WITHOUT is not None, reason=f"no native engine: {WITHOUT}")
@@ -154,16 +154,16 @@ def test_a_cache_that_others_can_write_is_refused(fresh_library: Path) -> None:
     folder = fresh_library / "native"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    built = library()
+    built = kernel()
     assert isinstance(built, BuildError)
     assert f"{folder} belongs to or can be written by others" in str(built)
 
 
 @native
 def test_a_damaged_library_is_named(fresh_library: Path) -> None:
-    file = _built()
+    file = build(SOURCE)
     file.write_bytes(b"")
-    built = library()
+    built = kernel()
     assert isinstance(built, BuildError)
     assert f"{file} is damaged" in str(built)
 
@@ -207,7 +207,7 @@ def test_a_cache_that_cannot_be_written_is_named(
     fresh_library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh_library.write_text("a file, not a folder")
-    built = library()
+    built = kernel()
     assert isinstance(built, BuildError)
     assert str(fresh_library) in str(built)
     assert "REPR_TOOLKIT_CACHE" in str(built)

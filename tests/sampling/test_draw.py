@@ -12,7 +12,6 @@ from PIL import Image
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.sampling import draw as sampling
 from repr_toolkit.sampling.draw import (
     common_noise,
     decode,
@@ -20,6 +19,7 @@ from repr_toolkit.sampling.draw import (
     refuse_unwritable,
     save_images,
 )
+from repr_toolkit.sampling.draw import draw as sampling
 
 SHAPE = (1, 4, 5)
 

@@ -1,0 +1,129 @@
+// The draw of levels: inverse CDF, temperature, and what is known of an image.
+
+#pragma once
+
+#include <limits>
+
+#include "products.h"
+
+extern "C" {
+
+// One call, as native.py describes it: what is to be drawn, and where it goes.
+struct Job {
+  int32_t images, channels, height, width, levels, threads;
+  double temperature;
+  const void* noise;     // (images, channels, height, width), of the network's type
+  const uint8_t* known;  // (images, channels, height, width), or null
+  const uint8_t* mask;   // (images, channels, height, width), not 0 where `known` stays, or null
+  uint8_t* x;            // (images, channels, height, width): the images
+  void* logits;          // (images, channels, height, width, levels) to be filled, or null
+  uint8_t* choices;      // the levels drawn, also where `known` stays, to be filled, or null
+  int64_t rows_done;     // counts rows of images while the call lasts
+  int32_t stop;          // set from outside, it ends the call soon
+
+  bool stopped() const { return __atomic_load_n(&stop, __ATOMIC_RELAXED); }
+  void row_done(int of_images) { __atomic_fetch_add(&rows_done, of_images, __ATOMIC_RELAXED); }
+};
+
+}  // extern "C"
+
+namespace {
+
+// The smallest level whose share of the mass, summed from level 0, is above u; at the latest the
+// last level with mass; at temperature 0 the mode. Lowest values follow the logits up to a whole
+// vector; `mass` has room for as many, and `sums` for one value a vector.
+template <class T>
+int inverse_cdf(const T* logits, int levels, T u, T temperature, T* mass, T* sums) {
+  const int vectors = (levels + kLanes<T> - 1) / kLanes<T>;
+  Vector<T> high = load(logits);
+  for (int i = 1; i < vectors; i++) {
+    const Vector<T> v = load(logits + i * kLanes<T>);
+    high = v > high ? v : high;
+  }
+  T largest = high[0];
+  for (int i = 1; i < kLanes<T>; i++) largest = std::max(largest, high[i]);
+  if (temperature == 0) {
+    int level = 0;
+    while (level < levels - 1 && logits[level] != largest) level++;
+    return level;
+  }
+  T total = 0;
+  for (int i = 0; i < vectors; i++) {
+    Vector<T> e = exponential((load(logits + i * kLanes<T>) - largest) / temperature);
+    // At a high temperature the values behind the last level would get mass.
+    e = first_lanes<T>(levels - i * kLanes<T>) ? e : broadcast(T(0));
+    store(mass + i * kLanes<T>, e);
+    total += sums[i] = sum<T>(e);
+  }
+  // First the vector in which the sum passes u, or the last one with mass; then the level in it.
+  const T target = u * total;
+  T below = 0, reached = 0;
+  int vector = 0;
+  for (int i = 0; i < vectors; i++) {
+    if (sums[i] > 0) {
+      vector = i;
+      below = reached;
+    }
+    reached += sums[i];
+    if (reached > target) break;
+  }
+  const int end = std::min(levels, (vector + 1) * kLanes<T>);
+  int level = vector * kLanes<T>;
+  for (int i = level; i < end; i++) {
+    below += mass[i];
+    if (mass[i] > 0) level = i;
+    if (below > target) break;
+  }
+  return level;
+}
+
+// The levels of a tile of n images, from `first` on.
+template <class T>
+class Draw {
+ public:
+  Draw(const Job& job, int first, int n)
+      : job_(job), first_(first), n_(n), stride_(round_up(job.levels, kLanes<T>)),
+        logits_(size_t(n) * stride_), mass_(stride_), sums_(stride_ / kLanes<T>) {
+    std::fill_n(static_cast<T*>(logits_), n * stride_, std::numeric_limits<T>::lowest());
+  }
+
+  // Where the logits of a sub-pixel go before its levels are drawn: a row an image.
+  Rows<T> logits() { return {logits_, size_t(stride_)}; }
+
+  // Whether `level` reads the logits of pixel (r, c) for any image and channel.
+  bool needs_logits(int r, int c) const {
+    if (!job_.mask || job_.logits || job_.choices) return true;
+    for (int i = 0; i < n_; i++)
+      for (int g = 0; g < job_.channels; g++)
+        if (!job_.mask[index(i, g, r, c)]) return true;
+    return false;
+  }
+
+  // Image i's level of channel g at (r, c), which is also written to the job's x.
+  int level(int i, int g, int r, int c, bool has_logits) {
+    const size_t at = index(i, g, r, c);
+    int level = 0;
+    if (has_logits) {
+      const T* logits = logits_ + size_t(i) * stride_;
+      level = inverse_cdf<T>(logits, job_.levels, static_cast<const T*>(job_.noise)[at],
+                             T(job_.temperature), mass_, sums_);
+      if (job_.choices) job_.choices[at] = uint8_t(level);
+      if (job_.logits)
+        std::copy_n(logits, job_.levels, static_cast<T*>(job_.logits) + at * job_.levels);
+    }
+    if (job_.mask && job_.mask[at]) level = job_.known[at];
+    job_.x[at] = uint8_t(level);
+    return level;
+  }
+
+ private:
+  size_t index(int i, int g, int r, int c) const {
+    return ((size_t(first_ + i) * job_.channels + g) * job_.height + r) * job_.width + c;
+  }
+
+  const Job& job_;
+  const int first_, n_, stride_;
+  Buffer<T> logits_, mass_, sums_;
+};
+
+}  // namespace

@@ -1,0 +1,1 @@
+"""What the sampling engines need of a model: one walk a model."""
