@@ -12,12 +12,8 @@ from torch import Tensor
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.precision import full_precision
-<<<<<<< HEAD
-from repr_toolkit.runs.run import Run, load_with_decoder
-=======
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
-from repr_toolkit.runs import Run, load_with_decoder
->>>>>>> main
+from repr_toolkit.runs.run import Run, load_with_decoder
 
 
 @dataclass
