@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from repr_toolkit.support.processes import first_process_only
-
 
 @contextmanager
 def bar(description: str, total: int, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
@@ -39,10 +37,12 @@ def span(show: Callable[[float], None], start: int, size: int) -> Callable[[floa
     return lambda fraction: show(start + fraction * size)
 
 
-@first_process_only
 def say(message: str) -> None:
     """Print a line at once, on the first process only."""
-    print(message, flush=True)
+    from repr_toolkit.support.processes import first_process
+
+    if first_process():
+        print(message, flush=True)
 
 
 @contextmanager

@@ -32,7 +32,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the checkout, which stays as it is."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    left_out = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist", "runs")
+    patterns = shutil.ignore_patterns(".*", "*.egg-info", "__pycache__", "build", "dist")
+
+    def left_out(path: str, names: list[str]) -> set[str]:
+        """What belongs to no checkout, and a user's runs in it."""
+        return patterns(path, names) | ({"runs"} & {*names} if Path(path) == ROOT else set())
+
     shutil.copytree(ROOT, source, symlinks=True, ignore=left_out)
     pip = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-build-isolation"]
     built = run(*pip, "--wheel-dir", folder, cwd=source)
@@ -64,7 +69,7 @@ def test_the_wheel_holds_every_module_and_recipe_and_no_other_name(wheel: Path) 
         files = set(archive.namelist())
     package = ROOT / "repr_toolkit"
     wanted = {"repr_toolkit/py.typed", "repr_toolkit/recipes/README.md"}
-    for file in (package / "report" / "templates").iterdir():
+    for file in (package / "page" / "templates").iterdir():
         wanted.add(f"repr_toolkit/{file.relative_to(package)}")
     for folder in (package, *(package / link for link in LINKED)):
         for pattern in ("*.py", "*.yaml"):
