@@ -12,6 +12,7 @@ from repr_toolkit.training import train
 from toys.offline_wandb import records, values
 from toys.runs import small, small_metric
 
+
 @pytest.fixture(autouse=True)
 def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
