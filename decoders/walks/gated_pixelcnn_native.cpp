@@ -7,9 +7,7 @@
 // and the head run a pixel at a time; the images of the tile are the rows of their products, so
 // that every weight that is read serves all of them.
 
-#include "draw.h"
 #include "products.h"
-#include "simd.h"
 #include "threads.h"
 
 // ---------------------------------------------------------------------------------------------
@@ -322,8 +320,7 @@ struct SamplerOf final : Sampler {
   void add(const LayerWeights& layer) override { net.add(layer); }
   void add(const HeadWeights& head) override { net.add(head); }
   void run(const Inputs& inputs, Job& job) const override {
-    share_tiles(job.images, job.threads,
-                [&](int first, int n) { Tile<T>(net, inputs, job, first, n).run(); });
+    share_tiles(job, [&](int first, int n) { Tile<T>(net, inputs, job, first, n).run(); });
   }
 };
 
