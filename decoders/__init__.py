@@ -1,6 +1,6 @@
 """Decoders: image models p(x|h), each with a log-likelihood and a sampler."""
 
-from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder
+from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder, raster
 from repr_toolkit.decoders.base import Decoder, bits_per_dim
 from repr_toolkit.decoders.deconv import Deconv
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
@@ -13,4 +13,5 @@ __all__ = [
     "GatedPixelCNN",
     "bits_per_dim",
     "full_precision",
+    "raster",
 ]

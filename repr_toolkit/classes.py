@@ -10,9 +10,10 @@ import torch
 
 from repr_toolkit.bayes import Classification, classify, label_prior
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.figures import Group, choose_evenly
 from repr_toolkit.processes import say
-from repr_toolkit.sampling import codes, common_noise, decode
+from repr_toolkit.sampling import codes, decode
 
 if TYPE_CHECKING:
     from repr_toolkit.model import EncoderDecoder
@@ -45,7 +46,7 @@ def class_samples(
 ) -> Group:
     """`SAMPLES` images of each class, a row a class; a column has the same noise in every row."""
     h = codes(model, {"label": torch.tensor(classes)})
-    noise = common_noise(SAMPLES, model.decoder.image_shape, seed)
+    noise = common_noise(model.decoder, SAMPLES, seed)
     images = decode(model.decoder, h, noise, batch_size=batch_size, progress=True)
     return Group(images, heading)
 

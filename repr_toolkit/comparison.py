@@ -20,6 +20,7 @@ from repr_toolkit.comparison_table import (
     notes_text,
 )
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import (
     Estimate,
     bits_given,
@@ -33,7 +34,7 @@ from repr_toolkit.model import EncoderDecoder
 from repr_toolkit.probing import Features, Labels, Probe, linear_probe
 from repr_toolkit.processes import say
 from repr_toolkit.runs import Run, atomic_write, load_with_decoder
-from repr_toolkit.sampling import common_noise, decode
+from repr_toolkit.sampling import decode
 
 if TYPE_CHECKING:
     from repr_toolkit.bayes import Floats
@@ -177,7 +178,7 @@ class _Comparison:
         result = Result(
             name=name,
             h_dim=model.decoder.h_dim,
-            likelihood="upper bound" if model.decoder.is_bound else "exact",
+            likelihood=model.decoder.likelihood_label,
             bits=Estimate.of(own),
             bits_other_h=None if other is None else Estimate.of(other),
             difference=None if other is None else Estimate.of(own - other),
@@ -257,7 +258,7 @@ class _Comparison:
         decoder = model.decoder
         draws = self.draws if decoder.reconstruction_temperature > 0 else 1
         count = len(self.measured)
-        noise = common_noise(count * draws, decoder.image_shape, self.seed + 1)
+        noise = common_noise(decoder, count * draws, self.seed + 1)
         drawn = decode(
             decoder,
             codes[self.measured],
@@ -278,7 +279,7 @@ class _Comparison:
         images = decode(
             decoder,
             codes[self.shown],
-            common_noise(self.columns, decoder.image_shape, self.seed)[:count],
+            common_noise(decoder, self.columns, self.seed)[:count],
             temperature=decoder.reconstruction_temperature,
             batch_size=self.batch_size,
             progress=True,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import prod, sqrt
+from math import sqrt
 from os import environ
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from torch import Tensor
 from repr_toolkit import decoders
 from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders.noise import likelihood_noise
 
 if TYPE_CHECKING:
     from repr_toolkit.learner import Learner
@@ -105,7 +106,8 @@ def bits_per_dim(
         codes = codes[other_images(len(codes), seed)]
     elif h != "true":
         raise ValueError(f'h must be "true" or "shuffled", not {h!r}')
-    [bits] = bits_given(model, split, [codes], batch_size=batch_size, progress=progress)
+    how: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    [bits] = bits_given(model, split, [codes], **how)
     return bits
 
 
@@ -115,13 +117,15 @@ def bits_given(
     tables: Sequence[Tensor | None],
     *,
     batch_size: int = 256,
+    seed: int = 0,
     progress: bool = False,
 ) -> list[npt.NDArray[np.float64]]:
     """Bits/dim of every image of a split, in order, given its row of each table of h: float64 (N,).
 
     A table is (N, h_dim), or None for an unconditional decoder; there is one result for each, all
     from one reading of the images. At most ``batch_size`` images are taken at a time, fewer where
-    that is faster (on the CPU) or their logits would fill more than half a gigabyte. Raises
+    that is faster (on the CPU) or their logits would fill more than half a gigabyte. A stochastic
+    likelihood takes an image's noise by ``seed`` and its number, the same for every table. Raises
     ValueError when a likelihood is not finite.
     """
     batch_size = likelihood_batch(model, batch_size)
@@ -130,9 +134,10 @@ def bits_given(
     with exactly():
         for batch in _batches(split, None, batch_size, model.device, "bits/dim", progress):
             stop = start + len(batch["image"])
+            noise = likelihood_noise(model.decoder, range(start, stop), seed)
             for codes, of_table in zip(tables, nats, strict=True):
                 h = None if codes is None else _moved(codes[start:stop], model.device)
-                of_table.append(model.log_prob(batch, h))
+                of_table.append(model.log_prob(batch, h, noise))
             start = stop
     # Not before: what the device is asked for in between, it would be waited for.
     return [_bits(torch.cat(of_table), model.decoder.image_shape) for of_table in nats]
@@ -144,7 +149,7 @@ def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
     Fewer where that is faster (on the CPU) or their logits would fill more than half a gigabyte.
     """
     _, height, width = model.decoder.image_shape
-    most = min(most, LOGITS // (prod(model.decoder.image_shape) * model.decoder.levels))
+    most = min(most, LOGITS // model.decoder.values_per_image)
     if model.device.type == "cpu":
         most = min(most, CPU_PIXELS // (height * width))
     return max(1, most)
@@ -175,13 +180,15 @@ def evaluate(
     images = choose_split(Run(run).load_data(), split)
     codes = representations(model, images, batch_size=batch_size, progress=progress)
     tables = [codes] if codes is None else [codes, codes[other_images(len(codes), seed)]]
-    own, *others = bits_given(model, images, tables, batch_size=batch_size, progress=progress)
+    own, *others = bits_given(
+        model, images, tables, batch_size=batch_size, seed=seed, progress=progress
+    )
     result: dict[str, Any] = {
         "run": str(run),
         "split": split,
         "images": len(own),
         "levels": model.decoder.levels,
-        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
+        "likelihood": model.decoder.likelihood_label,
         "bits_per_dim": asdict(Estimate.of(own)),
     }
     for other in others:

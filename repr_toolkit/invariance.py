@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import choose_split, fastest_device, representations
 from repr_toolkit.figures import choose_evenly, choose_originals
 from repr_toolkit.invariance_measures import (
@@ -24,7 +25,7 @@ from repr_toolkit.invariance_report import Invariance
 from repr_toolkit.judge import judged_by, obstacle, train_judge
 from repr_toolkit.processes import say
 from repr_toolkit.runs import Run, load_with_decoder
-from repr_toolkit.sampling import codes, common_noise, decode
+from repr_toolkit.sampling import codes, decode, reconstruction_temperature
 
 if TYPE_CHECKING:
     from repr_toolkit.model import EncoderDecoder
@@ -73,10 +74,9 @@ def measure_invariance(
     batch = held_out[chosen]
     h = representations(model, held_out, indices=candidates, batch_size=batch_size)
     assert h is not None
-    if temperature is None:
-        temperature = model.decoder.reconstruction_temperature
+    temperature = reconstruction_temperature(model.decoder, temperature)
     draws = samples if temperature > 0 else 1
-    noise = common_noise(len(chosen) * draws, model.decoder.image_shape, seed)
+    noise = common_noise(model.decoder, len(chosen) * draws, seed)
     drawn = decode(
         model.decoder,
         h[own],

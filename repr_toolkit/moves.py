@@ -15,11 +15,12 @@ from repr_toolkit.analysis import save_analysis
 from repr_toolkit.attributes import Attribute, default_directions, find_direction
 from repr_toolkit.bars import bar
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.directions import Direction, even_steps, moves, of_one_length
 from repr_toolkit.evaluation import choose_split, other_images, representations
 from repr_toolkit.figures import choose_evenly, choose_originals
 from repr_toolkit.judge import Judge, Share, obstacle, train_judge
-from repr_toolkit.sampling import common_noise, decode
+from repr_toolkit.sampling import decode, reconstruction_temperature
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
@@ -153,9 +154,7 @@ class Mover:
         self.run, self.model, self.data = run, model, run.load_data()
         self.split_name, self.split = split, choose_split(self.data, split)
         self.seed, self.engine, self.batch_size = seed, engine, batch_size
-        self.temperature = (
-            model.decoder.reconstruction_temperature if temperature is None else temperature
-        )
+        self.temperature = reconstruction_temperature(model.decoder, temperature)
         self.progress = progress
         self.indices = {
             name: choose_evenly(len(self.data.splits[name]), TRAINING_IMAGES)
@@ -246,7 +245,7 @@ class Mover:
             h,
             direction,
             alphas,
-            common_noise(len(h), self.model.decoder.image_shape, self.seed),
+            common_noise(self.model.decoder, len(h), self.seed),
             keep_length=self.keep_length,
             temperature=self.temperature,
             engine=self.engine,

@@ -24,10 +24,11 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
+    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.faces.sitters import facenet_of, sitters
     from repr_toolkit.runs import load_with_decoder
-    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling import decode, refuse_unwritable, save_images
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
@@ -37,7 +38,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
         drawn = decode(
             model.decoder,
             h,
-            common_noise(options.n, model.decoder.image_shape, options.seed),
+            common_noise(model.decoder, options.n, options.seed),
             temperature=options.temperature,
             engine=options.engine,
             progress=True,
@@ -51,10 +52,16 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """Draw rows of pictures from one picture's h to another's, each row under one noise."""
     import torch
 
+    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.evaluation import fastest_device
     from repr_toolkit.interpolation import path, smoothness
     from repr_toolkit.runs import load_with_decoder
-    from repr_toolkit.sampling import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling import (
+        decode,
+        reconstruction_temperature,
+        refuse_unwritable,
+        save_images,
+    )
 
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
@@ -66,15 +73,12 @@ def interpolate(options: Namespace, settings: Settings) -> None:
         instead="take a run whose encoder reads them",
     )
     levels = model.decoder.levels
-    temperature = options.temperature
-    if temperature is None:
-        temperature = model.decoder.reconstruction_temperature
     with telling_of_engines():
         drawn = decode(
             model.decoder,
             path(a, b, options.steps, options.way),
-            common_noise(options.rows, model.decoder.image_shape, options.seed),
-            temperature=temperature,
+            common_noise(model.decoder, options.rows, options.seed),
+            temperature=reconstruction_temperature(model.decoder, options.temperature),
             engine=options.engine,
             progress=True,
         ).transpose(0, 1)  # (rows, steps, C, H, W)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import choose_split
 from repr_toolkit.faces.likeness import (
     Floats,
@@ -21,7 +22,7 @@ from repr_toolkit.faces.likeness import (
     nearest_images,
     similar_faces,
 )
-from repr_toolkit.sampling import codes, common_noise, decode
+from repr_toolkit.sampling import codes, decode
 from repr_toolkit.verification import LEAST_PEOPLE
 from repr_toolkit.verification_baselines import class_whitened_pca, training_pixels
 
@@ -113,7 +114,7 @@ def likeness(
         return Row(faces, match(first, of, hard, seed=seed), by_second)
 
     h = codes(model, batch)
-    noise = common_noise(count * n, model.decoder.image_shape, seed).unflatten(0, (count, n))
+    noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
     rows, portraits = [], []
     for temperature in temperatures:
         drawn = decode(model.decoder, h, noise, temperature=temperature, progress=progress)

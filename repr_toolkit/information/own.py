@@ -22,7 +22,7 @@ from repr_toolkit.evaluation import (
 )
 from repr_toolkit.figures import choose_evenly
 from repr_toolkit.information.bounds import candidate_bound, label_bound
-from repr_toolkit.information.code_lengths import CodeLengths, Reading, code_lengths
+from repr_toolkit.information.code_lengths import CodeLengths, Reading, code_lengths, cumulative
 from repr_toolkit.information.controls import (
     coordinate_bits,
     hides_parts,
@@ -166,7 +166,7 @@ def own_information(
         "images": len(images),
         "dims": dims,
         "h_dim": codes.shape[1],
-        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
+        "likelihood": model.decoder.likelihood_label,
         "bits_per_dim": {"mean": estimate.mean, "standard_error": estimate.standard_error},
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
@@ -191,8 +191,7 @@ def _saves(coded: CodeLengths, number: int, kind: str) -> dict[str, Any]:
     found = {"to": KINDS[kind], **Usable(saved).as_dict()}
     found["share_of_images"] = float((saved > 0).mean())
     if coded.saved_map is not None:
-        by_pixel = -coded.saved_map[number].sum(0).flatten()
-        found["cumulative"] = np.cumsum(by_pixel).tolist()
+        found["cumulative"] = cumulative(-coded.saved_map[number], coded.order).tolist()
     return found
 
 

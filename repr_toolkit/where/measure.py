@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import choose_split, fastest_device, other_images, representations
 from repr_toolkit.figures import Group, choose_evenly, figure6
 from repr_toolkit.probing.linear import wilson_interval
 from repr_toolkit.processes import say
 from repr_toolkit.runs import Run, load_with_decoder
-from repr_toolkit.sampling import choose_engine, common_noise, decode
+from repr_toolkit.sampling import decode
 from repr_toolkit.where.landmarks import LandmarkReader
 from repr_toolkit.where.marks import with_crosses
 from repr_toolkit.where.quadrants import QuadrantReader
@@ -78,7 +79,7 @@ class Placement:
         device = fastest_device()
         self.models = {str(path): load_with_decoder(path).to(device) for path in runs}
         for model in self.models.values():
-            choose_engine(model.decoder, engine)  # before the work
+            model.decoder.choose_engine(engine)  # before the work
         key = _common_key(self.models)
         _require_common_data([Run(path) for path in runs])
         data = Run(runs[0]).load_data()
@@ -132,7 +133,7 @@ class Placement:
 
     def samples(self, model: "EncoderDecoder") -> Tensor:
         """One sample for each image's h: uint8 (N, C, H, W)."""
-        noise = common_noise(len(self.indices), model.decoder.image_shape, self.seed)
+        noise = common_noise(model.decoder, len(self.indices), self.seed)
         return self._decode(model, self.indices, noise[:, None])[:, 0]
 
     def picture(self, rows: int = 8, columns: int = 3) -> "Figure":
@@ -153,7 +154,7 @@ class Placement:
 
         groups = [Group(crossed(self.split[indices]["image"][:, None]), "Held-out")]
         for name, model in self.models.items():
-            noise = common_noise(columns, model.decoder.image_shape, self.seed)
+            noise = common_noise(model.decoder, columns, self.seed)
             drawn = self._decode(model, indices, noise)
             groups.append(Group(crossed(drawn), Path(name).name.replace("_", " ")))
         return figure6(groups)

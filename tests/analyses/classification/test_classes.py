@@ -16,9 +16,9 @@ from repr_toolkit.comparison import compare, outputs
 from repr_toolkit.comparison_table import interval_text, normal_interval, with_error
 from repr_toolkit.config import complete
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import Estimate, bits_per_dim
 from repr_toolkit.runs import Run, load
-from repr_toolkit.sampling import common_noise
 from repr_toolkit.study import run_study
 from toys.encoders import ONE_HOT
 from toys.runs import TINY, untrained_run
@@ -145,7 +145,7 @@ def test_samples_of_a_class_are_drawn_from_its_h(study: dict[str, Run]) -> None:
     group = class_samples(model, [7, 2, 7], "conditional", seed=4)
     assert group.images.shape == (3, 10, 1, 8, 8)
     assert torch.equal(group.images[0], group.images[2])  # a column has the same noise
-    noise = common_noise(10, (1, 8, 8), 4)
+    noise = common_noise(model.decoder, 10, 4)
     expected = model.decoder.sample(torch.eye(10)[[2] * 10], noise=noise)
     assert torch.equal(group.images[1], expected)
 

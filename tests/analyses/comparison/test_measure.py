@@ -11,10 +11,10 @@ from PIL import Image
 from repr_toolkit.comparison import compare
 from repr_toolkit.comparison_table import Result, markdown_table, with_error, with_interval
 from repr_toolkit.data import load as load_data
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.evaluation import Estimate, evaluate
 from repr_toolkit.probing import Probe
 from repr_toolkit.runs import load
-from repr_toolkit.sampling import common_noise
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
@@ -80,7 +80,7 @@ def test_reconstruction_errors(study: tuple[Path, dict[str, Path]]) -> None:
     assert float(found["mse_m3"]["mse_one_standard_error"]) == pytest.approx(expected, rel=1e-9)
 
     model = load(runs["pixelcnn_m3"])
-    noise = common_noise(18, (1, 8, 8), seed=1)
+    noise = common_noise(model.decoder, 18, seed=1)
     drawn = model.decoder.sample(model.encode(batch).detach(), n=3, noise=noise)
     drawn = drawn.double().unflatten(0, (6, 3)) / 16
     one = (drawn - images[:, None]).square().mean()

@@ -14,6 +14,7 @@ import torch
 from repr_toolkit import judge
 from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.invariance import measure_invariance
 from repr_toolkit.invariance_measures import (
     agreement,
@@ -26,7 +27,7 @@ from repr_toolkit.invariance_report import Invariance, table
 from repr_toolkit.judge import Share, judged_by, obstacle, train_judge
 from repr_toolkit.probing import wilson_interval
 from repr_toolkit.runs import Run
-from repr_toolkit.sampling import common_noise, decode
+from repr_toolkit.sampling import decode
 from toys.decoders import BERNOULLI, COPIES, DECONV, Bernoulli
 from toys.encoders import ONE_HOT, PIXELS
 from toys.runs import untrained_run
@@ -83,8 +84,8 @@ def test_what_is_no_share() -> None:
 def test_variance_of_known_samples() -> None:
     shares = [0.0, 0.1, 0.5, 0.7, 1.0, 0.3]
     decoder = Bernoulli((1, 2, 3), 1, 17, shares)
-    noise = common_noise(3 * 4000, (1, 2, 3)).unflatten(0, (3, 4000))
-    drawn = decode(decoder, torch.zeros(3, 1), noise)  # type: ignore[arg-type]
+    noise = common_noise(decoder, 3 * 4000).unflatten(0, (3, 4000))
+    drawn = decode(decoder, torch.zeros(3, 1), noise)
     found = variance_maps(drawn, 17)
     assert found.shape == (3, 1, 2, 3)
     expected = np.array([p * (1 - p) for p in shares]).reshape(1, 2, 3)
