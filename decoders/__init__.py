@@ -1,6 +1,7 @@
-"""Decoders: image models p(x|h), each with an exact log-likelihood and a sampler."""
+"""Decoders: image models p(x|h), each with a log-likelihood and a sampler."""
 
-from repr_toolkit.decoders.base import AutoregressiveDecoder, Decoder, bits_per_dim
+from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder, raster
+from repr_toolkit.decoders.base import Decoder, bits_per_dim
 from repr_toolkit.decoders.deconv import Deconv
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 from repr_toolkit.decoders.precision import full_precision
@@ -12,4 +13,5 @@ __all__ = [
     "GatedPixelCNN",
     "bits_per_dim",
     "full_precision",
+    "raster",
 ]

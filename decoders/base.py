@@ -1,4 +1,4 @@
-"""The contract every decoder keeps: p(x|h) as an exact log-likelihood and as a sampler."""
+"""The contract every decoder keeps: p(x|h) as a log-likelihood and as a sampler."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from repr_toolkit.decoders.engines import fixed_point, naive
-from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, host_obstacle, silent
-from repr_toolkit.decoders.likelihoods import Categorical
+from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, silent
+from repr_toolkit.decoders.noise import Law, check_noise, draw_noise
 from repr_toolkit.decoders.precision import full_precision
 
 log_of_engines = getLogger("repr_toolkit.sampling")
@@ -20,16 +19,29 @@ log_of_engines = getLogger("repr_toolkit.sampling")
 class Decoder(nn.Module):
     """An image model p(x|h).
 
-    Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, h_dim), or None where
-    h_dim = 0, which makes the model unconditional. A decoder implements `log_prob`, names its
-    `engines`, and implements `subpixel_log_prob` where its likelihood is a product over
-    sub-pixels, and `loss` where it is trained on something else than its likelihood.
+    Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, *h_shape), or flattened,
+    (B, h_dim), or None where h_dim = 0, which makes the model unconditional. `h_shape` is
+    (h_dim,) unless h is a map (c, h′, w′). A decoder implements `log_prob`, names its `engines`,
+    and implements `subpixel_log_prob` where its likelihood is a product over sub-pixels, and
+    `loss` where it is trained on something else than its likelihood.
 
-    Raises ValueError where image_shape, h_dim or levels cannot be.
+    Raises ValueError where image_shape, h_dim, h_shape or levels cannot be.
     """
 
     is_bound: ClassVar[bool] = False
     """Whether `log_prob` is a lower bound instead of the exact value."""
+
+    bound: ClassVar[str] = ""
+    """What makes it a bound, in words: "dequantised", "ELBO"."""
+
+    likelihood_noise: ClassVar[Law | None] = None
+    """The law of the noise that `log_prob` takes; None where it takes none."""
+
+    sampling_noise: ClassVar[Law] = "uniform"
+    """The law of the noise that `sample` takes."""
+
+    completes: ClassVar[bool] = True
+    """Whether `sample` can keep known sub-pixels."""
 
     reconstruction_temperature: ClassVar[float] = 1.0
     """The temperature at which a sample is shown as the reconstruction of an image."""
@@ -38,8 +50,17 @@ class Decoder(nn.Module):
     """The sampling engines that the model has, by name, slowest first; "auto" takes the last that
     works where the model is (see `obstacle`)."""
 
+    check_shapes: ClassVar[tuple[tuple[int, int, int], ...]] = ((1, 5, 12), (3, 5, 12))
+    """Image shapes to check the class on: wider than the first kernel reaches, so that a blind
+    spot shows, and small, since the Jacobian is taken whole."""
+
     def __init__(
-        self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
+        self,
+        image_shape: tuple[int, int, int],
+        h_dim: int = 0,
+        levels: int = 256,
+        *,
+        h_shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         if len(image_shape) != 3 or image_shape[0] not in (1, 3) or min(image_shape) < 1:
@@ -48,15 +69,25 @@ class Decoder(nn.Module):
             )
         if h_dim < 0:
             raise ValueError(f"h_dim is 0 (unconditional) or more, not {h_dim}")
+        if h_shape is not None and (min(h_shape, default=0) < 1 or h_dim not in (0, prod(h_shape))):
+            raise ValueError(f"h_shape {tuple(h_shape)} has not the {h_dim} values of h_dim")
         if not 2 <= levels <= 256:
             raise ValueError(f"levels is 2…256, not {levels}")
         channels, height, width = image_shape
         self.image_shape = (channels, height, width)
-        self.h_dim = h_dim
+        self.h_shape = (h_dim,) if h_shape is None else tuple(h_shape)
+        self.h_dim = prod(self.h_shape)
         self.levels = levels
 
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        """The natural logarithm of p(x|h), of shape (B,), for uint8 images x (B, C, H, W)."""
+    def log_prob(
+        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> Tensor:
+        """The natural logarithm of p(x|h), of shape (B,), for uint8 images x (B, C, H, W).
+
+        `noise` (B, C, H, W), of the law `likelihood_noise`, is the whole randomness of a likelihood
+        that has one, and is drawn from torch's global generator if None. Raises ValueError for
+        noise where the likelihood takes none.
+        """
         raise NotImplementedError
 
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
@@ -68,12 +99,39 @@ class Decoder(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} has no likelihood of each sub-pixel")
 
+    @property
+    def has_subpixel_log_prob(self) -> bool:
+        """Whether log p(x|h) is such a sum: whether the class implements `subpixel_log_prob`."""
+        return type(self).subpixel_log_prob is not Decoder.subpixel_log_prob
+
+    @property
+    def likelihood_label(self) -> str:
+        """What tables say of the model's bits: "exact" or "upper bound", and what makes it one."""
+        if not self.is_bound:
+            return "exact"
+        return f"upper bound, {self.bound}" if self.bound else "upper bound"
+
+    @property
+    def values_per_image(self) -> int:
+        """The most values that one image fills in any tensor of a likelihood: its logits."""
+        return prod(self.image_shape) * self.levels
+
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """What training minimises, a scalar: the mean bits/dim of uint8 images x (B, C, H, W)."""
         return bits_per_dim(self.log_prob(x, h), self.image_shape).mean()
 
+    def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        """Initialise from batches (x, h) of training images what is to be; here, nothing.
+
+        Called once, before the first step of a training that starts afresh, in training mode and
+        without gradients. It draws no random number, and what it makes is saved with the weights.
+        """
+
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
-        """Fit what no gradient fits, from batches (x, h) of training images; here, nothing."""
+        """Fit what no gradient fits, from batches (x, h) of training images; here, nothing.
+
+        Called before every validation.
+        """
 
     def sample(
         self,
@@ -89,19 +147,21 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Images drawn from p(x|h): uint8 (B, C, H, W), without gradients and in eval mode.
 
-        h of shape (N, h_dim) gives n images for each of its rows (default 1), adjacent, B = N·n;
-        without h, B = n. `noise` is the whole randomness, uniforms in [0, 1) of shape
-        (B, C, H, W), and is drawn from torch's global generator if None. A sub-pixel takes the
-        smallest value v with CDF(v) > noise. `temperature` T renormalises each sub-pixel's
-        probabilities to the power 1/T; 0 takes the mode. `known` (uint8) and `mask` (bool, True
-        = keep) come together, broadcast to (B, C, H, W), and complete an image. All engines
-        give the same image for the same noise, exactly in float64 and, in float32, until a
-        noise value lies within rounding of an edge of the CDF; "auto" is the fastest that works
-        here, named with the reason in the log "repr_toolkit.sampling" at INFO. `progress` is
-        called with the fraction that is done, from 0 to 1.
+        h of N rows gives n images for each of them (default 1), adjacent, B = N·n; without h,
+        B = n. `noise` (B, C, H, W) is the whole randomness, of the law `sampling_noise` (uniforms
+        in [0, 1), or normal), and is drawn from torch's global generator if None. By uniforms, a
+        sub-pixel takes the smallest value v with CDF(v) > noise. `temperature` T renormalises each
+        sub-pixel's probabilities to the power 1/T, where 0 takes the mode; of a model that takes
+        normal noise it scales the noise. `known` (uint8) and `mask` (bool, True = keep) come
+        together, broadcast to (B, C, H, W), and complete an image. All engines give the same image
+        for the same noise, exactly in float64 and, in float32, until a noise value lies within
+        rounding of an edge of the CDF; "auto" is the fastest that works here, named with the
+        reason in the log "repr_toolkit.sampling" at INFO. `progress` is called with the fraction
+        that is done, from 0 to 1.
 
         Raises ValueError for shapes or values that do not fit, an engine that is unknown or does
-        not work here, or h where there is none to take (and the reverse); TypeError for dtypes.
+        not work here, h where there is none to take (and the reverse), or something known where
+        the model does not complete; TypeError for dtypes.
         """
         engine = self.choose_engine(engine)
         if not 0 <= temperature < float("inf"):
@@ -115,13 +175,15 @@ class Decoder(nn.Module):
         self._check_h(h, batch)
         shape = (batch, *self.image_shape)
         if noise is None:
-            noise = torch.rand(shape, dtype=reference.dtype, device=reference.device)
+            noise = draw_noise(shape, self.sampling_noise, reference)
         else:
-            _check_noise(noise, shape)
+            check_noise(noise, shape, self.sampling_noise)
             noise = noise.to(reference)
         if (known is None) != (mask is None):
             raise ValueError("known and mask come together: the image, and True where to keep it")
         if known is not None and mask is not None:
+            if not self.completes:
+                raise ValueError(f"{type(self).__name__} cannot complete: it draws whole images")
             if mask.dtype != torch.bool:
                 raise TypeError(f"mask is bool, not {mask.dtype}")
             known = _broadcast("known", known.to(reference.device), shape)
@@ -193,12 +255,29 @@ class Decoder(nn.Module):
             )
 
     def _check_h(self, h: Tensor | None, batch: int) -> None:
+        """Raise ValueError unless h is (batch, *h_shape), or the same flattened."""
+        wanted = ", ".join(map(str, self.h_shape))
         if self.h_dim == 0 and h is not None:
             raise ValueError("this decoder is unconditional (h_dim=0) and takes no h")
         if self.h_dim > 0 and h is None:
-            raise ValueError(f"this decoder needs h of shape (B, {self.h_dim})")
-        if h is not None and tuple(h.shape) != (batch, self.h_dim):
-            raise ValueError(f"h of shape ({batch}, {self.h_dim}) expected, not {tuple(h.shape)}")
+            raise ValueError(f"this decoder needs h of shape (B, {wanted})")
+        if h is not None and tuple(h.shape) not in (
+            (batch, *self.h_shape),
+            (batch, self.h_dim),
+        ):
+            raise ValueError(f"h of shape ({batch}, {wanted}) expected, not {tuple(h.shape)}")
+
+    def _likelihood_noise(self, x: Tensor, noise: Tensor | None) -> Tensor | None:
+        """The noise that `log_prob` takes for images x: what is given, checked, or else drawn."""
+        law, like = self.likelihood_noise, next(self.parameters())
+        if law is None:
+            if noise is not None:
+                raise ValueError(f"the likelihood of {type(self).__name__} takes no noise")
+            return None
+        if noise is None:
+            return draw_noise(tuple(x.shape), law, like)
+        check_noise(noise, tuple(x.shape), law)
+        return noise.to(like)
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -212,39 +291,6 @@ class Decoder(nn.Module):
                 module.training = training
 
 
-class AutoregressiveDecoder(Decoder):
-    """A decoder that factorises p(x|h) over the sub-pixels in raster order, then R, G, B.
-
-    A model implements `params`; likelihood, loss and two samplers follow from it.
-    """
-
-    engines: ClassVar[Mapping[str, Engine]] = {
-        "naive": Engine(naive.sample),
-        "fixed_point": Engine(fixed_point.sample, host_obstacle),
-    }
-
-    def __init__(
-        self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
-    ) -> None:
-        super().__init__(image_shape, h_dim, levels)
-        self.likelihood = Categorical()
-
-    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        """The likelihood's parameters of every sub-pixel, (B, C, H, W, K), contiguous in K.
-
-        x is uint8 (B, C, H, W), or floating on the same scale 0…levels−1, in which the result
-        is then differentiable.
-        """
-        raise NotImplementedError
-
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
-
-    def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        self._check_x(x)
-        return self.likelihood.log_prob(self.params(x, h), x)
-
-
 def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """−log p / (C·H·W·ln 2): bits/dim from natural log-likelihoods of any shape.
 
@@ -252,15 +298,6 @@ def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     tensor([4.])
     """
     return -log_prob / (prod(image_shape) * log(2))
-
-
-def _check_noise(noise: Tensor, shape: tuple[int, ...]) -> None:
-    if not noise.is_floating_point():
-        raise TypeError(f"noise is floating point, uniform in [0, 1), not {noise.dtype}")
-    if tuple(noise.shape) != shape:
-        raise ValueError(f"noise of shape {shape} expected, not {tuple(noise.shape)}")
-    if not bool(((noise >= 0) & (noise < 1)).all()):
-        raise ValueError("noise has values outside [0, 1): it is uniform, not normal")
 
 
 def _broadcast(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:

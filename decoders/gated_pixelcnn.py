@@ -1,7 +1,7 @@
 """The conditional Gated PixelCNN (van den Oord et al. 2016, arXiv:1606.05328)."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -9,12 +9,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from repr_toolkit.decoders.base import AutoregressiveDecoder
-from repr_toolkit.decoders.conditioning import (
-    PositionalConditioning,
-    SpatialConditioning,
-    VectorConditioning,
-)
+from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder
+from repr_toolkit.decoders.conditioning import Kind, conditioning_of
 from repr_toolkit.decoders.engines import cached, graph
 from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
@@ -33,8 +29,9 @@ class GatedPixelCNN(AutoregressiveDecoder):
     `features` is each stack's width after the gate, a multiple of C; `layers` counts the gated
     layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
     `head_features` is the width between the two 1×1 convolutions of the head (default
-    `features`). `conditioning` is "vector" (Eq. 4), "spatial" (Eq. 5, with `map_features` channels
-    of m(h)), or "positional" (Eq. 4 beside `map_features` learned, constant maps). With `skip`,
+    `features`). `conditioning` is "vector" (Eq. 4; an h of shape (c, h′, w′) is resized),
+    "spatial" (Eq. 5, with `map_features` channels of m(h)), or "positional" (Eq. 4 beside
+    `map_features` learned, constant maps). With `skip`,
     every layer's gate is also connected to the head directly. With `recompute`, training keeps of
     each layer only what it takes in and computes the rest again in the backward pass: up to half
     more time, for a depth that memory would forbid.
@@ -55,33 +52,23 @@ class GatedPixelCNN(AutoregressiveDecoder):
         h_dim: int = 0,
         levels: int = 256,
         *,
+        h_shape: tuple[int, ...] | None = None,
         features: int,
         layers: int,
         kernel_size: int = 3,
         head_features: int | None = None,
-        conditioning: Literal["vector", "positional", "spatial"] = "vector",
+        conditioning: Kind = "vector",
         map_features: int = 32,
         skip: bool = False,
         recompute: bool = False,
     ) -> None:
-        super().__init__(image_shape, h_dim, levels)
+        super().__init__(image_shape, h_dim, levels, h_shape=h_shape)
         self.recompute = recompute
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
         channels, height, width = image_shape
-        self.conditioning: VectorConditioning | PositionalConditioning | SpatialConditioning | None
-        if h_dim == 0:
-            self.conditioning = None
-        elif conditioning == "vector":
-            self.conditioning = VectorConditioning(h_dim)
-        elif conditioning == "spatial":
-            self.conditioning = SpatialConditioning(h_dim, (height, width), map_features)
-        elif conditioning == "positional":
-            self.conditioning = PositionalConditioning(h_dim, (height, width), map_features)
-        else:
-            raise ValueError(
-                f'conditioning is "vector", "positional" or "spatial", not {conditioning!r}'
-            )
+        size = (height, width)
+        self.conditioning = conditioning_of(conditioning, self.h_shape, size, map_features)
         self.layers = nn.ModuleList(
             GatedLayer(
                 channels,

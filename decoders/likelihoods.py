@@ -1,9 +1,34 @@
 """Likelihoods of a sub-pixel's level: exact log-probabilities and inverse-CDF draws."""
 
+from typing import Protocol
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+
+class Likelihood(Protocol):
+    """The distribution of levels, given K parameters a sub-pixel, or a pixel.
+
+    Parameters (B, C, H, W, K) are those of independent sub-pixels. One that couples the channels
+    takes (B, 1, H, W, K), the parameters of a pixel, and a pixel's R first, then G given R, then
+    B given both.
+    """
+
+    def log_prob(self, params: Tensor, x: Tensor, /) -> Tensor:
+        """Natural log-probabilities (B, C or 1, H, W) of uint8 x (B, C, H, W)."""
+        ...
+
+    def draw(
+        self, params: Tensor, u: Tensor, temperature: float = 1.0, before: Tensor | None = None, /
+    ) -> Tensor:
+        """Levels int64 (…) for parameters (…, K) and noise u (…), of one channel.
+
+        `before` (…, c) are the levels of the pixel's c earlier channels, for a likelihood that
+        couples them; None stands for none.
+        """
+        ...
 
 
 class Categorical(nn.Module):

@@ -47,8 +47,7 @@ def solve(model: Any, draw: Draw) -> FixedPoint:
     """
     noise = draw.noise
     every = prod(noise.shape[1:])
-    # The place of each sub-pixel in the order of generation.
-    place = torch.arange(every, device=noise.device).view(*noise.shape[2:], -1).permute(2, 0, 1)
+    place = model.order.argsort().view(noise.shape[1:])  # in the order of generation
     # The first guess is what the noise draws from a uniform distribution.
     x = draw.keep((noise * model.levels).clamp_max(model.levels - 1).to(torch.uint8))
     images = torch.empty_like(x)
@@ -57,10 +56,7 @@ def solve(model: Any, draw: Draw) -> FixedPoint:
     final = torch.zeros_like(going)  # how many of their sub-pixels are known to be right
     while len(going):
         forwards[going] += 1
-        drawn = draw.level(model.likelihood, model.params(x, draw.h), ...).to(torch.uint8)
-        # Final ones stay even where rounding would move one, as it may with the size of the batch
-        # or with what stands after them: were it to bring one back, this might never end.
-        drawn = torch.where(place < final[:, None, None, None], x, drawn)
+        drawn = _drawn(model, draw, x, place < final[:, None, None, None])
         # Whatever stands before the first change was drawn from itself, and the first change from
         # what stands before it: both are final, one more at least than there were.
         final = torch.where(drawn != x, place, every - 1).flatten(1).amin(1) + 1
@@ -74,3 +70,22 @@ def solve(model: Any, draw: Draw) -> FixedPoint:
         draw.progress((len(images) - len(counts) + sum(counts) / every) / len(images))
     log.info("fixed point after %d forwards instead of %s", int(forwards.max()), f"{every:,}")
     return FixedPoint(images, forwards)
+
+
+def _drawn(model: Any, draw: Draw, x: Tensor, final: Tensor) -> Tensor:
+    """What is drawn of every sub-pixel given the images x (B, C, H, W), but for the final ones.
+
+    They stay even where rounding would move one, as it may with the size of the batch or with what
+    stands after them: were it to bring one back, this might never end.
+    """
+    params = model.params(x, draw.h)
+    if params.shape[1] == x.shape[1]:
+        level = draw.level(model.likelihood, params, ...).to(torch.uint8)
+        return torch.where(final, x, level)
+    drawn = x.clone()
+    for c in range(x.shape[1]):
+        at = (slice(None), c)
+        before = drawn[:, :c].movedim(1, -1).long()
+        level = draw.level(model.likelihood, params[:, 0], at, before).to(torch.uint8)
+        drawn[at] = torch.where(final[at], x[at], level)
+    return drawn

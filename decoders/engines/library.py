@@ -24,7 +24,7 @@ log = getLogger("repr_toolkit.sampling")
 
 
 class BuildError(RuntimeError):
-    """Why there is no library, in a sentence that says what to do."""
+    """Why there is no library, and what to do about it."""
 
 
 @cache
@@ -47,12 +47,12 @@ def library(source: Path, functions: tuple[str, ...]) -> ctypes.CDLL | BuildErro
 
 def _load(path: Path, functions: tuple[str, ...]) -> ctypes.CDLL:
     try:
-        built = ctypes.CDLL(str(path))
+        result = ctypes.CDLL(str(path))
         for name in functions:
-            getattr(built, name)
+            getattr(result, name)
     except (OSError, AttributeError) as error:
         raise BuildError(f"{path} is damaged ({error}); delete it") from None
-    return built
+    return result
 
 
 def build(source: Path) -> Path:
@@ -76,28 +76,28 @@ def build(source: Path) -> Path:
         key.update(hashlib.sha256(file.read_bytes()).digest())
     home = os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit"
     folder = Path(home).expanduser() / "native"
-    built = folder / f"{key.hexdigest()[:24]}.so"
-    if built.is_file():
-        _require_own(folder, built)
-        return built
+    path = folder / f"{key.hexdigest()[:24]}.so"
+    if path.is_file():
+        _require_own(folder, path)
+        return path
     log.info("building the native sampling engine with %s: a few seconds, once", compiler[0])
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_own(folder)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            result = Path(scratch) / built.name
+            result = Path(scratch) / path.name
             _run([*compiler, *flags, f"-I{HEADERS}", str(source), "-o", str(result)])
-            # At once and whole: other processes may be building the same.
-            result.replace(built)
+            # A rename is atomic, and another process may build the same library.
+            result.replace(path)
     except OSError as error:
         raise BuildError(
             f"it cannot be kept in {folder} ({error}); set REPR_TOOLKIT_CACHE"
         ) from None
-    return built
+    return path
 
 
 def _require_own(*paths: Path) -> None:
-    """Raise BuildError where somebody else could have put the code that is about to be run."""
+    """Raise BuildError where somebody else could have written the code that is about to run."""
     if os.name != "posix":
         return
     for path in paths:
@@ -110,23 +110,26 @@ def _require_own(*paths: Path) -> None:
 
 
 def _compiler() -> list[str]:
-    named = shlex.split(os.environ.get("CXX", ""))
-    for candidate in [named] if named else [["c++"], ["g++"], ["clang++"]]:
+    choice = shlex.split(os.environ.get("CXX", ""))
+    for candidate in [choice] if choice else [["c++"], ["g++"], ["clang++"]]:
         if shutil.which(candidate[0]):
             return candidate
-    wanted = f"CXX names {named[0]}, which is not there" if named else "there is no C++ compiler"
-    raise BuildError(f"{wanted}; install g++ or clang++, or name one in CXX")
+    reason = f"CXX names {choice[0]}, which is not there" if choice else "there is no C++ compiler"
+    raise BuildError(f"{reason}; install g++ or clang++, or name one in CXX")
 
 
 def _macros(compiler: list[str], flags: list[str]) -> str | None:
-    """What the compiler predefines for a machine: its own version and the instructions it has."""
+    """What the compiler predefines: its version and the machine's instructions.
+
+    None where it refuses the flags.
+    """
     command = [*compiler, *flags, "-dM", "-E", "-x", "c++", os.devnull]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout if result.returncode == 0 else None
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = [line for line in result.stderr.splitlines() if "error" in line] or ["no message"]
         raise BuildError(f"{command[0]} failed: {lines[0]}")

@@ -53,8 +53,8 @@ def obstacle(
         kind = type(draw)
         if kind.level is not Draw.level or kind.keep is not Draw.keep or kind.on_host:
             return f"it decides the levels in C++, and a {kind.__name__} decides them in Python"
-    built = library()
-    return str(built) if isinstance(built, BuildError) else None
+    kernel = library()
+    return str(kernel) if isinstance(kernel, BuildError) else None
 
 
 def draw_images(
@@ -134,9 +134,9 @@ def structure(kind: type[S], tensors: Mapping[str, Tensor | None], **numbers: An
 
     A tensor that is not contiguous is copied; None is a null pointer.
     """
-    kept = {name: t.contiguous() for name, t in tensors.items() if t is not None}
-    result = kind(**{name: t.data_ptr() for name, t in kept.items()}, **numbers)
-    result.tensors = kept
+    contiguous = {name: t.contiguous() for name, t in tensors.items() if t is not None}
+    result = kind(**{name: t.data_ptr() for name, t in contiguous.items()}, **numbers)
+    result.tensors = contiguous
     return result
 
 

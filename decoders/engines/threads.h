@@ -8,22 +8,24 @@
 #include <thread>
 #include <vector>
 
+#include "draw.h"
+
 namespace {
 
 // Images in a tile: with more, the weights are read less often, but fewer threads have work.
 constexpr int kTile = 8;
 
-// Calls work(first, n) for tiles of n ≤ kTile images until all are done. Threads share tiles,
-// never a product, and meet only at the end.
+// Calls work(first, n) for tiles of n ≤ kTile images until all are done or the job is stopped.
+// Threads share tiles, never a product, and meet only at the end.
 template <class Work>
-void share_tiles(int images, int threads, const Work& work) {
+void share_tiles(const Job& job, const Work& work) {
   std::atomic<int> next{0};
   std::atomic<bool> out_of_memory{false};
-  threads = std::max(1, std::min(threads, images));
+  const int images = job.images, threads = std::max(1, std::min(job.threads, images));
   const int size = std::min(kTile, (images + threads - 1) / threads);
   const auto run = [&] {
     try {
-      for (int first; (first = next.fetch_add(size)) < images;)
+      for (int first; !job.stopped() && (first = next.fetch_add(size)) < images;)
         work(first, std::min(size, images - first));
     } catch (const std::bad_alloc&) {
       out_of_memory = true;

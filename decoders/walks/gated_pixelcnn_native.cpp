@@ -7,9 +7,7 @@
 // and the head run a pixel at a time; the images of the tile are the rows of their products, so
 // that every weight that is read serves all of them.
 
-#include "draw.h"
 #include "products.h"
-#include "simd.h"
 #include "threads.h"
 
 // ---------------------------------------------------------------------------------------------
@@ -55,7 +53,8 @@ struct Layer {
 template <class T>
 struct Network {
   const Sizes sizes;
-  const int p, q, qh, gate;  // gate: 2·p, rounded up to whole vectors
+  const int p, q, qh;
+  const size_t gate_row;  // values from one row of 2·p maps to the next, in whole vectors
   std::vector<Layer<T>> layers;
   std::vector<Matrix<T>> hidden, logits;  // one for each group
   Buffer<T> skip_bias, hidden_bias, logits_bias;
@@ -63,7 +62,7 @@ struct Network {
 
   explicit Network(const Sizes& s)
       : sizes(s), p(s.features), q(p / s.channels), qh(s.head_features / s.channels),
-        gate(round_up(2 * p, kLanes<T>)), skip_bias(p) {}
+        gate_row(round_up(2 * p, kLanes<T>)), skip_bias(p) {}
 
   void add(const LayerWeights& from) {
     const int C = sizes.channels, k = sizes.reach, window = 2 * k + 1, gate = 2 * p;
@@ -117,18 +116,18 @@ class Tile {
   Tile(const Network<T>& net, const Inputs& inputs, Job& job, int first, int n)
       : net_(net), inputs_(inputs), job_(job), draw_(job, first, n), first_(first), n_(n),
         C_(job.channels), H_(job.height), W_(job.width), k_(net.sizes.reach), p_(net.p),
-        L_(int(net.layers.size())), S_(net.sizes.map_channels), gate_(net.gate),
-        head_(net.sizes.head_features) {
+        L_(int(net.layers.size())), S_(net.sizes.map_channels), head_(net.sizes.head_features),
+        gate_row_(net.gate_row) {
     image_row_ = size_t(W_ + 2 * k_) * C_;
     image_size_ = size_t(H_ + k_ + 1) * image_row_;
     vertical_row_ = size_t(W_ + 2 * k_) * p_ + kLanes<T>;
     horizontal_row_ = size_t(W_ + k_) * p_ + kLanes<T>;
     image_ = Buffer<T>(n_ * image_size_);
     vertical_ = Buffer<T>(size_t(std::max(L_ - 1, 0)) * (k_ + 1) * n_ * vertical_row_);
-    pre_vertical_ = Buffer<T>(size_t(n_) * W_ * gate_);
-    pre_horizontal_ = Buffer<T>(size_t(W_) * L_ * n_ * gate_);
+    pre_vertical_ = Buffer<T>(size_t(n_) * W_ * gate_row_);
+    pre_horizontal_ = Buffer<T>(size_t(W_) * L_ * n_ * gate_row_);
     horizontal_ = Buffer<T>(size_t(L_) * n_ * horizontal_row_);
-    pre_gate_ = Buffer<T>(size_t(n_) * gate_);
+    pre_gate_ = Buffer<T>(size_t(n_) * gate_row_);
     gates_ = Buffer<T>(size_t(L_) * n_ * p_);
     top_ = Buffer<T>(size_t(n_) * p_);
     hidden_ = Buffer<T>(size_t(n_) * head_);
@@ -149,9 +148,9 @@ class Tile {
  private:
   // V · s of every layer for a vector h, which is the same at all positions.
   void condition_on_vector() {
-    vertical_of_h_ = Buffer<T>(size_t(L_) * n_ * gate_);
-    horizontal_of_h_ = Buffer<T>(size_t(L_) * n_ * gate_);
-    const Buffer<T> zeros(gate_);
+    vertical_of_h_ = Buffer<T>(size_t(L_) * n_ * gate_row_);
+    horizontal_of_h_ = Buffer<T>(size_t(L_) * n_ * gate_row_);
+    const Buffer<T> zeros(gate_row_);
     const T* h = static_cast<const T*>(inputs_.map) + size_t(first_) * S_;
     for (int l = 0; l < L_; l++) {
       const Layer<T>& layer = net_.layers[l];
@@ -163,7 +162,7 @@ class Tile {
   }
 
   Rows<T> of_h(Buffer<T>& buffer, int layer) {
-    return {buffer + size_t(layer) * n_ * gate_, size_t(gate_)};
+    return {buffer + size_t(layer) * n_ * gate_row_, gate_row_};
   }
 
   // Row r of the conditioning map, for every image (groups) and column (rows).
@@ -183,17 +182,16 @@ class Tile {
 
   // The vertical maps of row r in all layers, and what they hand over to the horizontal stack.
   void row(int r) {
-    const Rows<T> pre{pre_vertical_, size_t(gate_), size_t(W_) * gate_};
+    const Rows<T> pre{pre_vertical_, gate_row_, size_t(W_) * gate_row_};
     const bool vector = inputs_.map && vertical_of_h_, spatial = inputs_.map && !vector;
     for (int l = 0; l < L_; l++) {
       const Layer<T>& layer = net_.layers[l];
       for (int j = 0; j <= k_; j++)
         product<T>(layer.vertical[j], n_, W_, kernel_row(l, r, j),
                    j ? Rows<const T>(pre) : Rows<const T>{layer.vertical_bias, 0}, pre);
-      const Rows<T> horizontal{pre_horizontal_ + size_t(l) * n_ * gate_, size_t(L_) * n_ * gate_,
-                               size_t(gate_)};
+      const Rows<T> horizontal{pre_horizontal(l, 0).data, L_ * n_ * gate_row_, gate_row_};
       product<T>(layer.hand_over, n_, W_, pre,
-                 vector ? Rows<const T>{of_h(horizontal_of_h_, l).data, 0, size_t(gate_)}
+                 vector ? Rows<const T>{of_h(horizontal_of_h_, l).data, 0, gate_row_}
                         : Rows<const T>{layer.hand_over_bias, 0},
                  horizontal);
       if (spatial) {
@@ -235,7 +233,7 @@ class Tile {
   // Group g's maps in all layers, at a pixel whose channels before g are drawn.
   void group_maps(int r, int c, int g) {
     const int q = net_.q, begin = g * q;
-    const Rows<T> pre_gate{pre_gate_, size_t(gate_)}, top{top_ + begin, size_t(p_)};
+    const Rows<T> pre_gate{pre_gate_, gate_row_}, top{top_ + begin, size_t(p_)};
     for (int l = 0; l < L_; l++) {
       const Layer<T>& layer = net_.layers[l];
       const Rows<T> sums = pre_horizontal(l, c);
@@ -288,14 +286,15 @@ class Tile {
 
   // One row an image: what a layer's horizontal gate takes at column c from above and from left.
   Rows<T> pre_horizontal(int layer, int c) {
-    return {pre_horizontal_ + (size_t(c) * L_ + layer) * n_ * gate_, size_t(gate_)};
+    return {pre_horizontal_ + (size_t(c) * L_ + layer) * n_ * gate_row_, gate_row_};
   }
 
   const Network<T>& net_;
   const Inputs& inputs_;
   Job& job_;
   Draw<T> draw_;
-  const int first_, n_, C_, H_, W_, k_, p_, L_, S_, gate_, head_;
+  const int first_, n_, C_, H_, W_, k_, p_, L_, S_, head_;
+  const size_t gate_row_;
   size_t image_row_, image_size_, vertical_row_, horizontal_row_;
   Buffer<T> image_;           // (n, H + k + 1, W + 2k, C): what the network sees, zero-padded
   Buffer<T> vertical_;        // (L − 1, k + 1, n, W + 2k, p): rows r − k … r, a ring
@@ -322,8 +321,7 @@ struct SamplerOf final : Sampler {
   void add(const LayerWeights& layer) override { net.add(layer); }
   void add(const HeadWeights& head) override { net.add(head); }
   void run(const Inputs& inputs, Job& job) const override {
-    share_tiles(job.images, job.threads,
-                [&](int first, int n) { Tile<T>(net, inputs, job, first, n).run(); });
+    share_tiles(job, [&](int first, int n) { Tile<T>(net, inputs, job, first, n).run(); });
   }
 };
 

@@ -38,7 +38,7 @@ def classify(options: Namespace, settings: Settings) -> None:
         "run": str(run.path),
         "split": options.split,
         "levels": data.levels,
-        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
+        "likelihood": model.decoder.likelihood_label,
         "train_images": len(data.splits["train"]),
         **summary(found),
     }

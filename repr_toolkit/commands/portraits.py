@@ -25,9 +25,10 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
+    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.faces.sitters import facenet_of, sitters
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling.draw import decode, refuse_unwritable, save_images
     from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
@@ -38,7 +39,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
         drawn = decode(
             model.decoder,
             h,
-            common_noise(options.n, model.decoder.image_shape, options.seed),
+            common_noise(model.decoder, options.n, options.seed),
             temperature=options.temperature,
             engine=options.engine,
             progress=True,
@@ -52,8 +53,14 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """Draw rows of pictures from one picture's h to another's, each row under one noise."""
     import torch
 
+    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import common_noise, decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling.draw import (
+        decode,
+        reconstruction_temperature,
+        refuse_unwritable,
+        save_images,
+    )
     from repr_toolkit.sampling.paths import path, smoothness
     from repr_toolkit.support.processes import fastest_device
 
@@ -67,15 +74,12 @@ def interpolate(options: Namespace, settings: Settings) -> None:
         instead="take a run whose encoder reads them",
     )
     levels = model.decoder.levels
-    temperature = options.temperature
-    if temperature is None:
-        temperature = model.decoder.reconstruction_temperature
     with engine_log_shown():
         drawn = decode(
             model.decoder,
             path(a, b, options.steps, options.way),
-            common_noise(options.rows, model.decoder.image_shape, options.seed),
-            temperature=temperature,
+            common_noise(model.decoder, options.rows, options.seed),
+            temperature=reconstruction_temperature(model.decoder, options.temperature),
             engine=options.engine,
             progress=True,
         ).transpose(0, 1)  # (rows, steps, C, H, W)

@@ -14,20 +14,10 @@ from torch import nn
 from torch.optim import Optimizer
 
 from repr_toolkit.config.recipe import Config, explain
+from repr_toolkit.decoders import Decoder
 
 if TYPE_CHECKING:
-    from repr_toolkit.decoders import Decoder
     from repr_toolkit.encoders import Encoder
-
-_DECODER = (
-    "loss",
-    "log_prob",
-    "sample",
-    "calibrate",
-    "engines",
-    "is_bound",
-    "reconstruction_temperature",
-)
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 
@@ -45,7 +35,7 @@ class Built(NamedTuple):
     """A model's two parts, and the configuration that alone rebuilds them."""
 
     encoder: "Encoder | None"
-    decoder: "Decoder"
+    decoder: Decoder
     config: Config
 
 
@@ -61,7 +51,8 @@ class BuiltMetric(NamedTuple):
 def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     """Encoder and decoder of a configuration, which stays as it is.
 
-    `image_shape` and `levels` come from the data and `h_dim` from the encoder, wherever a
+    `image_shape` and `levels` come from the data and `h_dim` (and `h_shape`, where it states
+    one) from the encoder, wherever a
     class's signature asks for them; they stand in the init_args of the configuration that is
     returned, and so does every other argument, with its default where none was given. Without
     data they must stand there already.
@@ -79,22 +70,23 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     spec = resolved["model"]["decoder"]
     if spec is None:
         raise ValueError("this configuration has no model.decoder: it trains an encoder alone")
-    _provide(spec, "model.decoder", {"h_dim": h_dim}, "the encoder's" if encoder else "no encoder:")
+    h: dict[str, Any] = {"h_dim": h_dim}
+    if h_shape := getattr(encoder, "h_shape", None):
+        h["h_shape"] = list(h_shape)
+    _provide(spec, "model.decoder", h, "the encoder's" if encoder else "no encoder:")
     decoder = _instantiate(spec, "model.decoder", shape, "the data's")
-    if _attribute(decoder, "h_dim", int, "model.decoder") != h_dim:
+    if not isinstance(decoder, Decoder):
+        raise ValueError(
+            f"model.decoder: {type(decoder).__name__} is no Decoder; inherit "
+            f"repr_toolkit.decoders.Decoder, which has what is the same for all"
+        )
+    if decoder.h_dim != h_dim:
         raise ValueError(f"model.decoder.h_dim is {decoder.h_dim}, but the encoder's is {h_dim}")
     for name, value in shape.items():
         have = getattr(decoder, name, None)
         if (list(have) if isinstance(have, tuple) else have) != value:
             raise ValueError(f"model.decoder.{name} is {have}, but the data's is {value}")
-    # The contracts are structural: a plug-in that keeps them need not inherit anything.
-    missing = [name for name in _DECODER if not hasattr(decoder, name)]
-    if missing:
-        raise ValueError(
-            f"model.decoder: {type(decoder).__name__} has no {', '.join(missing)}; "
-            f"inherit repr_toolkit.decoders.Decoder, which has what is the same for all"
-        )
-    return Built(encoder, cast("Decoder", decoder), resolved)
+    return Built(encoder, decoder, resolved)
 
 
 def build_metric(config: Mapping[str, Any], data: HasShape | None = None) -> BuiltMetric:

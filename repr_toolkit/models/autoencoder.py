@@ -1,13 +1,13 @@
 """An encoder and a decoder as one model: h = encoder(batch[source]), log p(x|h), its training."""
 
 from collections.abc import Iterable
-from math import log, prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders import full_precision
+from repr_toolkit.decoders import bits_per_dim, full_precision
+from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.learner import Batch, Learner
 
 if TYPE_CHECKING:
@@ -44,17 +44,21 @@ class EncoderDecoder(Learner):
         """What model.json says of the kind of model."""
         return {"is_bound": bool(self.decoder.is_bound), "h_dim": self.decoder.h_dim}
 
-    def log_prob(self, batch: Batch, h: Tensor | None = None) -> Tensor:
-        """log p(x|h) in nats, (B,), in float32; h is the batch's own code where none is given."""
+    def log_prob(
+        self, batch: Batch, h: Tensor | None = None, noise: Tensor | None = None
+    ) -> Tensor:
+        """log p(x|h) in nats, (B,), in float32; h is the batch's own code where none is given.
+
+        `noise` is what a stochastic likelihood takes.
+        """
         with full_precision(self.device):
             if h is None:
                 h = self.encode(batch)
-            return self.decoder.log_prob(self.laid_out(batch["image"]), h)
+            return self.decoder.log_prob(self.laid_out(batch["image"]), h, noise=noise)
 
-    def bits_per_dim(self, batch: Batch) -> Tensor:
+    def bits_per_dim(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Bits/dim of each image of a batch given its own h, (B,)."""
-        image_shape = batch["image"].shape[1:]
-        return -self.log_prob(batch) / (prod(image_shape) * log(2))
+        return bits_per_dim(self.log_prob(batch, noise=noise), self.decoder.image_shape)
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit what no gradient fits (such as the MSE baseline's σ) from training images.
@@ -76,7 +80,12 @@ class EncoderDecoder(Learner):
         return self.decoder.loss(self.laid_out(batch["image"]), self.encode(batch))
 
     def validation_step(self, batch: Batch) -> None:
-        self._code_lengths.append(self.bits_per_dim(batch))
+        # Noise by the image's place, and none of it from training's random numbers.
+        start, world = sum(map(len, self._code_lengths)), self.trainer.world_size
+        places = range(start, start + len(batch["image"]))
+        numbers = [self.trainer.global_rank + world * place for place in places]
+        noise = likelihood_noise(self.decoder, numbers)
+        self._code_lengths.append(self.bits_per_dim(batch, noise))
 
     def on_validation_epoch_end(self) -> None:
         """The exact mean over all validation images of all devices, accumulated in float64."""

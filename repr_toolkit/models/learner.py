@@ -71,10 +71,10 @@ class Learner(LightningModule):
         raise NotImplementedError
 
     def encode(self, batch: Batch) -> Tensor | None:
-        """h of a batch, (B, h_dim), or None without an encoder."""
+        """h of a batch, flattened, (B, h_dim); None without an encoder."""
         if self.encoder is None:
             return None
-        return self.encoder(batch[self.encoder.source])
+        return self.encoder(batch[self.encoder.source]).flatten(1)
 
     def lay_out(self) -> None:
         """Bring the weights of all registered modules into the chosen memory layout."""

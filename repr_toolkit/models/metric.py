@@ -79,7 +79,7 @@ class MetricLearner(Learner):
     def encode(self, batch: Batch) -> Tensor:
         """h of a batch, (B, h_dim)."""
         x = batch[self.encoder.source]
-        return self.encoder(self.laid_out(x) if x.ndim == 4 else x)
+        return self.encoder(self.laid_out(x) if x.ndim == 4 else x).flatten(1)
 
     def core(self, batch: Batch) -> Tensor:
         """h of a training batch."""

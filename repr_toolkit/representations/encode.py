@@ -54,7 +54,7 @@ def encoded(
                 for start in range(0, len(split), batch_size):
                     rows = slice(start, min(start + batch_size, len(split)))
                     x = split[rows][encoder.source].to(fastest_device())
-                    values[rows] = encoder(x).to(torch.float32).cpu().numpy()
+                    values[rows] = encoder(x).flatten(1).to(torch.float32).cpu().numpy()
                     show(done + rows.stop)
                 done += len(split)
                 h[key] = values

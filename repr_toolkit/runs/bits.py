@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from repr_toolkit import decoders
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.choose import other_images
@@ -50,7 +50,8 @@ def bits_per_dim(
         codes = codes[other_images(len(codes), seed)]
     elif h != "true":
         raise ValueError(f'h must be "true" or "shuffled", not {h!r}')
-    [bits] = bits_given(model, split, [codes], batch_size=batch_size, progress=progress)
+    how: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    [bits] = bits_given(model, split, [codes], **how)
     return bits
 
 
@@ -60,13 +61,15 @@ def bits_given(
     tables: Sequence[Tensor | None],
     *,
     batch_size: int = 256,
+    seed: int = 0,
     progress: bool = False,
 ) -> list[npt.NDArray[np.float64]]:
     """Bits/dim of every image of a split, in order, given its row of each table of h: float64 (N,).
 
     A table is (N, h_dim), or None for an unconditional decoder; there is one result for each, all
     from one reading of the images. At most ``batch_size`` images are taken at a time, fewer where
-    that is faster (on the CPU) or their logits would fill more than half a gigabyte. Raises
+    that is faster (on the CPU) or their logits would fill more than half a gigabyte. A stochastic
+    likelihood takes an image's noise by `seed` and its number, the same for every table. Raises
     ValueError when a likelihood is not finite.
     """
     batch_size = likelihood_batch(model, batch_size)
@@ -75,9 +78,10 @@ def bits_given(
     with exactly():
         for batch in batches(split, None, batch_size, model.device, "bits/dim", progress):
             stop = start + len(batch["image"])
+            noise = likelihood_noise(model.decoder, range(start, stop), seed)
             for codes, of_table in zip(tables, nats, strict=True):
                 h = None if codes is None else to_device(codes[start:stop], model.device)
-                of_table.append(model.log_prob(batch, h))
+                of_table.append(model.log_prob(batch, h, noise))
             start = stop
     # Not before: what the device is asked for in between, it would be waited for.
     return [_bits(torch.cat(of_table), model.decoder.image_shape) for of_table in nats]
@@ -89,7 +93,7 @@ def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
     Fewer where that is faster (on the CPU) or their logits would fill more than half a gigabyte.
     """
     _, height, width = model.decoder.image_shape
-    most = min(most, LOGITS // (prod(model.decoder.image_shape) * model.decoder.levels))
+    most = min(most, LOGITS // model.decoder.values_per_image)
     if model.device.type == "cpu":
         most = min(most, CPU_PIXELS // (height * width))
     return max(1, most)
@@ -120,13 +124,15 @@ def evaluate(
     images = Run(run).load_data().split(split)
     codes = encode_split(model, images, batch_size=batch_size, progress=progress)
     tables = [codes] if codes is None else [codes, codes[other_images(len(codes), seed)]]
-    own, *others = bits_given(model, images, tables, batch_size=batch_size, progress=progress)
+    own, *others = bits_given(
+        model, images, tables, batch_size=batch_size, seed=seed, progress=progress
+    )
     result: dict[str, Any] = {
         "run": str(run),
         "split": split,
         "images": len(own),
         "levels": model.decoder.levels,
-        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
+        "likelihood": model.decoder.likelihood_label,
         "bits_per_dim": asdict(Estimate.of(own)),
     }
     for other in others:

@@ -1,14 +1,14 @@
 """What a trained model draws: reconstructions, samples given h, and the pictures of them."""
 
-from collections.abc import Callable, Iterable
-from inspect import signature
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.support.console import bar, span
 from repr_toolkit.support.files import atomic_write, require_writable
@@ -17,26 +17,6 @@ from repr_toolkit.support.pictures import image_grid
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
     from repr_toolkit.models.autoencoder import EncoderDecoder
-
-
-def common_noise(
-    draws: int | Iterable[int], image_shape: tuple[int, int, int], seed: int = 0
-) -> Tensor:
-    """The noise of the draws of these numbers, or of the first so many: float32 (n, C, H, W).
-
-    Uniforms in [0, 1), on the CPU. That of draw j depends on the seed, j and the shape alone: it
-    is the same for every image and every model of that shape, on any device, and however many
-    draws there are and whoever makes them. Raises ValueError for a seed beyond 64 bits.
-    """
-    if not 0 <= seed < 2**64:
-        raise ValueError(f"a seed of noise is 0…2⁶⁴−1, not {seed}")
-    numbers = range(draws) if isinstance(draws, int) else list(draws)
-    noise = np.empty((len(numbers), *image_shape), np.float32)
-    for row, number in zip(noise, numbers, strict=True):
-        # A generator that is made for this: each key has a stream of its own.
-        key = np.array([seed, number], np.uint64)
-        np.random.Generator(np.random.Philox(key=key)).random(out=row, dtype=np.float32)
-    return torch.from_numpy(noise)
 
 
 def draw(
@@ -50,24 +30,19 @@ def draw(
 ) -> Tensor:
     """One image from p(x|h) for each row of h and of the noise: uint8 (B, C, H, W) on the CPU.
 
-    ``progress`` is told the fraction that is done, by decoders that know it; one that inherits
-    nothing need not take it. Raises ValueError where the decoder's `sample` does.
+    `progress` is told the fraction that is done. Raises ValueError where the decoder's `sample`
+    does.
     """
-    told: dict[str, Any] = {}
-    if "progress" in signature(decoder.sample).parameters:
-        told["progress"] = progress
     n = len(noise) if h is None else None
-    return decoder.sample(h, n, noise=noise, temperature=temperature, engine=engine, **told).cpu()
+    drawn = decoder.sample(
+        h, n, noise=noise, temperature=temperature, engine=engine, progress=progress
+    )
+    return drawn.cpu()
 
 
-def choose_engine(decoder: "Decoder", engine: str) -> str:
-    """The engine that "auto" stands for where the decoder is; any other name as it is.
-
-    A decoder that inherits nothing may know no engines: then the name as it is too. Raises
-    ValueError for one that the decoder lacks, or that does not work here.
-    """
-    choose: Callable[[str], str] | None = getattr(decoder, "choose_engine", None)
-    return engine if choose is None else choose(engine)
+def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
+    """The temperature that was asked for, or that of the decoder's reconstructions for None."""
+    return decoder.reconstruction_temperature if temperature is None else temperature
 
 
 def decode(
@@ -133,8 +108,8 @@ def reconstruct(
     return decode(
         decoder,
         h,
-        common_noise(n, decoder.image_shape, seed),
-        temperature=decoder.reconstruction_temperature if temperature is None else temperature,
+        common_noise(decoder, n, seed),
+        temperature=reconstruction_temperature(decoder, temperature),
         engine=engine,
         batch_size=batch_size,
         progress=progress,

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.sampling.chunks import Images, Parts, fill
-from repr_toolkit.sampling.draw import choose_engine, common_noise, draw, refuse_unwritable
+from repr_toolkit.sampling.draw import draw, refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.pictures import image_grid
@@ -75,7 +76,7 @@ class SamplingJob:
         self.count = n if labels is None else n * len(labels)
         self.seed = seed
         self.temperature = temperature
-        self.engine = choose_engine(model.decoder, engine)
+        self.engine = model.decoder.choose_engine(engine)
         self.chunk_size = chunk_size
         self.settings: dict[str, Any] = {"n": n}
         self._key: str | None = None  # what an image is drawn from: a label, the index of an image
@@ -155,7 +156,7 @@ class SamplingJob:
     def draw(self, images: range, progress: Callable[[float], None] = lambda done: None) -> Images:
         """The images of these numbers, uint8 (len(images), C, H, W)."""
         draws = [image % self.n for image in images]
-        noise = common_noise(draws, self.model.decoder.image_shape, self.seed)
+        noise = common_noise(self.model.decoder, draws, self.seed)
         drawn: Images = draw(
             self.model.decoder,
             self._h(images),

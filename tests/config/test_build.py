@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from repr_toolkit.config.build import build, optimizer_factory
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from toys.runs import small
 
 DATA = SimpleNamespace(image_shape=(1, 8, 8), levels=17)
@@ -83,7 +84,7 @@ def test_the_toolkits_own_classes() -> None:
         (
             {"decoder": {"class_path": "toys.decoders.NoShape"}},
             ValueError,
-            "model.decoder: NoShape.h_dim is None",
+            "NoShape is no Decoder; inherit",
         ),
     ],
 )
@@ -141,13 +142,23 @@ def test_a_null_argument_is_stated_too() -> None:
     assert resolved["model"]["decoder"]["init_args"]["head_features"] is None
 
 
-class NoCalibration(nn.Module):
-    def __init__(self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256):
-        super().__init__()
-        self.image_shape, self.h_dim, self.levels = image_shape, h_dim, levels
-
-
-def test_what_a_decoder_lacks_is_named_before_it_trains() -> None:
-    path = f"{NoCalibration.__module__}.NoCalibration"
-    with pytest.raises(ValueError, match=r"NoCalibration has no loss, log_prob, sample, calib"):
-        build(small(model__decoder={"class_path": path}), DATA)
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+def test_a_map_shaped_h_comes_from_the_encoder(conditioning: str) -> None:
+    config = small(
+        model__encoder={"class_path": "toys.encoders.Thumbnail"},
+        model__decoder={
+            "class_path": "repr_toolkit.decoders.GatedPixelCNN",
+            "init_args": {"features": 4, "layers": 1, "conditioning": conditioning},
+        },
+    )
+    encoder, decoder, resolved = build(config, DATA)
+    assert decoder.h_shape == (1, 2, 2)
+    assert resolved["model"]["decoder"]["init_args"]["h_shape"] == [1, 2, 2]
+    model = EncoderDecoder(encoder, decoder)
+    batch = {"image": torch.zeros(3, *DATA.image_shape, dtype=torch.uint8)}
+    h = model.encode(batch)
+    assert h is not None
+    assert h.shape == (3, 4)
+    assert torch.equal(model.log_prob(batch, h), model.log_prob(batch, h.view(3, 1, 2, 2)))
+    again = build(resolved, DATA)
+    assert again.decoder.h_shape == (1, 2, 2)

@@ -1,10 +1,7 @@
 """Training an encoder alone: by which loss, to which end, and how it fails."""
 
 import csv
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import pytest
 import torch
 from PIL import Image
 from pytorch_metric_learning import distances, losses, miners
-from safetensors.torch import load_file
 
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import apply_settings, complete
@@ -32,8 +28,7 @@ from repr_toolkit.runs.run import Run, load, load_with_decoder
 from repr_toolkit.training.embedding_validation import Collapse
 from repr_toolkit.training.train import train
 from toys.encoders import WIDE_CONV, Long
-from toys.processes import own_environment
-from toys.runs import assert_same_weights, metrics, small_metric
+from toys.runs import assert_same_weights, metrics, narrow, small_metric
 
 PML = "pytorch_metric_learning"
 
@@ -43,11 +38,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with random views, never interrupted."""
     config = small_metric(model__encoder__init_args__augment=True)
     return train(config, tmp_path_factory.mktemp("runs") / "whole")
-
-
-def narrow(width: float, fade: float = 1.0, **settings: Any) -> dict[str, Any]:
-    spec = {"class_path": "toys.encoders.Narrow", "init_args": {"width": width, "fade": fade}}
-    return small_metric(model__encoder=spec, **settings)
 
 
 # What is configured
@@ -266,32 +256,6 @@ def test_the_folds_of_a_run_are_its_own(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"not those that the run was trained on"):
         train(small_metric(data__fold=0, data__folds=2, data__batch_size=8), run.path, resume=True)
-
-
-def test_two_processes_give_the_result_of_one(tmp_path: Path) -> None:
-    """The loss is of all images of all processes, and so is its gradient."""
-    one = train(narrow(1.0), tmp_path / "one")
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import json, sys\n"
-        "from repr_toolkit.training.train import train\n"
-        "if __name__ == '__main__': train(json.loads(sys.argv[1]), sys.argv[2])\n"
-    )
-    ddp = narrow(1.0, trainer__devices=2, trainer__strategy="ddp")
-    two = Run(tmp_path / "two")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script), json.dumps(ddp), str(two.path)],
-        env=own_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    for key, value in load_file(one.weights_file).items():
-        torch.testing.assert_close(load_file(two.weights_file)[key], value, rtol=1e-3, atol=1e-5)
-    for row, other in zip(metrics(one), metrics(two), strict=True):
-        for key in ("train/loss", "val/auc", "val/one_nn", "val/spread"):
-            assert float(row[key] or 0) == pytest.approx(float(other[key] or 0), rel=1e-3)
 
 
 # Collapse

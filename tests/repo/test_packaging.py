@@ -72,7 +72,7 @@ def test_the_wheel_holds_every_module_and_recipe_and_no_other_name(wheel: Path) 
     for file in (package / "page" / "templates").iterdir():
         wanted.add(f"repr_toolkit/{file.relative_to(package)}")
     for folder in (package, *(package / link for link in LINKED)):
-        for pattern in ("*.py", "*.yaml"):
+        for pattern in ("*.py", "*.yaml", "*.cpp", "*.h"):
             wanted |= {f"repr_toolkit/{f.relative_to(package)}" for f in folder.rglob(pattern)}
     assert {"repr_toolkit/decoders/gated_pixelcnn.py", "repr_toolkit/data/npz.py"} <= wanted
     assert wanted - files == set()

@@ -3,8 +3,6 @@
 import io
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -26,13 +24,12 @@ from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_c
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
-from repr_toolkit.report import missing, to_wandb
+from repr_toolkit.report import missing, to_wandb, write_report
 from repr_toolkit.report.inputs import Analysis, find_runs
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.support.stats import Estimate
 from toys.encoders import ONE_HOT
 from toys.offline_wandb import records, values
-from toys.processes import own_environment
 from toys.runs import untrained_run
 
 NAN = float("nan")
@@ -249,11 +246,14 @@ def test_what_goes_to_wandb_is_what_the_page_shows() -> None:
     assert strip.image.getpixel((0, 0)) == (0, 0, 0)
 
 
-def test_wandb_gets_the_report_of_a_study_in_its_group(reported: Path, tmp_path: Path) -> None:
+def test_wandb_gets_the_report_of_a_study_in_its_group(
+    reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Offline: the file of the run holds what was logged."""
-    command = [sys.executable, "-m", "repr_toolkit", "report", str(reported.parent), "--wandb"]
-    environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
-    subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=600)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    write_report([reported.parent], wandb=True)
     (file,) = reported.parent.glob("wandb/offline-run-*/*.wandb")
     found = list(records(file))
     (start,) = [record.run for record in found if record.HasField("run")]

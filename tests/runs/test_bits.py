@@ -98,7 +98,7 @@ def test_a_likelihood_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatc
     model, split = known_model(conditional=False), random_split(7)
     poison = split[4]["image"]
 
-    def log_prob(x: Tensor, h: Tensor | None = None) -> Tensor:
+    def log_prob(x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         return torch.where((x == poison).flatten(1).all(1), torch.nan, -1.0)
 
     monkeypatch.setattr(model.decoder, "log_prob", log_prob)

@@ -10,18 +10,15 @@ import torch
 from PIL import Image
 
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
+from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.sampling.draw import (
-    common_noise,
-    decode,
-    reconstruct,
-    refuse_unwritable,
-    save_images,
-)
-from repr_toolkit.sampling.draw import draw as sampling
+from repr_toolkit.sampling import draw as sampling
+from repr_toolkit.sampling.draw import decode, reconstruct, refuse_unwritable, save_images
+from toys.decoders import Drawn
 
 SHAPE = (1, 4, 5)
+DECODER = Drawn(SHAPE)
 
 
 def pixelcnn(h_dim: int = 2) -> GatedPixelCNN:
@@ -38,27 +35,27 @@ def images(count: int) -> torch.Tensor:
 
 def test_noise_follows_from_the_seed_alone() -> None:
     torch.manual_seed(5)
-    first = common_noise(3, SHAPE, seed=9)
+    first = common_noise(DECODER, 3, seed=9)
     torch.manual_seed(6)
-    assert (common_noise(3, SHAPE, seed=9) == first).all()
-    assert (common_noise(3, SHAPE, seed=8) != first).any()
+    assert (common_noise(DECODER, 3, seed=9) == first).all()
+    assert (common_noise(DECODER, 3, seed=8) != first).any()
     assert first.dtype == torch.float32
     assert first.min() >= 0
     assert first.max() < 1
 
 
 def test_noise_of_a_draw_does_not_depend_on_the_others() -> None:
-    noise = common_noise(40, SHAPE, seed=2)
-    assert (common_noise(7, SHAPE, seed=2) == noise[:7]).all()
-    assert (common_noise(range(30, 40), SHAPE, seed=2) == noise[30:]).all()
-    assert (common_noise([5, 1, 5], SHAPE, seed=2) == noise[[5, 1, 5]]).all()
+    noise = common_noise(DECODER, 40, seed=2)
+    assert (common_noise(DECODER, 7, seed=2) == noise[:7]).all()
+    assert (common_noise(DECODER, range(30, 40), seed=2) == noise[30:]).all()
+    assert (common_noise(DECODER, [5, 1, 5], seed=2) == noise[[5, 1, 5]]).all()
     with pytest.raises(ValueError, match="seed"):
-        common_noise(1, SHAPE, seed=2**64)
+        common_noise(DECODER, 1, seed=2**64)
 
 
 def test_noise_is_uniform_and_its_draws_independent() -> None:
     """Of draws and seeds that are neighbours, since their keys differ in one bit."""
-    noise = torch.stack([common_noise(64, (1, 16, 16), seed) for seed in range(4)]).double()
+    noise = torch.stack([common_noise(Drawn((1, 16, 16)), 64, seed) for seed in range(4)]).double()
     flat = noise.flatten(2).flatten(0, 1)  # (256, 256): a row for each key
     assert abs(flat.mean() - 1 / 2) < 5 * (1 / 12) ** 0.5 / 256
     assert abs(flat.var() - 1 / 12) < 5 * (1 / 180) ** 0.5 / 256
@@ -66,9 +63,33 @@ def test_noise_is_uniform_and_its_draws_independent() -> None:
     assert correlation.abs().max() < 6 / 16
 
 
+class Stochastic(Drawn):
+    sampling_noise = "normal"
+    likelihood_noise = "uniform"
+
+
+def test_a_decoder_states_the_law_of_its_noise() -> None:
+    decoder = Stochastic((1, 16, 16))
+    draws = common_noise(decoder, 256, seed=3).double()
+    assert abs(draws.mean()) < 5 / 256
+    assert abs(draws.var() - 1) < 5 * 2**0.5 / 256
+    assert (draws.abs() > 3).any()
+    images = likelihood_noise(decoder, range(256), seed=3)
+    assert images is not None
+    assert ((images >= 0) & (images < 1)).all()
+    again = likelihood_noise(decoder, [200, 5], seed=3)
+    assert again is not None
+    assert (again == images[[200, 5]]).all()
+    # A draw's noise and an image's of one number say nothing of each other.
+    uniforms = common_noise(Drawn((1, 16, 16)), 256, seed=3)
+    both = torch.stack([uniforms.flatten(), images.flatten()]).double()
+    assert abs(torch.corrcoef(both)[0, 1]) < 5 / 256
+    assert likelihood_noise(DECODER, range(3)) is None
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 100])
 def test_chunks_change_nothing(batch_size: int) -> None:
-    decoder, noise = pixelcnn(), common_noise(3, SHAPE)
+    decoder, noise = pixelcnn(), common_noise(DECODER, 3)
     h = torch.randn(5, 2, dtype=torch.float64)
     drawn = decode(decoder, h, noise, batch_size=batch_size)
     assert drawn.shape == (5, 3, *SHAPE)
@@ -80,7 +101,7 @@ def test_chunks_change_nothing(batch_size: int) -> None:
 
 def test_noise_of_its_own_for_each_draw() -> None:
     decoder, h = pixelcnn(), torch.randn(2, 2, dtype=torch.float64)
-    noise = common_noise(6, SHAPE).unflatten(0, (2, 3))
+    noise = common_noise(DECODER, 6).unflatten(0, (2, 3))
     drawn = decode(decoder, h, noise, batch_size=4)
     assert (drawn[1, 2] == decoder.sample(h[1:], noise=noise[1, 2:3])[0]).all()
 
@@ -94,7 +115,7 @@ def test_the_bar_moves_within_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
         yield told.append
 
     monkeypatch.setattr(sampling, "bar", bar)
-    h, noise = torch.randn(2, 2), common_noise(3, SHAPE)
+    h, noise = torch.randn(2, 2), common_noise(DECODER, 3)
     decode(pixelcnn(), h, noise, engine="naive", batch_size=4, progress=True)
     assert told == sorted(told)
     assert {4, 6} <= set(told)
@@ -102,34 +123,8 @@ def test_the_bar_moves_within_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any(4 < done < 6 for done in told)
 
 
-class Plain(torch.nn.Module):
-    """A decoder of someone's who wrote no more than the contract asks for."""
-
-    image_shape, levels, h_dim = SHAPE, 8, 0
-
-    def sample(
-        self,
-        h: torch.Tensor | None = None,
-        n: int | None = None,
-        *,
-        noise: torch.Tensor | None = None,
-        temperature: float = 1.0,
-        known: torch.Tensor | None = None,
-        mask: torch.Tensor | None = None,
-        engine: str = "auto",
-    ) -> torch.Tensor:
-        assert noise is not None
-        return (noise * 8).byte()
-
-
-def test_a_decoder_need_not_say_how_far_it_is() -> None:
-    noise = common_noise(5, SHAPE)
-    drawn = decode(Plain(), None, noise, batch_size=2, progress=True)  # type: ignore[arg-type]
-    assert (drawn[0] == (noise * 8).byte()).all()
-
-
 def test_unconditional_draws() -> None:
-    decoder, noise = pixelcnn(h_dim=0), common_noise(5, SHAPE)
+    decoder, noise = pixelcnn(h_dim=0), common_noise(DECODER, 5)
     drawn = decode(decoder, None, noise, batch_size=2)
     assert drawn.shape == (1, 5, *SHAPE)
     assert (drawn[0] == decoder.sample(n=5, noise=noise)).all()

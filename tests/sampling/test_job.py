@@ -13,12 +13,14 @@ from torch import Tensor, nn
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.engines.draw import Draw
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders import ConvBottleneck, OneHot
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.sampling.chunks import Images
-from repr_toolkit.sampling.draw import common_noise
 from repr_toolkit.sampling.job import SamplingJob, fingerprint
 from repr_toolkit.support.choose import choose_evenly
+from toys.decoders import Drawn
 
 SHAPE = (1, 4, 3)
 HELD_OUT = 7
@@ -56,7 +58,7 @@ def test_chunks_change_nothing(tmp_path: Path, data: ImageData, chunk_size: int)
     assert (result["index"] == np.arange(10) % HELD_OUT).all()  # each image in turn
     assert result["levels"] == 8
     batch = data.splits["test"][result["index"].tolist()]
-    noise = common_noise(10, SHAPE)
+    noise = common_noise(Drawn(SHAPE), 10)
     expected = network.decoder.sample(network.encode(batch), noise=noise)
     assert (result["image"] == expected.numpy()).all()
     assert len(np.unique(result["image"], axis=0)) == 10  # of the same h too
@@ -76,7 +78,7 @@ def test_labels_share_their_noise(tmp_path: Path) -> None:
     assert (result["image"][:5] == result["image"][10:]).all()
     assert (result["image"][:5] != result["image"][5:10]).any()
     h = network.encode({"label": torch.tensor([7] * 5)})
-    expected = network.decoder.sample(h, noise=common_noise(5, SHAPE, 2))
+    expected = network.decoder.sample(h, noise=common_noise(Drawn(SHAPE), 5, 2))
     assert (result["image"][5:10] == expected.numpy()).all()
 
 
@@ -192,12 +194,9 @@ def test_jobs_of_two_engines_never_mix(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_picture_shows_the_first(tmp_path: Path) -> None:
-    class Painter(nn.Module):
-        image_shape, levels, h_dim = (1, 1, 1), 256, 0
-
-        def sample(self, h: Tensor | None, n: int | None, **_: object) -> Tensor:
-            batch = n if h is None else len(h)
-            return torch.zeros(batch or 0, 1, 1, 1, dtype=torch.uint8)
+    class Painter(Drawn):
+        def images(self, draw: Draw) -> Tensor:
+            return draw.noise.new_zeros(draw.noise.shape, dtype=torch.uint8)
 
     def size(job: SamplingJob) -> tuple[int, int]:
         job.run(tmp_path / "a.png", overwrite=True)
@@ -205,11 +204,10 @@ def test_the_picture_shows_the_first(tmp_path: Path) -> None:
             width, height = picture.size
         return (height - 2) // 66, (width - 2) // 66  # cells of 64 pixels and their separators
 
-    plain = EncoderDecoder(None, Painter())  # type: ignore[arg-type]
-    assert SamplingJob(plain, 5).engine == "auto"  # for it knows no engines
+    plain = EncoderDecoder(None, Painter((1, 1, 1)))
     assert size(SamplingJob(plain, 5)) == (2, 3)
     assert size(SamplingJob(plain, 1000)) == (10, 10)
-    labelled = EncoderDecoder(OneHot(10), Painter())  # type: ignore[arg-type]
+    labelled = EncoderDecoder(OneHot(10), Painter((1, 1, 1), 10))
     assert size(SamplingJob(labelled, 5, labels=range(3))) == (3, 5)
     assert size(SamplingJob(labelled, 500, labels=range(10))) == (10, 10)
     assert size(SamplingJob(labelled, 2, labels=[1] * 150)) == (100, 1)

@@ -1,12 +1,15 @@
 """Decoders as anyone might write them, most with samples or likelihoods that are known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import log, prod
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from repr_toolkit.decoders import Decoder
+from repr_toolkit.decoders.engines.draw import Draw, Engine
 from toys.data import CODE_LENGTHS, SHAPE, bright_quadrants, faces
 
 PIXELCNN = {
@@ -19,45 +22,33 @@ COPIES = {"class_path": "toys.decoders.Copies"}
 BERNOULLI = {"class_path": "toys.decoders.Bernoulli"}
 
 
-class _Decoder(nn.Module):
-    is_bound = False
-    reconstruction_temperature = 1.0
-    engines = ("direct",)
+class Drawn(Decoder):
+    """A decoder that draws whole images at once, by `images`."""
+
+    engines: ClassVar[Mapping[str, Engine]] = {
+        "direct": Engine(lambda model, draw: model.images(draw))
+    }
 
     def __init__(
         self, image_shape: tuple[int, int, int], h_dim: int = 0, levels: int = 256
     ) -> None:
-        super().__init__()
-        self.image_shape, self.h_dim, self.levels = image_shape, h_dim, levels
+        super().__init__(image_shape, h_dim, levels)
+        self.anchor = nn.Parameter(torch.zeros(()))  # tells the dtype and the device
 
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
-
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
-
-    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+    def images(self, draw: Draw) -> Tensor:
         raise NotImplementedError
 
 
-class Copies(_Decoder):
+class Copies(Drawn):
     """The image that h is, rounded to the levels, whatever the noise: with `Pixels` all is kept."""
 
-    def sample(
-        self,
-        h: Tensor | None = None,
-        n: int | None = None,
-        *,
-        noise: Tensor | None = None,
-        temperature: float = 1.0,
-        **_: object,
-    ) -> Tensor:
-        assert h is not None
-        values = h.round().clamp(0, self.levels - 1).to(torch.uint8)
+    def images(self, draw: Draw) -> Tensor:
+        assert draw.h is not None
+        values = draw.h.round().clamp(0, self.levels - 1).to(torch.uint8)
         return values.view(-1, *self.image_shape)
 
 
-class Bernoulli(_Decoder):
+class Bernoulli(Drawn):
     """Each sub-pixel is the highest level with probability ``shares[sub-pixel]``, else 0."""
 
     def __init__(
@@ -71,47 +62,32 @@ class Bernoulli(_Decoder):
         shares = shares or [0.5] * prod(image_shape)
         self.register_buffer("shares", torch.tensor(shares).view(image_shape))
 
-    def sample(
-        self,
-        h: Tensor | None = None,
-        n: int | None = None,
-        *,
-        noise: Tensor | None = None,
-        temperature: float = 1.0,
-        **_: object,
-    ) -> Tensor:
-        assert noise is not None
-        return ((noise < self.shares) * (self.levels - 1)).to(torch.uint8)
+    def images(self, draw: Draw) -> Tensor:
+        return ((draw.noise < self.shares) * (self.levels - 1)).to(torch.uint8)
 
 
-class Known(nn.Module):
+class Known(Drawn):
     """Sub-pixels of a known pmf, in which h reverses the levels where it is above 1.5."""
 
-    is_bound = False
-    reconstruction_temperature = 1.0
-    levels = 4
-    image_shape = SHAPE
-
     def __init__(self, h_dim: int = 1) -> None:
-        super().__init__()
-        self.h_dim = h_dim
+        super().__init__(SHAPE, h_dim, 4)
 
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def log_prob(
+        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> Tensor:
         values = x.long()
         if h is not None:
             values = torch.where(h[:, :, None, None] > 1.5, 3 - values, values)
         return -(CODE_LENGTHS[values] * np.log(2)).flatten(1).sum(1)
 
 
-class Independent(nn.Module):
+class Independent(Decoder):
     """Every sub-pixel has its own softmax, shifted by h; with dropout, a buffer, and a fuse.
 
     `explode_at` makes the loss infinite at that step of training, counted from 1; 0 never.
     """
 
-    is_bound = False
-    reconstruction_temperature = 1.0
-    engines = ("direct",)
+    engines: ClassVar[Mapping[str, Engine]] = Drawn.engines
 
     def __init__(
         self,
@@ -123,10 +99,7 @@ class Independent(nn.Module):
         explode_at: int = 0,
         poison_at: int = 0,
     ) -> None:
-        super().__init__()
-        self.image_shape = image_shape
-        self.h_dim = h_dim
-        self.levels = levels
+        super().__init__(image_shape, h_dim, levels)
         self.bias = nn.Parameter(0.01 * torch.randn(*image_shape, levels))
         self.shift = nn.Linear(h_dim, levels) if h_dim else None
         self.dropout = nn.Dropout(dropout)
@@ -142,7 +115,9 @@ class Independent(nn.Module):
             logits = logits + self.shift(self.dropout(h))[:, None, None, None]
         return logits
 
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def log_prob(
+        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> Tensor:
         if x.dtype != torch.uint8:
             raise TypeError(f"images are uint8, not {x.dtype}")
         log_pmf = self.logits(x, h).log_softmax(-1)
@@ -160,21 +135,10 @@ class Independent(nn.Module):
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         self.mean_intensity.fill_(torch.cat([x for x, _ in batches]).float().mean())
 
-    @torch.no_grad()
-    def sample(
-        self,
-        h: Tensor | None = None,
-        n: int | None = None,
-        *,
-        noise: Tensor | None = None,
-        temperature: float = 1.0,
-        **_: object,
-    ) -> Tensor:
-        h = None if h is None else h.repeat_interleave(n or 1, 0)
-        batch = (n or 1) if h is None else len(h)
-        u = torch.rand(batch, *self.image_shape) if noise is None else noise
-        cdf = self.logits(u, h).softmax(-1).cumsum(-1)
-        return (cdf < u[..., None]).sum(-1).clamp(max=self.levels - 1).to(torch.uint8)
+    def images(self, draw: Draw) -> Tensor:
+        cdf = self.logits(draw.noise, draw.h).softmax(-1).cumsum(-1)
+        level = (cdf < draw.noise[..., None]).sum(-1).clamp(max=self.levels - 1)
+        return level.to(torch.uint8)
 
 
 class NoShape(nn.Module):
@@ -187,22 +151,21 @@ class NoShape(nn.Module):
 class EyePainter(Independent):
     """Draws the face whose landmarks h is."""
 
-    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
-        assert h is not None
-        return faces(h.unflatten(1, (5, 2)))
+    def images(self, draw: Draw) -> Tensor:
+        assert draw.h is not None
+        return faces(draw.h.unflatten(1, (5, 2)))
 
 
 class QuadrantPainter(Independent):
     """Draws the quadrant of which h is the one-hot vector."""
 
-    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
-        assert h is not None
-        return bright_quadrants(h.argmax(1))
+    def images(self, draw: Draw) -> Tensor:
+        assert draw.h is not None
+        return bright_quadrants(draw.h.argmax(1))
 
 
 class StubbornPainter(Independent):
     """Draws the first quadrant, whatever h says."""
 
-    def sample(self, h: Tensor | None = None, n: int | None = None, **_: object) -> Tensor:
-        assert h is not None
-        return bright_quadrants(torch.zeros(len(h), dtype=torch.int64))
+    def images(self, draw: Draw) -> Tensor:
+        return bright_quadrants(torch.zeros(len(draw.noise), dtype=torch.int64))

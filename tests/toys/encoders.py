@@ -37,6 +37,17 @@ class Pixels(nn.Module):
         return x.flatten(1).float()
 
 
+class Thumbnail(nn.Module):
+    """h is a map: the mean intensities of the image's quarters."""
+
+    source = "image"
+    h_shape = (1, 2, 2)
+    h_dim = 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.adaptive_avg_pool2d(x.float(), 2).mean(1, keepdim=True)
+
+
 class Mean(nn.Module):
     """h is the image's mean intensity."""
 

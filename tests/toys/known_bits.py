@@ -41,7 +41,9 @@ class Exact(Decoder):
             bits[:, 0, row, column] = torch.where(told == 0, -1.0, right)
         return bits * np.log(2)
 
-    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def log_prob(
+        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> Tensor:
         return self.subpixel_log_prob(x, h).flatten(1).sum(1)
 
 

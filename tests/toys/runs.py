@@ -78,6 +78,12 @@ def small_metric(**settings: Any) -> dict[str, Any]:
     return apply_settings(config, {k.replace("__", "."): v for k, v in settings.items()})
 
 
+def narrow(width: float, fade: float = 1.0, **settings: Any) -> dict[str, Any]:
+    """A `small_metric` of the encoder `Narrow`."""
+    spec = {"class_path": "toys.encoders.Narrow", "init_args": {"width": width, "fade": fade}}
+    return small_metric(model__encoder=spec, **settings)
+
+
 def untrained_run(path: Path, **model: Any) -> Run:
     """A finished run on the 8×8 digits whose model is as it was initialised."""
     raw = {"data": {"source": "digits"}, "model": {"encoder": CONV, "decoder": PIXELCNN, **model}}

@@ -1,40 +1,27 @@
 """Weights & Biases without account or network: what an offline run's file holds."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
-from repr_toolkit.runs.run import Run
+from repr_toolkit.cli import main
+from repr_toolkit.training.train import train
 from toys.offline_wandb import records, values
-from toys.processes import own_environment
 from toys.runs import small, small_metric
 
-SCRIPT = """
-import json, sys
-from repr_toolkit.training import train
-config, path, resume = sys.argv[1:]
-names = {"group": "a study", "name": "a name"}
-train(json.loads(config), path, wandb=True, resume=bool(int(resume)), **names)
-"""
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
 
 
 def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> None:
-    run, config = Run(tmp_path / "run"), small(training__steps=8)
-
-    def launch(resume: bool) -> None:
-        command = [sys.executable, "-c", SCRIPT, json.dumps(config), str(run.path)]
-        subprocess.run(
-            [*command, str(int(resume))],
-            env=own_environment(WANDB_MODE="offline"),
-            check=True,
-            timeout=180,
-        )
-
-    launch(resume=False)
+    config, names = small(training__steps=8), {"group": "a study", "name": "a name"}
+    run = train(config, tmp_path / "run", wandb=True, **names)
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
     found = list(records(file))
     (start,) = [record.run for record in found if record.HasField("run")]
@@ -66,20 +53,16 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     # A run that was cut goes on as the same one.
     run.weights_file.unlink()
     run.checkpoints()[-1].unlink()
-    launch(resume=True)
+    train(config, run.path, wandb=True, resume=True, **names)
     files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
     ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
     assert ids == {start.run_id}
 
 
-def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
-    run = Run(tmp_path / "run")
-    subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(small_metric()), str(run.path), "0"],
-        env=own_environment(WANDB_MODE="offline"),
-        check=True,
-        timeout=180,
-    )
+def test_an_encoder_trained_alone_logs_its_roc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = train(small_metric(), tmp_path / "run", wandb=True)
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
     found = list(records(file))
     history = [values(record.history.item) for record in found if record.HasField("history")]
@@ -94,20 +77,15 @@ def test_an_encoder_trained_alone_logs_its_roc(tmp_path: Path) -> None:
         assert picture.width > 500
 
     # The same run is given what a split says of it later.
-    told = subprocess.run(
-        [sys.executable, "-m", "repr_toolkit", "verify", str(run.path), "--wandb", "--json"],
-        env=own_environment(WANDB_MODE="offline"),
-        check=True,
-        timeout=180,
-        stdout=subprocess.PIPE,
-    )
+    capsys.readouterr()
+    assert main(["verify", str(run.path), "--wandb", "--json"]) == 0
     (later,) = set(run.path.glob("wandb/offline-run-*/*.wandb")) - {file}
     found = list(records(later))
     (start,) = [record.run for record in found if record.HasField("run")]
     assert start.run_id == run.wandb_id_file.read_text().strip()
     assert start.project == "repr-toolkit"
     (row,) = [values(record.history.item) for record in found if record.HasField("history")]
-    numbers = json.loads(told.stdout)["methods"]
+    numbers = json.loads(capsys.readouterr().out)["methods"]
     for prefix, method in (("", "TripletNet, h (6)"), ("raw pixels/", "raw pixels")):
         for key in ("auc", "accuracy", "one_nn"):
             assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]

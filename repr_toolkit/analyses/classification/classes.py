@@ -10,8 +10,9 @@ import torch
 
 from repr_toolkit.analyses.classification.bayes import Classification, classify, label_prior
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 from repr_toolkit.support.pictures import Group
@@ -47,7 +48,7 @@ def class_samples(
 ) -> Group:
     """`SAMPLES` images of each class, a row a class; a column has the same noise in every row."""
     h = encode_batch(model, {"label": torch.tensor(classes)})
-    noise = common_noise(SAMPLES, model.decoder.image_shape, seed)
+    noise = common_noise(model.decoder, SAMPLES, seed)
     images = decode(model.decoder, h, noise, batch_size=batch_size, progress=True)
     return Group(images, heading)
 

@@ -25,11 +25,12 @@ from repr_toolkit.analyses.comparison.table import (
 from repr_toolkit.analyses.probing import Features, Labels, Probe, linear_probe
 from repr_toolkit.config.build import build
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write
@@ -180,7 +181,7 @@ class _Comparison:
         result = Result(
             name=name,
             h_dim=model.decoder.h_dim,
-            likelihood="upper bound" if model.decoder.is_bound else "exact",
+            likelihood=model.decoder.likelihood_label,
             bits=Estimate.of(own),
             bits_other_h=None if other is None else Estimate.of(other),
             difference=None if other is None else Estimate.of(own - other),
@@ -260,7 +261,7 @@ class _Comparison:
         decoder = model.decoder
         draws = self.draws if decoder.reconstruction_temperature > 0 else 1
         count = len(self.measured)
-        noise = common_noise(count * draws, decoder.image_shape, self.seed + 1)
+        noise = common_noise(decoder, count * draws, self.seed + 1)
         drawn = decode(
             decoder,
             codes[self.measured],
@@ -281,7 +282,7 @@ class _Comparison:
         images = decode(
             decoder,
             codes[self.shown],
-            common_noise(self.columns, decoder.image_shape, self.seed)[:count],
+            common_noise(decoder, self.columns, self.seed)[:count],
             temperature=decoder.reconstruction_temperature,
             batch_size=self.batch_size,
             progress=True,

@@ -24,6 +24,7 @@ from repr_toolkit.analyses.information.code_lengths import (
     Maps,
     Reading,
     code_lengths,
+    cumulative,
 )
 from repr_toolkit.analyses.information.controls import OfOneNetwork, coordinate_bits, together
 from repr_toolkit.analyses.information.usable import Usable
@@ -47,7 +48,8 @@ class OfSource:
     ``bits_of_seeds`` are what an image needs given own h, ``usable`` and ``shuffled`` bits an
     image that it saves, to no h and to another image's;
     ``saved_map`` (C, H, W) is `usable` by sub-pixel, the mean over images and seeds, with its
-    standard error over images, ``shown`` (s, C, H, W) the first seed's of single images. They are
+    standard error over images, ``shown`` (s, C, H, W) the first seed's of single images, and
+    ``cumulative`` (H·W,) its sum up to each pixel in the order of generation. They are
     None where the decoder has no likelihood of sub-pixels.
     """
 
@@ -61,6 +63,7 @@ class OfSource:
     saved_map: Floats | None
     saved_error: Floats | None
     shown: Maps | None
+    cumulative: Floats | None
     one_network: OfOneNetwork | None
 
     @property
@@ -80,7 +83,7 @@ class Findings:
     split: str
     seeds: list[int]
     steps: int
-    is_bound: bool
+    likelihood: str
 
     @property
     def null_bits_of_seeds(self) -> list[float]:
@@ -196,6 +199,7 @@ def measure(
     for seed, runs in zip(seeds, by_seed, strict=True):
         say(f"measuring seed {seed}: {len(names)} × own h, another image's, none")
         models = {name: load_with_decoder(run).to(fastest_device()) for name, run in runs.items()}
+        likelihood = models[NULL].decoder.likelihood_label
         readings = [Reading(models[NULL], encode_split(models[NULL], images))]
         for name in names:
             codes = encode_split(models[name], runs[name].load_data().splits[split])
@@ -209,6 +213,7 @@ def measure(
     for number, name in enumerate(names):
         own, other = 2 * number + 1, 2 * number + 2
         arguments = by_seed[0][name].config["model"]["encoder"]["init_args"]
+        saved = _mean([c.saved_map[own] for c in coded if c.saved_map is not None])
         have_maps = coded[0].saved_map is not None
         source = OfSource(
             name=name,
@@ -218,9 +223,10 @@ def measure(
             usable=Usable(np.stack([c.saved(own) for c in coded])),
             shuffled=Usable(np.stack([c.bits[other] - c.bits[own] for c in coded])),
             bound=bounds[name],
-            saved_map=_mean([c.saved_map[own] for c in coded if c.saved_map is not None]),
+            saved_map=saved,
             saved_error=_mean([c.saved_error[own] for c in coded if c.saved_error is not None]),
             shown=coded[0].shown[own] if have_maps and coded[0].shown is not None else None,
+            cumulative=None if saved is None else cumulative(saved, coded[0].order),
             one_network=_of_one_network(hidden.get(name, ()), split),
         )
         found.append(source)
@@ -234,7 +240,7 @@ def measure(
         split,
         seeds,
         int(any_run.info["step"]),
-        bool(any_run.info["is_bound"]),
+        likelihood,
     )
 
 

@@ -72,7 +72,7 @@ def as_dict(found: Findings, asked: Mapping[str, Any], command: str) -> dict[str
         "seed": found.seeds[0],
         "seeds": found.seeds,
         "steps": found.steps,
-        "likelihood": "upper bound" if found.is_bound else "exact",
+        "likelihood": found.likelihood,
         "what": STATEMENT,
         "null": "the same decoder given h = 0 for every image",
         "h": "standardised by training images",
@@ -96,9 +96,7 @@ def as_dict(found: Findings, asked: Mapping[str, Any], command: str) -> dict[str
                 "shuffled_costs": source.shuffled.as_dict(),
                 "lower_bound": source.bound.as_dict(),
                 "masked": source.one_network and source.one_network.as_dict(),
-                "cumulative": None
-                if source.saved_map is None
-                else cumulative(source.saved_map).tolist(),
+                "cumulative": None if source.cumulative is None else source.cumulative.tolist(),
             }
             for source in found.sources
         ],
@@ -128,8 +126,9 @@ def table(found: Findings) -> str:
         ["I(x; h) ≥", *(told(source.bound.as_dict()) for source in found.sources)],
     ]
     dims = prod(found.data.image_shape)
+    the = "The" if found.likelihood == "exact" else "An upper bound of the"
     text = (
-        f"{'An upper bound of the' if found.is_bound else 'The'} null needs "
+        f"{the} null needs "
         f"{found.null_bits:,.1f} bits an image, {found.null_bits / dims:.4f} bits/dim. "
         "In bits an image (95 %):\n\n"
     )
@@ -167,7 +166,7 @@ def notes(found: Findings, study_dir: Path) -> list[str]:
         f"On {images:,} {split} images of {found.data.name}, {levels} levels; every decoder was "
         f"trained for {found.steps:,} steps (seeds {', '.join(map(str, found.seeds))}) on h that "
         "is frozen and standardised by training images. Likelihoods are "
-        + ("lower bounds." if found.is_bound else "exact."),
+        + ("exact." if found.likelihood == "exact" else "lower bounds."),
         f"needs: bits of an image given its h{_of_seeds(found)}. Where a decoder has not learnt "
         "what it could (its bits differ between seeds by more than chance, or are above a known "
         "entropy), train longer: what the null alone misses would be counted for h.",
@@ -261,11 +260,6 @@ def bits_text(bits: float, low: float, high: float) -> str:
     return f"{bits:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})".replace("-", "−")
 
 
-def cumulative(saved_map: Any) -> Any:
-    """Bits saved up to each pixel of the raster, (H·W,), of a map (C, H, W)."""
-    return np.cumsum(saved_map.sum(0).flatten())
-
-
 def _minus(source: OfSource, other: OfSource) -> Usable:
     return Usable(source.usable.saved - other.usable.saved)
 
@@ -291,8 +285,10 @@ def _arrays(found: Findings) -> dict[str, Any]:
 
 def _picture(found: Findings) -> Any:
     rows = [
-        Row(source.name, source.saved_map, source.shown)
+        Row(source.name, source.saved_map, source.shown, source.cumulative)
         for source in found.sources
-        if source.saved_map is not None and source.shown is not None
+        if source.saved_map is not None
+        and source.shown is not None
+        and source.cumulative is not None
     ]
     return overlays(rows, found.images, levels=found.data.levels)

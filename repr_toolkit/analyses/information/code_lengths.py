@@ -1,6 +1,6 @@
 """Bits of every image, and of every sub-pixel, under several readings of the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import log
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from repr_toolkit import decoders
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import likelihood_batch
 from repr_toolkit.support.console import bar
@@ -41,21 +42,38 @@ class CodeLengths:
         bits: Of each image, float64 (K, n).
         saved_map: What each reading saves to the reference, bits of each sub-pixel, the mean over
             images, float64 (K, C, H, W); positive where the reading needs fewer bits. A sub-pixel
-            is coded given those before it in the raster. None where a decoder has no likelihood of
-            sub-pixels, or none was asked for.
+            is coded given those before it in the reference's order. With one channel where the
+            likelihood couples them. None where a decoder has no likelihood of sub-pixels, or none
+            was asked for.
         saved_error: The standard error of `saved_map`, the same shape.
         shown: The same differences of the images that were asked for, float32 (K, s, C, H, W).
+        order: The reference's order of generation, int64 (C·H·W,).
     """
 
     bits: Floats
     saved_map: Floats | None
     saved_error: Floats | None
     shown: Maps | None
+    order: Tensor
 
     def saved(self, reading: int) -> Floats:
         """Bits of each image that a reading saves to the reference, (n,)."""
         saved: Floats = self.bits[0] - self.bits[reading]
         return saved
+
+
+def cumulative(saved_map: Floats, order: Tensor) -> Floats:
+    """Bits saved up to each pixel in the order of generation, (H·W,), of a map (C, H, W).
+
+    A pixel's channels are taken together; the map has one where the likelihood couples them.
+    """
+    pixels, places = saved_map[0].size, order.numpy()
+    if len(places) == saved_map.size:
+        steps = saved_map.flatten()[places].reshape(pixels, -1).sum(1)
+    else:
+        steps = saved_map.flatten()[places.reshape(pixels, -1)[:, 0] % pixels]
+    total: Floats = np.cumsum(steps)
+    return total
 
 
 def code_lengths(
@@ -83,7 +101,10 @@ def code_lengths(
             raise ValueError(
                 f"reading {number} has h of {len(codes)} images, but {len(order)} are read"
             )
-    maps = maps and all(_has_maps(reading) for reading in readings)
+    maps = maps and all(reading.model.decoder.has_subpixel_log_prob for reading in readings)
+    reference = readings[0].model.decoder
+    in_order = isinstance(reference, decoders.AutoregressiveDecoder)
+    generated = reference.order.cpu() if in_order else decoders.raster(reference.image_shape)
     size = min(likelihood_batch(reading.model, batch_size) for reading in readings)
     device = readings[0].model.device
     devices = {reading.model.device for reading in readings}
@@ -98,7 +119,11 @@ def code_lengths(
             stop = min(start + size, len(order))
             image = split[order[start:stop]]["image"]
             images = {of: image.to(of) for of in devices}  # once, for all readings
-            terms = [_terms(reading, images, start, stop, maps).to(device) for reading in readings]
+            numbers = order[start:stop]
+            terms = [
+                _terms(reading, images, start, stop, maps, numbers).to(device)
+                for reading in readings
+            ]
             stacked = torch.stack(terms)  # (K, b, C, H, W), or (K, b)
             if maps:
                 nats.append(stacked.flatten(2).sum(2))
@@ -115,7 +140,7 @@ def code_lengths(
         wrong = order[int(np.argwhere(~np.isfinite(bits))[0][1])]
         raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
     if not maps:
-        return CodeLengths(bits, None, None, None)
+        return CodeLengths(bits, None, None, None, generated)
     rest = _doubled(torch.stack(sums)).sum(0) if sums else 0.0
     first, second = np.asarray(total + rest) / len(order)
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
@@ -126,24 +151,28 @@ def code_lengths(
         first / log(2),
         np.sqrt(variance) / log(2),
         None if maps_shown is None else (maps_shown.cpu().float() / log(2)).numpy(),
+        generated,
     )
 
 
 def _terms(
-    reading: Reading, images: Mapping[torch.device, Tensor], start: int, stop: int, maps: bool
+    reading: Reading,
+    images: Mapping[torch.device, Tensor],
+    start: int,
+    stop: int,
+    maps: bool,
+    numbers: Iterable[int],
 ) -> Tensor:
-    """log p of each sub-pixel (b, C, H, W), or without maps of each image (b,)."""
+    """log p of each sub-pixel (b, C, H, W), or without maps of each image (b,).
+
+    `numbers` are those of the images, by which a stochastic likelihood has its noise.
+    """
     model, codes = reading
     x = model.laid_out(images[model.device])
     h = None if codes is None else codes[start:stop].to(model.device)
-    return model.decoder.subpixel_log_prob(x, h) if maps else model.decoder.log_prob(x, h)
-
-
-def _has_maps(reading: Reading) -> bool:
-    """Whether a decoder, ours or a plug-in, says what each sub-pixel costs."""
-    kind = type(reading.model.decoder)
-    inherited = decoders.Decoder.subpixel_log_prob
-    return getattr(kind, "subpixel_log_prob", inherited) is not inherited
+    if maps:
+        return model.decoder.subpixel_log_prob(x, h)
+    return model.decoder.log_prob(x, h, noise=likelihood_noise(model.decoder, numbers))
 
 
 def _doubled(values: Tensor) -> Floats:

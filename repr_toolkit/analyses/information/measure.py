@@ -12,7 +12,12 @@ from torch import Tensor
 
 from repr_toolkit.analyses.classification.bayes import classify
 from repr_toolkit.analyses.information.bounds import candidate_bound, label_bound
-from repr_toolkit.analyses.information.code_lengths import CodeLengths, Reading, code_lengths
+from repr_toolkit.analyses.information.code_lengths import (
+    CodeLengths,
+    Reading,
+    code_lengths,
+    cumulative,
+)
 from repr_toolkit.analyses.information.controls import (
     coordinate_bits,
     hides_parts,
@@ -162,7 +167,7 @@ def own_information(
         "images": len(images),
         "dims": dims,
         "h_dim": codes.shape[1],
-        "likelihood": "upper bound" if model.decoder.is_bound else "exact",
+        "likelihood": model.decoder.likelihood_label,
         "bits_per_dim": {"mean": estimate.mean, "standard_error": estimate.standard_error},
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
@@ -187,8 +192,7 @@ def _saves(coded: CodeLengths, number: int, kind: str) -> dict[str, Any]:
     found = {"to": KINDS[kind], **Usable(saved).as_dict()}
     found["share_of_images"] = float((saved > 0).mean())
     if coded.saved_map is not None:
-        by_pixel = -coded.saved_map[number].sum(0).flatten()
-        found["cumulative"] = np.cumsum(by_pixel).tolist()
+        found["cumulative"] = cumulative(-coded.saved_map[number], coded.order).tolist()
     return found
 
 

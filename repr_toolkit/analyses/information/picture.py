@@ -28,10 +28,12 @@ class Row:
     title: str
     mean: Floats
     shown: Maps
+    cumulative: Sequence[float] | Floats
+    """Saved up to each pixel, in the order of generation, (H·W,)."""
 
 
 def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
-    """A matplotlib Figure: per row the mean map and single images', below them all by raster.
+    """A matplotlib Figure: per row the mean map and single images', below them all in order.
 
     ``images`` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
     its images' maps have a scale each, symmetric about 0, whose ends stand at the row's title and
@@ -65,12 +67,11 @@ def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
         figure.colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=5)
     axes = figure.add_subplot(grid[len(rows), :])
     for number, row in enumerate(rows):
-        total = np.cumsum(row.mean.sum(0).flatten())
         style = LINES[number // len(COLOURS) % len(LINES)]
         colour = COLOURS[number % len(COLOURS)]
-        axes.plot(total, label=row.title, color=colour, linestyle=style, linewidth=1.2)
+        axes.plot(row.cumulative, label=row.title, color=colour, linestyle=style, linewidth=1.2)
     axes.axhline(0, color="0.7", linewidth=0.6)
-    axes.set_xlabel("pixels coded, in the raster", fontsize=7)
+    axes.set_xlabel("pixels coded, in their order", fontsize=7)
     axes.set_ylabel("bits saved so far", fontsize=7)
     axes.tick_params(labelsize=6)
     axes.legend(fontsize=6, frameon=False)

@@ -98,7 +98,12 @@ def picture(found: OwnInformation) -> Any:
     if "image" not in found.arrays:
         raise ValueError("this decoder has no likelihood of sub-pixels, so there are no maps")
     rows = [
-        Row(f"to {KINDS[kind]}", found.arrays[f"saved_{kind}"], found.arrays[f"shown_{kind}"])
+        Row(
+            f"to {KINDS[kind]}",
+            found.arrays[f"saved_{kind}"],
+            found.arrays[f"shown_{kind}"],
+            found.numbers["saves"][kind]["cumulative"],
+        )
         for kind in found.kinds
     ]
     images = torch.from_numpy(found.arrays["image"])

@@ -20,9 +20,10 @@ from repr_toolkit.analyses.invariance.statistics import (
 )
 from repr_toolkit.analyses.judge import judged_by, obstacle, train_judge
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch, encode_split
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
@@ -74,10 +75,9 @@ def measure_invariance(
     batch = held_out[chosen]
     h = encode_split(model, held_out, indices=candidates, batch_size=batch_size)
     assert h is not None
-    if temperature is None:
-        temperature = model.decoder.reconstruction_temperature
+    temperature = reconstruction_temperature(model.decoder, temperature)
     draws = samples if temperature > 0 else 1
-    noise = common_noise(len(chosen) * draws, model.decoder.image_shape, seed)
+    noise = common_noise(model.decoder, len(chosen) * draws, seed)
     drawn = decode(
         model.decoder,
         h[own],

@@ -21,9 +21,10 @@ from repr_toolkit.analyses.likeness.matching import (
 )
 from repr_toolkit.analyses.verification.baselines import class_whitened_pca, training_pixels
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.pairs import LEAST_PEOPLE
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -113,7 +114,7 @@ def likeness(
         return Row(faces, match(first, of, hard, seed=seed), by_second)
 
     h = encode_batch(model, batch)
-    noise = common_noise(count * n, model.decoder.image_shape, seed).unflatten(0, (count, n))
+    noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
     rows, portraits = [], []
     for temperature in temperatures:
         drawn = decode(model.decoder, h, noise, temperature=temperature, progress=progress)

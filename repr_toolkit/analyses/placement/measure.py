@@ -13,9 +13,10 @@ from repr_toolkit.analyses.placement.landmarks import LandmarkReader
 from repr_toolkit.analyses.placement.marks import with_crosses
 from repr_toolkit.analyses.placement.quadrants import QuadrantReader
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.sampling.draw import choose_engine, common_noise, decode
+from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.pictures import Group, figure6
@@ -80,7 +81,7 @@ class Placement:
         device = fastest_device()
         self.models = {str(path): load_with_decoder(path).to(device) for path in runs}
         for model in self.models.values():
-            choose_engine(model.decoder, engine)  # before the work
+            model.decoder.choose_engine(engine)  # before the work
         key = _common_key(self.models)
         _require_common_data([Run(path) for path in runs])
         data = Run(runs[0]).load_data()
@@ -134,7 +135,7 @@ class Placement:
 
     def samples(self, model: "EncoderDecoder") -> Tensor:
         """One sample for each image's h: uint8 (N, C, H, W)."""
-        noise = common_noise(len(self.indices), model.decoder.image_shape, self.seed)
+        noise = common_noise(model.decoder, len(self.indices), self.seed)
         return self._decode(model, self.indices, noise[:, None])[:, 0]
 
     def picture(self, rows: int = 8, columns: int = 3) -> "Figure":
@@ -155,7 +156,7 @@ class Placement:
 
         groups = [Group(crossed(self.split[indices]["image"][:, None]), "Held-out")]
         for name, model in self.models.items():
-            noise = common_noise(columns, model.decoder.image_shape, self.seed)
+            noise = common_noise(model.decoder, columns, self.seed)
             drawn = self._decode(model, indices, noise)
             groups.append(Group(crossed(drawn), Path(name).name.replace("_", " ")))
         return figure6(groups)

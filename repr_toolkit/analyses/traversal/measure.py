@@ -19,9 +19,10 @@ from repr_toolkit.analyses.traversal.attributes import (
 )
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, moves, of_one_length
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import save_analysis
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
 
@@ -157,9 +158,7 @@ class Mover:
         self.run, self.model, self.data = run, model, run.load_data()
         self.split_name, self.split = split, self.data.split(split)
         self.seed, self.engine, self.batch_size = seed, engine, batch_size
-        self.temperature = (
-            model.decoder.reconstruction_temperature if temperature is None else temperature
-        )
+        self.temperature = reconstruction_temperature(model.decoder, temperature)
         self.progress = progress
         self.indices = {
             name: choose_evenly(len(self.data.splits[name]), TRAINING_IMAGES)
@@ -250,7 +249,7 @@ class Mover:
             h,
             direction,
             alphas,
-            common_noise(len(h), self.model.decoder.image_shape, self.seed),
+            common_noise(self.model.decoder, len(h), self.seed),
             keep_length=self.keep_length,
             temperature=self.temperature,
             engine=self.engine,

@@ -19,9 +19,9 @@ from repr_toolkit.analyses.classification.classes import (
 from repr_toolkit.analyses.comparison.measure import compare, outputs
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.bits import bits_per_dim
 from repr_toolkit.runs.run import Run, load
-from repr_toolkit.sampling.draw import common_noise
 from repr_toolkit.study import run_study
 from repr_toolkit.support.stats import Estimate, normal_interval
 from repr_toolkit.support.tables import interval_text, with_error
@@ -150,7 +150,7 @@ def test_samples_of_a_class_are_drawn_from_its_h(study: dict[str, Run]) -> None:
     group = class_samples(model, [7, 2, 7], "conditional", seed=4)
     assert group.images.shape == (3, 10, 1, 8, 8)
     assert torch.equal(group.images[0], group.images[2])  # a column has the same noise
-    noise = common_noise(10, (1, 8, 8), 4)
+    noise = common_noise(model.decoder, 10, 4)
     expected = model.decoder.sample(torch.eye(10)[[2] * 10], noise=noise)
     assert torch.equal(group.images[1], expected)
 

@@ -12,9 +12,9 @@ from repr_toolkit.analyses.comparison.measure import compare
 from repr_toolkit.analyses.comparison.table import Result, markdown_table
 from repr_toolkit.analyses.probing import Probe
 from repr_toolkit.data import load as load_data
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.run import load
-from repr_toolkit.sampling.draw import common_noise
 from repr_toolkit.support.stats import Estimate
 from repr_toolkit.support.tables import with_error, with_interval
 from toys.decoders import DECONV
@@ -82,7 +82,7 @@ def test_reconstruction_errors(study: tuple[Path, dict[str, Path]]) -> None:
     assert float(found["mse_m3"]["mse_one_standard_error"]) == pytest.approx(expected, rel=1e-9)
 
     model = load(runs["pixelcnn_m3"])
-    noise = common_noise(18, (1, 8, 8), seed=1)
+    noise = common_noise(model.decoder, 18, seed=1)
     drawn = model.decoder.sample(model.encode(batch).detach(), n=3, noise=noise)
     drawn = drawn.double().unflatten(0, (6, 3)) / 16
     one = (drawn - images[:, None]).square().mean()

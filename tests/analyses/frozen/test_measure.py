@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import pytest
 from PIL import Image
 
 from repr_toolkit.analyses.frozen.measure import OUTPUTS, run_information
+from repr_toolkit.analyses.frozen.to_wandb import log_study
 from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
 from repr_toolkit.analyses.information import coordinate_bits
 from repr_toolkit.config.recipe import complete
@@ -20,7 +19,6 @@ from repr_toolkit.representations import Representation, represent
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
 from toys.offline_wandb import records, values
-from toys.processes import own_environment
 
 
 @pytest.fixture(scope="module")
@@ -182,17 +180,15 @@ def test_a_study(
         assert times[file] == file.stat().st_mtime_ns
 
 
-def test_what_goes_to_wandb(tmp_path: Path) -> None:
+def test_what_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Offline: the file of the run holds what was logged."""
     folder = tmp_path / "study"
     folder.mkdir()
     (folder / "information.csv").write_text("h,usable_bits\nnoise,0.5\n")
     Image.new("RGB", (8, 8)).save(folder / "information.png")
-    code = "import sys; from pathlib import Path\n"
-    code += "from repr_toolkit.analyses.frozen.to_wandb import log_study\n"
-    code += "log_study(Path(sys.argv[1]))"
-    environment = own_environment(WANDB_MODE="offline", WANDB_SILENT="true")
-    subprocess.run([sys.executable, "-c", code, str(folder)], env=environment, check=True)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    log_study(folder)
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     found = list(records(file))
     (start,) = [record.run for record in found if record.HasField("run")]

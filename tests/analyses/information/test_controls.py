@@ -70,7 +70,9 @@ def test_principal_directions_are_resampled_from_their_marginal() -> None:
     seen: list[Tensor] = []
 
     class Seeing(Exact):
-        def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        def log_prob(
+            self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+        ) -> Tensor:
             assert h is not None
             seen.append(h)
             return h[:, 0] * x[:, 0, *PIXELS[0]]

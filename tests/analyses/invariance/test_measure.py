@@ -24,8 +24,9 @@ from repr_toolkit.analyses.invariance.statistics import (
 from repr_toolkit.analyses.judge import Share, judged_by, obstacle, train_judge
 from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.run import Run
-from repr_toolkit.sampling.draw import common_noise, decode
+from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.stats import wilson_interval
 from toys.decoders import BERNOULLI, COPIES, DECONV, Bernoulli
 from toys.encoders import ONE_HOT, PIXELS
@@ -83,8 +84,8 @@ def test_what_is_no_share() -> None:
 def test_variance_of_known_samples() -> None:
     shares = [0.0, 0.1, 0.5, 0.7, 1.0, 0.3]
     decoder = Bernoulli((1, 2, 3), 1, 17, shares)
-    noise = common_noise(3 * 4000, (1, 2, 3)).unflatten(0, (3, 4000))
-    drawn = decode(decoder, torch.zeros(3, 1), noise)  # type: ignore[arg-type]
+    noise = common_noise(decoder, 3 * 4000).unflatten(0, (3, 4000))
+    drawn = decode(decoder, torch.zeros(3, 1), noise)
     found = variance_maps(drawn, 17)
     assert found.shape == (3, 1, 2, 3)
     expected = np.array([p * (1 - p) for p in shares]).reshape(1, 2, 3)

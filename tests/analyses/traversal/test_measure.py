@@ -16,8 +16,9 @@ from repr_toolkit.analyses.traversal.measure import Mover, change, traverse
 from repr_toolkit.analyses.traversal.table import alpha_text, picture, table
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.sampling.draw import common_noise, decode, reconstruct
+from repr_toolkit.sampling.draw import decode, reconstruct
 from toys.data import cloud
 from toys.decoders import COPIES, Bernoulli, Copies
 from toys.encoders import PIXELS
@@ -38,7 +39,7 @@ def test_frames_are_what_the_moved_h_gives() -> None:
     decoder = Copies((1, 2, 2), 4, 17)
     h = torch.tensor([[8.0, 8, 8, 8], [1, 2, 3, 4]])
     direction = coordinate(cloud(), 1)
-    frames = traverse(decoder, h, direction, [-2, 0, 4], torch.zeros(1, 2, 2))  # type: ignore[arg-type]
+    frames = traverse(decoder, h, direction, [-2, 0, 4], torch.zeros(1, 2, 2))
     assert frames.shape == (2, 3, 1, 2, 2)
     assert (frames[:, 1].flatten(1) == h).all()
     expected = (h[:, 1, None] + direction.scale * torch.tensor([-2, 0, 4])).round().clamp(0, 16)
@@ -49,11 +50,11 @@ def test_frames_are_what_the_moved_h_gives() -> None:
 def test_noise_is_one_along_a_row() -> None:
     decoder = Bernoulli((1, 6, 6), 4, 17)
     direction = coordinate(cloud(), 1)
-    noise = common_noise(3, (1, 6, 6))
-    of_each = traverse(decoder, torch.zeros(3, 4), direction, [0, 1, 2], noise)  # type: ignore[arg-type]
+    noise = common_noise(decoder, 3)
+    of_each = traverse(decoder, torch.zeros(3, 4), direction, [0, 1, 2], noise)
     assert (of_each == of_each[:, :1]).all()
     assert (of_each[:, 0] == (noise < 0.5) * 16).all()
-    shared = traverse(decoder, torch.zeros(3, 4), direction, [0, 1], noise[0])  # type: ignore[arg-type]
+    shared = traverse(decoder, torch.zeros(3, 4), direction, [0, 1], noise[0])
     assert (shared == (noise[0] < 0.5) * 16).all()
 
 
@@ -61,7 +62,7 @@ def test_without_a_move_stands_the_reconstruction() -> None:
     torch.manual_seed(0)
     decoder = GatedPixelCNN((1, 4, 4), 4, 5, features=4, layers=2).double().eval()
     h = torch.randn(3, 4).double()
-    noise = common_noise(3, (1, 4, 4), 7)
+    noise = common_noise(decoder, 3, 7)
     own = decode(decoder, h, noise[:, None], engine="naive")[:, 0]
     frames = traverse(decoder, h, principal(cloud(), 0), [-40, 0, 40], noise, engine="naive")
     assert (frames[:, 1] == own).all()

@@ -1,0 +1,85 @@
+"""The noise that draws and stochastic likelihoods take, by number and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from repr_toolkit.decoders.base import Decoder
+
+Law = Literal["uniform", "normal"]
+"""Uniform in [0, 1), or standard normal."""
+
+
+def common_noise(decoder: Decoder, draws: int | Iterable[int], seed: int = 0) -> Tensor:
+    """The noise of the draws of these numbers, or of the first so many: float32 (n, C, H, W).
+
+    On the CPU, of the decoder's `sampling_noise`. That of draw j depends on the law, the seed, j
+    and the shape alone: it is the same for every image and every model of that shape, on any
+    device, and however many draws there are and whoever makes them. Raises ValueError for a seed
+    beyond 64 bits.
+    """
+    return _noise(decoder.sampling_noise, decoder.image_shape, draws, seed, stream=0)
+
+
+def likelihood_noise(decoder: Decoder, images: Iterable[int], seed: int = 0) -> Tensor | None:
+    """The noise that `log_prob` takes for the images of these numbers: float32 (n, C, H, W).
+
+    On the CPU, of the decoder's `likelihood_noise`; None where that is None. As in `common_noise`
+    an image's noise depends on its number, not on its batch, so that all that one image is coded
+    by can be given the same.
+    """
+    if decoder.likelihood_noise is None:
+        return None
+    return _noise(decoder.likelihood_noise, decoder.image_shape, images, seed, stream=1)
+
+
+def check_noise(noise: Tensor, shape: tuple[int, ...], law: Law) -> None:
+    """Raise TypeError or ValueError unless noise can be of that law and is of that shape."""
+    if not noise.is_floating_point():
+        raise TypeError(f"noise is floating point, {law}, not {noise.dtype}")
+    if tuple(noise.shape) != shape:
+        raise ValueError(f"noise of shape {shape} expected, not {tuple(noise.shape)}")
+    if law == "uniform":
+        if not bool(((noise >= 0) & (noise < 1)).all()):
+            raise ValueError("noise has values outside [0, 1): it is uniform, not normal")
+    elif not bool(noise.isfinite().all()):
+        raise ValueError("noise has values that are not finite")
+
+
+def draw_noise(shape: tuple[int, ...], law: Law, like: Tensor) -> Tensor:
+    """Noise from torch's global generator, of the dtype and device of `like`."""
+    draw = torch.rand if law == "uniform" else torch.randn
+    return draw(shape, dtype=like.dtype, device=like.device)
+
+
+def _noise(
+    law: Law,
+    image_shape: tuple[int, int, int],
+    numbers: int | Iterable[int],
+    seed: int,
+    *,
+    stream: int,
+) -> Tensor:
+    if not 0 <= seed < 2**64:
+        raise ValueError(f"a seed of noise is 0…2⁶⁴−1, not {seed}")
+    numbers = range(numbers) if isinstance(numbers, int) else list(numbers)
+    noise = np.empty((len(numbers), *image_shape), np.float32)
+    for row, number in zip(noise, numbers, strict=True):
+        # A generator that is made for this: each key has a stream of its own, and each of the
+        # counter's highest words a part of it that no other reaches.
+        bits = np.random.Philox(
+            key=np.array([seed, number], np.uint64),
+            counter=np.array([0, 0, 0, stream], np.uint64),
+        )
+        generator = np.random.Generator(bits)
+        if law == "uniform":
+            generator.random(out=row, dtype=np.float32)
+        else:
+            generator.standard_normal(out=row, dtype=np.float32)
+    return torch.from_numpy(noise)
