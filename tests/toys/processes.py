@@ -13,8 +13,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 def own_environment(**more: str) -> dict[str, str]:
     """The environment of a process that imports this checkout and the test plug-ins."""
-    threads = {"OMP_NUM_THREADS": "1"}
-    return {**os.environ, **threads, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}", **more}
+    return {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}", **more}
 
 
 def in_subprocess(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
