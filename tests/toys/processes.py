@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -31,12 +30,3 @@ def started(*argv: str, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(process: "subprocess.Popen[str]", file: Path) -> None:
-    """Until a file appears that the process writes."""
-    deadline = time.monotonic() + 120
-    while not file.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
