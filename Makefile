@@ -20,8 +20,8 @@ demo: $(INSTALLED) ## train four autoencoders on MNIST and compare them (about 7
 
 install: $(INSTALLED) ## create .venv and install the toolkit in it, editable
 
-test: $(INSTALLED) ## run the tests
-	@$(BIN)/python -m pytest
+test: $(INSTALLED) ## run the tests, two files at a time
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED) ## check style and types
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What every test shares: a cache of its own, and real data where they lie beside the checkout."""
+"""What every test shares: one thread, a cache of its own, and real data beside the checkout."""
 
 import os
 
@@ -6,12 +6,17 @@ import pytest
 
 from toys.processes import SHARED_DATA
 
-# Set when this file is imported, before any test module decides what it can run.
+# Set when this file is imported, before any test module imports torch or decides what it can run.
+# Small models gain nothing by a second thread, and lose much where tests run side by side.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if SHARED_DATA.is_dir():
     os.environ.setdefault("REPR_TOOLKIT_DATA", str(SHARED_DATA))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Decoded data of this session go to a temporary folder, never to the user's."""
-    os.environ["REPR_TOOLKIT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Decoded data and kernels of this session go to a temporary folder, never to the user's."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):  # one of several workers, which share it
+        folder = folder.parent
+    os.environ["REPR_TOOLKIT_CACHE"] = str(folder / "cache")

@@ -1,18 +1,20 @@
 """The commands on a study and on runs that were really trained."""
 
 import json
-import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from torch import Tensor
 
 from repr_toolkit.cli import main
+from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.runs.run import Run
-from toys.processes import started, wait_for
+from toys.processes import started
 from toys.runs import TINY
 
 
@@ -128,12 +130,22 @@ def test_more_samples_than_images_take_each_in_turn(trained: Path) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["a.npz"]
 
 
-def test_a_killed_sample_goes_on(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sample_that_was_cut_goes_on(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     argv = ["sample", str(trained), "-n", "30", "--engine", "naive", "--chunk-size", "3"]
     assert main([*argv, "--out", "whole.png"]) == 0
-    with started(*argv, "--out", "a.png", cwd=Path()) as process:
-        wait_for(process, Path("a.parts/part_000001.npz"))
-        process.send_signal(signal.SIGKILL)
+    sample = GatedPixelCNN.sample
+
+    def interrupted(model: GatedPixelCNN, *arguments: Any, **more: Any) -> Tensor:
+        if Path("a.parts/part_000001.npz").exists():
+            raise KeyboardInterrupt
+        return sample(model, *arguments, **more)
+
+    monkeypatch.setattr(GatedPixelCNN, "sample", interrupted)
+    assert main([*argv, "--out", "a.png"]) == 130
+    assert "--out a.png --resume" in capsys.readouterr().err
+    monkeypatch.setattr(GatedPixelCNN, "sample", sample)
     assert not Path("a.npz").exists()
     assert main([*argv, "--out", "a.png"]) == 1
     assert "--resume" in capsys.readouterr().err

@@ -2,8 +2,6 @@
 
 import csv
 import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from repr_toolkit.data import load
 from repr_toolkit.faces import Detector, FaceJob, embed_photograph, pipeline
 from repr_toolkit.training.train import train
 from toys.faces import QuickDetector, QuickNet, astronaut, cat, people, two_faces
-from toys.processes import own_environment, wait_for
 from toys.runs import small
 
 
@@ -253,25 +250,21 @@ def test_errors_before_the_work(tmp_path: Path) -> None:
 
 # Cut short, and gone on with
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from toys.faces import QuickDetector, QuickNet
-from repr_toolkit.faces import FaceJob
-job = FaceJob(Path(sys.argv[1]), Path(sys.argv[2]), batch_size=4)
-job.run(QuickDetector(seconds=0.2), QuickNet())
-"""
+
+class Interrupted(QuickDetector):
+    def detect(self, photographs: list[Image.Image]) -> Any:
+        if self.seen >= 8:
+            raise KeyboardInterrupt
+        return super().detect(photographs)
 
 
-def test_a_killed_job_is_gone_on_with_to_the_same_file(tmp_path: Path) -> None:
+def test_a_job_that_was_cut_is_gone_on_with_to_the_same_file(tmp_path: Path) -> None:
     folder = people(tmp_path / "photographs")
     Image.new("RGB", (64, 60)).save(folder / "person_0/black.png")
     make(folder, tmp_path / "whole.npz", batch_size=4)
     out = tmp_path / "faces.npz"
-    argv = [sys.executable, "-c", SCRIPT, str(folder), str(out)]
-    with subprocess.Popen(argv, env=own_environment()) as process:
-        wait_for(process, tmp_path / "faces.parts/part_000001.npz")
-        process.send_signal(signal.SIGKILL)
+    with pytest.raises(KeyboardInterrupt):
+        make(folder, out, batch_size=4, detector=Interrupted())
     assert not out.exists()
     with pytest.raises(FileExistsError, match="--resume"):
         make(folder, out, batch_size=4)
@@ -284,13 +277,6 @@ def test_a_killed_job_is_gone_on_with_to_the_same_file(tmp_path: Path) -> None:
     assert out.read_bytes() == (tmp_path / "whole.npz").read_bytes()
     names = ["faces.npz", "faces.skipped.csv", "photographs", "whole.npz", "whole.skipped.csv"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
-
-
-class Interrupted(QuickDetector):
-    def detect(self, photographs: list[Image.Image]) -> Any:
-        if self.seen >= 8:
-            raise KeyboardInterrupt
-        return super().detect(photographs)
 
 
 def test_parts_of_another_job_are_not_taken(tmp_path: Path) -> None:

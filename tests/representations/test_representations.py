@@ -7,54 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import networks
 from repr_toolkit.representations import (
     Representation,
     is_random,
     represent,
-    write_embedding,
 )
-from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.runs.run import Run
 from repr_toolkit.runs.run import load as load_model
-from toys.runs import small
+from toys.runs import run_of
 
 SPLITS = ("train", "val", "test")
 Arrays = dict[str, Any]
-
-
-@pytest.fixture
-def data() -> ImageData:
-    """Thirty images in splits whose rows are in no order, one of them in none."""
-    generator = np.random.default_rng(0)
-    order = generator.permutation(30)
-    arrays: Arrays = {
-        "image": generator.integers(0, 17, (30, 1, 8, 8), dtype=np.uint8),
-        "label": generator.permutation(np.arange(30) % 3),
-        "identity": generator.permutation(np.arange(30) % 7),
-        "depth": generator.normal(size=(30, 2)),
-    }
-    rows = {"train": order[:20], "val": order[20:24], "test": order[24:29]}
-    names = {"label": ("c", "a", "b"), "identity": tuple("stuvwxy")}
-    return ImageData("mine", arrays, rows, levels=17, names=names)
-
-
-@pytest.fixture
-def run(tmp_path: Path, data: ImageData) -> Run:
-    """A finished run on these data, whose encoder has weights of another seed than its start."""
-    return finished(tmp_path / "run", data, encoder="ConvBottleneck", h_dim=3, features=4)
-
-
-def finished(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
-    from repr_toolkit.models.assemble import assemble
-
-    class_path = f"repr_toolkit.encoders.{encoder}"
-    config = small(model__encoder={"class_path": class_path, "init_args": init_args})
-    torch.manual_seed(config["seed"] + 1)
-    built = assemble(with_fingerprint(config, data), data)
-    run = Run.create(path, built.config)
-    run.save_model(built.join(), {"levels": data.levels})
-    return run
 
 
 def images(data: ImageData, split: str) -> torch.Tensor:
@@ -183,7 +148,7 @@ def test_a_torchvision_network(data: ImageData) -> None:
 
 def test_a_run_on_a_layer_is_known_as_that_layer(data: ImageData, tmp_path: Path) -> None:
     path, layer = "torchvision.models.squeezenet1_1", "features.3"
-    run = finished(tmp_path / "run", data, "LayerActivations", model=path, layer=layer, size=32)
+    run = run_of(tmp_path / "run", data, "LayerActivations", model=path, layer=layer, size=32)
     of_run, _ = represent(str(run.path), data)
     direct, _ = represent(path, data, layer=layer, image_size=32)
     assert of_run.made_by == direct.made_by
@@ -259,105 +224,6 @@ def test_what_cannot_be_untrained(data: ImageData, tmp_path: Path) -> None:
         represent("untrained:repr_toolkit.encoders.OneHot", data, init_args={"num_classes": 3})
     with pytest.raises(ImportError, match="has no class or function resnet19"):
         represent("untrained:torchvision.models.resnet19", data)
-
-
-# Stored embeddings
-
-
-def test_a_written_representation_is_a_data_file(data: ImageData, tmp_path: Path) -> None:
-    h, _ = represent("pixels", data)
-    out = tmp_path / "pixels.npz"
-    write_embedding(out, h, data)
-    found = load(str(out))
-    assert (found.levels, found.encoder, found.names) == (17, "pixels", data.names)
-    assert set(found.arrays) == {*data.arrays, "embedding"}
-    for split in SPLITS:
-        assert np.array_equal(found.splits[split].column("embedding"), h.h[split])
-        for key in data.arrays:
-            assert torch.equal(found.splits[split].column(key), data.splits[split].column(key))
-    other = tmp_path / "again.npz"
-    write_embedding(other, h, data)
-    assert other.read_bytes() == out.read_bytes()
-    with pytest.raises(FileExistsError, match=r"pixels\.npz exists"):
-        write_embedding(out, h, data)
-
-
-def test_fewer_levels_are_kept(data: ImageData, tmp_path: Path) -> None:
-    coarse = data.quantised(4)
-    out = tmp_path / "coarse.npz"
-    write_embedding(out, represent("pixels", coarse)[0], coarse)
-    found = load(str(out))
-    assert found.levels == 4
-    assert torch.equal(images(found, "test"), images(coarse, "test"))
-    with pytest.raises(
-        ValueError, match=r"of 4 levels, but mine is read at 17; set --data\.levels"
-    ):
-        represent(str(out), data)
-    with pytest.raises(ValueError, match=r"of 4 levels, but coarse\.npz is read at 2"):
-        represent(str(out), data_settings={"levels": 2})
-    assert represent(str(out), coarse)[0].levels == 4
-
-
-def test_names_that_would_become_other_codes_are_left_out(data: ImageData, tmp_path: Path) -> None:
-    data.names["identity"] = tuple("ytuvwxs")
-    write_embedding(tmp_path / "a.npz", represent("pixels", data)[0], data)
-    found = load(str(tmp_path / "a.npz"))
-    codes = found.splits["test"].column("identity")
-    assert torch.equal(codes, data.splits["test"].column("identity"))
-    assert "identity" not in found.names
-
-
-def test_a_stored_embedding_is_of_the_data_it_says(data: ImageData, tmp_path: Path) -> None:
-    out = tmp_path / "pixels.npz"
-    first, _ = represent("pixels", data)
-    write_embedding(out, first, data)
-    for h, of in (represent(str(out)), represent(str(out), data)):
-        h.require(of)
-        assert (h.made_by, h.fingerprint, h.name) == ("pixels", data.fingerprint, "pixels")
-        for split in SPLITS:
-            assert np.array_equal(h.h[split], first.h[split])
-    other = ImageData("other", data.arrays, {**data.rows, "val": data.rows["val"][::-1]}, levels=17)
-    with pytest.raises(
-        ValueError, match=rf"h of other data than other: .* {data.fingerprint}, not"
-    ):
-        represent(str(out), other)
-    np.savez(tmp_path / "bare.npz", image=data.arrays["image"])
-    with pytest.raises(ValueError, match=r"bare\.npz has no 'embedding', only image"):
-        represent(str(tmp_path / "bare.npz"))
-
-
-def test_an_embedding_of_unknown_origin_is_known_by_its_file(
-    data: ImageData, tmp_path: Path
-) -> None:
-    embedding = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
-    np.savez(tmp_path / "own.npz", image=data.arrays["image"], embedding=embedding)
-    h, of = represent(str(tmp_path / "own.npz"))
-    h.require(of)
-    assert h.made_by == f"embedding of own.npz {of.fingerprint[:12]}"
-    with pytest.raises(ValueError, match="h of other data than mine"):
-        represent(str(tmp_path / "own.npz"), data)
-
-
-def test_a_run_on_embeddings_of_another_maker_is_refused(data: ImageData, tmp_path: Path) -> None:
-    embedding = np.repeat(np.arange(30, dtype=np.float32)[:, None], 2, axis=1)
-    stored = ImageData(
-        "stored",
-        {**data.arrays, "embedding": embedding},
-        data.rows,
-        levels=17,
-        encoder="FaceNet 1",
-    )
-    run = finished(tmp_path / "own", stored, "Precomputed", h_dim=2, made_by="FaceNet 1")
-    h, _ = represent(str(run.path), stored)
-    assert np.array_equal(h.h["val"][:, 0], data.rows["val"])
-    assert h.made_by.endswith("of FaceNet 1")
-    stored.encoder = "FaceNet 2"
-    with pytest.raises(ValueError, match="made by 'FaceNet 1', but those of stored were made by"):
-        represent(str(run.path), stored)
-    with pytest.raises(ValueError, match="reads 'embedding', which mine has not"):
-        represent(str(run.path), data)
-    with pytest.raises(ValueError, match="no weights that training changes"):
-        represent(f"untrained:{run.path}", stored)
 
 
 # What is refused

@@ -13,8 +13,8 @@ from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.sampling import draw as sampling
 from repr_toolkit.sampling.draw import decode, reconstruct, refuse_unwritable, save_images
+from repr_toolkit.sampling.draw import draw as sampling
 from toys.decoders import Drawn
 
 SHAPE = (1, 4, 5)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
@@ -13,8 +12,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 
 def own_environment(**more: str) -> dict[str, str]:
     """The environment of a process that imports this checkout and the test plug-ins."""
-    threads = {"OMP_NUM_THREADS": "1"}
-    return {**os.environ, **threads, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}", **more}
+    return {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{ROOT}", **more}
 
 
 def in_subprocess(*argv: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -32,12 +30,3 @@ def started(*argv: str, cwd: Path) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(process: "subprocess.Popen[str]", file: Path) -> None:
-    """Until a file appears that the process writes."""
-    deadline = time.monotonic() + 120
-    while not file.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

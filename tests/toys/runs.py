@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 
 from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import apply_settings, complete
-from repr_toolkit.data import load
+from repr_toolkit.data import ImageData, load
+from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.runs.run import Run, data_arguments
+from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from toys.decoders import PIXELCNN, Known
 from toys.encoders import CONV, TRIPLET, Mean
 
@@ -106,6 +107,17 @@ def untrained_run(path: Path, **model: Any) -> Run:
         "data": {"name": data.name, "fingerprint": data.fingerprint},
     }
     run.save_model(EncoderDecoder(encoder, decoder), info)
+    return run
+
+
+def run_of(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
+    """A finished run on these data, of a seed that is not its config's."""
+    class_path = f"repr_toolkit.encoders.{encoder}"
+    config = small(model__encoder={"class_path": class_path, "init_args": init_args})
+    torch.manual_seed(config["seed"] + 1)
+    built = assemble(with_fingerprint(config, data), data)
+    run = Run.create(path, built.config)
+    run.save_model(built.join(), {"levels": data.levels})
     return run
 
 
