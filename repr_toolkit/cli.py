@@ -48,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     args = parser.parse_args(words or ["--help"])
     command, options = args.command, args[args.command]
+    options.typed = shlex.join(["repr-toolkit", *argv])
     if settings and command not in TAKE_SETTINGS:
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     try:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from repr_toolkit.analyses.probing.linear import Labels
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.stats import NORMAL_95, wilson_interval
+from repr_toolkit.support.stats import Number, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.pixel_classifiers import SmallNetwork
@@ -22,39 +21,6 @@ if TYPE_CHECKING:
 JUDGE_IMAGES = 20_000  # that a judge is trained on
 EPOCHS, SHOWN = 10, 20_000  # passes through the images, and images shown, at the least
 FIRST = ("label", "identity")  # the keys that are judged by, where nothing else is asked for
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share with its 95 % interval."""
-
-    share: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, correct: int, count: int) -> "Share":
-        """Of independent cases, with Wilson's interval."""
-        return cls(correct / count, *wilson_interval(correct, count))
-
-    @classmethod
-    def of_groups(cls, shares: npt.NDArray[np.floating[Any]], size: int = 1) -> "Share":
-        """The mean of the shares (N,) of N groups of ``size`` cases each, such as one image's.
-
-        Cases of one group are alike, so N·size of them tell less than as many independent ones.
-        The interval is Wilson's for the number of independent cases that would vary as much as
-        the groups do (Kish's effective sample size), from N to N·size; N where they do not vary.
-        Raises ValueError for no groups, or a share outside [0, 1].
-        """
-        if len(shares) < 1 or not ((shares >= 0) & (shares <= 1)).all():
-            raise ValueError("a share is between 0 and 1, of at least one group")
-        groups, p = len(shares), float(shares.mean())
-        variance = float(shares.var(ddof=1)) / groups if groups > 1 else 0.0
-        count = min(max(p * (1 - p) / variance, groups), groups * size) if variance else groups
-        z = NORMAL_95
-        centre = (p + z * z / (2 * count)) / (1 + z * z / count)
-        half = sqrt(p * (1 - p) / count + (z / (2 * count)) ** 2) * z / (1 + z * z / count)
-        return cls(p, max(0.0, centre - half), min(1.0, centre + half))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +35,7 @@ class Judge:
     classes: Labels  # (K,), ascending
     network: "SmallNetwork"
     levels: int
-    accuracy: Share
+    accuracy: Number
     chance: float
     split: str
     test_images: int
@@ -85,7 +51,7 @@ class Judge:
         return {
             "key": self.key,
             "classes": len(self.classes),
-            "accuracy": vars(self.accuracy),
+            "accuracy": self.accuracy.as_dict(),
             "chance": self.chance,
             "split": self.split,
             "test_images": self.test_images,
@@ -129,7 +95,7 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
         classes,
         network,
         data.levels,
-        Share.of(correct, len(truth)),
+        wilson(correct, len(truth)),
         float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
         split,
         len(truth),

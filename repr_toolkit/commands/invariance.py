@@ -1,30 +1,35 @@
 """The command that says what samples of one h have in common."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.common import tell_left
-from repr_toolkit.commands.options import Settings, add_keep, add_run, make_parser
-from repr_toolkit.support.console import engine_log_shown
+from repr_toolkit.commands.options import (
+    Settings,
+    add_engine,
+    add_json,
+    add_out,
+    add_run,
+    add_seed,
+    add_split,
+    add_temperature,
+    make_parser,
+)
 
 
 def invariance(options: Namespace, settings: Settings) -> None:
-    """Print what is alike among samples of one h; keep it with the run; draw it where asked."""
-    from repr_toolkit.analyses.invariance.measure import measure_invariance
-    from repr_toolkit.analyses.invariance.result import table
-    from repr_toolkit.support.files import atomic_write, require_picture
-    from repr_toolkit.support.pictures import DPI
+    """Keep with the run what is alike among samples of one h, and print it; draw it where asked."""
+    from repr_toolkit.analyses.invariance import ANALYSIS, measure
+    from repr_toolkit.commands.results import keep_and_show, required_picture, save_figure
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.support.console import engine_log_shown
 
-    out = None if options.out is None else Path(options.out)
-    if out is not None:
-        require_picture(out, overwrite=options.overwrite)
+    out = required_picture(options)
+    run = Run(options.run)
     with engine_log_shown(not options.json):
-        found = measure_invariance(
-            options.run,
+        result = measure(
+            run,
             options.split,
             images=options.images,
             samples=options.n,
@@ -36,13 +41,9 @@ def invariance(options: Namespace, settings: Settings) -> None:
             engine=options.engine,
             progress=not options.json,
         )
-    tell_left(found.save(keep=options.keep), Path(options.run), "invariance")
-    print(json.dumps(found.as_dict(), indent=2) if options.json else table(found))
+    keep_and_show(ANALYSIS, {run: result}, options)
     if out is not None:
-        with atomic_write(out) as file:
-            found.picture().savefig(file, dpi=DPI, format="png")
-        if not options.json:
-            print(out)
+        save_figure(result.picture(), out, options)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -55,7 +56,7 @@ def add_commands(subcommands: Any) -> None:
         "the nearest images by h are those by pixels. Kept in RUN/analysis/ for the report."
     )
     add_run(command)
-    command.add_argument("--split", default="test", help="train, val or test")
+    add_split(command)
     command.add_argument("--images", type=PositiveInt, default=64, help="images whose h is taken")
     command.add_argument("-n", type=PositiveInt, default=16, help="samples of each h")
     command.add_argument(
@@ -67,21 +68,10 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--neighbours", type=PositiveInt, default=5, help="nearest training images that count"
     )
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of noise and judge")
-    command.add_argument(
-        "--temperature",
-        type=NonNegativeFloat,
-        help="of the distributions drawn from (default: 1, or 0 for a decoder that reconstructs "
-        "by its mean)",
-    )
-    command.add_argument(
-        "--engine", default="auto", help="how to sample; auto is the fastest that works here"
-    )
-    add_keep(command)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument(
-        "--out", help="PNG to draw: images, samples, what varies, and the nearest images"
-    )
+    add_seed(command, "of noise and judge")
+    add_temperature(command)
+    add_engine(command)
+    add_json(command)
+    add_out(command, "PNG to draw: images, samples, what varies, and the nearest images")
     command.add_argument("--rows", type=PositiveInt, default=10, help="images in the picture")
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     subcommands.add_subcommand("invariance", command, help="what samples of one h have in common")

@@ -79,6 +79,46 @@ def add_keep(command: Any) -> None:
     )
 
 
+def add_split(command: Any) -> None:
+    """The split that is looked at."""
+    command.add_argument("--split", default="test", help="train, val or test")
+
+
+def add_seed(command: Any, of: str) -> None:
+    """A seed; `of` says what follows from it."""
+    command.add_argument("--seed", type=NonNegativeInt, default=0, help=of)
+
+
+def add_json(command: Any) -> None:
+    """Whether the result is printed as JSON."""
+    command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_out(command: Any, what: str, default: str | None = None) -> None:
+    """A file to write, and whether it may replace another; `what` says what it is to hold."""
+    command.add_argument("--out", default=default, help=what)
+    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+
+
+def add_engine(command: Any) -> None:
+    """The engine that samples."""
+    command.add_argument(
+        "--engine",
+        default="auto",
+        help="how to sample, by one of the model's engines; auto is the fastest that works here",
+    )
+
+
+def add_temperature(command: Any) -> None:
+    """The temperature of samples, by default that of the decoder's reconstructions."""
+    command.add_argument(
+        "--temperature",
+        type=NonNegativeFloat,
+        help="of the distributions drawn from (default: 1, or 0 for a decoder that reconstructs "
+        "by its mean)",
+    )
+
+
 def add_run(command: ArgumentParser) -> None:
     """The run directory that a command is about."""
     command.add_argument("run", metavar="RUN", help="run directory, such as runs/NAME")

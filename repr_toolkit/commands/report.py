@@ -21,6 +21,7 @@ def report(options: Namespace, settings: Settings) -> None:
         measure=options.all,
         wandb=options.wandb,
         information=options.information,
+        analyses=options.analysis,
     )
     print(written)
 
@@ -51,6 +52,13 @@ def add_commands(subcommands: Any) -> None:
         metavar="STUDY",
         help="folder that `information RECIPE RUN…` wrote, such as runs/information_NAME: show its "
         "study of frozen h, which must be of the runs' own images, with them",
+    )
+    command.add_argument(
+        "--analysis",
+        nargs="+",
+        default=[],
+        metavar="MODULE",
+        help="import paths of modules with an analysis of your own, which get a section too",
     )
     command.add_argument(
         "--wandb",

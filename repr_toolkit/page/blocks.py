@@ -13,23 +13,30 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, and the smaller print below it: an interval, a remark."""
+    """What stands in a cell, the smaller print below it (an interval, a remark), and an error.
+
+    The page shows the text over its detail; a terminal the text ± the error, or else the detail in
+    brackets.
+    """
 
     text: str = NONE
     detail: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
     """A line of a table: what is measured, what that is in plain words, and a cell a column.
 
-    Consecutive rows of the same ``group`` stand under its name.
+    Consecutive rows of the same `group` stand under its name. Where a terminal shows errors,
+    `intervals` gives the details a row of their own there.
     """
 
     label: str
     cells: Sequence[Cell]
     about: str = ""
     group: str = ""
+    intervals: bool = False
 
     @property
     def empty(self) -> bool:

@@ -5,8 +5,26 @@ from math import isfinite
 from typing import Any
 
 from repr_toolkit.page.blocks import Cell
-from repr_toolkit.support.stats import Estimate
-from repr_toolkit.support.tables import interval_text, with_error
+from repr_toolkit.support.stats import Estimate, Number
+from repr_toolkit.support.tables import interval_text, number_parts, per_cent, plain, with_error
+
+
+def number_cell(number: Number | None, scale: float = 1, digits: int | None = None) -> Cell:
+    """A number with its 95 % interval; to `digits` decimals, or as many as its error allows."""
+    if number is None:
+        return Cell()
+    text, error, interval = number_parts(number, scale, digits)
+    return Cell(text, interval, error)
+
+
+def share_of(number: Number | None) -> Cell:
+    """A share in per cent with its interval."""
+    return number_cell(number, 100, 1)
+
+
+def with_chance(cell: Cell, chance: float) -> Cell:
+    """A share beside what chance gives."""
+    return Cell(cell.text, "; ".join(filter(None, [cell.detail, f"chance {per_cent(chance)}"])))
 
 
 def estimate_cell(estimate: Estimate | None, scale: float = 1) -> Cell:
@@ -42,26 +60,6 @@ def interval_cell(value: float | None, interval: Sequence[float] | None, digits:
     if interval is None or not _number(*interval):
         return Cell(plain(value, digits))
     return Cell(plain(value, digits), " to ".join(plain(bound, digits) for bound in interval))
-
-
-def per_cent(share: float) -> str:
-    """A share in per cent, without the sign.
-
-    >>> per_cent(0.8621)
-    '86.2'
-    """
-    return f"{100 * share:.1f}".replace("-", "−")
-
-
-def plain(number: float | None, digits: int = 2) -> str:
-    """A number to some decimals, thousands parted, with a true minus; a dash for none.
-
-    >>> plain(-1234.567), plain(None), plain(float("nan"))
-    ('−1,234.57', '–', '–')
-    """
-    if number is None or not _number(number):
-        return Cell().text
-    return f"{number:,.{digits}f}".replace("-", "−")
 
 
 def spanned(counts: Iterable[int]) -> str:

@@ -5,15 +5,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from os.path import commonpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from repr_toolkit.analyses import ANALYSES, load_analysis
+from repr_toolkit.analyses.base import Analysis as BuiltInOrPlugIn
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Cell
 from repr_toolkit.page.cells import estimate_cell, share_cell
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.kept import Kept, choose_kept
+from repr_toolkit.runs.run import Run, distinct_names
 from repr_toolkit.support.console import say
 from repr_toolkit.support.stats import Estimate
 
@@ -79,6 +81,29 @@ class Reported:
     split: str
     unfinished: Sequence[str] = field(default=())
     study: "Analysis | None" = None
+    further: Sequence[str] = ()  # import paths of analyses beside `ANALYSES`
+
+    @cached_property
+    def analyses_shown(self) -> list[BuiltInOrPlugIn]:
+        """The analyses of the page, in its order."""
+        return [load_analysis(name) for name in (*ANALYSES, *self.further)]
+
+    def split_of(self, analysis: BuiltInOrPlugIn) -> str:
+        """The split that an analysis is shown of."""
+        return analysis.only_split or self.split
+
+    def kept(self, analysis: BuiltInOrPlugIn) -> dict[str, Kept]:
+        """The newest answer of each run that has one, of the page's split and today's weights."""
+        chosen = {name: self._chosen(analysis, name)[0] for name in self.runs}
+        return {name: kept for name, kept in chosen.items() if kept is not None}
+
+    def left_out(self, analysis: BuiltInOrPlugIn) -> dict[str, Sequence[str]]:
+        """Of each run that keeps more answers, why those are not shown."""
+        reasons = {name: self._chosen(analysis, name)[1] for name in self.runs}
+        return {name: why for name, why in reasons.items() if why}
+
+    def _chosen(self, analysis: BuiltInOrPlugIn, name: str) -> tuple[Kept | None, Sequence[str]]:
+        return choose_kept(self.runs[name], analysis.name, self.split_of(analysis))
 
     @cached_property
     def configs(self) -> dict[str, Config]:
@@ -211,7 +236,12 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
     once = {run.path.resolve(): run for run in found}
     places = list(once)
     folder = places[0] if len(places) == 1 else _common(places)
-    return Reported(_named(list(once.values())), folder, split, unfinished)
+    return Reported(
+        dict(zip(distinct_names([*once.values()]), once.values(), strict=True)),
+        folder,
+        split,
+        unfinished,
+    )
 
 
 def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
@@ -255,15 +285,6 @@ def _common(places: Sequence[Path]) -> Path | None:
     """The folder in which all runs lie, each directly."""
     parents = {place.parent for place in places}
     return parents.pop() if len(parents) == 1 else None
-
-
-def _named(runs: Sequence[Run]) -> dict[str, Run]:
-    """The runs by their folders' names, with as much of the path before as tells them apart."""
-    places = [run.path.resolve() for run in runs]
-    if len({place.name for place in places}) == len(places):
-        return {place.name: run for place, run in zip(places, runs, strict=True)}
-    top = commonpath(places)
-    return {str(place.relative_to(top)): run for place, run in zip(places, runs, strict=True)}
 
 
 def _lines(table: Path) -> dict[str, Line]:

@@ -4,16 +4,16 @@ import shlex
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from repr_toolkit.page.blocks import Block, Missing
+from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.page.blocks import Block, Missing, Notes
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.runs.kept import keep, save_analysis
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
 
 COMMANDS = {
     "probe": "probe",
     "information": "information",
-    "invariance": "invariance",
     "moves": "traverse",
 }
 """The command that keeps each analysis with its run."""
@@ -43,6 +43,56 @@ def missing(found: Reported, analysis: str, kept: Collection[str], what: str) ->
 
 def _file(run: Run, analysis: str) -> Path:
     return run.path / "analysis" / f"{analysis}.json"
+
+
+def not_measured(reported: Reported, analysis: Analysis) -> list[Block]:
+    """What is left out of what is kept, and the command for the runs that lack the analysis."""
+    kept = reported.kept(analysis)
+    notes = [
+        f"Left out of {name}: {'; '.join(reasons)}."
+        for name, reasons in reported.left_out(analysis).items()
+    ]
+    blocks: list[Block] = [Notes(notes)] if notes else []
+    lacking = [
+        name
+        for name, run in reported.runs.items()
+        if name not in kept and analysis.obstacle(run) is None
+    ]
+    if lacking:
+        which = "" if len(lacking) == len(reported.runs) else f" of {', '.join(lacking)}"
+        command = command_of(analysis, reported.runs[lacking[0]], reported.split_of(analysis))
+        others = ", and likewise for the other runs" if lacking[1:] else ""
+        blocks.append(Missing(f"Not measured yet: {analysis.tells}{which}.", command, others))
+    return blocks
+
+
+def command_of(analysis: Analysis, run: Run, split: str) -> str:
+    """The command that measures an analysis of a run, with its own default options."""
+    if not analysis.command:
+        return shlex.join(["repr-toolkit", "report", str(run.path), "--all"])
+    words = ["repr-toolkit", analysis.command, str(run.path)]
+    if not analysis.only_split and split != "test":
+        words += ["--split", split]
+    return shlex.join(words)
+
+
+def measure_all(reported: Reported) -> None:
+    """Make every analysis that a run lacks and could have, with its command's own options.
+
+    One that cannot be made, as probes of data without labels, is told and left out.
+    """
+    for analysis in reported.analyses_shown:
+        split, kept = reported.split_of(analysis), reported.kept(analysis)
+        for name, run in reported.runs.items():
+            if name in kept or analysis.obstacle(run) is not None:
+                continue
+            say(f"{name}: {analysis.name}")
+            try:
+                result = analysis.measure(run, split)
+            except ValueError as error:
+                say(f"  left out: {error}")
+            else:
+                keep(run, analysis.name, result, command_of(analysis, run, split))
 
 
 def measure_missing(found: Reported) -> None:
@@ -87,12 +137,6 @@ def _information(run: Run, split: str) -> None:
     own_information(run.path, split, progress=True).save(run.path, keep=True)
 
 
-def _invariance(run: Run, split: str) -> None:
-    from repr_toolkit.analyses.invariance.measure import measure_invariance
-
-    measure_invariance(run.path, split, progress=True).save(keep=True)
-
-
 def _moves(run: Run, split: str) -> None:
     from repr_toolkit.analyses.traversal.measure import Mover
     from repr_toolkit.support.processes import fastest_device
@@ -104,6 +148,5 @@ def _moves(run: Run, split: str) -> None:
 MEASURES: Mapping[str, Callable[[Run, str], None]] = {
     "probe": _probe,
     "information": _information,
-    "invariance": _invariance,
     "moves": _moves,
 }

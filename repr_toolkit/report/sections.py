@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
 from repr_toolkit.analyses.information.blocks import information
-from repr_toolkit.analyses.invariance.blocks import invariance
 from repr_toolkit.analyses.probing.blocks import probes
 from repr_toolkit.analyses.traversal.blocks import moves
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.report.inputs import Reported
+from repr_toolkit.report.missing import not_measured
 from repr_toolkit.report.provenance import notes, origins
 from repr_toolkit.report.training import curves
 
@@ -20,6 +20,7 @@ def all_sections(found: Reported, command: Sequence[str]) -> list[Section]:
         figures(found),
         bayes(found),
         *_of_h(found),
+        *analysis_sections(found),
         curves(found),
         origins(found, command),
         notes(found),
@@ -31,4 +32,16 @@ def _of_h(found: Reported) -> list[Section]:
     """What is known of h, where any run has one."""
     if not found.encoders:
         return []
-    return [probes(found), information(found), invariance(found), moves(found)]
+    return [probes(found), information(found), moves(found)]
+
+
+def analysis_sections(reported: Reported) -> list[Section]:
+    """A section an analysis that some run has, or could have."""
+    sections = []
+    for analysis in reported.analyses_shown:
+        kept = reported.kept(analysis)
+        blocks = analysis.blocks(kept) if kept else []
+        blocks += not_measured(reported, analysis)
+        if blocks:
+            sections.append(Section(analysis.name, analysis.title, analysis.lead, blocks))
+    return sections

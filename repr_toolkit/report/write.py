@@ -6,12 +6,13 @@ from datetime import date
 from pathlib import Path
 
 from repr_toolkit.analyses.frozen.blocks import read_study
+from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.html import MARK, render
+from repr_toolkit.page.wandb import log_beside, log_page
 from repr_toolkit.report.inputs import Reported, find_runs
-from repr_toolkit.report.missing import measure_missing
+from repr_toolkit.report.missing import measure_all, measure_missing
 from repr_toolkit.report.provenance import report_command
 from repr_toolkit.report.sections import all_sections
-from repr_toolkit.report.to_wandb import log_report
 from repr_toolkit.support.files import atomic_write
 
 MARKED_WITHIN = 1024  # bytes at the file's beginning
@@ -26,6 +27,7 @@ def write_report(
     measure: bool = False,
     wandb: bool = False,
     information: str | Path | None = None,
+    analyses: Sequence[str] = (),
 ) -> Path:
     """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
 
@@ -33,13 +35,14 @@ def write_report(
     common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
     be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
     made too. ``information`` is the folder of a study of frozen h, of the same images, to show with
-    them. ``wandb`` logs the page, its tables and its pictures to Weights & Biases as well.
+    them. `analyses` are import paths of modules with an `ANALYSIS` of one's own. ``wandb`` logs
+    the page, its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
     file that is no report, and ValueError for runs that have no folder in common without ``out``,
     for runs of different data, and for a split that the data lacks; and as `read_study` does.
     """
-    found = find_runs(paths, split)
+    found = replace(find_runs(paths, split), further=analyses)
     if out is None and found.folder is None:
         raise ValueError("the runs have no folder in common to write to; name the file with --out")
     out = Path(out) if out is not None else _default(paths, found) / "report.html"
@@ -47,6 +50,7 @@ def write_report(
     if information is not None:
         found = replace(found, study=read_study(information, found))
     if measure:
+        measure_all(found)
         measure_missing(found)
     command = report_command(
         paths, split, out, measure=measure, wandb=wandb, information=information
@@ -58,8 +62,19 @@ def write_report(
     with atomic_write(out) as file:
         file.write(text.encode())
     if wandb:
-        log_report(found, sections, text)
+        _log(found, sections, text)
     return out
+
+
+def _log(reported: Reported, sections: Sequence[Section], page: str) -> None:
+    """Log to the W&B run of the one run's training, or to one of its own beside several."""
+    runs = list(reported.runs.values())
+    folder = reported.folder or runs[0].path
+    if len(runs) == 1:
+        log_beside(sections, folder=folder, id_file=runs[0].wandb_id_file, page=page)
+    else:
+        group = folder.resolve().name
+        log_page(sections, folder=folder, group=group, name="report", page=page)
 
 
 def refuse_others(out: Path, *, overwrite: bool) -> None:

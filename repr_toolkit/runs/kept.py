@@ -1,13 +1,128 @@
-"""The analyses that are kept in a run's folder, where the report finds them."""
+"""What is kept of a run's analyses: RUN/analysis/NAME.DIGEST.json, and its arrays beside it.
 
+The digest is of what was asked: the options, the split, the data and the weights. So an answer
+takes the place of an earlier one to the same question, and of no other.
+"""
+
+import hashlib
 import io
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write, write_json
+
+Array = npt.NDArray[Any]
+
+
+class Findings(Protocol):
+    """What an analysis found."""
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """The options that the numbers depend on, `split` among them, ready for JSON."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Numbers and protocol, ready for JSON."""
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Arrays of numbers or texts; none where there is nothing beside the numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What is kept of an analysis of one run.
+
+    Attributes:
+        asked: The options that the numbers depend on, `split` among them.
+        command: The command as it was typed.
+        when: The time of writing, in UTC, ISO 8601.
+        weights: SHA-256 of the weights that were looked at.
+        numbers: What `Findings.as_dict` gave.
+        file: The JSON file.
+    """
+
+    asked: Mapping[str, Any]
+    command: str
+    when: str
+    weights: str
+    numbers: Mapping[str, Any]
+    file: Path
+
+    @cached_property
+    def arrays(self) -> Mapping[str, Array]:
+        """The arrays by name, read when they are first asked for; none where there is no file."""
+        file = self.file.with_suffix(".npz")
+        if not file.is_file():
+            return {}
+        with np.load(file, allow_pickle=False) as stored:
+            return {key: stored[key] for key in stored.files}
+
+
+def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
+    """Write the findings of the analysis `name` into the run's folder, each file whole.
+
+    `command` is what was typed. Arrays hold numbers or texts, nothing that would be pickled
+    (ValueError).
+    """
+    asked = {**findings.asked}
+    weights = run.weights_digest
+    question = {"asked": asked, "data": run.info["data"]["fingerprint"], "weights": weights}
+    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
+    folder = run.path / "analysis"
+    folder.mkdir(exist_ok=True)
+    file, arrays = folder / f"{name}.{digest}.json", findings.arrays()
+    if arrays:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, allow_pickle=False, **arrays)
+        with atomic_write(file.with_suffix(".npz")) as stream:
+            stream.write(packed.getvalue())
+    when = datetime.now(UTC).isoformat()
+    numbers = findings.as_dict()
+    write_json(file, {**question, "command": command, "when": when, "numbers": numbers})
+    return _read(file)
+
+
+def kept_of(run: Run, name: str) -> list[Kept]:
+    """All that a run keeps of an analysis, newest first; ValueError for a damaged file."""
+    files = (run.path / "analysis").glob(f"{name}.*.json")
+    return sorted(map(_read, files), key=lambda kept: kept.when, reverse=True)
+
+
+def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[str]]:
+    """The newest answer of a split and of the run's weights as they are, and why others are not.
+
+    The reasons are sentences about those that are left out.
+    """
+    every = kept_of(run, name)
+    fitting = [kept for kept in every if kept.weights == run.weights_digest]
+    of_split = [kept for kept in fitting if kept.asked.get("split", split) == split]
+    reasons = []
+    if len(fitting) < len(every):
+        reasons.append(f"{len(every) - len(fitting)} of other weights than the run has now")
+    if others := sorted({str(k.asked["split"]) for k in fitting if k not in of_split}):
+        reasons.append(f"{len(fitting) - len(of_split)} of another split ({', '.join(others)})")
+    if of_split[1:]:
+        reasons.append(f"{len(of_split) - 1} with other options, older than the one shown")
+    return (of_split[0] if of_split else None), reasons
+
+
+def _read(file: Path) -> Kept:
+    try:
+        stored = json.loads(file.read_text("utf-8"))
+        parts = {key: stored[key] for key in ("asked", "command", "when", "weights", "numbers")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error!r}); delete it, or make it again") from error
+    return Kept(**parts, file=file)
 
 
 def save_analysis(

@@ -1,8 +1,11 @@
 """The run directory: one folder that holds a run's configuration, weights, metrics and pictures."""
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
     from repr_toolkit.models.learner import Learner
 
-WANDB_PROJECT = "repr-toolkit"
 FROZEN = "frozen"
 """Where in a study's folder the frozen representations lie on which its runs are trained."""
 
@@ -102,6 +104,13 @@ class Run:
             return _mapping(json.loads(self.info_file.read_text("utf-8")))
         except ValueError as error:
             raise ValueError(f"{self.info_file} is damaged: {error}") from error
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 (hex) of the file of trained weights; FileNotFoundError before there is one."""
+        self.require_finished()
+        with self.weights_file.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""
@@ -235,6 +244,15 @@ def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
             f"$REPR_TOOLKIT_DATA"
         )
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
+
+
+def distinct_names(runs: Sequence[Run]) -> list[str]:
+    """The runs' folder names, with as much of the path before them as tells them apart."""
+    places = [run.path.resolve() for run in runs]
+    if len({place.name for place in places}) == len(places):
+        return [place.name for place in places]
+    top = commonpath(places)
+    return [str(place.relative_to(top)) for place in places]
 
 
 def checkpoint_step(path: Path) -> int:

@@ -1,12 +1,90 @@
 """Numbers with what is known of their error: means, shares and their intervals."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+NORMAL_95 = 1.959963984540054
+"""The standard normal's 97.5 % quantile."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A value with its 95 % interval, and how that was made.
+
+    Attributes:
+        value: The estimate.
+        low: The lower end of the interval; None where there is none.
+        high: Its upper end.
+        how: What the interval is and over what, such as "Wilson's, over 500 images"; where there
+            is none, why.
+        error: The standard error; None where the interval was not made of one.
+        count: The number of independent cases; None where it is not known.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    how: str = ""
+    error: float | None = None
+    count: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is known, ready for JSON.
+
+        >>> Number(0.5, 0.4, 0.6, "Wilson's, over 96 images").as_dict()
+        {'value': 0.5, 'low': 0.4, 'high': 0.6, 'how': "Wilson's, over 96 images"}
+        """
+        return {key: value for key, value in asdict(self).items() if value not in (None, "")}
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any] | None) -> "Number | None":
+        """The number that `as_dict` wrote; None for None. TypeError for other keys."""
+        return None if numbers is None else cls(**numbers)
+
+
+def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") -> Number:
+    """The mean of independent values (N,), its standard error sd/√N and mean ± 1.96 errors.
+
+    `over` names what the values are of. Raises ValueError for fewer than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f"a standard error needs at least two {over}, not {len(values)}")
+    values = values.astype(np.float64)
+    mean, count = float(values.mean()), len(values)
+    error = float(values.std(ddof=1)) / sqrt(count)
+    half = NORMAL_95 * error
+    return Number(mean, mean - half, mean + half, f"normal, over {count:,} {over}", error, count)
+
+
+def wilson(correct: int, count: int, over: str = "images") -> Number:
+    """A share `correct` of `count` independent cases, with Wilson's score interval."""
+    low, high = wilson_interval(correct, count)
+    return Number(correct / count, low, high, f"Wilson's, over {count:,} {over}", count=count)
+
+
+def wilson_of_groups(
+    shares: npt.NDArray[np.floating[Any]], size: int = 1, over: str = "images"
+) -> Number:
+    """The mean of the shares (N,) of N groups of `size` cases each, such as one image's samples.
+
+    Cases of one group are alike, so N·size of them tell less than as many independent ones. The
+    interval is Wilson's for the number of independent cases that would vary as much as the groups
+    do (Kish's effective sample size), from N to N·size; N where they do not vary. Raises ValueError
+    for no groups, or a share outside [0, 1].
+    """
+    if len(shares) < 1 or not ((shares >= 0) & (shares <= 1)).all():
+        raise ValueError("a share is between 0 and 1, of at least one group")
+    groups, p = len(shares), float(shares.mean())
+    variance = float(shares.var(ddof=1)) / groups if groups > 1 else 0.0
+    count = min(max(p * (1 - p) / variance, groups), groups * size) if variance else groups
+    low, high = _wilson(p, count)
+    how = f"Wilson's, over {groups:,} {over}" + (f" of {size} each" if size > 1 else "")
+    return Number(p, low, high, how, count=groups)
 
 
 @dataclass(frozen=True)
@@ -27,17 +105,14 @@ class Estimate:
         return cls(float(values.mean()), float(error), len(values))
 
 
-NORMAL_95 = 1.959963984540054
-
-
 def normal_interval(estimate: Estimate) -> tuple[float, float]:
     """The 95 % interval of a mean over many images, mean ± 1.96 standard errors."""
     half = NORMAL_95 * estimate.standard_error
     return estimate.mean - half, estimate.mean + half
 
 
-def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Wilson's score interval for a share ``correct / count`` (95 % by default).
+def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval for a share `correct / count`.
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
     Unlike mean ± z·sd it stays within [0, 1] and keeps a width at 0 and 1. Raises ValueError unless
@@ -45,8 +120,12 @@ def wilson_interval(correct: int, count: int, z: float = 1.959963984540054) -> t
     """
     if count < 1 or not 0 <= correct <= count:
         raise ValueError(f"{correct} of {count} is not a share")
-    share = correct / count
+    return _wilson(correct / count, count)
+
+
+def _wilson(share: float, count: float) -> tuple[float, float]:
+    z = NORMAL_95
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    spread = math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
+    spread = sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     half = spread * z / (1 + z * z / count)
     return max(0.0, centre - half), min(1.0, centre + half)

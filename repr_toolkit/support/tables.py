@@ -1,22 +1,18 @@
 """Numbers as text, and Markdown tables and lists that fit a terminal."""
 
 from collections.abc import Sequence
-from math import floor, log10
+from math import floor, isfinite, log10
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import Any
 
-from repr_toolkit.analyses.probing import Probe
-from repr_toolkit.support.stats import Estimate, normal_interval
+from repr_toolkit.support.stats import Estimate, Number, normal_interval
 
-if TYPE_CHECKING:
-    from repr_toolkit.analyses.classification.bayes import Classification
-    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
-
-
-WIDTH = 100  # columns of a terminal that the Markdown fits
+WIDTH = 100
+"""The columns of a terminal that tables and texts fit."""
 
 
 NONE = "–"
+"""What stands where there is no value."""
 
 
 def notes_text(notes: Sequence[str]) -> str:
@@ -33,6 +29,63 @@ def notes_text(notes: Sequence[str]) -> str:
         + "\n"
         for note in notes
     )
+
+
+def number_text(number: Number | None, scale: float = 1, digits: int | None = None) -> str:
+    """A number as a terminal shows it: with its standard error, or else with its interval.
+
+    To the error's second digit and at most four decimals, or to `digits` decimals.
+
+    >>> number_text(Number(1.23456, 1.21, 1.26, error=0.01234)), number_text(None)
+    ('1.235 ± 0.012', '–')
+    >>> number_text(Number(0.922, 0.895, 0.942), 100, 1), number_text(Number(2.5), digits=2)
+    ('92.2 (89.5–94.2)', '2.50')
+    """
+    if number is None:
+        return NONE
+    value, error, interval = number_parts(number, scale, digits)
+    return f"{value} ± {error}" if error else f"{value} ({interval})" if interval else value
+
+
+def number_parts(
+    number: Number, scale: float = 1, digits: int | None = None
+) -> tuple[str, str, str]:
+    """Value, standard error and interval as texts, "" for what is not known.
+
+    >>> number_parts(Number(-0.0123, -0.0164, -0.0082, error=0.0021))
+    ('−0.0123', '0.0021', '−0.0164 to −0.0082')
+    """
+    if not isfinite(number.value):
+        return NONE, "", ""
+    value, error = number.value * scale, (number.error or 0) * scale
+    if digits is None:
+        digits = _digits(error)
+    low, high = number.low, number.high
+    interval = ""
+    if low is not None and high is not None and isfinite(low + high):
+        between = "–" if low >= 0 else " to "
+        interval = f"{plain(low * scale, digits)}{between}{plain(high * scale, digits)}"
+    return plain(value, digits), "" if number.error is None else plain(error, digits), interval
+
+
+def plain(number: float | None, digits: int = 2) -> str:
+    """A number to some decimals, thousands parted, with a true minus; a dash for none.
+
+    >>> plain(-1234.567), plain(None), plain(float("nan"))
+    ('−1,234.57', '–', '–')
+    """
+    if number is None or not isfinite(number):
+        return NONE
+    return f"{number:,.{digits}f}".replace("-", "−")
+
+
+def per_cent(share: float) -> str:
+    """A share in per cent, without the sign.
+
+    >>> per_cent(0.8621)
+    '86.2'
+    """
+    return plain(100 * share, 1)
 
 
 def with_error(estimate: Estimate | None, scale: float = 1) -> str:
@@ -61,7 +114,7 @@ def interval_text(estimate: Estimate | None) -> str:
     return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
-def with_interval(probe: "Probe | Baseline | Classification | None") -> str:
+def with_interval(probe: Any) -> str:
     """Accuracy and its interval, in per cent."""
     if probe is None:
         return NONE

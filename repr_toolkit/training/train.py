@@ -17,8 +17,8 @@ from repr_toolkit.data import ImageData, ImageDataModule
 from repr_toolkit.data import load as load_images
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.page.wandb import PROJECT
 from repr_toolkit.runs.run import (
-    WANDB_PROJECT,
     Run,
     checkpoint_step,
     data_arguments,
@@ -274,7 +274,7 @@ def _wandb_logger(run: Run, group: str | None, name: str) -> WandbLogger:
     known = run.wandb_id_file
     return WandbLogger(
         name=name,
-        project=WANDB_PROJECT,
+        project=PROJECT,
         group=group,
         save_dir=run.path,
         id=known.read_text().strip() if known.is_file() else uuid4().hex[:8],

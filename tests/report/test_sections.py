@@ -24,9 +24,11 @@ from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_c
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
-from repr_toolkit.report import missing, to_wandb, write_report
+from repr_toolkit.page.wandb import loggable
+from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import Analysis, find_runs
 from repr_toolkit.report.training import read_metrics
+from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.stats import Estimate
 from toys.encoders import ONE_HOT
 from toys.offline_wandb import records, values
@@ -121,7 +123,7 @@ def test_a_single_pixel_that_varies_is_drawn(tmp_path: Path) -> None:
     images = np.zeros((2, 1, 30, 30), np.uint8)
     file = tmp_path / "invariance.npz"
     np.savez(file, image=images, sample=images[:, None], variance=variance, levels=17)
-    [drawn] = _deviations({"run": Analysis({}, file)})
+    [drawn] = _deviations({"run": Kept({}, "", "", "", {}, file)})
     assert isinstance(drawn, Picture)
     assert drawn.bar
     assert (drawn.bar.low, drawn.bar.high) == ("0", "0.5")
@@ -236,7 +238,7 @@ def test_what_goes_to_wandb_is_what_the_page_shows() -> None:
         Picture(png, size, "alt", "**a** picture", scale=4),
         Strip(png, size, ["α = 0", "α = 1"], ["0", "1"], 0, "along", "alt", "α"),
     ])  # fmt: skip
-    logged = to_wandb.loggable([section])
+    logged = loggable([section])
     table, picture, strip = logged.values()
     assert [*logged] == ["report/s/1", "report/s/2", "report/s/3"]
     assert table.columns == ["Measure", "a", "a (1)"]

@@ -75,7 +75,7 @@ def frozen_folder(path: Path, run: Path, **given: Any) -> Path:
 
 
 @pytest.mark.parametrize("change", [{"fingerprint": "0" * 64}, {"levels": 4}])
-@pytest.mark.parametrize("name", ["probe", "information", "invariance", "moves"])
+@pytest.mark.parametrize("name", ["probe", "information", "moves"])
 def test_an_analysis_of_other_data_is_not_the_runs(
     study: Path, name: str, change: dict[str, Any]
 ) -> None:
@@ -108,14 +108,14 @@ def test_an_analysis_that_names_no_data_is_the_runs(study: Path) -> None:
 def test_all_replaces_what_is_of_other_data(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = study / "pixelcnn_m3"
     other = {"command": "x --y", "fingerprint": "0" * 64, "levels": 17, "asked": {"seed": 5}}
-    for name in ("probe", "information", "invariance", "moves"):
+    for name in ("probe", "information", "moves"):
         save_analysis(run, name, other, {"image": np.zeros(3)}, keep=True)
     monkeypatch.setattr(judge, "SHOWN", 100)
     monkeypatch.setattr(judge, "EPOCHS", 1)
     quick = partial(measure.probe_representations, probes=["logistic"], images=60, orders=0)
     monkeypatch.setattr(measure, "probe_representations", quick)
     missing.measure_missing(found := find_runs([run]))
-    for name in ("probe", "information", "invariance", "moves"):
+    for name in ("probe", "information", "moves"):
         assert [*found.analyses(name)] == ["pixelcnn_m3"], name
         assert not found.of_other_data(name)
 
@@ -216,7 +216,7 @@ def test_the_general_note_leaves_room_for_seeds() -> None:
 
 def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> None:
     run = study / "pixelcnn_m3"
-    for name in ("probe", "information", "invariance", "moves"):
+    for name in ("probe", "information", "moves"):
         command = f"repr-toolkit {missing.COMMANDS[name]} moved/pixelcnn_m3 --seed 3"
         write_json(run / "analysis" / f"{name}.json", {**numbers_of(run, name), "command": command})
     path = write_report([study])
@@ -224,11 +224,11 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
     [again] = [text.splitlines() for text in told if "repr-toolkit report" in text
                and "RECIPE" not in text]  # fmt: skip
     words = [line.split()[1] for line in again]
-    assert words == ["probe", "information", "invariance", "traverse", "report"]
+    assert words == ["probe", "information", "traverse", "report"]
     assert again[0] == f"repr-toolkit probe {run} --seed 3 --keep"
     # It draws a picture too, which neither the next run's nor an earlier one is in the way of.
     picture = (run / "analysis" / "moves.png").resolve()
-    assert again[3].endswith(f" --keep --out {picture} --overwrite")
+    assert again[2].endswith(f" --keep --out {picture} --overwrite")
     assert "--all" not in again[-1]
     assert "new run beside each" in path.read_text("utf-8")
 
@@ -240,7 +240,7 @@ def test_the_reports_own_options_are_in_its_command(
 
     done: list[str] = []
     monkeypatch.setattr(page, "measure_missing", lambda found: done.append("measured"))
-    monkeypatch.setattr(page, "log_report", lambda *given: done.append("logged"))
+    monkeypatch.setattr(page, "_log", lambda *given: done.append("logged"))
     text = write_report([study], measure=True, wandb=True).read_text("utf-8")
     assert done == ["measured", "logged"]
     [command] = re.findall(r"repr-toolkit report .*--out.*html(.*?)</code>", text)

@@ -12,12 +12,12 @@ import yaml
 from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.comparison.measure import compare
 from repr_toolkit.analyses.information.measure import own_information
-from repr_toolkit.analyses.invariance.measure import measure_invariance
+from repr_toolkit.analyses.invariance.measure import measure as invariance
 from repr_toolkit.analyses.probing import measure
 from repr_toolkit.analyses.probing.columns import gather
 from repr_toolkit.analyses.traversal.measure import Mover
 from repr_toolkit.representations import represent
-from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.runs.kept import keep, save_analysis
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.processes import fastest_device
 from toys.decoders import DECONV, PIXELCNN
@@ -71,7 +71,7 @@ def analyse(run: Run) -> None:
     own_information(run.path, parts=2, part_images=4, candidates=2, bound_images=8).save(run.path)
     shown, judge.SHOWN, judge.EPOCHS = (judge.SHOWN, judge.EPOCHS), 100, 1
     try:
-        measure_invariance(run.path, images=6, samples=2, rows=3, k=2).save()
+        keep(run, "invariance", invariance(run, images=6, samples=2, rows=3, k=2), "typed")
     finally:
         judge.SHOWN, judge.EPOCHS = shown
     mover = Mover(run, load_with_decoder(run).to(fastest_device()))

@@ -13,8 +13,9 @@ from repr_toolkit.analyses.information.pieces import (
     map_pictures,
 )
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Row, Source, Table
-from repr_toolkit.page.cells import bits_cell, plain
+from repr_toolkit.page.cells import bits_cell
 from repr_toolkit.report.inputs import Analysis, Reported, read_analysis
+from repr_toolkit.support.tables import plain
 
 NAME = "information"
 AGAINST = "a decoder without h"

@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from repr_toolkit.runs.run import WANDB_PROJECT
+from repr_toolkit.page.wandb import PROJECT
 
 
 def log_study(study_dir: Path) -> None:
@@ -17,7 +17,7 @@ def log_study(study_dir: Path) -> None:
         header, *rows = csv.reader(file)
     picture = wandb.Image(str(study_dir / "information.png"), caption="bits that h saves a pixel")
     with wandb.init(
-        project=WANDB_PROJECT,
+        project=PROJECT,
         dir=study_dir,
         name="information",
         job_type="information",

@@ -15,9 +15,10 @@ from repr_toolkit.analyses.information.pieces import (
     map_pictures,
 )
 from repr_toolkit.page.blocks import Block, Cell, Paragraph, Row, Section, Table
-from repr_toolkit.page.cells import bits_cell, per_cent, plain, spanned
+from repr_toolkit.page.cells import bits_cell, spanned
 from repr_toolkit.report.inputs import Analysis, Reported
 from repr_toolkit.report.missing import missing
+from repr_toolkit.support.tables import per_cent, plain
 
 KINDS = {
     "without": ("a decoder without h", "bits that own h saves to it: usable information"),

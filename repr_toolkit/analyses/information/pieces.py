@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from repr_toolkit.page.blocks import Block, Cell, Chart, Picture
-from repr_toolkit.page.cells import bits_cell, plain
+from repr_toolkit.page.cells import bits_cell
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.pictures import end_of, overlay, scale_of, shown, signed_bar, tiled
+from repr_toolkit.support.tables import plain
 
 PARTS = 16  # bars of a chart
 POINTS = 160  # of a curve

@@ -5,136 +5,150 @@ from typing import Any
 
 import numpy as np
 
-from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Section, Table
-from repr_toolkit.page.cells import per_cent, plain, share_cell, spanned
+from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
+from repr_toolkit.page.cells import number_cell, share_of, spanned, with_chance
 from repr_toolkit.page.pictures import heat, heat_bar, scale_of, shown, tiled
-from repr_toolkit.report.inputs import Analysis, Reported
-from repr_toolkit.report.missing import missing
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import plain
 
 SAMPLES, NEAREST = 4, 3  # that a picture shows of each image
 
 Numbers = Mapping[str, Any]
 
 
-def invariance(found: Reported) -> Section:
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     """The table of agreement, re-encoding and neighbours, and pictures of what varies."""
-    kept = found.analyses("invariance")
-    blocks: list[Block] = []
-    if kept:
-        blocks.append(_table(list(kept), [analysis.numbers for analysis in kept.values()]))
-        blocks += _deviations(kept)
-        blocks += _nearest(kept)
-    blocks += missing(found, "invariance", kept, "what h leaves open")
-    lead = (
-        "Several pictures are drawn from one h. What they share, h has fixed; what differs among "
-        "them, it leaves open."
-    )
-    return Section("invariance", "What h fixes, and what it leaves open", lead, blocks)
+    numbers = {name: result.numbers for name, result in kept.items()}
+    return [
+        _table(list(numbers), list(numbers.values())),
+        Notes(_notes(numbers)),
+        *_deviations(kept),
+        *_nearest(kept),
+    ]
 
 
-def _table(names: Sequence[str], numbers: Sequence[Numbers]) -> Table:
-    keys = [of["judge"]["key"] for of in numbers if of.get("judge")]
+def _table(names: Sequence[str], results: Sequence[Numbers]) -> Table:
+    keys = [result["judge"]["key"] for result in results if result["judge"]]
     key = " or ".join(dict.fromkeys(keys)) or "label"
-    k = spanned([of["neighbours"]["k"] for of in numbers if of.get("neighbours")] or [0])
+    k = spanned([result["neighbours"]["k"] for result in results if result["neighbours"]] or [0])
     drawn, judged = "Samples of one h", f"Samples judged by a classifier of the {key}, %"
-    coded, near = "Samples encoded again", f"The {k} nearest training images, %"
+    encoded, near = "Samples encoded again", f"The {k} nearest training images, %"
 
     def row(label: str, group: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
-        return Row(label, [cell(of) for of in numbers], about, group)
+        return Row(label, [cell(result) for result in results], about, group)
 
     rows = [
         row(
             "variance of a pixel",
             drawn,
             "× 10³, intensities in [0, 1]; 0 if samples cannot differ",
-            lambda of: Cell(plain(1000 * of["variance"], 1)),
+            lambda result: Cell(plain(1000 * result["variance"], 1)),
         ),
         row(
             "among real images",
             drawn,
-            "the same of unrelated images",
-            lambda of: Cell(plain(1000 * of["data_variance"], 1)),
+            "× 10³, the same of unrelated images",
+            lambda result: Cell(plain(1000 * result["data_variance"], 1)),
         ),
-        row("what the image is", judged, "", _agreement("with_source")),
+        row("judged as their image is", judged, "", _against("agreement", "with_source")),
         row(
             "pairs judged alike",
             judged,
             "two samples of one h",
-            lambda of: Cell() if of["samples"] < 2 else _agreement("among")(of),
+            lambda result: (
+                Cell() if result["samples"] < 2 else _against("agreement", "among")(result)
+            ),
+        ),
+        row(
+            "the images themselves",
+            judged,
+            "those whose h is taken",
+            _against("agreement", "originals", ""),
         ),
         row(
             "real images",
             judged,
             "how often the classifier is right: the most to hope for",
-            lambda of: _share(of["judge"] and of["judge"]["accuracy"]),
+            _against("judge", "accuracy", "chance"),
         ),
         row(
             "nearest h is their own, %",
-            coded,
+            encoded,
             "",
-            lambda of: _against(of.get("reencoding"), "nearest_is_own", "chance"),
+            _against("reencoding", "nearest_is_own", "chance"),
         ),
         row(
             "distance to own h",
-            coded,
+            encoded,
             "1 is that to other images’ h",
-            lambda of: (
+            lambda result: (
                 Cell()
-                if not of.get("reencoding")
-                else Cell(plain(of["reencoding"]["relative_distance"]["mean"]))
+                if not result["reencoding"]
+                else number_cell(Number.from_dict(result["reencoding"]["relative_distance"]))
             ),
         ),
         row(
             "by h, also by pixels",
             near,
-            "found by both",
-            lambda of: _against(of.get("neighbours"), "overlap", "overlap_chance"),
+            "among the nearest by both",
+            _against("neighbours", "overlap"),
         ),
-        row(
-            f"same {key}, by h",
-            near,
-            "",
-            lambda of: _against(of.get("neighbours"), "by_h", "agreement_chance"),
-        ),
+        row(f"same {key}, by h", near, "", _against("neighbours", "by_h", "agreement_chance")),
         row(
             f"same {key}, by pixels",
             near,
             "",
-            lambda of: _against(of.get("neighbours"), "by_pixels", "agreement_chance"),
+            _against("neighbours", "by_pixels", "agreement_chance"),
         ),
     ]
+    temperatures = dict.fromkeys(f"{result['temperature']:g}" for result in results)
     caption = (
-        f"{spanned(of['images'] for of in numbers)} {numbers[0]['split']} images, "
-        f"{spanned(of['samples'] for of in numbers)} samples of each h. In small print "
-        "the 95 % interval, and what chance would give."
+        f"{spanned(result['images'] for result in results)} {results[0]['split']} images, "
+        f"{spanned(result['samples'] for result in results)} samples of each h at temperature "
+        f"{' or '.join(temperatures)}. Beside a number its 95 % interval, and what chance gives."
     )
     return Table(caption, names, [row for row in rows if not row.empty])
 
 
-def _agreement(key: str) -> Callable[[Numbers], Cell]:
-    return lambda of: _against(of.get("agreement"), key, f"{key}_chance")
+def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
+    """What could not be measured, and what the intervals are."""
+    reasons: dict[str, list[str]] = {}
+    for name, result in numbers.items():
+        for part, why in result["missing"].items():
+            reasons.setdefault(f"no {part}: {why}", []).append(name)
+    still = [name for name, result in numbers.items() if result["samples"] == 1]
+    if still:
+        why = "one sample of each h, since at temperature 0 they cannot differ"
+        reasons[why] = still
+    return [
+        *(f"{', '.join(names)}: {reason}." for reason, names in reasons.items()),
+        "Intervals are Wilson's over images, one image's samples or neighbours together, and leave "
+        "out the spread between trainings, of the run and of the judge. Chance is the same held "
+        "against other images; of real images, the share of the most frequent code.",
+    ]
 
 
-def _share(share: Numbers | None) -> Cell:
-    return Cell() if not share else share_cell(share["share"], share["low"], share["high"])
+def _against(part: str, key: str, chance: str | None = None) -> Callable[[Numbers], Cell]:
+    """A share in per cent, with its interval and what chance gives (by default `key`_chance)."""
+
+    def cell(result: Numbers) -> Cell:
+        numbers = result[part]
+        if not numbers or not numbers.get(key):
+            return Cell()
+        share = share_of(Number.from_dict(numbers[key]))
+        by_chance = numbers.get(f"{key}_chance" if chance is None else chance)
+        return share if by_chance is None else with_chance(share, by_chance)
+
+    return cell
 
 
-def _against(of: Numbers | None, key: str, chance: str) -> Cell:
-    """A share, and below it its interval and what chance would give."""
-    if not of or not of.get(key):
-        return Cell()
-    cell = _share(of[key])
-    by_chance = of.get(chance)
-    told = "" if by_chance is None else f"; chance {per_cent(by_chance)}"
-    return Cell(cell.text, cell.detail + told)
-
-
-def _deviations(kept: Mapping[str, Analysis]) -> list[Block]:
+def _deviations(kept: Mapping[str, Kept]) -> list[Block]:
     """Of each run a few images, samples of their h, and how much each pixel varies among them."""
     varying = {
-        name: analysis.arrays
-        for name, analysis in kept.items()
-        if "variance" in analysis.arrays and analysis.arrays["variance"].any()
+        name: result.arrays
+        for name, result in kept.items()
+        if "variance" in result.arrays and result.arrays["variance"].any()
     }
     if not varying:
         return []
@@ -166,10 +180,12 @@ def _deviations(kept: Mapping[str, Analysis]) -> list[Block]:
     return blocks
 
 
-def _nearest(kept: Mapping[str, Analysis]) -> list[Block]:
+def _nearest(kept: Mapping[str, Kept]) -> list[Block]:
     """The training images nearest to a few held-out ones, by each run's h and by pixels."""
     blocks: list[Block] = []
-    with_near = {name: of.arrays for name, of in kept.items() if "nearest_h" in of.arrays}
+    with_near = {
+        name: result.arrays for name, result in kept.items() if "nearest_h" in result.arrays
+    }
     groups: dict[bytes, list[str]] = {}
     for name, of in with_near.items():
         groups.setdefault(np.ascontiguousarray(of["image"]).tobytes(), []).append(name)

@@ -1,7 +1,6 @@
 """What the samples of a run's h have in common, measured on held-out images."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,8 +35,8 @@ CANDIDATES = 1_000  # held-out images among which a re-encoded sample's own is l
 GALLERY = 10_000  # training images among which neighbours are looked for
 
 
-def measure_invariance(
-    path: str | Path,
+def measure(
+    run: Run,
     split: str = "test",
     *,
     images: int = 64,
@@ -60,7 +59,6 @@ def measure_invariance(
     ValueError for one without encoder, a split that the data lacks, a key that cannot be judged by,
     and fewer than two images or samples.
     """
-    run = Run(path)
     model = load_with_decoder(run).to(fastest_device())
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h to draw samples of")
@@ -104,10 +102,10 @@ def measure_invariance(
         "mean_variance": variance.mean(0),
         "levels": np.asarray(data.levels),
     }
-    untold: dict[str, str] = {}
+    missing: dict[str, str] = {}
     judge, judged = None, None
     if key is None or truth is None:
-        untold["agreement"] = "the data has neither label nor identity to judge by"
+        missing["agreement"] = "the data has neither label nor identity to judge by"
     else:
         if progress:
             say(f"training a judge of {key!r} on real images of {data.name}")
@@ -116,15 +114,15 @@ def measure_invariance(
         judged = agreement(of_samples, judge.judge(batch["image"]), truth[chosen])
     again = _encoded_again(model, drawn, batch_size)
     if again is None:
-        untold["reencoding"] = (
+        missing["reencoding"] = (
             f"the encoder reads {model.encoder.source!r}, which a sample does not have"
         )
     near = None
     distinct = len(torch.unique(h, dim=0))
     if split == "train":
-        untold["neighbours"] = "the images are themselves among training images"
+        missing["neighbours"] = "the images are themselves among training images"
     elif 2 * distinct < len(h):
-        untold["neighbours"] = f"{len(h):,} images have only {distinct:,} different h"
+        missing["neighbours"] = f"{len(h):,} images have only {distinct:,} different h"
     else:
         near, pictured = _neighbours(
             model, data, h, real, None if truth is None else truth[candidates],
@@ -134,7 +132,6 @@ def measure_invariance(
     return Invariance(
         run=str(run.path),
         data=data.name,
-        fingerprint=data.fingerprint,
         split=split,
         seed=seed,
         levels=data.levels,
@@ -147,8 +144,8 @@ def measure_invariance(
         agreement=judged,
         reencoding=None if again is None else reencoding(again, torch.tensor(own), h),
         neighbours=near,
-        untold=untold,
-        arrays=arrays,
+        missing=missing,
+        pictured=arrays,
         names=_names(data, key, None if truth is None else truth[chosen][shown], len(shown)),
     )
 

@@ -1,8 +1,6 @@
-"""What the samples of a run have in common, and what they have not: numbers, arrays, a picture."""
+"""What samples of one h have in common, as numbers, arrays and a picture."""
 
-import shlex
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +9,9 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.invariance.statistics import Agreement, Neighbours, Reencoding
-from repr_toolkit.analyses.judge import Judge, Share
-from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.analyses.judge import Judge
 from repr_toolkit.support.pictures import Group, displayable, figure3
-from repr_toolkit.support.tables import with_error
+from repr_toolkit.support.stats import Number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,11 +32,10 @@ PROTOCOL = {
 
 @dataclass(frozen=True, eq=False)
 class Invariance:
-    """What was found; a part that could not be measured is None, and ``untold`` says why."""
+    """What samples of one h share; `missing` says why a part is None."""
 
     run: str
     data: str
-    fingerprint: str
     split: str
     seed: int
     levels: int
@@ -52,49 +48,50 @@ class Invariance:
     agreement: Agreement | None
     reencoding: Reencoding | None
     neighbours: Neighbours | None
-    untold: dict[str, str]  # what could not be measured -> why
-    arrays: dict[str, Array]  # what `save` writes beside the numbers
+    missing: dict[str, str]  # what could not be measured -> why
+    pictured: dict[str, Array]  # see `arrays`
     names: list[str]  # of the pictured rows
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The options that the numbers depend on."""
+        return {
+            **{name: getattr(self, name) for name in ("split", "images", "samples", "seed")},
+            "temperature": self.temperature,
+            "by": self.judge and self.judge.key,
+            "neighbours": self.neighbours and self.neighbours.k,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """The numbers and the protocol, ready for JSON."""
-        parts = ("agreement", "reencoding", "neighbours")
-        plain = ("run", "data", "fingerprint", "split", "seed", "levels", "images", "samples")
-        found: dict[str, Any] = {"command": self.command}
-        found |= {name: getattr(self, name) for name in (*plain, "temperature")}
-        found |= {"variance": self.variance, "data_variance": self.data_variance}
-        found["judge"] = self.judge and self.judge.as_dict()
-        for name in parts:
-            part = getattr(self, name)
-            found[name] = part and asdict(part)
-        return found | {"untold": self.untold, "protocol": PROTOCOL}
+        plain = ("run", "data", "split", "levels", "images", "samples", "temperature", "seed")
+        return {
+            **{name: getattr(self, name) for name in plain},
+            "variance": self.variance,
+            "data_variance": self.data_variance,
+            "judge": self.judge and self.judge.as_dict(),
+            **{
+                name: _part(getattr(self, name))
+                for name in ("agreement", "reencoding", "neighbours")
+            },
+            "missing": self.missing,
+            "protocol": PROTOCOL,
+        }
 
-    @property
-    def command(self) -> str:
-        """The command, for a shell, that measures this again."""
-        words = ["repr-toolkit", "invariance", self.run, "--split", self.split]
-        words += ["--images", str(self.images), "--temperature", f"{self.temperature:.15g}"]
-        words += ["--seed", str(self.seed)]
-        words += ["-n", str(self.samples)] if self.samples > 1 else []
-        words += ["--by", self.judge.key] if self.judge else []
-        words += ["--neighbours", str(self.neighbours.k)] if self.neighbours else []
-        return shlex.join(words)
+    def arrays(self) -> dict[str, Array]:
+        """What the pictures show, and the variance of all images.
 
-    def save(self, *, keep: bool = False) -> Path | None:
-        """Write invariance.json and invariance.npz into the analysis folder of the run.
-
-        In the place of another question's only with ``keep``; see `save_analysis`. The npz holds,
-        of the pictured rows, ``image``, ``sample`` (rows, n, C, H, W) and, where there are any,
-        ``nearest_h`` and ``nearest_pixels`` (rows, k, C, H, W), all uint8; ``variance`` float32
-        (rows, C, H, W); ``mean_variance`` (C, H, W) of all images; ``levels``.
+        Of the pictured rows `image` (rows, C, H, W), `sample` (rows, n, C, H, W) and, where there
+        are any, `nearest_h` and `nearest_pixels` (rows, k, C, H, W), all uint8; `variance` float32
+        (rows, C, H, W); `mean_variance` (C, H, W) of all images; `levels`.
         """
-        return save_analysis(Path(self.run), "invariance", self.as_dict(), self.arrays, keep=keep)
+        return self.pictured
 
     def picture(self) -> "Figure":
         """One row an image: itself, samples, their standard deviation, its neighbours; at `DPI`."""
         from matplotlib import colormaps
 
-        kept = self.arrays
+        kept = self.pictured
         deviation = np.sqrt(kept["variance"].mean(1))  # (rows, H, W)
         highest = max(float(deviation.max()), 1e-9)
         heat = colormaps["cividis"](deviation / highest, bytes=True)[..., :3]  # (rows, H, W, 3)
@@ -121,68 +118,9 @@ class Invariance:
         return cells
 
 
-def table(found: Invariance) -> str:
-    """The numbers as lines of at most 100 columns; shares in per cent with 95 % intervals."""
-    drawn = (
-        f"{found.samples} samples of each h at temperature {found.temperature:g}"
-        if found.samples > 1
-        else "one sample of each h: at temperature 0 they cannot differ"
-    )
-    lines = [
-        f"{found.run}, {found.data}, {found.split}: {found.images} images",
-        drawn,
-        "",
-        "variance of a sub-pixel, squared intensities of [0, 1]",
-        f"  {'among samples of one h':46}{found.variance:.4f}",
-        f"  {'among real images':46}{found.data_variance:.4f}",
-    ]
-    if found.judge is not None and found.agreement is not None:
-        judge, of = found.judge, found.agreement
-        rows = [
-            (f"real {judge.split} images ({judge.test_images:,}): the ceiling",
-             judge.accuracy, judge.chance),
-            ("the images whose h is taken", of.originals, judge.chance),
-            ("samples judged as their image is", of.with_source, of.with_source_chance),
-        ]  # fmt: skip
-        lines += ["", f"{judge.key}, by a judge trained on {judge.train_images:,} real images, %"]
-        lines += [_line(*row) for row in rows]
-        if found.samples > 1:
-            lines.append(_line("pairs of samples judged alike", of.among, of.among_chance))
-    if found.reencoding is not None:
-        again = found.reencoding
-        distance = with_error(again.relative_distance)
-        lines += [
-            "",
-            "samples encoded again",
-            f"  {'distance to the own h, of that to others’':46}{distance}",
-            _line(
-                f"nearest h of {again.candidates:,} is the own, %",
-                again.nearest_is_own,
-                again.chance,
-            ),
-        ]
-    if found.neighbours is not None:
-        near = found.neighbours
-        lines += [
-            "",
-            f"{near.k} nearest of {near.gallery:,} training images, of {near.queries:,} "
-            f"{found.split} images, %",
-            _line("nearest by h that are nearest by pixels too", near.overlap, near.overlap_chance),
-        ]
-        if near.by_h and near.by_pixels and near.agreement_chance is not None:
-            lines.append(_line(f"same {near.key}, by h", near.by_h, near.agreement_chance))
-            lines.append(
-                _line(f"same {near.key}, by pixels", near.by_pixels, near.agreement_chance)
-            )
-    lines += ["", *(f"no {part}: {why}" for part, why in found.untold.items())]
-    lines += [
-        "(…): 95 % intervals over images, Wilson's, one image's samples or neighbours together;",
-        "±: standard error over images. Both leave out the spread between trainings.",
-        "chance: the same held against other images; of real images, the most frequent code",
-    ]
-    return "\n".join(lines)
-
-
-def _line(title: str, share: Share, chance: float) -> str:
-    interval = f"({100 * share.low:.1f}–{100 * share.high:.1f})"
-    return f"  {title:46}{100 * share.share:5.1f} {interval:15} chance {100 * chance:.1f}"
+def _part(part: Agreement | Reencoding | Neighbours | None) -> dict[str, Any] | None:
+    """A part's numbers, those with an interval as dicts of their own."""
+    if part is None:
+        return None
+    values = vars(part)
+    return {k: v.as_dict() if isinstance(v, Number) else v for k, v in values.items()}

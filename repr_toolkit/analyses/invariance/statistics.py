@@ -12,9 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.judge import Share
 from repr_toolkit.analyses.probing.linear import Labels
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import Number, mean_and_error, wilson, wilson_of_groups
 
 Floats = npt.NDArray[np.float32]
 
@@ -37,17 +36,17 @@ def variance_maps(samples: Tensor, levels: int = 256) -> Floats:
 class Agreement:
     """What a judge says of samples, and of the images that their h was made of."""
 
-    with_source: Share  # samples judged to be what their image truly is
+    with_source: Number  # samples judged to be what their image truly is
     with_source_chance: float  # the same, each sample held against another image's truth
-    among: Share  # pairs of samples of one h that are judged alike
+    among: Number  # pairs of samples of one h that are judged alike
     among_chance: float  # the same of samples of different images' h
-    originals: Share  # the images themselves, judged to be what they are
+    originals: Number  # the images themselves, judged to be what they are
 
 
 def agreement(judged: Labels, originals: Labels, truth: Labels) -> Agreement:
     """From codes: of the samples (N, n), of the images as judged (N,), and in truth (N,).
 
-    Intervals treat the samples of one image as the cluster that they are (`Share.of_groups`).
+    Intervals treat the samples of one image as the cluster that they are (`wilson_of_groups`).
     Raises ValueError for fewer than two images.
     """
     images, draws = judged.shape
@@ -61,11 +60,11 @@ def agreement(judged: Labels, originals: Labels, truth: Labels) -> Agreement:
     alike = (counts * (counts - 1)).sum(1) / pairs if pairs else np.ones(images)
     others = images * (images - 1)
     return Agreement(
-        with_source=Share.of_groups(hits.mean(1), draws),
+        with_source=wilson_of_groups(hits.mean(1), draws),
         with_source_chance=float((total * true_total).sum() - hits.sum()) / (draws * others),
-        among=Share.of_groups(alike, max(1, draws - 1)),
+        among=wilson_of_groups(alike, max(1, draws - 1)),
         among_chance=float((total**2).sum() - (counts**2).sum()) / (draws**2 * others),
-        originals=Share.of(int((originals == truth).sum()), images),
+        originals=wilson(int((originals == truth).sum()), images),
     )
 
 
@@ -73,8 +72,8 @@ def agreement(judged: Labels, originals: Labels, truth: Labels) -> Agreement:
 class Reencoding:
     """Where the encoder puts samples of an image's h, beside that h and those of other images."""
 
-    relative_distance: Estimate  # to the own h, in units of the mean distance to others' h
-    nearest_is_own: Share  # samples whose nearest h is that of their own image
+    relative_distance: Number  # to the own h, in units of the mean distance to others' h
+    nearest_is_own: Number  # samples whose nearest h is that of their own image
     chance: float
     candidates: int  # images among whose h the nearest is looked for, the own included
 
@@ -101,8 +100,8 @@ def reencoding(again: Tensor, own: Tensor, candidates: Tensor) -> Reencoding:
         hits.append(float((at_nearest[:, index].double() / at_nearest.sum(1)).mean()))
         relative.append(float(mine.mean() / others.mean()) if others.mean() > 0 else 1.0)
     return Reencoding(
-        Estimate.of(np.array(relative)),
-        Share.of_groups(np.array(hits), again.shape[1]),
+        mean_and_error(np.array(relative)),
+        wilson_of_groups(np.array(hits), again.shape[1]),
         1 / len(candidates),
         len(candidates),
     )
@@ -115,11 +114,11 @@ class Neighbours:
     k: int
     gallery: int  # images that they are looked for among
     queries: int
-    overlap: Share  # of the k nearest by h, those that are of the k nearest by pixels
+    overlap: Number  # of the k nearest by h, those that are of the k nearest by pixels
     overlap_chance: float
     key: str | None = None
-    by_h: Share | None = None  # neighbours that have the query's code
-    by_pixels: Share | None = None
+    by_h: Number | None = None  # neighbours that have the query's code
+    by_pixels: Number | None = None
     agreement_chance: float | None = None  # of any image of the gallery
 
 
@@ -153,8 +152,8 @@ def neighbours(
     if codes is not None and gallery_codes is not None:
         same = [(gallery_codes[found] == codes[:, None]).mean(1) for found in (by_h, by_pixels)]
         shared["key"] = key
-        shared["by_h"], shared["by_pixels"] = (Share.of_groups(share, k) for share in same)
+        shared["by_h"], shared["by_pixels"] = (wilson_of_groups(share, k) for share in same)
         unique, counts = np.unique(gallery_codes, return_counts=True)
         frequency = dict(zip(unique.tolist(), (counts / len(gallery_codes)).tolist(), strict=True))
         shared["agreement_chance"] = float(np.mean([frequency.get(c, 0) for c in codes.tolist()]))
-    return Neighbours(k, gallery, queries, Share.of_groups(common, k), k / gallery, **shared)
+    return Neighbours(k, gallery, queries, wilson_of_groups(common, k), k / gallery, **shared)

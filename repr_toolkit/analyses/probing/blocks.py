@@ -16,9 +16,10 @@ from repr_toolkit.page.blocks import (
     Section,
     Table,
 )
-from repr_toolkit.page.cells import interval_cell, per_cent, plain
+from repr_toolkit.page.cells import interval_cell
 from repr_toolkit.report.inputs import Analysis, Reported
 from repr_toolkit.report.missing import missing
+from repr_toolkit.support.tables import per_cent, plain
 
 PROBES = {
     "logistic": ("logistic regression", "a linear classifier"),

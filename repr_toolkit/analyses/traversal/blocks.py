@@ -7,10 +7,10 @@ import numpy as np
 
 from repr_toolkit.analyses.traversal.table import alpha_text, told_steps
 from repr_toolkit.page.blocks import Block, Cell, Folded, Heading, Row, Section, Strip, Table
-from repr_toolkit.page.cells import per_cent
 from repr_toolkit.page.pictures import scale_of, shown, tiled
 from repr_toolkit.report.inputs import Analysis, Reported
 from repr_toolkit.report.missing import missing
+from repr_toolkit.support.tables import per_cent
 
 GAP = 2
 OPEN = 4  # strips of a run that are seen at once
@@ -92,7 +92,7 @@ def _judged(numbers: Numbers) -> list[Block]:
 
     def cell(share: Numbers) -> Cell:
         return Cell(
-            per_cent(share["share"]), f"{per_cent(share['low'])} to {per_cent(share['high'])}"
+            per_cent(share["value"]), f"{per_cent(share['low'])} to {per_cent(share['high'])}"
         )
 
     steps = [told_steps(of["alphas"]) for of in judged]
@@ -106,7 +106,7 @@ def _judged(numbers: Numbers) -> list[Block]:
         rows.append(Row(of["name"], cells, "" if columns[0].startswith("α") else f"α = {told}"))
     judges = " and ".join(
         f"a classifier of the {judge['key']} that is right on "
-        f"{per_cent(judge['accuracy']['share'])} % of real images"
+        f"{per_cent(judge['accuracy']['value'])} % of real images"
         for judge in numbers["judges"]
     )
     caption = (

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.judge import Judge, Share, obstacle, train_judge
+from repr_toolkit.analyses.judge import Judge, obstacle, train_judge
 from repr_toolkit.analyses.traversal.attributes import (
     Attribute,
     default_directions,
@@ -25,6 +25,7 @@ from repr_toolkit.runs.kept import save_analysis
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
+from repr_toolkit.support.stats import Number, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
@@ -77,7 +78,7 @@ class Along:
     frames: Tensor  # uint8 (N, S, C, H, W) of the images to show
     change: list[float] | None  # from each α to the next, in mean absolute intensities of [0, 1]
     attribute: Attribute | None
-    judged: list[Share] | None  # of the measured images at each α, judged to have the attribute
+    judged: list[Number] | None  # of the measured images at each α, judged to have the attribute
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -88,7 +89,7 @@ class Along:
             "alphas": self.alphas,
             "change": self.change,
             "attribute": self.attribute and vars(self.attribute),
-            "judged": self.judged and [vars(share) for share in self.judged],
+            "judged": self.judged and [share.as_dict() for share in self.judged],
         }
 
 
@@ -256,7 +257,7 @@ class Mover:
             batch_size=self.batch_size,
         )
 
-    def _judged(self, frames: Tensor, attribute: Attribute | None) -> list[Share] | None:
+    def _judged(self, frames: Tensor, attribute: Attribute | None) -> list[Number] | None:
         """The share of the frames (N, S, C, H, W) judged to have the attribute, at each step."""
         if attribute is None or obstacle(self.data, attribute.key, self.split_name):
             return None
@@ -266,7 +267,7 @@ class Mover:
             )
         codes = self._judges[attribute.key].judge(frames.flatten(0, 1)).reshape(frames.shape[:2])
         hits = (codes == attribute.code).sum(0)
-        return [Share.of(int(count), len(frames)) for count in hits]
+        return [wilson(int(count), len(frames)) for count in hits]
 
     def _between(self, images: Tensor) -> float:
         """How far two different images are from each other, on average over one random cycle."""

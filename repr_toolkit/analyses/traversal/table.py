@@ -155,7 +155,7 @@ def table(moves: Moves) -> str:
         )
     lines += [
         f"judged: % with the attribute, 95 % interval, by a classifier of {judge.key} trained on\n"
-        f"{judge.train_images:,} real images, right on {100 * judge.accuracy.share:.1f} % of "
+        f"{judge.train_images:,} real images, right on {100 * judge.accuracy.value:.1f} % of "
         f"{judge.test_images:,} real {judge.split} images"
         for judge in moves.judges
     ]
@@ -170,7 +170,9 @@ def _shares(along: Along) -> list[str]:
     chosen = [along.judged[first], along.judged[between[0]] if between else None]
     chosen.append(along.judged[last])
     return [
-        "–" if s is None else f"{100 * s.share:.0f} ({100 * s.low:.0f}–{100 * s.high:.0f})"
+        "–"
+        if s is None
+        else f"{100 * s.value:.0f} ({100 * (s.low or 0):.0f}–{100 * (s.high or 0):.0f})"
         for s in chosen
     ]
 

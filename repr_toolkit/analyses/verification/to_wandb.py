@@ -4,7 +4,8 @@ from typing import Any
 from uuid import uuid4
 
 from repr_toolkit.analyses.verification.measure import Report, roc_lines
-from repr_toolkit.runs.run import WANDB_PROJECT, Run
+from repr_toolkit.page.wandb import PROJECT
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.roc import roc_picture
 
 
@@ -32,7 +33,7 @@ def log_verification(run: Run, report: Report) -> None:
         found |= {f"{prefix}/{key}": value for key, value in numbers if value is not None}
     picture = wandb.Image(roc_picture(roc_lines([report])), caption=f"{report.of}, {report.split}")
     with wandb.init(
-        project=WANDB_PROJECT,
+        project=PROJECT,
         dir=run.path,
         id=known.read_text().strip(),
         name=folder.name,

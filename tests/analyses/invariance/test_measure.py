@@ -4,7 +4,6 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ import pytest
 import torch
 
 from repr_toolkit.analyses import judge
-from repr_toolkit.analyses.invariance.measure import measure_invariance
-from repr_toolkit.analyses.invariance.result import Invariance, table
+from repr_toolkit.analyses.invariance import ANALYSIS
+from repr_toolkit.analyses.invariance.measure import measure
+from repr_toolkit.analyses.invariance.result import Invariance
 from repr_toolkit.analyses.invariance.statistics import (
     agreement,
     nearest,
@@ -21,13 +21,15 @@ from repr_toolkit.analyses.invariance.statistics import (
     reencoding,
     variance_maps,
 )
-from repr_toolkit.analyses.judge import Share, judged_by, obstacle, train_judge
+from repr_toolkit.analyses.judge import judged_by, obstacle, train_judge
 from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.page.terminal import as_text
+from repr_toolkit.runs.kept import keep, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.sampling.draw import decode
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import wilson, wilson_interval, wilson_of_groups
 from toys.decoders import BERNOULLI, COPIES, DECONV, Bernoulli
 from toys.encoders import ONE_HOT, PIXELS
 from toys.runs import untrained_run
@@ -53,29 +55,29 @@ def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interval_of_independent_cases_is_wilsons() -> None:
     hits = np.array([1.0] * 30 + [0.0] * 10)
     expected = wilson_interval(30, 40)
-    for found in (Share.of(30, 40), Share.of_groups(hits)):
-        assert found.share == 0.75
+    for found in (wilson(30, 40), wilson_of_groups(hits)):
+        assert found.value == 0.75
         assert (found.low, found.high) == pytest.approx(expected)
 
 
 def test_cases_that_are_alike_count_once() -> None:
     hits = np.array([1.0] * 30 + [0.0] * 10)  # of 40 images, all 16 samples alike
-    found = Share.of_groups(hits, 16)
+    found = wilson_of_groups(hits, 16)
     assert (found.low, found.high) == pytest.approx(wilson_interval(30, 40))
 
 
 def test_independent_cases_in_groups_count_each() -> None:
     cases = np.random.default_rng(0).random((400, 16)) < 0.7
-    found, expected = Share.of_groups(cases.mean(1), 16), wilson_interval(int(cases.sum()), 6400)
+    found, expected = wilson_of_groups(cases.mean(1), 16), wilson_interval(int(cases.sum()), 6400)
     assert (found.low, found.high) == pytest.approx(expected, abs=0.002)
-    certain = Share.of_groups(np.ones(20), 16)  # no spread tells nothing: as of 20 cases
+    certain = wilson_of_groups(np.ones(20), 16)  # no spread tells nothing: as of 20 cases
     assert (certain.low, certain.high) == pytest.approx(wilson_interval(20, 20))
 
 
 def test_what_is_no_share() -> None:
     for wrong in (np.array([]), np.array([0.5, 1.5])):
         with pytest.raises(ValueError, match="between 0 and 1"):
-            Share.of_groups(wrong)
+            wilson_of_groups(wrong)
 
 
 # Measures
@@ -105,14 +107,14 @@ def test_agreement_of_known_judgements() -> None:
     judged = np.array([[0, 0, 1, 0], [1, 1, 1, 1], [2, 0, 2, 0]])
     truth, originals = np.array([0, 1, 1]), np.array([0, 1, 2])
     found = agreement(judged, originals, truth)
-    assert found.with_source.share == pytest.approx((3 + 4 + 0) / 12)
+    assert found.with_source.value == pytest.approx((3 + 4 + 0) / 12)
     # Each sample against the truth of the two other images.
     chance = [judged[i] == truth[j] for i in range(3) for j in range(3) if i != j]
     assert found.with_source_chance == pytest.approx(np.mean(chance))
-    assert found.among.share == pytest.approx((3 / 6 + 6 / 6 + 2 / 6) / 3)
+    assert found.among.value == pytest.approx((3 / 6 + 6 / 6 + 2 / 6) / 3)
     pairs = [np.equal.outer(judged[i], judged[j]) for i in range(3) for j in range(3) if i != j]
     assert found.among_chance == pytest.approx(np.mean(pairs))
-    assert found.originals.share == pytest.approx(2 / 3)
+    assert found.originals.value == pytest.approx(2 / 3)
     with pytest.raises(ValueError, match="at least two"):
         agreement(judged[:1], originals[:1], truth[:1])
 
@@ -121,8 +123,8 @@ def test_a_perfect_autoencoder_finds_every_h_again() -> None:
     h = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
     own = torch.arange(0, 20, 2)
     found = reencoding(h[own][:, None].expand(-1, 3, -1), own, h)
-    assert found.nearest_is_own.share == 1
-    assert found.relative_distance.mean == 0
+    assert found.nearest_is_own.value == 1
+    assert found.relative_distance.value == 0
     assert (found.chance, found.candidates) == (0.05, 20)
 
 
@@ -130,15 +132,15 @@ def test_reencoding_of_known_codes() -> None:
     candidates = torch.tensor([[0.0], [10.0], [20.0]])
     again = torch.tensor([[[1.0], [9.0]], [[10.0], [18.0]]])
     found = reencoding(again, torch.tensor([0, 1]), candidates)
-    assert found.nearest_is_own.share == 0.5
+    assert found.nearest_is_own.value == 0.5
     # Own: 1, 9; others: 9, 19 and 1, 11. Own: 0, 8; others: 10, 10 and 18, 2.
-    assert found.relative_distance.mean == pytest.approx((5 / 10 + 4 / 10) / 2)
+    assert found.relative_distance.value == pytest.approx((5 / 10 + 4 / 10) / 2)
 
 
 def test_an_h_that_is_always_the_same_is_found_at_chance() -> None:
     found = reencoding(torch.ones(4, 3, 2), torch.arange(4), torch.ones(8, 2))
-    assert found.nearest_is_own.share == pytest.approx(found.chance)
-    assert found.relative_distance.mean == 1
+    assert found.nearest_is_own.value == pytest.approx(found.chance)
+    assert found.relative_distance.value == 1
 
 
 def test_neighbours_of_known_points() -> None:
@@ -148,11 +150,11 @@ def test_neighbours_of_known_points() -> None:
     by_pixels = np.array([[1, 2], [3, 4]])
     codes, of_gallery = np.array([5, 6]), np.array([5, 6, 5, 6, 6])
     found = neighbours(by_h, by_pixels, 5, key="label", codes=codes, gallery_codes=of_gallery)
-    assert found.overlap.share == 0.75
+    assert found.overlap.value == 0.75
     assert found.overlap_chance == 0.4
     assert found.by_h is not None
     assert found.by_pixels is not None
-    assert (found.by_h.share, found.by_pixels.share) == (0.75, 0.75)
+    assert (found.by_h.value, found.by_pixels.value) == (0.75, 0.75)
     assert found.agreement_chance == pytest.approx((2 / 5 + 3 / 5) / 2)
     with pytest.raises(ValueError, match="no 9 nearest of 5"):
         nearest(gallery, gallery, 9)
@@ -174,7 +176,7 @@ def test_a_judge_knows_codes_and_how_good_it_is() -> None:
     data = labelled([0, 3] * 40, [0, 3, 3, 0])
     trained = train_judge(data, "label")
     assert trained.classes.tolist() == [0, 3]
-    assert (trained.accuracy.share, trained.test_images, trained.train_images) == (1, 4, 80)
+    assert (trained.accuracy.value, trained.test_images, trained.train_images) == (1, 4, 80)
     assert trained.chance == 0.5
     images = data.splits["test"][:]["image"]
     assert trained.judge(images).tolist() == [0, 3, 3, 0]
@@ -198,7 +200,7 @@ def test_a_column_of_a_key_is_judged_by() -> None:
     data = labelled([0, 3] * 40, [0, 3, 3, 0], flags=np.stack([codes * 0, codes == 3], 1))
     trained = train_judge(data, "flags[1]")
     assert (trained.key, trained.classes.tolist()) == ("flags[1]", [0, 1])
-    assert trained.accuracy.share == 1
+    assert trained.accuracy.value == 1
     assert trained.judge(data.splits["test"][:]["image"]).tolist() == [0, 1, 1, 0]
     assert "all training images have the same" in str(obstacle(data, "flags[0]"))
     assert "'flags' has flags[0] to flags[1]" in str(obstacle(data, "flags[2]"))
@@ -216,52 +218,54 @@ def perfect(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def found(perfect: Run) -> Invariance:
-    return measure_invariance(perfect.path, images=12, samples=3, rows=5)
+    return measure(perfect, images=12, samples=3, rows=5)
 
 
 def test_of_a_perfect_autoencoder(found: Invariance) -> None:
-    assert found.untold == {}
+    assert found.missing == {}
     assert found.variance == 0
     assert found.data_variance > 0.05
     assert found.judge is not None
     assert found.agreement is not None
-    assert found.judge.accuracy.share > 0.8
-    assert found.agreement.among.share == 1
-    assert found.agreement.with_source.share == found.agreement.originals.share
+    assert found.judge.accuracy.value > 0.8
+    assert found.agreement.among.value == 1
+    assert found.agreement.with_source.value == found.agreement.originals.value
     assert found.reencoding is not None
-    assert found.reencoding.nearest_is_own.share == 1
+    assert found.reencoding.nearest_is_own.value == 1
     assert found.reencoding.candidates == 180
     assert found.neighbours is not None
-    assert found.neighbours.overlap.share == 1
+    assert found.neighbours.overlap.value == 1
     assert found.neighbours.by_h == found.neighbours.by_pixels
 
 
-def test_what_is_kept(found: Invariance, perfect: Run) -> None:
-    found.save()
-    numbers = json.loads((perfect.path / "analysis" / "invariance.json").read_text())
-    assert numbers == json.loads(json.dumps(found.as_dict()))
-    assert numbers["fingerprint"] == perfect.load_data().fingerprint
+def text_of(result: Invariance, run: Run) -> str:
+    """What the terminal shows of a result."""
+    return as_text(ANALYSIS.blocks({"run": keep(run, "invariance", result, "typed")}))
+
+
+def test_the_findings(found: Invariance, perfect: Run) -> None:
+    numbers = json.loads(json.dumps(found.as_dict()))
     assert (numbers["split"], numbers["images"], numbers["samples"]) == ("test", 12, 3)
-    assert numbers["agreement"]["among"]["share"] == 1
-    assert numbers["command"] == (
-        f"repr-toolkit invariance {perfect.path} --split test --images 12 --temperature 1 "
-        "--seed 0 -n 3 --by label --neighbours 5"
-    )
-    with np.load(perfect.path / "analysis" / "invariance.npz") as kept:
-        assert kept["image"].shape == (5, 1, 8, 8)
-        assert (kept["sample"] == kept["image"][:, None]).all()
-        assert kept["sample"].shape == (5, 3, 1, 8, 8)
-        assert kept["variance"].shape == (5, 1, 8, 8)
-        assert kept["mean_variance"].shape == (1, 8, 8)
-        assert (kept["nearest_h"] == kept["nearest_pixels"]).all()
-        assert kept["nearest_h"].shape == (5, 5, 1, 8, 8)
-        assert kept["levels"] == 17
+    assert numbers["agreement"]["among"]["value"] == 1
+    kept = found.arrays()
+    assert kept["image"].shape == (5, 1, 8, 8)
+    assert (kept["sample"] == kept["image"][:, None]).all()
+    assert kept["sample"].shape == (5, 3, 1, 8, 8)
+    assert kept["variance"].shape == (5, 1, 8, 8)
+    assert kept["mean_variance"].shape == (1, 8, 8)
+    assert (kept["nearest_h"] == kept["nearest_pixels"]).all()
+    assert kept["nearest_h"].shape == (5, 5, 1, 8, 8)
+    assert kept["levels"] == 17
+    assert found.asked == {
+        **{"split": "test", "images": 12, "samples": 3, "seed": 0, "temperature": 1},
+        **{"by": "label", "neighbours": 5},
+    }
 
 
-def test_the_table_fits_a_terminal(found: Invariance) -> None:
-    lines = table(found).splitlines()
-    assert max(map(len, lines[1:])) <= 100
-    assert any("nearest h of 180 is the own, %" in line and "100.0" in line for line in lines)
+def test_the_table_fits_a_terminal(found: Invariance, perfect: Run) -> None:
+    lines = text_of(found, perfect).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any("nearest h is their own" in line and "100.0" in line for line in lines)
 
 
 def test_the_picture_has_its_columns(found: Invariance) -> None:
@@ -273,29 +277,30 @@ def test_the_picture_has_its_columns(found: Invariance) -> None:
 
 def test_samples_that_cannot_differ_are_drawn_once(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "mean", decoder=DECONV)
-    found = measure_invariance(run.path, images=4, samples=3, rows=2)
+    found = measure(run, images=4, samples=3, rows=2)
     assert (found.samples, found.temperature, found.variance) == (1, 0, 0)
-    assert "they cannot differ" in table(found)
-    assert "samples judged alike" not in table(found)
+    text = text_of(found, run)
+    assert "they cannot differ" in text
+    assert "pairs judged alike" not in text
     assert "s.d." not in [text.get_text() for text in found.picture().texts]
 
 
 def test_an_encoder_of_labels(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT, decoder=BERNOULLI)
-    found = measure_invariance(run.path, images=4, samples=50, rows=2)
+    found = measure(run, images=4, samples=50, rows=2)
     assert found.reencoding is None
     assert found.neighbours is None
-    assert "reads 'label'" in found.untold["reencoding"]
-    assert "only 10 different h" in found.untold["neighbours"]
+    assert "reads 'label'" in found.missing["reencoding"]
+    assert "only 10 different h" in found.missing["neighbours"]
     assert found.variance == pytest.approx(0.25, abs=0.01)
-    assert "no reencoding: the encoder reads 'label'" in table(found)
+    assert "no reencoding: the encoder reads 'label'" in text_of(found, run)
 
 
 def test_training_images_are_no_neighbours_of_themselves(perfect: Run) -> None:
-    found = measure_invariance(perfect.path, "train", images=4, samples=2, rows=2)
+    found = measure(perfect, "train", images=4, samples=2, rows=2)
     assert found.neighbours is None
-    assert "among training images" in found.untold["neighbours"]
-    assert "nearest_h" not in found.arrays
+    assert "among training images" in found.missing["neighbours"]
+    assert "nearest_h" not in found.arrays()
     assert found.reencoding is not None
 
 
@@ -305,42 +310,37 @@ def test_a_run_judged_by_a_column(perfect: Run, monkeypatch: pytest.MonkeyPatch)
     columns = np.stack([low, ~low], 1).astype(np.int64)
     data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
     monkeypatch.setattr(Run, "load_data", lambda self, root=None: data)
-    found = measure_invariance(perfect.path, images=6, samples=2, rows=2, key="attributes[1]")
+    found = measure(perfect, images=6, samples=2, rows=2, key="attributes[1]")
     assert found.judge is not None
     assert found.judge.key == "attributes[1]"
     assert found.judge.classes.tolist() == [0, 1]
     assert found.neighbours is not None
     assert found.neighbours.key == "attributes[1]"
     assert found.neighbours.by_h is not None
-    assert found.neighbours.by_h.share > 0.9
+    assert found.neighbours.by_h.value > 0.9
     with pytest.raises(ValueError, match=r"there is no attributes\[2\]"):
-        measure_invariance(perfect.path, images=6, samples=2, key="attributes[2]")
-
-
-def test_the_kept_command_is_for_a_shell(found: Invariance) -> None:
-    spaced = replace(found, run="runs/it's mine", temperature=0.12345678)
-    words = shlex.split(spaced.command)
-    assert words[2] == "runs/it's mine"
-    assert words[words.index("--temperature") + 1] == "0.12345678"
+        measure(perfect, images=6, samples=2, key="attributes[2]")
 
 
 def test_the_command(perfect: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "invariance.png"
-    (perfect.path / "analysis" / "invariance.json").unlink(missing_ok=True)
     argv = ["invariance", str(perfect.path), "--images", "4", "-n", "2", "--rows", "2", "--json"]
     assert main([*argv, "--out", str(out)]) == 0
     result = json.loads(capsys.readouterr().out)
-    kept = perfect.path / "analysis" / "invariance.json"
-    assert result == json.loads(kept.read_text())
-    # Of fewer samples, it does not take the place of this unless it is asked to.
-    argv[argv.index("2")] = "3"
-    assert main(argv) == 0
-    assert "answers another question" in capsys.readouterr().err
-    assert result == json.loads(kept.read_text())
-    assert main([*argv, "--keep"]) == 0
-    assert json.loads(kept.read_text())["samples"] == 3
-    assert result["reencoding"]["nearest_is_own"]["share"] == 1
+    assert result["reencoding"]["nearest_is_own"]["value"] == 1
     assert out.stat().st_size > 1000
+    [newest, *before] = kept_of(perfect, "invariance")
+    assert newest.command == shlex.join(["repr-toolkit", *argv, "--out", str(out)])
+    assert {"command": newest.command, **newest.numbers} == result
+    # Of more samples, it stands beside this; the same question again takes its place.
+    argv[argv.index("2")] = "3"
+    for _ in range(2):
+        assert main(argv) == 0
+        assert len(kept_of(perfect, "invariance")) == len(before) + 2
+        assert kept_of(perfect, "invariance")[0].asked["samples"] == 3
+    capsys.readouterr()
+    assert main(argv[:-1]) == 0
+    assert "distance to own h" in capsys.readouterr().out
 
 
 def test_what_cannot_be_measured(

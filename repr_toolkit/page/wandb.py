@@ -1,38 +1,47 @@
-"""The report's tables and pictures on Weights & Biases."""
+"""Sections of blocks on Weights & Biases: their tables and pictures."""
 
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from PIL import Image
 
 from repr_toolkit.page.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
-from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.run import WANDB_PROJECT
+
+PROJECT = "repr-toolkit"
+"""The project of Weights & Biases that everything is logged to."""
 
 
-def log_report(found: Reported, sections: Sequence[Section], page: str) -> None:
-    """Log the page, and every table and picture, to W&B: of one run to its own, of several to one.
+def log_page(
+    sections: Sequence[Section], *, folder: Path, group: str | None, name: str, page: str = ""
+) -> None:
+    """Log every table and picture, and the page where there is one, to a W&B run of its own.
 
-    A run that was not trained with W&B gets one. Of several runs the one is called "report", in the
-    group that their folder names, as a study's runs are. WANDB_MODE=offline works.
+    The run is called `name` in `group`, and its files lie in `folder`. WANDB_MODE=offline works.
     """
+    _log(sections, page, dir=folder, name=name, job_type="report", group=group)
+
+
+def log_beside(sections: Sequence[Section], *, folder: Path, id_file: Path, page: str = "") -> None:
+    """Log the same to the W&B run of a training, whose id stands in `id_file`.
+
+    A training that was not logged to W&B gets a run there, and the file.
+    """
+    if not id_file.is_file():
+        id_file.write_text(f"{uuid4().hex[:8]}\n")
+    known = id_file.read_text().strip()
+    _log(sections, page, dir=folder, id=known, name=folder.resolve().name, resume="allow")
+
+
+def _log(sections: Sequence[Section], page: str, **run: Any) -> None:
     import wandb
 
-    runs = list(found.runs.values())
-    folder = found.folder or runs[0].path
-    arguments: dict[str, Any] = {"project": WANDB_PROJECT, "dir": folder, "resume": "allow"}
-    if len(runs) == 1:
-        known = runs[0].wandb_id_file
-        if not known.is_file():
-            known.write_text(f"{uuid4().hex[:8]}\n")
-        arguments |= {"id": known.read_text().strip(), "name": runs[0].path.resolve().name}
-    else:
-        arguments |= {"name": "report", "job_type": "report", "group": folder.resolve().name}
-    with wandb.init(**arguments) as logged:
+    with wandb.init(project=PROJECT, **run) as logged:
         # The page too: it has the charts, the scales of colours and the explanations.
-        logged.log({"report/page": wandb.Html(page, inject=False), **loggable(sections)})
+        html = {"report/page": wandb.Html(page, inject=False)} if page else {}
+        logged.log(html | loggable(sections))
 
 
 def loggable(sections: Sequence[Section]) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""What the commands of analyses do with what was measured: keep it, print it, draw it, log it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import Namespace
+
+if TYPE_CHECKING:
+    from repr_toolkit.analyses.base import Analysis
+    from repr_toolkit.runs.kept import Findings
+    from repr_toolkit.runs.run import Run
+
+
+def keep_and_show(
+    analysis: "Analysis", findings: "Mapping[Run, Findings]", options: Namespace
+) -> None:
+    """Keep what was measured of each run with it, and print its tables, or JSON with --json.
+
+    JSON is the findings' own dict for one run, and a list of them for several.
+    """
+    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.runs.kept import keep
+    from repr_toolkit.runs.run import distinct_names
+
+    names = distinct_names(list(findings))
+    kept = {
+        name: keep(run, analysis.name, result, options.typed)
+        for name, (run, result) in zip(names, findings.items(), strict=True)
+    }
+    if options.json:
+        numbers = [{"command": result.command, **result.numbers} for result in kept.values()]
+        print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
+    else:
+        print(as_text(analysis.blocks(kept)), end="")
+
+
+def required_picture(options: Namespace) -> Path | None:
+    """The PNG of --out, once it is known that it can be written; None where none is asked for."""
+    from repr_toolkit.support.files import require_picture
+
+    if options.out is None:
+        return None
+    require_picture(Path(options.out), overwrite=options.overwrite)
+    return Path(options.out)
+
+
+def save_figure(figure: Any, out: Path, options: Namespace) -> None:
+    """Write a matplotlib figure as PNG, and name the file."""
+    from repr_toolkit.support.files import atomic_write
+    from repr_toolkit.support.pictures import DPI
+
+    with atomic_write(out) as file:
+        figure.savefig(file, dpi=DPI, format="png")
+    if not options.json:
+        print(out)

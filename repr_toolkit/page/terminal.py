@@ -1,0 +1,101 @@
+"""Blocks as text for a terminal, which is Markdown too: tables of at most 100 columns.
+
+Pictures, charts and strips are left to the page.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from textwrap import fill, indent
+
+from repr_toolkit.page.blocks import (
+    Block,
+    Cell,
+    Heading,
+    Missing,
+    Notes,
+    Paragraph,
+    Row,
+    Source,
+    Table,
+)
+from repr_toolkit.support.tables import NONE, WIDTH, aligned, notes_text
+
+
+def as_text(blocks: Iterable[Block]) -> str:
+    """The blocks below each other, a blank line between two, and a line's end at the last."""
+    return "\n".join(filter(None, map(_block, blocks)))
+
+
+def _block(block: Block) -> str:
+    if isinstance(block, Table):
+        return table_text(block)
+    if isinstance(block, Heading):
+        return f"## {block.text}\n"
+    if isinstance(block, Paragraph):
+        return _wrapped(block.text)
+    if isinstance(block, Notes):
+        return notes_text(block.items)
+    if isinstance(block, Missing):
+        return _wrapped(block.what) + indent(block.command, "    ") + f"{block.others}\n"
+    if isinstance(block, Source) and not block.folded:
+        return f"{block.title}:\n\n{indent(block.text, '    ')}\n"
+    return ""
+
+
+def table_text(table: Table) -> str:
+    """A table under its caption, columns aligned; as many parts as the width demands.
+
+    The name of a group stands over its rows. What a row is about is left to the page.
+    """
+    rows: list[tuple[str, list[str]]] = []
+    for group, members in groupby((row for row in table.rows if not row.empty), _group):
+        rows += [(group, [""] * len(table.columns))] if group else []
+        rows += [line for row in members for line in _lines(row)]
+    labels = [table.corner if table.corner != "Measure" else "", *(label for label, _ in rows)]
+    columns = [
+        [name, *(cells[number] for _, cells in rows)] for number, name in enumerate(table.columns)
+    ]
+    parts = "\n".join(aligned([labels, *part]) for part in _fitting(labels, columns))
+    return "\n".join(filter(None, [_wrapped(table.caption), parts]))
+
+
+def _group(row: Row) -> str:
+    return row.group
+
+
+def _lines(row: Row) -> list[tuple[str, list[str]]]:
+    """A row's label and cells; where it asks for it, a second line with the intervals."""
+    lines = [(row.label, [_cell(cell) for cell in row.cells])]
+    if row.intervals:
+        lines.append(("95 % interval", [cell.detail or NONE for cell in row.cells]))
+    return lines
+
+
+def _cell(cell: Cell) -> str:
+    if cell.error:
+        return f"{cell.text} ± {cell.error}"
+    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+
+
+def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[list[str]]]:
+    """The columns in parts, each of which fits the width beside the labels."""
+    start = max(map(len, labels)) + 4
+    parts: list[list[list[str]]] = [[]]
+    used = start
+    for column in columns:
+        width = max(map(len, column)) + 3
+        if used + width > WIDTH and parts[-1]:
+            parts.append([])
+            used = start
+        parts[-1].append(column)
+        used += width
+    return parts
+
+
+def _wrapped(text: str) -> str:
+    """A paragraph broken at the width of a terminal, without the page's marks; "" stays."""
+    unmarked = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
+    return (
+        fill(unmarked, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n" if text else ""
+    )
