@@ -102,8 +102,10 @@ def code_lengths(
             )
     maps = maps and all(reading.model.decoder.has_subpixel_log_prob for reading in readings)
     reference = readings[0].model.decoder
-    in_order = isinstance(reference, decoders.AutoregressiveDecoder)
-    generated = reference.order.cpu() if in_order else decoders.raster(reference.image_shape)
+    if isinstance(reference, decoders.AutoregressiveDecoder):
+        generated = reference.order.cpu()
+    else:
+        generated = decoders.raster(reference.image_shape)
     size = min(likelihood_batch(reading.model, batch_size) for reading in readings)
     device = readings[0].model.device
     devices = {reading.model.device for reading in readings}
