@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Decoder
-from repr_toolkit.decoders.noise import Law
 from repr_toolkit.testing.autoregression import check_autoregression
 from repr_toolkit.testing.contract import raises, require
 from repr_toolkit.testing.randomised import randomised
@@ -187,7 +186,7 @@ def _check_levels(
     ]
 
 
-def _noise(law: Law, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+def _noise(law: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
     draw = torch.rand if law == "uniform" else torch.randn
     return draw(shape, generator=generator, dtype=torch.float64)
 
