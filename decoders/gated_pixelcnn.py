@@ -16,6 +16,7 @@ from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
+from repr_toolkit.decoders.walks.gated_pixelcnn import GatedPixelCNNWalk
 
 
 class GatedPixelCNN(AutoregressiveDecoder):
@@ -107,6 +108,10 @@ class GatedPixelCNN(AutoregressiveDecoder):
         logits = self.head_logits(hidden.contiguous(memory_format=torch.channels_last))
         params: Tensor = rearrange(logits, "b (c k) h w -> b c h w k", c=self.image_shape[0])
         return params
+
+    def walk(self, h: Tensor | None, batch: int) -> GatedPixelCNNWalk:
+        """The walk through a batch of images that are drawn given h (batch, *h_shape)."""
+        return GatedPixelCNNWalk(self, h, batch)
 
     def gated_layers(self) -> list["GatedLayer"]:
         return cast("list[GatedLayer]", list(self.layers))

@@ -6,10 +6,20 @@ from torch import Tensor
 
 
 class Encoder(Protocol):
-    """An `nn.Module` that makes h (B, h_dim), float32, from one key of a batch, its `source`.
+    """An `nn.Module` that makes h, float32 (B, h_dim), from one key of a batch, its `source`.
 
-    One that reads trained weights from elsewhere takes the argument `weights` for them, and None
-    for no reading: a run that is loaded has them in its own file.
+    The toolkit also looks for these members, each of which an encoder may leave out:
+
+    - `h_shape`: h is (B, *h_shape), a map (c, h′, w′), and h_dim its product.
+    - `made_by`, str or None: which encoder made the vectors that this one reads.
+    - `identity`, str: which encoder this is, where its class and weights do not say it best.
+    - `size`, (height, width): what it enlarges images to, which bounds a batch.
+    - `masked(x, keep)` and `count`: h under a mask of its m = count numbers, of an encoder that
+      hides random ones in training (see `MaskedCoordinates`).
+    - `image_shape` and `levels`: of the images that it was built for.
+
+    An encoder that loads trained weights takes them as its argument `weights`; None loads none,
+    since a saved run brings its own.
     """
 
     source: str

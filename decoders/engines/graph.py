@@ -1,4 +1,4 @@
-"""The CUDA graph engine of the Gated PixelCNN: the cached engine's steps, recorded and replayed.
+"""The CUDA graph engine: the steps of a model's walk, recorded and replayed.
 
 A pixel is some two hundred small operations, and launching them one by one costs more than their
 arithmetic. Recorded as CUDA graphs, the step to the next row and the step to the next pixel are
@@ -7,48 +7,89 @@ one launch each, and nothing waits for the host until the images are done.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders.engines.cached import Steps
 from repr_toolkit.decoders.engines.draw import Draw, host_obstacle
-
-if TYPE_CHECKING:
-    from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
+from repr_toolkit.decoders.engines.walk import Walk, decide
 
 WARM_UP = 3
 """Runs before recording, in which libraries load kernels and allocate what they keep."""
 
+Step = Callable[[], None]
 
-def obstacle(model: GatedPixelCNN, draw: Draw | None = None) -> str | None:
+
+def obstacle(model: Any, draw: Draw | None = None) -> str | None:
     """Why the engine cannot draw from a model, or None if it can."""
-    if model.head_hidden.weight.device.type != "cuda":
+    if next(model.parameters()).device.type != "cuda":
         return "it needs a CUDA device"
     return host_obstacle(model, draw)
 
 
-def sample(model: GatedPixelCNN, draw: Draw) -> Tensor:
-    """Draw uint8 images (B, C, H, W) on CUDA.
+def sample(model: Any, draw: Draw) -> Tensor:
+    """Draw uint8 images (B, C, H, W) on CUDA from a model with a `walk`.
 
     The progress is how much is launched, which the device follows.
     """
     with torch.cuda.device(draw.noise.device):
-        steps = Steps(model, draw)
-        row, pixel = _record(steps)
+        walk = model.walk(draw.h, len(draw.noise))
+        graphs: list[torch.cuda.CUDAGraph] = []
+
+        def record(step: Step, start: Step) -> Step:
+            graphs.append(_graph(step, start))
+            return graphs[-1].replay
+
         try:
-            return steps.images(row.replay, pixel.replay)
+            return replayed(walk, draw, record)
         finally:  # before the graphs and their memory are freed
             torch.cuda.current_stream().synchronize()
 
 
-def _record(steps: Steps) -> tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph]:
-    """The graphs of the two steps, which are left at their start.
+def replayed(walk: Walk, draw: Draw, record: Callable[[Step, Step], Step]) -> Tensor:
+    """Draw uint8 images (B, C, H, W) by steps that are recorded once for every kind.
 
-    What the steps keep was allocated before recording; what they make in between lies in memory
+    `record` is given a step and what brings the walk to where it can be made; it returns what
+    replays it.
+    """
+    x = torch.zeros(draw.noise.shape, dtype=torch.uint8, device=draw.noise.device)
+    height, width = x.shape[2:]
+
+    def start(position: int) -> None:
+        walk.restart()
+        walk.position.fill_(position)
+
+    def pixel(kind: Hashable) -> None:
+        walk.pixel(kind)
+        decide(walk, draw, x, walk.position // width, walk.position % width)
+
+    rows: dict[Hashable, Step] = {}
+    pixels: dict[Hashable, Step] = {}
+    order = [(row, column) for row in range(height) for column in range(width)]
+    for position, (of_row, of_pixel) in enumerate(walk.kinds(*place) for place in order):
+        at = partial(start, position)
+        if position % width == 0 and of_row not in rows:
+            rows[of_row] = record(partial(walk.row, of_row), at)
+        if of_pixel not in pixels:
+            pixels[of_pixel] = record(partial(pixel, of_pixel), at)
+    start(0)
+    for row, column in order:
+        of_row, of_pixel = walk.kinds(row, column)
+        if column == 0:
+            rows[of_row]()
+        pixels[of_pixel]()
+        if column == width - 1:
+            draw.progress((row + 1) / height)
+    return x
+
+
+def _graph(step: Step, start: Step) -> torch.cuda.CUDAGraph:
+    """The graph of a step.
+
+    What the walk keeps was allocated before recording; what a step makes in between lies in memory
     of the graph's own.
     """
     current = torch.cuda.current_stream()
@@ -56,24 +97,17 @@ def _record(steps: Steps) -> tuple[torch.cuda.CUDAGraph, torch.cuda.CUDAGraph]:
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP):
-            steps.restart()
-            steps.row()
-            steps.pixel()
+            start()
+            step()
     current.wait_stream(stream)
-    row, pixel = _graph(steps.row, stream), _graph(steps.pixel, stream)
-    steps.restart()
-    return row, pixel
+    graph = torch.cuda.CUDAGraph()
+    # Thread-local, so that other threads may use the device meanwhile, as a data loader's does.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        step()
+    return graph
 
 
 @cache
 def _side_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream to record on: one a device, as cuBLAS keeps a workspace for each that it sees."""
     return torch.cuda.Stream(device)
-
-
-def _graph(step: Callable[[], None], stream: torch.cuda.Stream) -> torch.cuda.CUDAGraph:
-    graph = torch.cuda.CUDAGraph()
-    # Thread-local, so that other threads may use the device meanwhile, as a data loader's does.
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        step()
-    return graph

@@ -16,7 +16,7 @@ from torch import Tensor
 from repr_toolkit.decoders.engines import native
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.engines.library import BuildError, library
-from repr_toolkit.decoders.engines.weights import (
+from repr_toolkit.decoders.walks.gated_pixelcnn_weights import (
     HeadWeights,
     LayerWeights,
     head_weights,
@@ -78,8 +78,8 @@ def _sampler(
     sizes = _Sizes(
         channels=channels,
         levels=head.logits.shape[1] // channels,
-        features=first.vertical.shape[1] // 2,
-        reach=first.left.shape[0] // channels,
+        features=first.features,
+        reach=first.reach(channels),
         head_features=head.hidden.shape[1],
         map_channels=0 if first.condition is None else first.condition.shape[0],
     )

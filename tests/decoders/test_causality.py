@@ -1,111 +1,70 @@
-"""The Gated PixelCNN sees every earlier sub-pixel that its depth can reach, and no other."""
+"""A decoder sees every earlier sub-pixel that its depth can reach, and no other."""
 
-from functools import partial
-from itertools import product
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import pytest
 import torch
-from decoders_models import small_pixelcnn
+from cases import Case, gated, is_autoregressive, random_h, random_images, those
+from numpy.typing import NDArray
 
-from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.testing import randomised
+from repr_toolkit.decoders import AutoregressiveDecoder
+from repr_toolkit.testing import check_decoder, randomised
+from repr_toolkit.testing.autoregression import jacobians
 
-SIZE = (5, 6)
 
+def seen(model: AutoregressiveDecoder) -> NDArray[np.bool_]:
+    """Which inputs the parameters depend on, (C or 1, H, W, C, H, W), outputs first.
 
-def reach(image_shape: tuple[int, int, int], kernel_size: int, layers: int) -> np.ndarray:
-    """Which inputs each sub-pixel may depend on, from the kernels' footprints alone.
-
-    Boolean (H, W, C, H, W, C), outputs first.
+    In any of a few draws of model and image, because in one of them a ReLU may be off.
     """
-    channels, height, width = image_shape
-    k = kernel_size // 2
-    above = np.zeros((height, width, height, width, channels), bool)
-    left = np.zeros((height, width, channels, height, width, channels), bool)
-    for layer in range(layers):
-        above_before, left_before = above.copy(), left.copy()
-        for r, c in product(range(height), range(width)):
-            columns = slice(max(c - k, 0), c + k + 1)
-            if layer == 0:
-                above[r, c, max(r - k - 1, 0) : r, columns] = True
-            else:
-                above[r, c] = above_before[max(r - k, 0) : r + 1, columns].any((0, 1))
-            for g in range(channels):
-                seen = left[r, c, g]
-                seen |= above[r, c]
-                if layer == 0:
-                    seen[r, max(c - k, 0) : c] = True
-                    seen[r, c, :g] = True
-                else:
-                    seen |= left_before[r, c, : g + 1].any(0)
-                    seen |= left_before[r, max(c - k, 0) : c].any((0, 1))
-    return np.stack([left[:, :, : g + 1].any(2) for g in range(channels)], axis=2)
-
-
-def jacobian(model: GatedPixelCNN, h: torch.Tensor | None) -> np.ndarray:
-    """|∂ params/∂x|, summed over the K parameters, as (H, W, C, H, W, C).
-
-    Also summed over a few draws of model and image, because in one of them a ReLU may be off.
-    """
-    total = torch.zeros(*model.image_shape, *model.image_shape, dtype=torch.float64)
+    total = torch.zeros(())
     for seed in range(3):
-        model = randomised(model, seed)
-        x = torch.rand(1, *model.image_shape, dtype=torch.float64) * (model.levels - 1)
-        params = partial(model.params, h=h)
-        full = torch.autograd.functional.jacobian(params, x, vectorize=True)
-        total += full.abs().sum(4)[0, :, :, :, 0]
-    return total.permute(1, 2, 0, 4, 5, 3).numpy()
+        h = random_h(model, 1)
+        of_x, _ = jacobians(
+            randomised(model, seed), random_images(model, 1)[0], None if h is None else h[0], seed
+        )
+        total = total + of_x.abs()
+    groups = len(total) // prod(model.image_shape[1:])
+    return (total != 0).view(groups, *model.image_shape[1:], *model.image_shape).numpy()
 
 
-@pytest.mark.parametrize("skip", [False, True])
-@pytest.mark.parametrize("conditioning", [None, "vector", "spatial"])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("kernel_size", [3, 5, 7])
-def test_jacobian(kernel_size: int, channels: int, conditioning: str | None, skip: bool) -> None:
+@those(lambda case: case.reach)
+def test_the_field_is_that_of_the_kernels(case: Case) -> None:
     torch.manual_seed(0)
-    shape = (channels, *SIZE)
-    model = GatedPixelCNN(
-        shape,
-        h_dim=2 if conditioning else 0,
-        levels=3,
-        features=6 * channels,
-        layers=2,
-        kernel_size=kernel_size,
-        conditioning=conditioning or "vector",
-        map_features=2,
-        skip=skip,
-    )
-    model = randomised(model)
-    h = torch.randn(1, 2, dtype=torch.float64) if conditioning else None
-    np.testing.assert_array_equal(jacobian(model, h) != 0, reach(shape, kernel_size, layers=2))
+    # Wide enough for its edges to show, and features enough for each to say something.
+    wide = replace(case, shape=(case.shape[0], 5, 6), kwargs=case.kwargs | {"levels": 3})
+    assert case.reach is not None
+    model = wide.build(features=6 * case.shape[0])
+    np.testing.assert_array_equal(seen(model), case.reach(wide))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_deep_enough_sees_the_whole_past(channels: int) -> None:
     torch.manual_seed(0)
-    shape = (channels, *SIZE)
-    model = small_pixelcnn(shape, levels=2, features=6 * channels, layers=6)
-    dims = prod(shape)
-    past = np.tri(dims, k=-1, dtype=bool)  # in raster order, then R, G, B
-    np.testing.assert_array_equal(jacobian(model, None).reshape(dims, dims) != 0, past)
+    model = gated((channels, 5, 6), levels=2, layers=6).build(features=6 * channels)
+    dims = prod(model.image_shape)
+    in_order = seen(model).reshape(dims, dims)[model.order][:, model.order]
+    np.testing.assert_array_equal(in_order, np.tri(dims, k=-1, dtype=bool))
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_h_reaches_every_position(channels: int, conditioning: str) -> None:
+@those(is_autoregressive)
+def test_nothing_depends_on_itself_or_later(case: Case) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn(
-        (channels, *SIZE),
-        h_dim=4,
-        features=18,
-        layers=1,
-        conditioning=conditioning,
-        map_features=12,
-    )
-    x = torch.zeros(1, channels, *SIZE, dtype=torch.float64)
-    full = torch.autograd.functional.jacobian(
-        lambda h: model.params(x, h), torch.randn(1, 4, dtype=torch.float64), vectorize=True
-    )  # (1, C, H, W, K, 1, h_dim)
-    assert (full.abs().sum((4, 6)) > 0).all()
+    model = case.build()
+    place = model.order.argsort().view(model.image_shape).numpy()
+    depends = seen(model)
+    begins = place if len(depends) == len(place) else place.min(0, keepdims=True)
+    later = place >= begins[..., None, None, None]
+    assert not (depends & later).any()
+    if model.whole_past:
+        assert depends.any()
+
+
+@those()
+def test_the_check_finds_nothing_against_it(case: Case) -> None:
+    """Every toy of the contract's freedoms passes `check`, on wide images (levels bound it)."""
+    levels = min(case.kwargs.get("levels", 5), 5)
+    channels = case.shape[0]
+    check_decoder(replace(case, shape=(channels, 3, 7)).build(levels=levels))

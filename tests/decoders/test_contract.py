@@ -4,30 +4,84 @@ from typing import Any
 
 import pytest
 import torch
+from cases import Case, is_autoregressive, random_h, random_images, those
 
-from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
+from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN, raster
 from repr_toolkit.decoders.gate import _CompiledGate, gate
 from repr_toolkit.testing import randomised
-
-DECODERS: list[Decoder] = [
-    GatedPixelCNN((3, 4, 5), levels=16, features=6, layers=2),
-    Deconv((3, 4, 5), levels=16),
-]
+from toys.autoregressive import Dequantised
 
 
-@pytest.mark.parametrize("decoder", DECODERS)
-def test_images_are_checked(decoder: Decoder) -> None:
-    image = torch.zeros(2, 3, 4, 5, dtype=torch.uint8)
-    assert decoder.log_prob(image).shape == (2,)
-    for method in (decoder.log_prob, decoder.loss):
+@those()
+def test_images_and_h_are_checked(case: Case) -> None:
+    model = case.build()
+    image, h = torch.zeros(2, *case.shape, dtype=torch.uint8), random_h(model, 2)
+    assert model.log_prob(image, h).shape == (2,)
+    c, height, width = case.shape
+    top = model.levels - 1
+    for method in (model.log_prob, model.loss):
         with pytest.raises(TypeError, match="uint8"):
-            method(image.float())
-        with pytest.raises(ValueError, match=r"\(B, 3, 4, 5\) expected, not \(2, 3, 5, 4\)"):
-            method(image.transpose(2, 3))
-        with pytest.raises(ValueError, match="value 16, but this model's levels are 0…15"):
-            method(image + 16)
-        with pytest.raises(ValueError, match="unconditional"):
-            method(image, torch.zeros(2, 4))
+            method(image.float(), h)
+        with pytest.raises(ValueError, match=rf"\(B, {c}, {height}, {width}\) expected, not"):
+            method(image[:, :, :, 1:], h)
+        if top < 255:
+            with pytest.raises(ValueError, match=f"value {top + 1}, but .* levels are 0…{top}"):
+                method(image + top + 1, h)
+        with pytest.raises(ValueError, match="unconditional" if h is None else "needs h of shape"):
+            method(image, torch.zeros(2, 4) if h is None else None)
+
+
+@those()
+def test_every_parameter_is_trained(case: Case) -> None:
+    """A parameter without a gradient stops distributed training."""
+    model = case.build()
+    model.loss(random_images(model, 2), random_h(model, 2)).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@those(is_autoregressive)
+def test_parameters_are_contiguous_and_differentiable_in_floats(case: Case) -> None:
+    model = case.build()
+    x, h = random_images(model, 2), random_h(model, 2)
+    params = model.params(x, h)
+    assert params.stride(-1) == 1
+    assert torch.equal(model.params(x.double().requires_grad_(), h), params)
+
+
+def test_what_tables_say_of_a_likelihood() -> None:
+    assert Dequantised((1, 2, 2)).likelihood_label == "upper bound, dequantised"
+    assert Deconv((1, 2, 2)).likelihood_label == "exact"
+
+
+def test_a_likelihood_takes_the_noise_that_it_states() -> None:
+    torch.manual_seed(0)
+    model = Dequantised((1, 2, 3), levels=8)
+    x = random_images(model, 4)
+    u = torch.rand(x.shape)
+    assert torch.equal(model.log_prob(x, noise=u), model.log_prob(x, noise=u))
+    assert not torch.equal(model.log_prob(x), model.log_prob(x))  # drawn anew
+    with pytest.raises(ValueError, match=r"outside \[0, 1\)"):
+        model.log_prob(x, noise=u + 1)
+    with pytest.raises(ValueError, match="noise of shape"):
+        model.log_prob(x, noise=u[:1])
+    with pytest.raises(ValueError, match="the likelihood of Deconv takes no noise"):
+        Deconv((1, 2, 3), levels=8).log_prob(x, noise=u)
+
+
+def test_a_decoder_that_does_not_complete_says_so() -> None:
+    model = Dequantised((1, 2, 3), levels=8)
+    x = random_images(model, 1)
+    with pytest.raises(ValueError, match="cannot complete: it draws whole images"):
+        model.sample(known=x, mask=x > 3)
+    with pytest.raises(ValueError, match="finite"):
+        model.sample(noise=torch.full((1, 1, 2, 3), torch.inf))
+    assert torch.equal(model.sample(temperature=0), model.mean.floor()[None].to(torch.uint8))
+
+
+def test_an_order_is_a_permutation() -> None:
+    assert raster((3, 2, 2)).tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
+    with pytest.raises(ValueError, match="permutation of 0…3"):
+        AutoregressiveDecoder((1, 2, 2), order=torch.tensor([0, 1, 1, 3]))
 
 
 def test_impossible_sizes_are_refused() -> None:
@@ -54,33 +108,6 @@ def test_baseline_takes_any_size(size: tuple[int, int], h_dim: int) -> None:
     h = torch.randn(2, h_dim) if h_dim else None
     model.loss(x, h).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
-
-
-def test_every_parameter_is_trained() -> None:
-    """A parameter without a gradient stops distributed training."""
-    for skip in (False, True):
-        for conditioning in ("vector", "positional", "spatial"):
-            model = GatedPixelCNN(
-                (3, 4, 4), 2, features=6, layers=3, skip=skip, conditioning=conditioning
-            )
-            model.loss(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), torch.randn(2, 2)).backward()
-            untouched = [name for name, p in model.named_parameters() if p.grad is None]
-            assert untouched == []
-
-
-@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
-def test_the_training_loss_is_one_graph(conditioning: str) -> None:
-    """A break of the graph would cost torch.compile most of what it gains."""
-    models = [
-        GatedPixelCNN((3, 4, 5), 2, levels=16, features=6, layers=2, conditioning=conditioning),
-        Deconv((3, 4, 5), 2, levels=16),
-    ]
-    x = torch.randint(0, 16, (2, 3, 4, 5), dtype=torch.uint8)
-    h = torch.randn(2, 2)
-    for model in models:
-        compiled = torch.compile(model.loss, fullgraph=True, backend="eager", dynamic=False)
-        torch.testing.assert_close(compiled(x, h), model.loss(x, h))
-    torch.compiler.reset()
 
 
 def recomputing(skip: bool) -> tuple[GatedPixelCNN, GatedPixelCNN]:

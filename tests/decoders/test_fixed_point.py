@@ -1,12 +1,11 @@
 """The fixed-point engine ends, exactly, and after as many forwards as the dependence asks for."""
 
 import logging
-from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from decoders_models import MODELS, condition, small_pixelcnn
+from cases import Case, draw_for, is_autoregressive, those
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import AutoregressiveDecoder
@@ -52,22 +51,16 @@ def in_order(images: Tensor) -> list[list[int]]:
     return values
 
 
-@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
-@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
+@those(lambda case: is_autoregressive(case) and case.shape[1] > 1)
 @torch.inference_mode()
-def test_it_draws_the_naive_images_in_fewer_forwards(
-    image_shape: tuple[int, int, int], kwargs: dict[str, Any], temperature: float
-) -> None:
+def test_it_draws_the_naive_images_in_fewer_forwards(case: Case) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn(image_shape, **kwargs)
-    h = condition(model, 5).get("h")
-    noise = torch.rand(5, *image_shape, dtype=torch.float64)
-    draw = Draw(h, noise, temperature)
+    model = case.build()
+    draw = draw_for(model, case, batch=5)
     result = solve(model, draw)
     assert torch.equal(result.images, naive.sample(model, draw))
     assert result.forwards.shape == (5,)
-    assert result.forwards.sum() > 5  # not all of the first guesses were right
-    assert result.forwards.max() < noise[0].numel()
+    assert result.forwards.max() < draw.noise[0].numel()
 
 
 @torch.inference_mode()

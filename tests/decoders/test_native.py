@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from decoders_models import MODELS, condition, small_pixelcnn
+from cases import Case, random_h, random_images, small_pixelcnn, those
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
@@ -35,17 +35,13 @@ def forced(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> tupl
 
 @native
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
+@those(lambda case: "native" in case.make.engines)
 @torch.no_grad()
-def test_logits_and_choices_are_those_of_the_forward(
-    image_shape: tuple[int, int, int], kwargs: dict[str, Any], dtype: torch.dtype
-) -> None:
+def test_logits_and_choices_are_those_of_the_forward(case: Case, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn(image_shape, **kwargs).to(dtype)
-    x = torch.randint(0, model.levels, (11, *image_shape), dtype=torch.uint8)
-    u = torch.rand(11, *image_shape, dtype=dtype)
-    h = condition(model, 11).get("h")
-    h = None if h is None else h.to(dtype)
+    model = case.build().to(dtype)
+    x, h = random_images(model, 11), random_h(model, 11)
+    u = torch.rand(11, *case.shape, dtype=dtype)
     logits, choices = forced(model, x, h, u)
     expected = model.params(x, h)
     tolerance = 1e-13 if dtype == torch.float64 else 1e-5

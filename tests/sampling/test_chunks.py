@@ -28,7 +28,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from repr_toolkit.parts import Parts, fill
+from repr_toolkit.sampling.chunks import Parts, fill
 rank, world, seconds = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 def draw(images, done):
     time.sleep(seconds)

@@ -38,7 +38,7 @@ import json, shutil, sys
 from pathlib import Path
 import torch
 from repr_toolkit.runs import Run
-from repr_toolkit.training import train
+from repr_toolkit.training.train import train
 if __name__ == "__main__":
     configs, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     for name, config in configs.items():

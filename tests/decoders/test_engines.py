@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from decoders_models import MODELS, condition, small_pixelcnn
+from cases import Case, condition, draw_for, is_autoregressive, small_pixelcnn, those
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN
 from repr_toolkit.decoders.engines import naive
-from repr_toolkit.decoders.engines.draw import Engine
+from repr_toolkit.decoders.engines.draw import Draw, Engine
 from repr_toolkit.testing import randomised
+from toys.autoregressive import Coupled
 
 
 def inverse_cdf_edges(model: AutoregressiveDecoder, x: Tensor, h: Tensor | None) -> list[Tensor]:
@@ -23,43 +24,84 @@ def inverse_cdf_edges(model: AutoregressiveDecoder, x: Tensor, h: Tensor | None)
     return [torch.where(x == 0, 0.0, below), upper]
 
 
-@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
-@pytest.mark.parametrize("engine", GatedPixelCNN.engines)
+@those(lambda case: is_autoregressive(case) and case.make is not Coupled)
 @torch.no_grad()
-def test_agrees_with_teacher_forcing(
-    image_shape: tuple[int, int, int], kwargs: dict[str, Any], engine: str
-) -> None:
+def test_the_naive_engine_agrees_with_teacher_forcing(case: Case) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn(image_shape, **kwargs)
-    if obstacle := model.obstacle(engine):
-        pytest.skip(obstacle)
-    u = torch.rand(4, *image_shape, dtype=torch.float64)
+    model = case.build()
+    u = torch.rand(4, *case.shape, dtype=torch.float64)
     arguments = condition(model, 4)
-    x = model.sample(**arguments, noise=u, engine=engine)
+    x = model.sample(**arguments, noise=u, engine="naive")
     below, upper = inverse_cdf_edges(model, x, arguments.get("h"))
     assert ((below <= u) & (u < upper)).all()
     assert len(x.unique()) > 1
 
 
-@pytest.mark.parametrize(("image_shape", "kwargs"), MODELS)
-@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.0])
-def test_engines_agree_in_float64(
-    image_shape: tuple[int, int, int], kwargs: dict[str, Any], temperature: float
-) -> None:
+@those(lambda case: len(case.make.engines) > 1)
+def test_engines_agree_in_float64(case: Case) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn(image_shape, **kwargs)
-    shared = condition(model, 3) | {
-        "noise": torch.rand(3, *image_shape, dtype=torch.float64),
-        "temperature": temperature,
-        "known": torch.randint(0, model.levels, (3, *image_shape), dtype=torch.uint8),
-        "mask": torch.rand(image_shape) < 0.3,
-    }
+    model = case.build()
+    draw = draw_for(model, case)
     engines = [engine for engine in model.engines if model.obstacle(engine) is None]
-    images = [model.sample(**shared, engine=engine) for engine in ("auto", *engines)]
+    images = [model.draw(draw, engine) for engine in ("auto", *engines)]
     for other in images[1:]:
         assert torch.equal(images[0], other)
-    kept = shared["mask"].expand_as(images[0])
-    assert torch.equal(images[0][kept], shared["known"][kept])
+    if draw.known is not None and draw.mask is not None:
+        assert torch.equal(images[0][draw.mask], draw.known[draw.mask])
+
+
+@those(is_autoregressive)
+def test_the_naive_engine_takes_one_forward_where_channels_are_coupled(case: Case) -> None:
+    model = case.build()
+    forwards = 0
+    params = model.params
+
+    def counting(x: Tensor, h: Tensor | None) -> Tensor:
+        nonlocal forwards
+        forwards += 1
+        result: Tensor = params(x, h)
+        return result
+
+    model.params = counting
+    draw = draw_for(model, case)
+    naive.sample(model, draw)
+    channels, height, width = case.shape
+    assert forwards == height * width * (1 if case.make is Coupled else channels)
+
+
+class Recorder(Draw):
+    """A draw that notes on the host which levels it decided, one after the other."""
+
+    on_host: ClassVar[bool] = True
+    seen: ClassVar[list[tuple[Any, ...]]] = []
+
+    def level(
+        self, likelihood: Any, params: Tensor, at: Any, before: Tensor | None = None
+    ) -> Tensor:
+        self.seen.append(at)
+        return super().level(likelihood, params, at, before)
+
+
+@those(lambda case: len(case.make.engines) > 1)
+def test_a_draw_that_decides_on_the_host_is_served_in_order(case: Case) -> None:
+    torch.manual_seed(0)
+    model = case.build()
+    draw = draw_for(model, case)
+    there = Recorder(draw.h, draw.noise, draw.temperature, draw.known, draw.mask)
+    expected = model.draw(draw, "naive")
+    height, width = case.shape[1:]
+    order = model.order.tolist()
+    in_order = [(i // (height * width), i // width % height, i % width) for i in order]
+    for engine in model.engines:
+        if engine not in ("naive", "cached"):
+            assert "Recorder" in str(model.obstacle(engine, there)) or engine == "graph"
+            with pytest.raises(ValueError, match="cannot run here"):
+                model.draw(there, engine)
+            continue
+        there.seen.clear()
+        assert torch.equal(model.draw(there, engine), expected)
+        assert [at[1:] for at in there.seen] == in_order
+    assert model.choose_engine("auto", there) in ("naive", "cached")
 
 
 @pytest.mark.parametrize("engine", tuple(GatedPixelCNN.engines)[1:])

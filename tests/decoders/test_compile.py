@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from decoders_models import small_pixelcnn
+from cases import Case, random_h, random_images, small_pixelcnn, those
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
@@ -47,4 +47,16 @@ def test_a_level_too_high_cannot_pass_compiled() -> None:
     with pytest.raises(ValueError, match="value 9"):
         model.loss(x)
     assert torch.compile(model.loss, dynamic=False, backend="aot_eager")(x).isnan()
+    torch.compiler.reset()
+
+
+@those(lambda case: case.make.__module__.startswith("repr_toolkit"))
+@pytest.mark.filterwarnings("ignore")
+def test_the_training_loss_is_one_graph(case: Case) -> None:
+    """A break of the graph would cost torch.compile most of what it gains."""
+    torch.manual_seed(0)
+    model = case.build()
+    x, h = random_images(model, 2), random_h(model, 2)
+    compiled = torch.compile(model.loss, fullgraph=True, backend="eager", dynamic=False)
+    torch.testing.assert_close(compiled(x, h), model.loss(x, h))
     torch.compiler.reset()

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.masked import RowLeft
-
-if TYPE_CHECKING:
-    from repr_toolkit.decoders.gated_pixelcnn import GatedLayer, GatedPixelCNN
 
 
 @dataclass
@@ -45,6 +42,15 @@ class LayerWeights:
     """(p, p), zero where a group must not see."""
     skip_bias: Tensor | None
 
+    @property
+    def features(self) -> int:
+        """p"""
+        return len(self.vertical_bias) // 2
+
+    def reach(self, inputs: int) -> int:
+        """k, given the layer's inputs."""
+        return len(self.left) // inputs
+
 
 @dataclass
 class HeadWeights:
@@ -56,7 +62,7 @@ class HeadWeights:
     logits_bias: Tensor
 
 
-def layer_weights(model: GatedPixelCNN) -> Iterator[LayerWeights]:
+def layer_weights(model: Any) -> Iterator[LayerWeights]:
     """The gated layers' matrices, first layer first; views of the parameters where they can be."""
     order = gate_order(model.gated_layers()[0].features, model.image_shape[0])
     order = order.to(model.head_hidden.weight.device)
@@ -64,7 +70,7 @@ def layer_weights(model: GatedPixelCNN) -> Iterator[LayerWeights]:
         yield _layer(layer, order)
 
 
-def head_weights(model: GatedPixelCNN) -> HeadWeights:
+def head_weights(model: Any) -> HeadWeights:
     """The head's matrices."""
     hidden, logits = model.head_hidden, model.head_logits
     return HeadWeights(matrix(hidden), bias(hidden), matrix(logits), bias(logits))
@@ -91,7 +97,7 @@ def bias(conv: nn.Conv2d) -> Tensor:
     return conv.bias
 
 
-def _layer(layer: GatedLayer, order: Tensor) -> LayerWeights:
+def _layer(layer: Any, order: Tensor) -> LayerWeights:
     p = layer.features
     row = layer.horizontal.causal_weight()[order, :, 0].permute(2, 1, 0)  # (k+1, inputs, 2·p)
     condition = None

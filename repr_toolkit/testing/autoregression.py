@@ -1,0 +1,132 @@
+"""What an autoregressive decoder sees, from its Jacobian: no later sub-pixel, no blind spot."""
+
+from itertools import product
+from math import prod
+
+import torch
+from torch import Tensor
+
+from repr_toolkit.decoders import AutoregressiveDecoder
+from repr_toolkit.testing.contract import require
+from repr_toolkit.testing.randomised import randomised
+
+DRAWS = 8
+"""Draws of the parameters whose Jacobians are joined, because in one of them a ReLU may be off."""
+
+
+def check_autoregression(decoder: AutoregressiveDecoder, x: Tensor, h: Tensor | None) -> list[str]:
+    """Check order and field on images x, uint8 (B, C, H, W), and their h, float64."""
+    channels, height, width = decoder.image_shape
+    params = decoder.params(x, h)
+    groups = params.shape[1]
+    depends = torch.zeros(groups * height * width, prod(decoder.image_shape), dtype=torch.bool)
+    reached = torch.zeros(len(depends), dtype=torch.bool)
+    for seed in range(DRAWS):
+        i = seed % len(x)
+        of_x, of_h = jacobians(randomised(decoder, seed), x[i], None if h is None else h[i], seed)
+        depends |= of_x != 0
+        if of_h is not None:
+            reached |= (of_h != 0).any(1)
+    place = decoder.order.argsort()
+    # What a pixel's parameters are of begins with its first channel.
+    begins = place if groups == channels else place.view(channels, -1).amin(0)
+    leaks = (depends & (place >= begins[:, None])).any(1).nonzero().flatten().tolist()
+    passed = [
+        require(
+            not leaks,
+            "no sub-pixel depends on itself or a later one",
+            [_name(i, decoder.image_shape) for i in leaks],
+        ),
+        require(params.stride(-1) == 1, "params are contiguous in their last dimension"),
+        require(
+            torch.equal(decoder.subpixel_log_prob(x, h), decoder.likelihood.log_prob(params, x)),
+            "subpixel_log_prob is the likelihood given params",
+        ),
+    ]
+    if groups < channels:
+        in_turn = place.view(channels, -1) == begins + torch.arange(channels)[:, None]
+        passed.append(
+            require(
+                bool(in_turn.all()),
+                "in its order a pixel's coupled channels stand in turn, R first",
+            )
+        )
+    seen = depends.view(groups, height, width, channels, height, width)
+    if decoder.whole_past:
+        blind = _blind_spot(seen, place.view(channels, height, width))
+        passed.append(require(not blind, "it has no blind spot", blind[:8]))
+    else:
+        passed.append(_field(seen, place.view(channels, height, width)))
+    if h is not None:
+        passed.append(require(bool(reached.all()), "h reaches every sub-pixel"))
+    return passed
+
+
+def jacobians(
+    model: AutoregressiveDecoder, x: Tensor, h: Tensor | None, seed: int
+) -> tuple[Tensor, Tensor | None]:
+    """Of a random sum over the K parameters of each of D outputs, by x (D, C·H·W) and h (D, ·).
+
+    One backward pass: each image of a batch stands for one output.
+    """
+    with torch.no_grad():
+        shape = model.params(x[None], None if h is None else h[None]).shape
+    outputs = prod(shape[1:4])
+    generator = torch.Generator().manual_seed(seed)
+    weights = torch.randn(shape[-1], generator=generator, dtype=torch.float64)
+    images = x.double().repeat(outputs, 1, 1, 1).requires_grad_()
+    codes = None if h is None else h.repeat(outputs, *[1] * h.ndim).requires_grad_()
+    params = model.params(images, codes).flatten(1, 3)  # (D, D, K)
+    each = (params.diagonal().mT @ weights).sum()
+    inputs = [images] if codes is None else [images, codes]
+    of_x, *of_h = torch.autograd.grad(each, inputs, allow_unused=True, materialize_grads=True)
+    return of_x.flatten(1), of_h[0].flatten(1) if of_h else None
+
+
+def _blind_spot(seen: Tensor, place: Tensor) -> list[str]:
+    """Earlier sub-pixels that a model of the whole past should see, and does not.
+
+    `seen` is bool (G, H, W, C, H, W), outputs first, and `place` (C, H, W) the order. In the
+    raster, depth bounds how far a model sees, so that only such pixels are missed as stand right
+    below one that is seen; in another order all earlier ones.
+    """
+    groups, height, width, channels = seen.shape[:4]
+    pixels = seen.any(3).any(0)  # (H, W, H, W)
+    first = place.amin(0)
+    in_raster = bool((first.flatten().diff() > 0).all())
+    missed = []
+    for r, c in product(range(height), range(width)):
+        earlier = first < first[r, c]
+        hidden = earlier & ~pixels[r, c]
+        if in_raster:
+            hidden[1:] &= pixels[r, c, :-1]
+            hidden[0] = False
+        missed += [
+            f"pixel ({r}, {c}) does not see ({row}, {column})"
+            for row, column in hidden.nonzero().tolist()
+        ]
+    for g, k in product(range(groups), range(channels)):
+        before = place[k] < (place[g] if groups == channels else first)
+        own = seen[g, :, :, k].flatten(2).flatten(0, 1).diagonal().view(height, width)
+        if before.any() and not (own & before).any():
+            missed.append(f"{'RGB'[g]} does not see {'RGB'[k]} of its own pixel")
+        if height * width > 1 and not seen[g, :, :, k].any():
+            missed.append(f"channel {g} of no pixel sees channel {k} of any")
+    return missed
+
+
+def _field(seen: Tensor, place: Tensor) -> str:
+    """How much of the past the middle pixel of the last row sees."""
+    height, width = place.shape[1:]
+    r, c = height - 1, width // 2
+    earlier = place.amin(0) < place[:, r, c].amin()
+    count = int((seen.any(3).any(0)[r, c] & earlier).sum())
+    return f"pixel ({r}, {c}) sees {count} of {int(earlier.sum())} earlier pixels"
+
+
+def _name(index: int, image_shape: tuple[int, int, int]) -> str:
+    """An index into x.flatten(1), or into one channel of it, in words."""
+    channels, height, width = image_shape
+    channel, pixel = divmod(index, height * width)
+    row, column = divmod(pixel, width)
+    return f"row {row}, column {column}, {'RGB'[channel] if channels == 3 else 'grey'}"
