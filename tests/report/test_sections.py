@@ -47,20 +47,21 @@ def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
 
 
 def test_captions_say_what_all_runs_were_measured_with() -> None:
-    share = {"share": 0.5, "low": 0.4, "high": 0.6}
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
 
     def measured(images: int, key: str, k: int) -> dict[str, Any]:
         judge = {"key": key, "accuracy": share}
         of: dict[str, Any] = {"images": images, "samples": 16, "split": "test", "judge": judge}
         of |= {"variance": 0.1, "data_variance": 0.2, "agreement": {"with_source": share}}
+        of |= {"temperature": 1.0, "reencoding": None}
         return {**of, "neighbours": {"k": k, "by_h": share}}
 
     table = samples_table(["a", "b"], [measured(64, "label", 5), measured(1_000, "smile", 9)])
-    assert table.caption.startswith("64 to 1,000 test images, 16 samples of each h.")
+    assert table.caption.startswith("64 to 1,000 test images, 16 samples of each h at temperature")
     groups = {row.group for row in table.rows}
     assert "Samples judged by a classifier of the label or smile, %" in groups
     assert "The 5 to 9 nearest training images, %" in groups
-    judges = [{"key": key, "accuracy": {"share": 0.5}} for key in ("label", "smile")]
+    judges = [{"key": key, "accuracy": {"value": 0.5}} for key in ("label", "smile")]
     along = {"name": "mean a", "judged": [share] * 3, "alphas": [-1, 0, 1]}
     [judged] = _judged({"directions": [along], "measured_images": 8, "judges": judges})
     assert "a classifier of the label that" in judged.caption
@@ -220,14 +221,14 @@ def test_missing_analyses_are_made_and_what_cannot_be_is_told(
     found = find_runs([reported.parent])
     missing.measure_missing(found)
     [_, other] = found.runs  # the first one has them all
-    assert made == [other] * 3
+    assert made == [other] * 2
     assert "left out: it has no labels" in capsys.readouterr().out
     # Of another split none is made in the place of what there is.
     made.clear()
     missing.measure_missing(find_runs([reported.parent], "val"))
-    assert made == [other] * 3
+    assert made == [other] * 2
     told = capsys.readouterr().out
-    assert told.count("is of another split, and stays as it is") == 3
+    assert told.count("is of another split, and stays as it is") == 2
 
 
 def test_what_goes_to_wandb_is_what_the_page_shows() -> None:

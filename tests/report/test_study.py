@@ -268,12 +268,12 @@ def test_commands_name_runs_where_they_are_now(study: Path) -> None:
 
 
 def moved(*alphas: list[float]) -> dict[str, Any]:
-    share = {"share": 0.5, "low": 0.4, "high": 0.6}
+    share = {"value": 0.5, "low": 0.4, "high": 0.6}
     judged = []
     for number, of in enumerate(alphas):
-        told = [{**share, "share": step / 10} for step in range(len(of))]
+        told = [{**share, "value": step / 10} for step in range(len(of))]
         judged.append({"name": f"d{number}", "alphas": of, "judged": told})
-    judges = [{"key": "label", "accuracy": {"share": 0.9}}]
+    judges = [{"key": "label", "accuracy": {"value": 0.9}}]
     return {"directions": judged, "measured_images": 8, "judges": judges}
 
 

@@ -123,7 +123,7 @@ def test_moves_along_a_column_of_a_key(mover: Mover, monkeypatch: pytest.MonkeyP
     assert torch.equal(found.along[0].frames, found.along[1].frames)
     judged = found.along[2].judged
     assert judged is not None
-    assert judged[-1].share > judged[1].share > judged[0].share
+    assert judged[-1].value > judged[1].value > judged[0].value
     assert [t.key for t in found.judges] == ["attributes[0]", "label", "attributes[1]"]
 
 
@@ -132,7 +132,7 @@ def test_the_table_says_which_steps_were_judged(mover: Mover) -> None:
     four = mover.move(["mean:7"], steps=4, shown=2, measured=8)
     judged = four.along[0].judged
     assert judged is not None
-    at_minus_a_third = f"{100 * judged[1].share:.0f} ("
+    at_minus_a_third = f"{100 * judged[1].value:.0f} ("
     [heading] = [line for line in table(four).splitlines() if "nearest 0" in line]
     column = [cell.strip() for cell in heading.split("|")].index("nearest 0")
     [line] = [line for line in table(four).splitlines() if line.startswith("| mean 7 ")]
