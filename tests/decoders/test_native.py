@@ -56,10 +56,12 @@ def test_logits_and_choices_are_those_of_the_forward(case: Case, dtype: torch.dt
 def test_every_size_of_a_block(features: int, batch: int) -> None:
     torch.manual_seed(0)
     model = small_pixelcnn((3, 3, 9), features=features, levels=70, layers=2, h_dim=3)
-    u = torch.rand(batch, 3, 3, 9, dtype=torch.float64)
-    h = torch.randn(batch, 3, dtype=torch.float64)
-    naive = model.sample(h, noise=u, engine="naive")
-    assert torch.equal(model.sample(h, noise=u, engine="native"), naive)
+    x, h = random_images(model, batch), random_h(model, batch)
+    u = torch.rand(x.shape, dtype=torch.float64)
+    logits, choices = forced(model, x, h, u)
+    expected = model.params(x, h)
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    assert torch.equal(choices, model.likelihood.draw(expected, u).to(torch.uint8))
 
 
 @native
