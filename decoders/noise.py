@@ -1,22 +1,28 @@
 """The noise that draws and stochastic likelihoods take, by number and seed."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from repr_toolkit.decoders.base import Decoder
-
 Law = Literal["uniform", "normal"]
 """Uniform in [0, 1), or standard normal."""
 
 
-def common_noise(decoder: Decoder, draws: int | Iterable[int], seed: int = 0) -> Tensor:
+class TakesNoise(Protocol):
+    """What a decoder states of its noise."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]: ...
+    @property
+    def sampling_noise(self) -> Law: ...
+    @property
+    def likelihood_noise(self) -> Law | None: ...
+
+
+def common_noise(decoder: TakesNoise, draws: int | Iterable[int], seed: int = 0) -> Tensor:
     """The noise of the draws of these numbers, or of the first so many: float32 (n, C, H, W).
 
     On the CPU, of the decoder's `sampling_noise`. That of draw j depends on the law, the seed, j
@@ -27,7 +33,7 @@ def common_noise(decoder: Decoder, draws: int | Iterable[int], seed: int = 0) ->
     return _noise(decoder.sampling_noise, decoder.image_shape, draws, seed, stream=0)
 
 
-def likelihood_noise(decoder: Decoder, images: Iterable[int], seed: int = 0) -> Tensor | None:
+def likelihood_noise(decoder: TakesNoise, images: Iterable[int], seed: int = 0) -> Tensor | None:
     """The noise that `log_prob` takes for the images of these numbers: float32 (n, C, H, W).
 
     On the CPU, of the decoder's `likelihood_noise`; None where that is None. As in `common_noise`

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import Structure, c_int32, c_void_p
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,9 @@ def _sampler(
     )
     try:
         # A layer at a time, so that there are never two copies of the whole network.
-        layer: LayerWeights | None = first
-        while layer is not None:
+        for layer in chain([first], layers):
             weights = _pointers(_LayerWeights, layer, dtype)
             native.require_memory(functions.sampler_add_layer(sampler, ctypes.byref(weights)))
-            layer = next(layers, None)
         weights = _pointers(_HeadWeights, head, dtype)
         native.require_memory(functions.sampler_add_head(sampler, ctypes.byref(weights)))
         yield functions, sampler

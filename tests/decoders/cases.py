@@ -107,6 +107,18 @@ def those(keep: Callable[[Case], object] = lambda case: True) -> pytest.MarkDeco
     return pytest.mark.parametrize("case", [case for case in CASES if keep(case)], ids=str)
 
 
+def one_of_each_structure() -> list[Case]:
+    """Our own classes, unconditional and by each kind of conditioning."""
+    own = [case for case in CASES if case.make.__module__.startswith("repr_toolkit")]
+    told_apart = ("conditioning", "skip")
+    kinds = {
+        (case.make, "h_dim" in case.kwargs, *map(case.kwargs.get, told_apart)): case
+        for case in own
+        if "h_shape" not in case.kwargs
+    }
+    return [*kinds.values()]
+
+
 def is_autoregressive(case: Case) -> bool:
     return issubclass(case.make, AutoregressiveDecoder)
 

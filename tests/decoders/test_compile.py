@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from cases import Case, random_h, random_images, small_pixelcnn, those
+from cases import Case, one_of_each_structure, random_h, random_images, small_pixelcnn
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
@@ -50,7 +50,7 @@ def test_a_level_too_high_cannot_pass_compiled() -> None:
     torch.compiler.reset()
 
 
-@those(lambda case: case.make.__module__.startswith("repr_toolkit"))
+@pytest.mark.parametrize("case", one_of_each_structure(), ids=str)
 @pytest.mark.filterwarnings("ignore")
 def test_the_training_loss_is_one_graph(case: Case) -> None:
     """A break of the graph would cost torch.compile most of what it gains."""

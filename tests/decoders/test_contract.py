@@ -119,8 +119,7 @@ def recomputing(skip: bool) -> tuple[GatedPixelCNN, GatedPixelCNN]:
     return plain, other
 
 
-@pytest.mark.parametrize("skip", [False, True])
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(("skip", "compiled"), [(True, False), (False, True)])
 def test_recomputed_layers_have_the_same_gradients(skip: bool, compiled: bool) -> None:
     plain, other = recomputing(skip)
     x = torch.randint(0, 5, (2, 3, 4, 5), dtype=torch.uint8)

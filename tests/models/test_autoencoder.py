@@ -1,6 +1,7 @@
 """EncoderDecoder: the three lines that join any encoder and decoder, and how they are trained."""
 
 from math import cos, log, pi, prod
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.encoders import ConvBottleneck, OneHot
 from repr_toolkit.models.autoencoder import EncoderDecoder
+from toys.autoregressive import Dequantised
 from toys.decoders import Independent
 from toys.encoders import ChannelMean
 
@@ -119,6 +121,25 @@ def test_frozen_parameters_are_left_out() -> None:
     model.encoder.requires_grad_(False)
     groups = model.configure_optimizers()["optimizer"].param_groups
     assert len(groups[0]["params"]) == len(list(model.decoder.parameters()))
+
+
+@torch.no_grad()
+def test_validation_takes_none_of_trainings_random_numbers() -> None:
+    """Of a stochastic likelihood: an image's noise follows from its place in the validation."""
+    model = EncoderDecoder(None, Dequantised(SHAPE, levels=9)).eval()
+    results = []
+    for sizes in ([7], [3, 4]):
+        model.trainer = SimpleNamespace(world_size=1, global_rank=0)
+        state = torch.random.get_rng_state()
+        start = 0
+        for size in sizes:
+            part = {key: value[start : start + size] for key, value in batch().items()}
+            model.validation_step(part)
+            start += size
+        assert torch.equal(torch.random.get_rng_state(), state)
+        model.on_validation_epoch_end()
+        results.append(model.validation_results["val/bits_per_dim"])
+    assert results[0] == pytest.approx(results[1], rel=1e-6)
 
 
 def test_images_must_be_uint8() -> None:

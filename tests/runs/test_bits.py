@@ -9,13 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from repr_toolkit.analyses.information import Reading, code_lengths
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate
 from repr_toolkit.support.choose import other_images
 from repr_toolkit.support.stats import Estimate
-from toys.data import CODE_LENGTHS, random_split
+from toys.autoregressive import Dequantised
+from toys.data import CODE_LENGTHS, SHAPE, random_split
+from toys.encoders import Mean
 from toys.runs import known_model, untrained_run
 
 
@@ -92,6 +96,25 @@ def test_what_cannot_be_evaluated() -> None:
         bits_per_dim(known_model(conditional=False), split, h="shuffled")
     with pytest.raises(ValueError, match="'ture'"):
         bits_per_dim(known_model(), split, h="ture")  # what a typo would do
+
+
+def test_a_stochastic_likelihood_has_one_noise_an_image() -> None:
+    """Whatever the batch, and whatever h the image is coded by."""
+    torch.manual_seed(0)
+    model = EncoderDecoder(Mean(), Dequantised(SHAPE, 1, 4)).eval()
+    split = random_split(11)
+    h = encode_split(model, split)
+    assert h is not None
+    first, other, again = bits_given(model, split, [h, h + 1, h], batch_size=4)
+    assert (first == again).all()
+    assert (first != other).all()
+    for batch_size in (1, 3, 100):
+        assert np.allclose(bits_per_dim(model, split, batch_size=batch_size), first, rtol=1e-6)
+    assert (bits_per_dim(model, split, seed=1) != first).all()
+    two = Reading(model, h[[7, 2]])
+    coded = code_lengths([two, two], split, indices=[7, 2])
+    assert coded.saved_map is None
+    assert np.allclose(coded.bits / np.prod(SHAPE), first[[7, 2]], rtol=1e-6)
 
 
 def test_a_likelihood_that_is_not_finite_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,16 @@ import pytest
 import torch
 
 from repr_toolkit.analyses.information import Reading, code_lengths
+from repr_toolkit.analyses.information.code_lengths import cumulative
 from repr_toolkit.data.known_bits import known_bits
-from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
+from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN, raster
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.testing import randomised
+from toys.autoregressive import ByColumns
 from toys.data import random_split
+from toys.encoders import Mean
 from toys.known_bits import exact, pixelcnn
 from toys.runs import known_model
 
@@ -48,6 +52,28 @@ def test_a_later_pixel_does_not_change_an_earlier_ones_bits() -> None:
     same = decoder.subpixel_log_prob(x) == decoder.subpixel_log_prob(changed)
     assert same.flatten()[: 2 * 4 + 1].all()
     assert not same.flatten()[2 * 4 + 1]
+
+
+def test_bits_add_up_in_the_order_of_generation() -> None:
+    saved = torch.arange(12.0).view(3, 2, 2).numpy()
+    pixels = saved.sum(0).flatten()
+    assert cumulative(saved, raster((3, 2, 2))).tolist() == pixels.cumsum().tolist()
+    by_columns = ByColumns((3, 2, 2), levels=3)
+    assert cumulative(saved, by_columns.order).tolist() == pixels[[0, 2, 1, 3]].cumsum().tolist()
+    # Where the likelihood couples the channels a map has one.
+    assert cumulative(saved[:1], by_columns.order).tolist() == [0, 2, 3, 6]
+
+
+def test_maps_follow_the_models_own_order_and_channels() -> None:
+    torch.manual_seed(0)
+    split = random_split(5)
+    model = EncoderDecoder(Mean(), ByColumns((1, 2, 3), 1, 4)).eval()
+    h = encode_split(model, split)
+    assert h is not None
+    coded = code_lengths([Reading(model, h), Reading(model, h + 1)], split)
+    assert coded.saved_map is not None
+    assert coded.order.tolist() == [0, 3, 1, 4, 2, 5]
+    assert coded.saved_map[1].sum() == pytest.approx(coded.saved(1).mean(), rel=1e-5)
 
 
 def test_a_decoder_without_sub_pixels_says_so() -> None:
