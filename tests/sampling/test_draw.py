@@ -14,7 +14,6 @@ from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.sampling.draw import decode, reconstruct, refuse_unwritable, save_images
-from repr_toolkit.sampling.draw import draw as sampling
 from toys.decoders import Drawn
 
 SHAPE = (1, 4, 5)
@@ -114,7 +113,7 @@ def test_the_bar_moves_within_a_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (total, shown) == (6, True)
         yield told.append
 
-    monkeypatch.setattr(sampling, "bar", bar)
+    monkeypatch.setattr("repr_toolkit.sampling.draw.bar", bar)
     h, noise = torch.randn(2, 2), common_noise(DECODER, 3)
     decode(pixelcnn(), h, noise, engine="naive", batch_size=4, progress=True)
     assert told == sorted(told)
