@@ -123,8 +123,10 @@ class Decoder(nn.Module):
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Initialise from batches (x, h) of training images what is to be; here, nothing.
 
-        Called once, before the first step of a training that starts afresh, in training mode and
-        without gradients. It draws no random number, and what it makes is saved with the weights.
+        Called once, before the first step of a training that starts afresh, in training mode,
+        without gradients and before any compilation; on the first of several processes, which
+        get what it made. It draws no random number of training's, and what it makes are
+        parameters and buffers that are saved with the weights.
         """
 
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:

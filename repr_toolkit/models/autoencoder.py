@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders import bits_per_dim, full_precision
+from repr_toolkit.decoders import Decoder, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.learner import Batch, Learner
 
 if TYPE_CHECKING:
-    from repr_toolkit.decoders import Decoder
     from repr_toolkit.encoders import Encoder
 
 
@@ -26,7 +25,7 @@ class EncoderDecoder(Learner):
     `fitting` are the keyword arguments of `Learner`.
     """
 
-    def __init__(self, encoder: "Encoder | None", decoder: "Decoder", **fitting: Any) -> None:
+    def __init__(self, encoder: "Encoder | None", decoder: Decoder, **fitting: Any) -> None:
         super().__init__(**fitting)
         self.encoder = encoder
         self.decoder = decoder
@@ -59,6 +58,25 @@ class EncoderDecoder(Learner):
     def bits_per_dim(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
         """Bits/dim of each image of a batch given its own h, (B,)."""
         return bits_per_dim(self.log_prob(batch, noise=noise), self.decoder.image_shape)
+
+    @property
+    def has_preparation(self) -> bool:
+        """Whether the decoder initialises anything from data."""
+        return type(self.decoder).prepare is not Decoder.prepare
+
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        """Initialise from training images what the decoder initialises from data.
+
+        h is the untrained encoder's, in eval mode; the decoder is in training mode. In float32 and
+        without gradients.
+        """
+        training = self.training
+        self.eval()
+        self.decoder.train()
+        with torch.no_grad(), full_precision(self.device):
+            pairs = ((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
+            self.decoder.prepare(pairs)
+        self.train(training)
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit what no gradient fits (such as the MSE baseline's σ) from training images.

@@ -1,20 +1,13 @@
 """h of images: of a batch, and of a whole split."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from repr_toolkit.models.precision import exactly
-
-if TYPE_CHECKING:
-    from repr_toolkit.models.autoencoder import EncoderDecoder
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.console import bar
 
 if TYPE_CHECKING:
@@ -31,18 +24,18 @@ def encode_split(
 ) -> Tensor | None:
     """h of every image of a split, in order: float32 (N, h_dim) on the CPU; None without encoder.
 
-    Or of the images of ``indices`` only. Computed without gradients and without autocast, on the
+    Or of the images of `indices` only. Computed without gradients and without autocast, on the
     model's device and in the mode that the model is in (`load` gives it in eval mode).
     """
     if model.encoder is None:
         return None
-    codes: list[Tensor] = []
+    parts: list[Tensor] = []
     with exactly():
         for batch in batches(split, indices, batch_size, model.device, "encoding", progress):
-            code = model.encode(batch)
-            assert code is not None
-            codes.append(code)
-    return torch.cat(codes).cpu()
+            h = model.encode(batch)
+            assert h is not None
+            parts.append(h)
+    return torch.cat(parts).cpu()
 
 
 def batches(
@@ -50,9 +43,10 @@ def batches(
     indices: Sequence[int] | None,
     batch_size: int,
     device: torch.device,
-    description: str,
-    progress: bool,
+    description: str = "",
+    progress: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
+    """The images of a split, or of `indices`, in batches on a device, beside a bar if wanted."""
     order = range(len(split)) if indices is None else indices
     with bar(description, len(order), shown=progress) as show:
         for start in range(0, len(order), batch_size):
@@ -68,7 +62,7 @@ def to_device(value: Tensor, device: torch.device) -> Tensor:
     return value.pin_memory().to(device, non_blocking=True)
 
 
-def encode_batch(model: "EncoderDecoder", batch: Mapping[str, Tensor]) -> Tensor | None:
+def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor | None:
     """h of a batch, (B, h_dim) on the model's device, in full precision; None without encoder."""
     with exactly():
         h = model.encode({key: value.to(model.device) for key, value in batch.items()})

@@ -34,6 +34,7 @@ from repr_toolkit.training.csv_logger import CsvLogger
 from repr_toolkit.training.embedding_validation import EmbeddingValidation
 from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
+from repr_toolkit.training.preparation import Preparation
 from repr_toolkit.training.progress import TrainingProgress
 from repr_toolkit.training.trainer import can_compile, log_interval, make_trainer, quiet_lightning
 from repr_toolkit.training.validation import Results, Validation
@@ -145,7 +146,9 @@ class _Fitting:
         )
         self.validation = self.validation_of(config)
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
-        callbacks: list[Callback] = [self.average] if self.average else []
+        # In this order: what is averaged is what was prepared.
+        fresh = [] if self.checkpoint else [Preparation(data, batch_size, config["seed"])]
+        callbacks: list[Callback] = [*fresh, *([self.average] if self.average else [])]
         callbacks += [
             _Reseeding(config["seed"]),
             self.monitor,

@@ -59,6 +59,16 @@ def small(**settings: Any) -> dict[str, Any]:
     return apply_settings(config, {k.replace("__", "."): v for k, v in settings.items()})
 
 
+def prepared(journal: Path, **settings: Any) -> dict[str, Any]:
+    """A `small` one whose decoder is prepared, writes that down, and does not learn."""
+    init_args = {"journal": str(journal), "dropout": 0.2}
+    return small(
+        model__decoder={"class_path": "toys.decoders.Prepared", "init_args": init_args},
+        training__optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}},
+        **settings,
+    )
+
+
 def small_metric(**settings: Any) -> dict[str, Any]:
     """A face net on the 8×8 digits, seconds to train; double underscores are dots."""
     config = complete(

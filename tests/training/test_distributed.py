@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
-from toys.runs import narrow, small
+from toys.runs import narrow, prepared, small
 
 # The MSE baseline, whose σ is calibrated; and a loss that is of pairs in different processes.
 CONFIGS = {
@@ -60,7 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     script = folder / "script.py"
     script.write_text(SCRIPT)
     two: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
-    configs = {k: {**c, "trainer": {**c["trainer"], **two}} for k, c in CONFIGS.items()}
+    every = {**CONFIGS, "prepared": prepared(folder / "journal")}
+    configs = {k: {**c, "trainer": {**c["trainer"], **two}} for k, c in every.items()}
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), json.dumps(configs), str(folder)],
         env=own_environment(),
@@ -71,6 +72,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     (folder / "said").write_text(done.stdout)
     return folder
+
+
+def test_what_one_process_prepares_both_train_and_average(folder: Path) -> None:
+    """To the last bit: the learning rate is 0, so the averaged weights are what was prepared."""
+    journal = [line.split() for line in (folder / "journal").read_text().splitlines()]
+    assert journal[0] == ["prepare", "0"]
+    (_, _, first, seen), (_, _, second, also_seen) = sorted(journal[1:])
+    assert [line[:2] for line in sorted(journal[1:])] == [["loss", "0"], ["loss", "1"]]
+    assert (first, seen) == (second, also_seen)
+    weights = load_file(Run(folder / "prepared").weights_file)
+    assert weights["decoder.start"].item().hex() == first
+    assert int(weights["decoder.seen"]) == int(seen) == 1024
 
 
 def rows(run: Run) -> list[dict[str, str]]:
@@ -101,5 +114,5 @@ def test_two_processes_resume_exactly(folder: Path) -> None:
 
 def test_the_first_process_speaks_alone(folder: Path) -> None:
     said = (folder / "said").read_text()
-    assert said.count("training ChannelMean") == 1
+    assert said.count("training ChannelMean → h (3) → Deconv") == 1
     assert "on 2 × CPU" in said

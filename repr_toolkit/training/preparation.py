@@ -1,0 +1,44 @@
+"""What a decoder initialises from data, before the first step."""
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from repr_toolkit.data import ImageData
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.encode import batches
+from repr_toolkit.support.choose import choose_evenly
+
+PREPARATION_IMAGES = 1024
+
+
+class Preparation(Callback):
+    """Prepares the decoder of a training that starts afresh, on the first process for all.
+
+    It comes before the callback that averages weights, which copies them when it is set up, and
+    takes evenly spaced training images, so that neither training's random numbers nor its place in
+    the data move. A training that resumes has no such callback: its checkpoint holds the result.
+    """
+
+    def __init__(self, data: ImageData, batch_size: int, seed: int) -> None:
+        self._split = data.splits["train"]
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if not (isinstance(pl_module, EncoderDecoder) and pl_module.has_preparation):
+            return
+        if trainer.is_global_zero:
+            self._prepare(pl_module, trainer.strategy.root_device)
+        if trainer.world_size > 1:
+            state = pl_module.decoder.state_dict()
+            pl_module.decoder.load_state_dict(trainer.strategy.broadcast(state))
+
+    def _prepare(self, model: EncoderDecoder, device: torch.device) -> None:
+        chosen = choose_evenly(len(self._split), PREPARATION_IMAGES)
+        devices = [device] if device.type == "cuda" else []
+        model.to(device)
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self._seed)
+            model.prepare(batches(self._split, chosen, self._batch_size, device))
+        model.to("cpu")  # where the weights of all processes are before training

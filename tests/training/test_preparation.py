@@ -1,0 +1,78 @@
+"""What a decoder initialises from data: once, before the first step, and beside training."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import load
+from repr_toolkit.training.train import train
+from toys.decoders import Independent
+from toys.runs import prepared, small
+
+
+def lines(journal: Path) -> list[str]:
+    return [line.split()[0] for line in journal.read_text().splitlines()]
+
+
+def test_it_is_prepared_once_before_the_first_step(tmp_path: Path) -> None:
+    run = train(prepared(tmp_path / "journal"), tmp_path / "run")
+    assert lines(tmp_path / "journal") == ["prepare", "loss"]
+    images = run.load_data().splits["train"][:]["image"].float()
+    start = load_file(run.weights_file)["decoder.start"].item()
+    assert start == pytest.approx(float(images.mean()), rel=0.02)
+    load(run)
+    assert lines(tmp_path / "journal") == ["prepare", "loss"]
+
+
+def test_it_is_skipped_on_resume(tmp_path: Path) -> None:
+    config = prepared(tmp_path / "journal")
+    run = train(config, tmp_path / "run")
+    whole = load_file(run.weights_file)
+    run.weights_file.unlink()
+    run.checkpoints()[-1].unlink()
+    train(config, run.path, resume=True)
+    assert lines(tmp_path / "journal") == ["prepare", "loss", "loss"]
+    resumed = load_file(run.weights_file)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
+def test_training_draws_and_reads_what_it_would_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preparing draws random numbers and reads the data; the weights come out the same."""
+    plain = train(small(), tmp_path / "plain")
+    counts = []
+
+    def prepare(self: Independent, batches: Iterable[Any]) -> None:
+        torch.rand(5)
+        counts.append(len(list(batches)))
+
+    monkeypatch.setattr(Independent, "prepare", prepare)
+    beside = train(small(), tmp_path / "beside")
+    assert counts == [1024 // 16]
+    one, two = (load_file(run.weights_file) for run in (plain, beside))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_the_encoder_is_in_eval_mode_and_the_decoder_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(train(small(), tmp_path / "run"))
+    assert isinstance(model, EncoderDecoder)
+    encoder = model.get_submodule("encoder")
+    modes = []
+
+    def prepare(self: Independent, batches: Iterable[Any]) -> None:
+        modes.append((encoder.training, self.training, torch.is_grad_enabled()))
+
+    monkeypatch.setattr(Independent, "prepare", prepare)
+    model.train()
+    model.prepare([])
+    assert modes == [(False, True, False)]
+    assert model.training
+    assert encoder.training
