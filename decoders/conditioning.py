@@ -57,12 +57,12 @@ class PositionalConditioning(nn.Module):
 
     def __init__(self, h_shape: tuple[int, ...], size: tuple[int, int], maps: int) -> None:
         super().__init__()
-        self.of_h = _as_map(h_shape, size)
-        self.channels = self.of_h.channels + maps
+        self.as_map = _as_map(h_shape, size)
+        self.channels = self.as_map.channels + maps
         self.positions = nn.Parameter(torch.randn(maps, *size))
 
     def forward(self, h: Tensor) -> Tensor:
-        everywhere = self.of_h(h).expand(-1, -1, *self.positions.shape[1:])
+        everywhere = self.as_map(h).expand(-1, -1, *self.positions.shape[1:])
         return torch.cat([everywhere, self.positions.expand(len(h), -1, -1, -1)], dim=1)
 
 

@@ -23,9 +23,9 @@ class _CompiledGate(torch.autograd.Function):
     """The gate as a compiler turns it into two passes over memory, one forward, one backward.
 
     In float32 at least, which a compiled kernel computes in anyway, 2σ(2f) − 1 is tanh(f) to within
-    1e−7, at half the time of a vector library's tanh. The backward pass computes
-    tanh and σ again, from x. As exp2, which Inductor repeats where it is wanted; tanh, σ or exp
-    it would store, each in a pass of its own. No infinity can spoil them: 1/(1 + ∞) is 0.
+    1e−7, at half the time of a vector library's tanh. The backward pass computes tanh and σ again,
+    from x, written with exp2, which Inductor recomputes in the fused kernel; it would materialise
+    tanh, σ or exp in a pass each. No infinity can spoil them: 1/(1 + ∞) is 0.
     """
 
     @staticmethod

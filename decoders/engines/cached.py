@@ -21,10 +21,10 @@ def sample(model: Any, draw: Draw) -> Tensor:
         walk = model.walk(draw.h, batch)
         for row in range(height):
             for column in range(width):
-                of_row, of_pixel = walk.kinds(row, column)
+                row_kind, pixel_kind = walk.kinds(row, column)
                 if column == 0:
-                    walk.row(of_row)
-                walk.pixel(of_pixel)
+                    walk.row(row_kind)
+                walk.pixel(pixel_kind)
                 decide(walk, draw, x, row, column)
             draw.progress((row + 1) / height)
     return x

@@ -69,18 +69,18 @@ def replayed(walk: Walk, draw: Draw, record: Callable[[Step, Step], Step]) -> Te
     rows: dict[Hashable, Step] = {}
     pixels: dict[Hashable, Step] = {}
     order = [(row, column) for row in range(height) for column in range(width)]
-    for position, (of_row, of_pixel) in enumerate(walk.kinds(*place) for place in order):
+    for position, (row_kind, pixel_kind) in enumerate(walk.kinds(*place) for place in order):
         at = partial(start, position)
-        if position % width == 0 and of_row not in rows:
-            rows[of_row] = record(partial(walk.row, of_row), at)
-        if of_pixel not in pixels:
-            pixels[of_pixel] = record(partial(pixel, of_pixel), at)
+        if position % width == 0 and row_kind not in rows:
+            rows[row_kind] = record(partial(walk.row, row_kind), at)
+        if pixel_kind not in pixels:
+            pixels[pixel_kind] = record(partial(pixel, pixel_kind), at)
     start(0)
     for row, column in order:
-        of_row, of_pixel = walk.kinds(row, column)
+        row_kind, pixel_kind = walk.kinds(row, column)
         if column == 0:
-            rows[of_row]()
-        pixels[of_pixel]()
+            rows[row_kind]()
+        pixels[pixel_kind]()
         if column == width - 1:
             draw.progress((row + 1) / height)
     return x

@@ -20,8 +20,13 @@ class Walk:
     which pixel is next in a tensor on the device: so a phase makes the same operations on the same
     memory whenever it is of the same kind, and a CUDA graph can record it once and replay it.
 
-    A model with a walk makes it by `walk(h, batch)`, and names `cached` and `graph` among its
-    engines.
+    A model makes its walk by a method `walk(h, batch)`, and names the engines that make it:
+
+        engines = {
+            **AutoregressiveDecoder.engines,
+            "cached": Engine(cached.sample),
+            "graph": Engine(graph.sample, graph.obstacle),
+        }
     """
 
     def __init__(self, likelihood: Any, groups: int, device: torch.device) -> None:

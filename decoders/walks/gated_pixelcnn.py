@@ -183,39 +183,39 @@ class _Group:
             width // channels
             for width in (maps.shape[2], head.hidden.shape[1], head.logits.shape[1])
         )
-        own, seen = slice(q * g, q * (g + 1)), slice(0, q * (g + 1))
-        own_h, seen_h = slice(qh * g, qh * (g + 1)), slice(0, qh * (g + 1))
-        own_gate = slice(2 * q * g, 2 * q * (g + 1))
-        own_k = slice(levels * g, levels * (g + 1))
+        part, seen = slice(q * g, q * (g + 1)), slice(0, q * (g + 1))
+        part_h, seen_h = slice(qh * g, qh * (g + 1)), slice(0, qh * (g + 1))
+        part_gate = slice(2 * q * g, 2 * q * (g + 1))
+        part_k = slice(levels * g, levels * (g + 1))
         self.count, self.q = g, q
         self.gates_seen = gates[:, :, seen]
-        self.gate_outs = [gate[:, own] for gate in gates]
+        self.gate_outs = [gate[:, part] for gate in gates]
         self.gate_ins = [gate[:, seen] for gate in gates]
-        self.left = [left[:, own_gate] for left in from_left]
+        self.left = [left[:, part_gate] for left in from_left]
         self.maps_seen = [m[:, seen] for m in maps]
-        self.maps_own = [m[:, own] for m in maps]
+        self.maps_part = [m[:, part] for m in maps]
         # At the pixel itself the first layer sees the channels before g, later ones groups ≤ g.
         self.centres = [
-            layer.centre[: (q * (g + 1) if i else g), own_gate].contiguous()
+            layer.centre[: (q * (g + 1) if i else g), part_gate].contiguous()
             for i, layer in enumerate(layers)
         ]
         self.residuals = [
-            (layer.residual[seen, own].contiguous(), layer.residual_bias[own])
+            (layer.residual[seen, part].contiguous(), layer.residual_bias[part])
             for layer in layers
             if layer.residual is not None and layer.residual_bias is not None
         ]
         self.skip: Tensor | None = None
-        skips = [layer.skip[seen, own] for layer in layers if layer.skip is not None]
-        biases = [layer.skip_bias[own] for layer in layers if layer.skip_bias is not None]
+        skips = [layer.skip[seen, part] for layer in layers if layer.skip is not None]
+        biases = [layer.skip_bias[part] for layer in layers if layer.skip_bias is not None]
         if skips:
             self.skip = torch.stack(skips)
             self.skip_bias = torch.stack(biases).sum(0)
-        self.to_hidden = head.hidden[seen, own_h].contiguous()
-        self.hidden_bias = head.hidden_bias[own_h]
-        self.to_logits = head.logits[seen_h, own_k].contiguous()
-        self.logits_bias = head.logits_bias[own_k]
+        self.to_hidden = head.hidden[seen, part_h].contiguous()
+        self.hidden_bias = head.hidden_bias[part_h]
+        self.to_logits = head.logits[seen_h, part_k].contiguous()
+        self.logits_bias = head.logits_bias[part_k]
         # The head's inputs, of which the groups before g were computed by those groups.
-        self.own, self.seen, self.own_h, self.seen_h = own, seen, own_h, seen_h
+        self.part, self.seen, self.part_h, self.seen_h = part, seen, part_h, seen_h
 
     def logits(self, pixel: Tensor, top: Tensor, hidden: Tensor) -> Tensor:
         """The logits (B, K) of channel g of the pixel (B, C), whose channels before g are known.
@@ -230,14 +230,14 @@ class _Group:
             torch.mul(torch.tanh(pre[:, :q]), torch.sigmoid(pre[:, q:]), out=self.gate_outs[i])
             if i < len(self.residuals):
                 weight, bias = self.residuals[i]
-                step = torch.addmm(bias, self.gate_ins[i], weight, out=self.maps_own[i])
+                step = torch.addmm(bias, self.gate_ins[i], weight, out=self.maps_part[i])
                 if i:
-                    step += self.maps_own[i - 1]
+                    step += self.maps_part[i - 1]
         if self.skip is None:
-            output = self.maps_own[-1]
+            output = self.maps_part[-1]
         else:
             output = torch.bmm(self.gates_seen, self.skip).sum(0).add_(self.skip_bias)
-        torch.clamp_min(output, 0, out=top[:, self.own])
-        torch.addmm(self.hidden_bias, top[:, self.seen], self.to_hidden, out=hidden[:, self.own_h])
-        hidden[:, self.own_h].relu_()
+        torch.clamp_min(output, 0, out=top[:, self.part])
+        torch.addmm(self.hidden_bias, top[:, self.seen], self.to_hidden, out=hidden[:, self.part_h])
+        hidden[:, self.part_h].relu_()
         return torch.addmm(self.logits_bias, hidden[:, self.seen_h], self.to_logits)

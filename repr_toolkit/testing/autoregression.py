@@ -23,10 +23,10 @@ def check_autoregression(decoder: AutoregressiveDecoder, x: Tensor, h: Tensor | 
     reached = torch.zeros(len(depends), dtype=torch.bool)
     for seed in range(DRAWS):
         i = seed % len(x)
-        of_x, of_h = jacobians(randomised(decoder, seed), x[i], None if h is None else h[i], seed)
-        depends |= of_x != 0
-        if of_h is not None:
-            reached |= (of_h != 0).any(1)
+        by_x, by_h = jacobians(randomised(decoder, seed), x[i], None if h is None else h[i], seed)
+        depends |= by_x != 0
+        if by_h is not None:
+            reached |= (by_h != 0).any(1)
     place = decoder.order.argsort()
     # What a pixel's parameters are of begins with its first channel.
     begins = place if groups == channels else place.view(channels, -1).amin(0)
@@ -79,8 +79,8 @@ def jacobians(
     params = model.params(images, codes).flatten(1, 3)  # (D, D, K)
     each = (params.diagonal().mT @ weights).sum()
     inputs = [images] if codes is None else [images, codes]
-    of_x, *of_h = torch.autograd.grad(each, inputs, allow_unused=True, materialize_grads=True)
-    return of_x.flatten(1), of_h[0].flatten(1) if of_h else None
+    by_x, *by_h = torch.autograd.grad(each, inputs, allow_unused=True, materialize_grads=True)
+    return by_x.flatten(1), by_h[0].flatten(1) if by_h else None
 
 
 def _blind_spot(seen: Tensor, place: Tensor) -> list[str]:

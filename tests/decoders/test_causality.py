@@ -22,10 +22,10 @@ def seen(model: AutoregressiveDecoder) -> NDArray[np.bool_]:
     total = torch.zeros(())
     for seed in range(3):
         h = random_h(model, 1)
-        of_x, _ = jacobians(
+        by_x, _ = jacobians(
             randomised(model, seed), random_images(model, 1)[0], None if h is None else h[0], seed
         )
-        total = total + of_x.abs()
+        total = total + by_x.abs()
     groups = len(total) // prod(model.image_shape[1:])
     return (total != 0).view(groups, *model.image_shape[1:], *model.image_shape).numpy()
 

@@ -17,9 +17,9 @@ SIZE = (4, 6)
 def reached(model: GatedPixelCNN, h: Tensor) -> Tensor:
     """Whether h's values reach the parameters: bool (C, H, W, h_dim)."""
     x = torch.zeros(model.image_shape, dtype=torch.uint8)
-    _, of_h = jacobians(model, x, h, 0)
-    assert of_h is not None
-    return (of_h != 0).view(*model.image_shape, -1)
+    _, by_h = jacobians(model, x, h, 0)
+    assert by_h is not None
+    return (by_h != 0).view(*model.image_shape, -1)
 
 
 @pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])

@@ -87,21 +87,21 @@ def test_a_draw_that_decides_on_the_host_is_served_in_order(case: Case) -> None:
     torch.manual_seed(0)
     model = case.build()
     draw = draw_for(model, case)
-    there = Recorder(draw.h, draw.noise, draw.temperature, draw.known, draw.mask)
+    recorder = Recorder(draw.h, draw.noise, draw.temperature, draw.known, draw.mask)
     expected = model.draw(draw, "naive")
     height, width = case.shape[1:]
     order = model.order.tolist()
     in_order = [(i // (height * width), i // width % height, i % width) for i in order]
     for engine in model.engines:
         if engine not in ("naive", "cached"):
-            assert "Recorder" in str(model.obstacle(engine, there)) or engine == "graph"
+            assert "Recorder" in str(model.obstacle(engine, recorder)) or engine == "graph"
             with pytest.raises(ValueError, match="cannot run here"):
-                model.draw(there, engine)
+                model.draw(recorder, engine)
             continue
-        there.seen.clear()
-        assert torch.equal(model.draw(there, engine), expected)
-        assert [at[1:] for at in there.seen] == in_order
-    assert model.choose_engine("auto", there) in ("naive", "cached")
+        recorder.seen.clear()
+        assert torch.equal(model.draw(recorder, engine), expected)
+        assert [at[1:] for at in recorder.seen] == in_order
+    assert model.choose_engine("auto", recorder) in ("naive", "cached")
 
 
 @pytest.mark.parametrize("engine", tuple(GatedPixelCNN.engines)[1:])

@@ -99,7 +99,7 @@ def test_moves_of_a_run(mover: Mover) -> None:
     assert (by_pca.frames[:, 2] == found.images).all()  # α = 0
     assert by_pca.judged is None
     assert by_mean.judged is not None
-    shares = [share.share for share in by_mean.judged]
+    shares = [share.value for share in by_mean.judged]
     assert shares[-1] > shares[2] + 0.1
     assert shares[0] <= shares[2]
     assert [trained.key for trained in found.judges] == ["label"]
