@@ -1,6 +1,5 @@
 """The activations of any layer of any torch network as h."""
 
-import hashlib
 from collections.abc import Mapping
 from copy import deepcopy
 from difflib import get_close_matches
@@ -18,6 +17,7 @@ from repr_toolkit.encoders.networks import (
     channels_of,
     inputs_of,
 )
+from repr_toolkit.encoders.state import weights_digest
 
 POOLS = ("mean", "max", "none")
 GREY = (0.299, 0.587, 0.114)  # luma of R, G and B (ITU-R BT.601)
@@ -200,13 +200,7 @@ class LayerActivations(nn.Module):
     @property
     def identity(self) -> str:
         """The description and a short digest of it and of the weights."""
-        digest = hashlib.sha256(self.description.encode())
-        for key, value in sorted(self.state_dict().items()):
-            if not key.endswith("num_batches_tracked"):
-                digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-                raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-                digest.update(raw.numpy().data)
-        return f"{self.description}, {digest.hexdigest()[:12]}"
+        return f"{self.description}, {weights_digest(self, self.description)[:12]}"
 
     def _find_h_dim(self, image_shape: tuple[int, int, int]) -> int:
         """How many numbers h has, by looking at a black image; and where the channels are."""

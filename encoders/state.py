@@ -1,17 +1,18 @@
-"""State dicts in files, read without unpickling anything else, and held against a network's own."""
+"""State dicts: read from files without unpickling anything else, compared, and digested."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict file, .safetensors or .pt, by name.
 
-    Of a training checkpoint the ``state_dict`` in it. Raises FileNotFoundError, or ValueError for
+    Of a training checkpoint the `state_dict` in it. Raises FileNotFoundError, or ValueError for
     a file that is damaged or holds anything else.
     """
     from safetensors.torch import load_file
@@ -57,3 +58,17 @@ def require_same_weights(
             f"{path} holds the weights of another architecture than {whose}: it "
             f"{differences[0]}{more}"
         )
+
+
+def weights_digest(module: nn.Module, described: str = "") -> str:
+    """SHA-256 (hex) of a description and of all weights and buffers, but for counters of batches.
+
+    By their names in the state dict, in ascending order.
+    """
+    digest = hashlib.sha256(described.encode())
+    for key, value in sorted(module.state_dict().items()):
+        if not key.endswith("num_batches_tracked"):
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+            digest.update(raw.numpy().data)
+    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from argparse import Namespace as Copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +13,13 @@ from repr_toolkit.commands.options import Settings
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from repr_toolkit.data import ImageData
     from repr_toolkit.models.autoencoder import EncoderDecoder
-    from repr_toolkit.representations import Representation
 
-OF_NETWORKS = ("layer", "weights", "init_args", "image_size")
-"""Options of `add_source` that most other sources refuse."""
-SOURCE_OPTIONS = (*OF_NETWORKS, "pool", "weights_seed", "components", "batch_size")
-"""All of them."""
+SOURCE_OPTIONS = (
+    *("layer", "weights", "init_args", "image_size"),
+    *("pool", "weights_seed", "components", "batch_size"),
+)
+"""The options of `add_source`."""
 
 
 def name_outputs(out: Path) -> None:
@@ -94,67 +92,19 @@ def tell_left(kept: "Path | None", run: Path, name: str) -> None:
         )
 
 
-def represent_source(
-    options: Namespace,
-    settings: Settings,
-    source: str | None = None,
-    data: "ImageData | None" = None,
-    *,
-    progress: bool = True,
-) -> "tuple[Representation, ImageData]":
-    """The h that the options of `add_source` and the settings data.… ask for, and its data.
+def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
+    """The arguments of `repr_toolkit.representations.represent` from the options of `add_source`.
 
-    ``source`` stands in for the one of the options, and ``data`` for those of the settings, where
-    a command looks at several representations of the same images, with `options_of` each. Raises
-    as `represent` does.
+    The settings data.… become its `data_settings`. Raises ValueError for --init-args that are no
+    mapping, and as `data_settings` does.
     """
     from repr_toolkit.config.recipe import parse_yaml
-    from repr_toolkit.representations import represent
 
     init_args = parse_yaml(options.init_args) if options.init_args else {}
     if not isinstance(init_args, dict):
         raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
-    return represent(
-        source or options.source,
-        data,
-        data_settings=data_settings(settings),
-        layer=options.layer,
-        pool=options.pool,
-        weights=options.weights,
-        weights_seed=options.weights_seed,
-        init_args=init_args,
-        image_size=options.image_size,
-        components=options.components,
-        batch_size=options.batch_size,
-        progress=progress,
-    )
-
-
-def options_of(source: str, options: Namespace) -> Any:
-    """The options of `add_source` that go with a source, where several stand in one table.
-
-    A layer, weights … are the networks' where there are any, and else the runs'; the others, such
-    as pixels, have none. What is untrained has those of the same trained. Of a single source they
-    are its own in any case, so that what cannot be is told.
-    """
-    from repr_toolkit.analyses.probing.columns import named
-    from repr_toolkit.representations import UNTRAINED
-
-    sources = [named(other)[1].removeprefix(UNTRAINED) for other in options.sources]
-    taking = [other for other in sources if _is_network(other)]
-    taking = taking or [other for other in sources if _is_run(other)]
-    takes = source.removeprefix(UNTRAINED) in (taking or sources)
-    given = options.as_dict()
-    return Copy(**{k: v if takes or k not in OF_NETWORKS else None for k, v in given.items()})
-
-
-def _is_network(source: str) -> bool:
-    simple = source in ("pixels", "pca", "labels") or source.endswith(".npz")
-    return not (simple or _is_run(source))
-
-
-def _is_run(source: str) -> bool:
-    return "/" in source or Path(source).is_dir()
+    given = {name: options[name] for name in SOURCE_OPTIONS}
+    return {**given, "init_args": init_args, "data_settings": data_settings(settings)}
 
 
 def command_line(

@@ -5,18 +5,18 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.common import represent_source
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_parser
+from repr_toolkit.commands.common import represent_options
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_out, add_source, make_parser
 
 
 def embed(options: Namespace, settings: Settings) -> None:
     """Write h of all images of a data set beside them, and who made it."""
-    from repr_toolkit.representations import write_embedding
+    from repr_toolkit.representations import represent, write_embedding
     from repr_toolkit.support.files import require_data_file
 
     out = Path(options.out)
     require_data_file(out, overwrite=options.overwrite)
-    h, data = represent_source(options, settings)
+    h, data = represent(options.source, **represent_options(options, settings), progress=True)
     write_embedding(out, h, data, overwrite=options.overwrite)
     counts = ", ".join(f"{len(values):,} {split}" for split, values in h.h.items())
     print(f"{h.name}: h of {h.dim} numbers for the images of {data.name} ({counts})")

@@ -10,8 +10,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 from repr_toolkit.commands.common import (
     SOURCE_OPTIONS,
     command_line,
-    options_of,
-    represent_source,
+    represent_options,
     tell_left,
 )
 from repr_toolkit.commands.options import (
@@ -137,12 +136,13 @@ def _represent(source: str, data: "ImageData", options: Namespace) -> "Represent
     """A source's h, under the name before its "=" where there is one."""
     from dataclasses import replace
 
-    from repr_toolkit.analyses.probing.columns import named
+    from repr_toolkit.representations import Source, options_for, represent
 
-    name, source = named(source)
-    progress = not options.json
-    h, _ = represent_source(options_of(source, options), {}, source, data, progress=progress)
-    return replace(h, name=name or h.name)
+    sources = [*map(Source.parse, options.sources)]
+    own = Source.parse(source)
+    how = options_for(own, sources, represent_options(options, {}))
+    h, _ = represent(own.text, data, **how, progress=not options.json)
+    return replace(h, name=own.name or h.name)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import shutil
 import sys
 import zipfile
 import zlib
@@ -14,19 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from repr_toolkit.data.cache import file_stamp, write_rows
+from repr_toolkit.data.cache import file_stamp
 from repr_toolkit.data.splits import complete_splits
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.sampling.chunks import Parts
 from repr_toolkit.support.console import bar, span
-from repr_toolkit.support.files import atomic_write, require_writable
+from repr_toolkit.support.files import Rows, atomic_write, require_writable, write_npz
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import FaceNet
@@ -312,18 +310,15 @@ class FaceJob:
             "embedding": (np.float32, (512,)),
             "landmarks": (np.float32, (5, 2)),
         }
-        whole = parts.folder / ".column.tmp"  # which a removal takes with it
-        with atomic_write(self.out) as file, zipfile.ZipFile(file, "w") as archive:
-            for key, (dtype, shape) in columns.items():
-                write_rows(whole, np.dtype(dtype), (report.faces, *shape), _column(parts, key))
-                with whole.open("rb") as array, _member(archive, key) as member:
-                    shutil.copyfileobj(array, member, 1 << 20)
-            constants = {"encoder": np.array(encoder)}
-            if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
-                constants["split"] = _by_photograph(self.out, report.faces)
-            for key, value in constants.items():
-                with _member(archive, key) as member:
-                    npy.write_array(member, value, allow_pickle=False)
+        arrays: dict[str, Any] = {
+            key: Rows(np.dtype(dtype), (report.faces, *shape), _column(parts, key))
+            for key, (dtype, shape) in columns.items()
+        }
+        arrays["encoder"] = np.array(encoder)
+        if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
+            arrays["split"] = _by_photograph(self.out, report.faces)
+        with atomic_write(self.out) as file:
+            write_npz(file, arrays)
 
 
 def _embed(facenet: "FaceNet", crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -338,12 +333,6 @@ def _by_photograph(out: Path, count: int) -> NDArray[np.str_]:
     for name, rows in complete_splits(str(out), {"train": np.arange(count)}).items():
         split[rows] = name
     return split
-
-
-def _member(archive: zipfile.ZipFile, key: str) -> Any:
-    entry = zipfile.ZipInfo(f"{key}.npy")  # with a fixed date
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    return archive.open(entry, "w", force_zip64=True)
 
 
 def _column(parts: Parts, key: str) -> Iterator[NDArray[Any]]:

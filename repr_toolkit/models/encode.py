@@ -1,6 +1,6 @@
 """h of images: of a batch, and of a whole split."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,15 +24,32 @@ def encode_split(
 ) -> Tensor | None:
     """h of every image of a split, in order: float32 (N, h_dim) on the CPU; None without encoder.
 
-    Or of the images of `indices` only. Computed without gradients and without autocast, on the
-    model's device and in the mode that the model is in (`load` gives it in eval mode).
+    Or of the images of `indices` only. Computed on the model's device and in the mode that the
+    model is in (`load` gives it in eval mode); see `encode_by`.
     """
     if model.encoder is None:
         return None
+    looked = range(len(split)) if indices is None else indices
+    return encode_by(model.encode, split, looked, batch_size, model.device, "encoding", progress)
+
+
+def encode_by(
+    encode: Callable[[Mapping[str, Tensor]], Tensor | None],
+    split: ImageSplit,
+    indices: Sequence[int],
+    batch_size: int,
+    device: torch.device,
+    description: str = "",
+    progress: bool = False,
+) -> Tensor:
+    """What `encode` makes of batches on a device, (N, d) on the CPU, a row for each index.
+
+    Without gradients and without autocast.
+    """
     parts: list[Tensor] = []
     with exactly():
-        for batch in batches(split, indices, batch_size, model.device, "encoding", progress):
-            h = model.encode(batch)
+        for batch in batches(split, indices, batch_size, device, description, progress):
+            h = encode(batch)
             assert h is not None
             parts.append(h)
     return torch.cat(parts).cpu()

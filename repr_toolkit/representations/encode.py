@@ -7,21 +7,19 @@ from collections.abc import Mapping
 from math import prod
 from typing import Any, cast
 
-import numpy as np
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder
-from repr_toolkit.models.precision import exactly
-from repr_toolkit.representations.representation import H, Representation
-from repr_toolkit.support.console import bar
+from repr_toolkit.encoders.state import weights_digest
+from repr_toolkit.models.encode import encode_by
+from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.processes import fastest_device
 
 BATCH_PIXELS = 2**21  # of the images that a network sees at a time
 
 
-def encoded(
+def encode_data(
     name: str,
     encoder: Encoder,
     data: ImageData,
@@ -40,32 +38,26 @@ def encoded(
         raise ValueError(
             f"{name} reads {encoder.source!r}, which {data.name} has not; it has {', '.join(keys)}"
         )
-    net = cast(nn.Module, encoder).eval().to(fastest_device())
+    # An encoder that enlarges its images needs memory for as many pixels.
+    size = getattr(encoder, "size", None)
+    if isinstance(size, tuple):
+        batch_size = max(1, min(batch_size, BATCH_PIXELS // prod(size)))
+
+    def encode(batch: Mapping[str, Tensor]) -> Tensor:
+        return encoder(batch[encoder.source]).flatten(1).float()
+
+    net, device = cast(nn.Module, encoder).eval(), fastest_device()
+    net.to(device)
     try:
-        # An encoder that enlarges its images needs memory for as many pixels.
-        size = getattr(encoder, "size", None)
-        if isinstance(size, tuple):
-            batch_size = max(1, min(batch_size, BATCH_PIXELS // prod(size)))
-        total = sum(len(split) for split in data.splits.values())
-        h, done = {}, 0
-        with bar(f"h of {name}", total, shown=progress) as show, exactly():
-            for key, split in data.splits.items():
-                values = np.empty((len(split), encoder.h_dim), np.float32)
-                for start in range(0, len(split), batch_size):
-                    rows = slice(start, min(start + batch_size, len(split)))
-                    x = split[rows][encoder.source].to(fastest_device())
-                    values[rows] = encoder(x).flatten(1).to(torch.float32).cpu().numpy()
-                    show(done + rows.stop)
-                done += len(split)
-                h[key] = values
+        h = {
+            key: encode_by(
+                encode, split, range(len(split)), batch_size, device, f"h of {name}", progress
+            ).numpy()
+            for key, split in data.splits.items()
+        }
     finally:
         net.cpu()
-    return of(name, made_by, data, h)
-
-
-def of(name: str, made_by: str, data: ImageData, h: Mapping[str, H]) -> Representation:
-    """h of these data."""
-    return Representation(name, made_by, data.fingerprint, data.levels, h)
+    return Representation.of_data(data, name, made_by, h)
 
 
 def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) -> str:
@@ -75,30 +67,17 @@ def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) ->
     and its weights, whatever file they came from.
     """
     kind = type(encoder)
-    own = getattr(encoder, "identity", None)
-    if isinstance(own, str):
-        found = own
-    else:
+    stated = getattr(encoder, "identity", None)
+    if not isinstance(stated, str):
         digest = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode())
-        stated = json.dumps(_with_defaults(kind, arguments), sort_keys=True, default=str)
-        digest.update(stated.encode())
+        known = _with_defaults(kind, arguments)
+        digest.update(json.dumps(known, sort_keys=True, default=str).encode())
         digest.update(weights_digest(cast(nn.Module, encoder)).encode())
-        found = f"{kind.__name__} {digest.hexdigest()[:12]}"
+        stated = f"{kind.__name__} {digest.hexdigest()[:12]}"
     if encoder.source == "image":
-        return f"{found} of {'×'.join(map(str, data.image_shape))} images"
+        return f"{stated} of {'×'.join(map(str, data.image_shape))} images"
     maker = getattr(encoder, "made_by", None) or data.encoder
-    return f"{found} of {maker}" if encoder.source == "embedding" and maker else found
-
-
-def weights_digest(module: nn.Module) -> str:
-    """SHA-256 (hex) of all weights and buffers by name, but for counters of batches."""
-    digest = hashlib.sha256()
-    for key, value in sorted(module.state_dict().items()):
-        if not key.endswith("num_batches_tracked"):
-            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
-            raw = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-            digest.update(raw.numpy().data)
-    return digest.hexdigest()
+    return f"{stated} of {maker}" if encoder.source == "embedding" and maker else stated
 
 
 def _with_defaults(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:

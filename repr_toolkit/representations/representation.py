@@ -10,16 +10,20 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 
 H = NDArray[np.float32]  # (N, d)
+RANDOM = ", random weights of seed "  # in `made_by` of networks whose weights were drawn
 
 
 @dataclass(frozen=True, eq=False)
 class Representation:
     """h of every image of a data set's splits, and what made it.
 
-    ``name`` is short, for tables ("pixelcnn_m10", "resnet18.layer3"). ``made_by`` identifies the
-    maker, by its class and a digest of its configuration and weights: equal makers give equal
-    strings. ``fingerprint`` and ``levels`` are those of the images that h was computed of, and
-    ``h`` holds float32 (N, d) for train, val and test, in the order of ``data.splits[split]``.
+    Attributes:
+        name: Short, for tables, such as pixelcnn_m10 or resnet18.layer3.
+        made_by: The maker, by its class and a digest of its configuration and weights: equal
+            makers give equal strings.
+        fingerprint: That of the images that h was computed of.
+        levels: The levels of these images.
+        h: float32 (N, d) for train, val and test, in the order of `data.splits[split]`.
 
     Raises ValueError for a split that is missing or not (N, d), for splits of different d, and
     where h is not finite.
@@ -42,10 +46,22 @@ class Representation:
             if not np.isfinite(h).all():
                 raise ValueError(f"{self.name}: h of the {split} images is not finite")
 
+    @classmethod
+    def of_data(
+        cls, data: ImageData, name: str, made_by: str, h: Mapping[str, H]
+    ) -> "Representation":
+        """h of these data."""
+        return cls(name, made_by, data.fingerprint, data.levels, h)
+
     @property
     def dim(self) -> int:
         """d, the numbers that h has for an image."""
         return int(self.h["train"].shape[1])
+
+    @property
+    def is_random(self) -> bool:
+        """Whether a network made it whose weights were drawn and never trained."""
+        return RANDOM in self.made_by
 
     def require(self, data: ImageData) -> None:
         """Raise ValueError, saying which, unless this is h of these very images."""

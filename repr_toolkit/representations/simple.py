@@ -3,7 +3,6 @@
 import numpy as np
 
 from repr_toolkit.data import ImageData
-from repr_toolkit.representations.encode import of
 from repr_toolkit.representations.representation import H, Representation
 from repr_toolkit.support.console import bar
 
@@ -14,7 +13,7 @@ CHUNK = 1024  # images
 def pixels(data: ImageData) -> Representation:
     """All intensities, in [0, 1]; d = C·H·W."""
     h = {split: _rows(data, split, range(len(data.splits[split]))) for split in data.splits}
-    return of("pixels", "pixels", data, h)
+    return Representation.of_data(data, "pixels", "pixels", h)
 
 
 def pca(data: ImageData, components: int, *, progress: bool = False) -> Representation:
@@ -35,22 +34,18 @@ def pca(data: ImageData, components: int, *, progress: bool = False) -> Represen
         )
     machine = PCA(components, random_state=0).fit(fitted)
     h = {}
-    total = sum(len(split) for split in data.splits.values())
-    done = 0
-    with bar("h of pca", total, shown=progress) as show:
-        for key, split in data.splits.items():
-            values = np.empty((len(split), components), np.float32)
+    for key, split in data.splits.items():
+        h[key] = np.empty((len(split), components), np.float32)
+        with bar("h of pca", len(split), shown=progress) as show:
             for start in range(0, len(split), CHUNK):
                 part = range(start, min(start + CHUNK, len(split)))
-                values[part.start : part.stop] = machine.transform(_rows(data, key, part))
-                show(done + part.stop)
-            done += len(split)
-            h[key] = values
+                h[key][part.start : part.stop] = machine.transform(_rows(data, key, part))
+                show(part.stop)
     made_by = (
         f"PCA of {components} components, fitted on {len(chosen)} training images of "
         f"{data.fingerprint[:12]} at {data.levels} levels"
     )
-    return of(f"pca{components}", made_by, data, h)
+    return Representation.of_data(data, f"pca{components}", made_by, h)
 
 
 def labels(data: ImageData) -> Representation:
@@ -64,7 +59,7 @@ def labels(data: ImageData) -> Representation:
     classes = 1 + max(int(values.max()) for values in codes.values())
     one_hot = np.eye(classes, dtype=np.float32)
     h = {key: one_hot[values] for key, values in codes.items()}
-    return of("labels", f"one-hot of {classes} labels", data, h)
+    return Representation.of_data(data, "labels", f"one-hot of {classes} labels", h)
 
 
 def _rows(data: ImageData, split: str, indices: "range | list[int]") -> H:

@@ -1,18 +1,20 @@
-"""One string for whatever makes h: `represent` finds out what it means."""
+"""One string for whatever makes h: `represent` looks up what it means."""
 
-import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from repr_toolkit.data import ImageData, load
-from repr_toolkit.encoders import Encoder, activations, networks
+from repr_toolkit.encoders import Encoder, activations
 from repr_toolkit.representations import simple
-from repr_toolkit.representations.encode import encoded, identity
-from repr_toolkit.representations.representation import Representation
+from repr_toolkit.representations.encode import encode_data, identity
+from repr_toolkit.representations.network import Network
+from repr_toolkit.representations.representation import RANDOM, Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.runs.run import Run, with_fingerprint
 from repr_toolkit.runs.run import load as load_model
@@ -22,7 +24,74 @@ KINDS = (
     "encoder or network, such as torchvision.models.resnet18, or untrained:RUN, untrained:PATH"
 )
 UNTRAINED = "untrained:"
-RANDOM = ", random weights of seed "  # in `made_by` of networks whose weights were drawn
+SIMPLE = ("pixels", "pca", "labels")
+OF_NETWORKS = ("layer", "weights", "init_args", "image_size")
+"""Options of `represent` that simple sources and files refuse; runs take the layer alone."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What makes h, as a text says it: NAME=SOURCE or SOURCE alone.
+
+    Attributes:
+        text: The source without its name.
+        name: The name, or None.
+    """
+
+    text: str
+    name: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Source":
+        """The source and its name.
+
+        >>> Source.parse("small=runs/a"), Source.parse("runs/a=b").name
+        (Source(text='runs/a', name='small'), None)
+        """
+        match = re.fullmatch(r"(\w[\w.-]*)=(.+)", text)
+        return cls(match[2], match[1]) if match else cls(text)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether it is a run or a network before its training."""
+        return self.text.startswith(UNTRAINED)
+
+    @property
+    def path(self) -> str:
+        """The run directory, the file or the import path."""
+        return self.text.removeprefix(UNTRAINED)
+
+    @property
+    def kind(self) -> str:
+        """ "simple", "file", "run", "network", or "" for what is no source.
+
+        >>> [Source(text).kind for text in ("pca", "h.npz", "untrained:runs/a", "timm.x", "?")]
+        ['simple', 'file', 'run', 'network', '']
+        """
+        if self.text in SIMPLE:
+            return "simple"
+        if self.text.endswith(".npz"):
+            return "file"
+        if "/" in self.path or Path(self.path).is_dir():
+            return "run"
+        if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", self.path):
+            return "network"
+        return "run" if self.untrained else ""
+
+
+def options_for(
+    source: Source, sources: Sequence[Source], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The options of `represent` that one of several sources gets.
+
+    `layer`, `weights`, `init_args` and `image_size` apply to the networks among the sources, or to
+    the runs if there are none; `untrained:X` gets those of X. If there are neither, they apply to
+    every source, so that a wrong option is an error.
+    """
+    networks, runs = ([s.path for s in sources if s.kind == kind] for kind in ("network", "run"))
+    if source.path in (networks or runs or [s.path for s in sources]):
+        return dict(options)
+    return {name: value for name, value in options.items() if name not in OF_NETWORKS}
 
 
 def represent(
@@ -40,57 +109,58 @@ def represent(
     batch_size: int = 256,
     progress: bool = False,
 ) -> tuple[Representation, ImageData]:
-    """h of a data set by whatever ``source`` names, and the data.
+    """h of a data set by whatever `source` names, and the data.
 
-    - a run directory: its trained encoder, or a ``layer`` of that;
-    - ``untrained:RUN``: the same before training, as the run's seed drew it;
+    - a run directory: its trained encoder, or a `layer` of that;
+    - `untrained:RUN`: the same before training, as the run's seed drew it;
     - an .npz file that `embed` or `faces` wrote: the embedding stored there;
-    - ``pixels``, ``pca`` (``components`` of them, fitted on the training images), ``labels``;
+    - `pixels`, `pca` (`components` of them, fitted on the training images), `labels`;
     - the import path of an encoder's class, or of any class or function that gives a torch network,
-      with its ``init_args``: the activations of its ``layer``, pooled (see
-      `repr_toolkit.encoders.LayerActivations`), with ``weights`` of a file or a name, or else
-      random ones of ``weights_seed``, on images of side ``image_size``;
-    - ``untrained:`` before such a path: the same network with random weights all the same, its
-      images scaled as ``weights`` want them.
+      with its `init_args`: the activations of its `layer`, pooled (see
+      `repr_toolkit.encoders.LayerActivations`), with `weights` of a file or a name, or else
+      random ones of `weights_seed`, on images of side `image_size`;
+    - `untrained:` before such a path: the same network with random weights all the same, its
+      images scaled as `weights` want them.
 
-    Without ``data`` they are those of ``data_settings``, arguments of `repr_toolkit.data.load`,
+    Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load`,
     which change a run's own data or an .npz's, and must name a source for everything else.
-    At most ``batch_size`` images are encoded at a time. Everything is deterministic.
+    At most `batch_size` images are encoded at a time. Everything is deterministic.
 
     Raises ValueError for a source of none of these kinds, for options that do not go with it, and
     where data, levels or a stored embedding's maker are others than those that belong to it;
     FileNotFoundError, ImportError and TypeError as loading runs, data and networks does.
     """
-    settings = dict(data_settings or {})
-    options = {"layer": layer, "weights": weights, "init_args": init_args, "size": image_size}
+    settings, parsed = dict(data_settings or {}), Source(source)
+    refused = {"layer": layer, "weights": weights, "init_args": init_args, "image_size": image_size}
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
-    if source in ("pixels", "pca", "labels"):
-        _refuse(source, options)
-        data = data or _given(settings, source)
-        if source == "pca":
-            return simple.pca(data, components, progress=progress), data
-        return (simple.pixels if source == "pixels" else simple.labels)(data), data
-    if source.endswith(".npz"):
-        _refuse(source, options)
+    if not parsed.kind:
+        raise ValueError(f"{source}: it is no source of h; give {KINDS}")
+    if parsed.kind == "network":
+        data = data or _load_data(settings, source)
+        network = Network(
+            parsed.path,
+            parsed.untrained,
+            layer=layer,
+            pool=pool,
+            weights=weights,
+            seed=weights_seed,
+            init_args=init_args,
+            size=image_size,
+        )
+        return network.represent(data, how), data
+    for name, value in refused.items():
+        if value and not (parsed.kind == "run" and name == "layer"):
+            raise ValueError(f"{source} takes no {name}, but was given {value!r}")
+    if parsed.kind == "file":
         return stored(source, data, settings)
-    untrained, path = source.startswith(UNTRAINED), source.removeprefix(UNTRAINED)
-    run, is_path = Run(path), re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", path)
-    if run.path.is_dir() or (untrained and not is_path):
-        _refuse(source, {**options, "layer": None})
+    if parsed.kind == "run":
+        run = Run(parsed.path)
         data = data or _run_data(run, settings)
-        return _of_run(run, untrained, data, layer, pool, how), data
-    if not is_path:
-        what = "there is no such run" if "/" in source else "it is no source of h"
-        raise ValueError(f"{source}: {what}; give {KINDS}")
-    networks.import_callable(path)  # before the data are read
-    data = data or _given(settings, source)
-    options["seed"] = weights_seed
-    return _of_network(path, untrained, data, options, pool, how), data
-
-
-def is_random(representation: Representation) -> bool:
-    """Whether a network made it whose weights were drawn and never trained."""
-    return RANDOM in representation.made_by
+        return _of_run(run, parsed.untrained, data, layer, pool, how), data
+    data = data or _load_data(settings, source)
+    if source == "pca":
+        return simple.pca(data, components, progress=progress), data
+    return (simple.pixels if source == "pixels" else simple.labels)(data), data
 
 
 def _of_run(
@@ -115,17 +185,12 @@ def _of_run(
     name = run.path.resolve().name + (", untrained" if untrained else "")
     made_by = identity(encoder, spec["init_args"], data)
     if isinstance(encoder, activations.LayerActivations) and spec["init_args"]["weights"] is None:
-        made_by = _random(made_by, spec["init_args"]["seed"])
+        made_by = f"{made_by}{RANDOM}{spec['init_args']['seed']}"
     if layer is not None:
-        encoder = activations.LayerActivations(
-            cast(nn.Module, encoder),
-            layer,
-            pool,
-            image_shape=data.image_shape,
-            levels=data.levels,
-        )
+        shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
+        encoder = activations.LayerActivations(cast(nn.Module, encoder), layer, pool, **shape)
         name, made_by = f"{name}.{layer}", identity(encoder, {}, data)
-    return encoded(name, encoder, data, made_by, **how)
+    return encode_data(name, encoder, data, made_by, **how)
 
 
 def _untrained(run: Run) -> Encoder | None:
@@ -146,78 +211,8 @@ def _untrained(run: Run) -> Encoder | None:
     return encoder
 
 
-def _of_network(
-    path: str,
-    untrained: bool,
-    data: ImageData,
-    options: dict[str, Any],
-    pool: str,
-    how: dict[str, Any],
-) -> Representation:
-    maker = networks.import_callable(path)
-    weights = options["weights"]
-    if weights is None:  # what a class such as FaceNet takes by itself
-        parameter = inspect.signature(maker).parameters.get("weights")
-        default = None if parameter is None else parameter.default
-        weights = default if isinstance(default, str) else None
-    shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
-    init_args, seed = dict(options["init_args"] or {}), options["seed"]
-    encoder: Encoder | None = None
-    if options["layer"] is None:
-        net, _ = networks.build_network(path, init_args, weights, seed=seed, provided=shape)
-        if hasattr(net, "source") and hasattr(net, "h_dim"):
-            encoder = cast(Encoder, net)
-            if options["size"] is not None:
-                raise ValueError(f"{path} is an encoder, which takes images as they are: no size")
-    if encoder is None:
-        encoder = activations.LayerActivations(
-            path,
-            options["layer"],
-            pool,
-            init_args=init_args,
-            weights=weights,
-            seed=seed,
-            size=options["size"],
-            **shape,
-        )
-    weighted = any(True for _ in cast(nn.Module, encoder).parameters())
-    drawn = weighted and (untrained or weights is None)
-    if untrained and not weighted:
-        raise ValueError(f"{path} has no weights, so untrained it is the same")
-    if untrained and weights is not None:
-        _draw(cast(nn.Module, encoder), path, init_args, seed, shape)
-    arguments = {**{k: v for k, v in shape.items() if hasattr(encoder, k)}, **init_args}
-    made_by = identity(encoder, arguments, data)
-    name = str(init_args.get("model_name", path.rpartition(".")[2]))
-    if options["layer"] is not None:
-        name = f"{name}.{options['layer']}"
-    if drawn:
-        name = f"{name}, {'untrained' if untrained else 'random'}"
-        made_by = _random(made_by, seed)
-    return encoded(name, encoder, data, made_by, **how)
-
-
-def _draw(
-    encoder: nn.Module, path: str, init_args: dict[str, Any], seed: int, shape: dict[str, Any]
-) -> None:
-    """Replace the weights that a network was given by those that it starts with.
-
-    All else stays, such as how the weights want images scaled.
-    """
-    net = encoder.net if isinstance(encoder, activations.LayerActivations) else encoder
-    try:
-        fresh, _ = networks.build_network(path, init_args, None, seed=seed, provided=shape)
-        net.load_state_dict(fresh.state_dict())
-    except Exception as error:  # anyone's class, built as nobody may ever have built it
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path} cannot be built without its weights ({reason})") from error
-
-
-def _random(made_by: str, seed: int) -> str:
-    return f"{made_by}{RANDOM}{seed}"
-
-
-def _given(settings: Mapping[str, Any], source: str) -> ImageData:
+def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:
+    """The data of the settings, for a source that has none."""
     if "source" not in settings:
         raise ValueError(
             f"{source} brings no data of its own: name them by --data.source, such as "
@@ -232,9 +227,3 @@ def _run_data(run: Run, settings: Mapping[str, Any]) -> ImageData:
     if set(settings) <= {"root", "download"}:
         with_fingerprint(run.config, data)  # which refuses others
     return data
-
-
-def _refuse(source: str, options: Mapping[str, Any]) -> None:
-    for name, value in options.items():
-        if value:
-            raise ValueError(f"{source} takes no {name}, but was given {value!r}")

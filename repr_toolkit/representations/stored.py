@@ -8,29 +8,29 @@ from typing import Any
 
 from repr_toolkit.data import ImageData, load
 from repr_toolkit.data.npz import read_members
-from repr_toolkit.representations.encode import of
 from repr_toolkit.representations.representation import Representation
 
 
 def stored(
     source: str, data: ImageData | None, data_settings: Mapping[str, Any]
 ) -> tuple[Representation, ImageData]:
-    """The embedding in an .npz file, of other data only if it says that it is of them.
+    """The embedding in an .npz file, and the data that it is h of.
 
-    A file of `embed` states in `of` the fingerprint of the data that its h was made of. Without
-    ``data``, and a source in the settings, its own images are the data, and these then have that
-    fingerprint, so that h in several files of the same data can be compared.
+    A file of `embed` states in its array `of` the fingerprint of the data that h was made of.
+    Without `data` and without a source in the settings the file's own images are the data, and
+    they get that fingerprint, so that h in several files of the same data can be compared.
 
-    Raises ValueError for a file without embeddings, and for other data or levels than it is of.
+    Raises ValueError for a file without embeddings, and where data or levels are others than those
+    that h was made of.
     """
-    own = load(source, root=data_settings.get("root"))
-    if "embedding" not in own.arrays:
+    embedded = load(source, root=data_settings.get("root"))
+    if "embedding" not in embedded.arrays:
         raise ValueError(
-            f"{source} has no 'embedding', only {', '.join(own.arrays)}; make one with: "
+            f"{source} has no 'embedding', only {', '.join(embedded.arrays)}; make one with: "
             f"repr-toolkit embed"
         )
     original = original_fingerprint(_file(source, data_settings.get("root")))
-    holder = own
+    holder = embedded
     if data is None and "source" in data_settings:
         data = load(**data_settings)
     if data is None:
@@ -38,19 +38,19 @@ def stored(
         data = copy(holder)
         if "fold" not in data_settings and original is not None:
             data.fingerprint = original
-    elif data.fingerprint not in (original, own.fingerprint):
+    elif data.fingerprint not in (original, embedded.fingerprint):
         raise ValueError(
             f"{source} holds h of other data than {data.name}: of those with the fingerprint "
-            f"{original or own.fingerprint}, not {data.fingerprint}; embed {data.name} anew"
+            f"{original or embedded.fingerprint}, not {data.fingerprint}; embed {data.name} anew"
         )
-    if original is not None and own.levels != data.levels:
+    if original is not None and embedded.levels != data.levels:
         raise ValueError(
-            f"{source} holds h of images of {own.levels} levels, but {data.name} is read at "
-            f"{data.levels}; set --data.levels {own.levels}, or embed at {data.levels}"
+            f"{source} holds h of images of {embedded.levels} levels, but {data.name} is read at "
+            f"{data.levels}; set --data.levels {embedded.levels}, or embed at {data.levels}"
         )
     h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}
-    made_by = own.encoder or f"embedding of {own.name} {own.fingerprint[:12]}"
-    return of(Path(source).stem, made_by, data, h), data
+    made_by = embedded.encoder or f"embedding of {embedded.name} {embedded.fingerprint[:12]}"
+    return Representation.of_data(data, Path(source).stem, made_by, h), data
 
 
 def original_fingerprint(path: Path) -> str | None:

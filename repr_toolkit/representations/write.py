@@ -1,16 +1,14 @@
 """A representation as a data file like any other, which trains decoders and is probed again."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from numpy.lib import format as npy
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS, Array
 from repr_toolkit.representations.representation import Representation
-from repr_toolkit.support.files import atomic_write, require_data_file
+from repr_toolkit.support.files import Rows, atomic_write, require_data_file, write_npz
 
 CHUNK_BYTES = 8 << 20
 
@@ -18,11 +16,11 @@ CHUNK_BYTES = 8 << 20
 def write_embedding(
     out: Path, representation: Representation, data: ImageData, *, overwrite: bool = False
 ) -> None:
-    """Write the data with h as their ``embedding`` to ``out``, an .npz file.
+    """Write the data with h as their `embedding` to `out`, an .npz file.
 
     `repr_toolkit.data.load` reads from it the same images in the same splits and order, at the
-    levels of ``data``, with all their other keys and names. ``encoder`` states `made_by`, and
-    ``of`` the fingerprint of ``data``. Images of no split are left out. No more than some MiB are
+    levels of `data`, with all their other keys and names. `encoder` states `made_by`, and
+    `of` the fingerprint of `data`. Images of no split are left out. No more than some MiB are
     in memory at a time, and the same content gives the same bytes.
 
     Raises ValueError where h is of other data, and as `require_data_file` does.
@@ -42,12 +40,13 @@ def write_embedding(
     people = _named_identities(data)
     if people is not None:
         constants["identity"] = people
-    with atomic_write(out) as file, zipfile.ZipFile(file, "w") as archive:
-        for key, array in data.arrays.items():
-            if key not in constants:
-                _add(archive, key, array.dtype, (count, *array.shape[1:]), _rows(data, key))
-        for key, value in constants.items():
-            _add(archive, key, value.dtype, value.shape, iter([value]))
+    keys = {
+        key: Rows(array.dtype, (count, *array.shape[1:]), _chunks(data, key))
+        for key, array in data.arrays.items()
+        if key not in constants
+    }
+    with atomic_write(out) as file:
+        write_npz(file, {**keys, **constants})
 
 
 def _named_identities(data: ImageData) -> Array | None:
@@ -61,7 +60,7 @@ def _named_identities(data: ImageData) -> Array | None:
     return people if same else None
 
 
-def _rows(data: ImageData, key: str) -> Iterator[Array]:
+def _chunks(data: ImageData, key: str) -> Iterator[Array]:
     """One key of the splits' images, some MiB at a time."""
     array = data.arrays[key]
     step = max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
@@ -72,19 +71,3 @@ def _rows(data: ImageData, key: str) -> Iterator[Array]:
                 yield images[start : start + step]["image"].numpy()
             else:
                 yield array[images.rows[start : start + step]]
-
-
-def _add(
-    archive: zipfile.ZipFile,
-    key: str,
-    dtype: np.dtype[np.generic],
-    shape: tuple[int, ...],
-    chunks: Iterator[Array],
-) -> None:
-    entry = zipfile.ZipInfo(f"{key}.npy")  # with a fixed date
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    with archive.open(entry, "w", force_zip64=True) as member:
-        npy.write_array_header_1_0(member, header)
-        for chunk in chunks:
-            member.write(np.ascontiguousarray(chunk).tobytes())

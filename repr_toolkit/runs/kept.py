@@ -5,7 +5,6 @@ takes the place of an earlier one to the same question, and of no other.
 """
 
 import hashlib
-import io
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.files import atomic_write, write_json
+from repr_toolkit.support.files import atomic_write, write_json, write_npz
 
 Array = npt.NDArray[Any]
 
@@ -82,10 +81,8 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
     folder.mkdir(exist_ok=True)
     file, arrays = folder / f"{name}.{digest}.json", findings.arrays()
     if arrays:
-        packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
         with atomic_write(file.with_suffix(".npz")) as stream:
-            stream.write(packed.getvalue())
+            write_npz(stream, arrays)
     when = datetime.now(UTC).isoformat()
     numbers = findings.as_dict()
     write_json(file, {**question, "command": command, "when": when, "numbers": numbers})
@@ -139,18 +136,14 @@ def save_analysis(
     others with ``keep``; without it those stay as they are, and None is returned. ``arrays`` hold
     numbers or texts, nothing that would be pickled (ValueError); without any there is no .npz.
     """
-    import numpy as np
-
     folder = run / "analysis"
     file = folder / f"{name}.json"
     if not keep and _answers_another(file, numbers):
         return None
     folder.mkdir(exist_ok=True)
     if arrays:
-        packed = io.BytesIO()
-        np.savez_compressed(packed, allow_pickle=False, **arrays)
         with atomic_write(folder / f"{name}.npz") as stream:
-            stream.write(packed.getvalue())
+            write_npz(stream, arrays)
     else:
         (folder / f"{name}.npz").unlink(missing_ok=True)
     return write_json(file, numbers)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repr_toolkit.support.console import bar, span
-from repr_toolkit.support.files import atomic_write, remove_leftovers
+from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz
 
 Images = NDArray[np.uint8]
 
@@ -205,23 +205,19 @@ class Parts:
     def join(
         self, columns: Mapping[str, Callable[[range], NDArray[Any]]], constants: Mapping[str, Any]
     ) -> None:
-        """Write the .npz: all images, further columns by image numbers, constants, and the job.
+        """Write the .npz: all images, int64 columns by image numbers, constants, and the job.
 
         The same chunks give the same bytes.
         """
         for cut_short in self.npz.parent.glob(f".{escape(self.npz.name)}.*.tmp"):
             cut_short.unlink()  # it may be large
-        with (
-            self._keeping(self.npz),
-            atomic_write(self.npz) as file,
-            zipfile.ZipFile(file, "w") as archive,
-        ):
-            chunks = range(self.chunks)
-            _add(archive, "image", self.count, (self.load(chunk) for chunk in chunks))
-            for name, column in columns.items():
-                _add(archive, name, self.count, (column(self.images(chunk)) for chunk in chunks))
-            for name, value in {**constants, "job": self.job}.items():
-                _add(archive, name, None, [np.asarray(value)])
+        whole, chunks = (self.count, *self.image_shape), range(self.chunks)
+        arrays: dict[str, Any] = {"image": Rows(np.dtype(np.uint8), whole, map(self.load, chunks))}
+        for name, column in columns.items():
+            values = map(column, map(self.images, chunks))
+            arrays[name] = Rows(np.dtype(np.int64), (self.count,), values)
+        with self._keeping(self.npz), atomic_write(self.npz) as file:
+            write_npz(file, {**arrays, **constants, "job": np.asarray(self.job)})
 
     def remove(self) -> None:
         """Delete the chunks, once the .npz stands; what is not theirs stays in the folder."""
@@ -368,27 +364,3 @@ def _arrived(parts: Parts, chunk: int, damaged: dict[int, int]) -> bool:
         return False
     damaged[chunk] = written
     return parts.holds(chunk)
-
-
-def _add(
-    archive: zipfile.ZipFile, name: str, count: int | None, chunks: Iterable[NDArray[Any]]
-) -> None:
-    """Add one array, as np.savez does: ``count`` rows that come in chunks, or None for one whole.
-
-    The array is never in memory as a whole.
-    """
-    chunks = iter(chunks)
-    first = next(chunks)
-    shape = first.shape if count is None else (count, *first.shape[1:])
-    entry = zipfile.ZipInfo(f"{name}.npy")  # with a fixed date, so that the bytes are the same
-    entry.compress_type = zipfile.ZIP_DEFLATED
-    header = {
-        "descr": np.lib.format.dtype_to_descr(first.dtype),
-        "fortran_order": False,
-        "shape": shape,
-    }
-    with archive.open(entry, "w", force_zip64=True) as member:
-        np.lib.format.write_array_header_1_0(member, header)
-        member.write(first.tobytes())
-        for chunk in chunks:
-            member.write(chunk.tobytes())

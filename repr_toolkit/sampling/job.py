@@ -1,6 +1,5 @@
 """Any number of images drawn from a model into one file: what each is drawn from, and by whom."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from math import ceil, sqrt
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.sampling.chunks import Images, Parts, fill
 from repr_toolkit.sampling.draw import draw, refuse_unwritable
@@ -203,10 +203,8 @@ class SamplingJob:
 
 def fingerprint(model: nn.Module) -> str:
     """SHA-256 (hex) of a model's classes and weights."""
-    digest = hashlib.sha256()
-    for name, module in model.named_modules():
-        digest.update(f"{name} {type(module).__module__}.{type(module).__qualname__}\n".encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    classes = [
+        f"{name} {type(module).__module__}.{type(module).__qualname__}"
+        for name, module in model.named_modules()
+    ]
+    return weights_digest(model, "\n".join(classes))

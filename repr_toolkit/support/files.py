@@ -1,11 +1,15 @@
-"""Whether a file can be written, asked before the work of making what goes into it."""
+"""Files: whether one can be written, asked before the work, and how it is written whole."""
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def require_writable(path: Path, what: str, *, overwrite: bool) -> None:
@@ -80,3 +84,46 @@ def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     with atomic_write(path) as file:
         file.write(json.dumps(dict(numbers), indent=2, ensure_ascii=False).encode() + b"\n")
     return path
+
+
+class Rows(NamedTuple):
+    """An array that comes in parts: its dtype, its whole shape, and chunks of its rows in order."""
+
+    dtype: "np.dtype[Any]"
+    shape: tuple[int, ...]
+    chunks: "Iterable[np.ndarray[Any, Any]]"
+
+
+def write_npz(file: BinaryIO, arrays: "Mapping[str, np.ndarray[Any, Any] | Rows]") -> None:
+    """Write arrays by their names as `np.savez_compressed` does; equal ones give equal bytes.
+
+    Of `Rows` no more than a chunk is in memory at a time. Raises ValueError for what would have to
+    be pickled, and for chunks that have another number of rows than their shape says.
+    """
+    import numpy as np
+
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy")  # with a fixed date
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as member:
+                if isinstance(array, Rows):
+                    _write_rows(member, name, array)
+                else:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+
+
+def _write_rows(member: Any, name: str, rows: Rows) -> None:
+    import numpy as np
+
+    if rows.dtype.hasobject:
+        raise ValueError(f"Object arrays, such as {name}, cannot be written without pickling")
+    descr = np.lib.format.dtype_to_descr(rows.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": rows.shape}
+    np.lib.format.write_array_header_1_0(member, header)
+    count = 0
+    for chunk in rows.chunks:
+        member.write(np.ascontiguousarray(chunk, rows.dtype).tobytes())
+        count += len(chunk)
+    if count != rows.shape[0]:
+        raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")

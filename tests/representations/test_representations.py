@@ -9,11 +9,7 @@ import torch
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import networks
-from repr_toolkit.representations import (
-    Representation,
-    is_random,
-    represent,
-)
+from repr_toolkit.representations import Representation, represent
 from repr_toolkit.runs.run import Run
 from repr_toolkit.runs.run import load as load_model
 from toys.runs import run_of
@@ -174,7 +170,7 @@ def test_a_network_untrained_is_the_one_with_random_weights(
     assert np.array_equal(untrained.h["val"], drawn.h["val"])
     assert not np.allclose(untrained.h["val"], trained.h["val"], rtol=0.1)
     assert made(f"untrained:{path}", weights=str(file)).made_by != untrained.made_by
-    assert [is_random(h) for h in (trained, untrained, drawn)] == [False, True, True]
+    assert [h.is_random for h in (trained, untrained, drawn)] == [False, True, True]
 
 
 def test_an_encoders_class_untrained(data: ImageData, run: Run, tmp_path: Path) -> None:
@@ -217,7 +213,7 @@ def test_what_cannot_be_untrained(data: ImageData, tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
     torch.save(net.state_dict(), tmp_path / "net.pt")
     path, weights = f"{__name__}.needs_weights", str(tmp_path / "net.pt")
-    assert not is_random(represent(path, data, weights=weights)[0])
+    assert not represent(path, data, weights=weights)[0].is_random
     with pytest.raises(ValueError, match="needs_weights cannot be built without its weights"):
         represent(f"untrained:{path}", data, weights=weights)
     with pytest.raises(ValueError, match="OneHot has no weights, so untrained it is the same"):
@@ -249,7 +245,7 @@ def test_other_data_and_levels_are_named(data: ImageData, run: Run) -> None:
     ("source", "options", "told"),
     [
         ("piksels", {}, "it is no source of h; give a run directory, an .npz"),
-        ("runs/none", {}, "there is no such run"),
+        ("runs/none", {}, "no run runs/none"),
         ("pixels", {"layer": "a"}, "pixels takes no layer, but was given 'a'"),
         ("a.npz", {"weights": "b"}, "a.npz takes no weights"),
         ("pixels", {}, "pixels brings no data of its own: name them by --data.source"),
