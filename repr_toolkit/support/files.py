@@ -1,5 +1,7 @@
 """Whether a file can be written, asked before the work of making what goes into it."""
 
+import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,3 +82,12 @@ def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     with atomic_write(path) as file:
         file.write(json.dumps(dict(numbers), indent=2, ensure_ascii=False).encode() + b"\n")
     return path
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same keys as CSV, all digits, below a line of the keys."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
