@@ -6,7 +6,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from repr_toolkit.commands.common import represent_options
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_out, add_source, make_parser
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_parser
 
 
 def embed(options: Namespace, settings: Settings) -> None:

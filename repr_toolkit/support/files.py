@@ -1,5 +1,7 @@
 """Files: whether one can be written, asked before the work, and how it is written whole."""
 
+import csv
+import io
 import json
 import os
 import zipfile
@@ -127,3 +129,12 @@ def _write_rows(member: Any, name: str, rows: Rows) -> None:
         count += len(chunk)
     if count != rows.shape[0]:
         raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same keys as CSV, all digits, below a line of the keys."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
