@@ -3,37 +3,31 @@
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import (
-    SOURCE_OPTIONS,
-    command_line,
-    options_of,
-    represent_source,
-    tell_left,
+from repr_toolkit.commands.common import represent_options
+from repr_toolkit.commands.options import (
+    DATA_HELP,
+    Settings,
+    add_json,
+    add_out,
+    add_seed,
+    add_source,
+    make_parser,
 )
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_keep, add_source, make_parser
-
-if TYPE_CHECKING:
-    from repr_toolkit.data import ImageData
-    from repr_toolkit.representations import Representation
-
-OPTIONS = (
-    *SOURCE_OPTIONS,
-    *("targets", "probes", "images", "seed", "orders", "no_baselines", "no_control"),
-)
-"""Those that decide what is found."""
 
 
 def probe(options: Namespace, settings: Settings) -> None:
-    """Print what probes find in several representations side by side; keep it."""
-    from repr_toolkit.analyses.probing.columns import gather
-    from repr_toolkit.analyses.probing.measure import probe_representations
-    from repr_toolkit.analyses.probing.table import notes, table
-    from repr_toolkit.runs.kept import save_analysis
+    """Print what probes read from several representations side by side; keep it with the runs."""
+    from repr_toolkit.analyses.probing import probe as probe_sources
+    from repr_toolkit.analyses.probing.blocks import tables
+    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.representations import Source
+    from repr_toolkit.runs.kept import keep
+    from repr_toolkit.runs.run import Run
     from repr_toolkit.support.files import require_json, write_json
 
     out = None if options.out is None else Path(options.out)
@@ -43,60 +37,34 @@ def probe(options: Namespace, settings: Settings) -> None:
     def tell(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
-    def represent(source: str, data: "ImageData | None") -> "tuple[Representation, ImageData]":
-        given = options_of(source, options)
-        return represent_source(given, settings, source, data, progress=not options.json)
-
-    columns = gather(options.sources, represent, baselines=options.baselines, tell=tell)
-    found = probe_representations(
-        columns.representations,
-        columns.data,
-        encoders=columns.encoders,
+    result = probe_sources(
+        options.sources,
         targets=options.targets,
         probes=options.probes,
         images=options.images,
         seed=options.seed,
         orders=options.orders,
+        baselines=options.baselines,
         control=options.control,
         tell=tell,
+        progress=not options.json,
+        **represent_options(options, settings),
     )
-    words = ["probe", *options.sources]
-    result: dict[str, Any] = {"command": command_line(words, OPTIONS, options, settings)}
-    result |= {"sources": options.sources, **found.as_dict()}
-    result["asked"] |= {"baselines": options.baselines}
-    result["left_out"] = columns.left_out
-    written = []
-    for name, folder in columns.runs.items():
-        if not _of_the_run(folder, options, columns.data):
-            tell(f"not kept in {folder}/analysis: this is not the run's own h of its own images")
-            continue
-        others = [other for other in columns.runs if other != name]
-        own = {**result, **found.without(others).as_dict()}
-        own["asked"] |= {"baselines": options.baselines}
-        kept = save_analysis(folder, "probe", own, keep=options.keep)
-        tell_left(kept, folder, "probe")
-        written += [] if kept is None else [kept]
+    for run in map(Run, result.runs):
+        keep(run, "probing", result.of_run(run), options.typed)
+    for source in map(Source.parse, options.sources):
+        run = Run(source.path)
+        if source.kind == "run" and not source.untrained and str(run.path) not in result.runs:
+            tell(f"not kept in {run.path}/analysis: this is not the run's own h of its own images")
+    numbers = {"command": options.typed, **result.as_dict()}
     if out is not None:
-        written.append(write_json(out, result))
+        write_json(out, numbers)
     if options.json:
-        print(json.dumps(result, indent=2, ensure_ascii=False))
+        print(json.dumps(numbers, indent=2, ensure_ascii=False))
         return
-    print(f"\n{found.data}, test: {found.targets[0].images['test']:,} images\n")
-    print(table(found))
-    print(notes(found, columns.left_out), end="")
-    print(*["", *written], sep="\n")
-
-
-def _of_the_run(folder: Path, options: Namespace, data: "ImageData") -> bool:
-    """Whether what was probed is a run's h, not a layer's, of the images that it was trained on."""
-    from repr_toolkit.analyses.probing.columns import named
-    from repr_toolkit.runs.run import Run
-
-    info = Run(folder).info
-    own = (info["data"]["fingerprint"], info["levels"])
-    [source] = [source for _, source in map(named, options.sources) if Path(source) == folder]
-    whole = options_of(source, options).layer is None
-    return whole and own == (data.fingerprint, data.levels)
+    print(as_text(tables({"": numbers})), end="")
+    if out is not None:
+        print(f"\n{out}")
 
 
 def add_commands(subcommands: Any) -> None:
@@ -123,7 +91,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--images", type=PositiveInt, help="images of each split at the most (default: all)"
     )
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of whatever is random")
+    add_seed(command, "of whatever is random")
     command.add_argument(
         "--orders", type=NonNegativeInt, default=3, help="random orders of the online code; 0: none"
     )
@@ -134,8 +102,6 @@ def add_commands(subcommands: Any) -> None:
         command.add_argument(
             f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
         )
-    add_keep(command)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--out", metavar="FILE.json", help="file to keep the result in")
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+    add_json(command)
+    add_out(command, "JSON to write the result to")
     subcommands.add_subcommand("probe", command, help="what h knows: probes, selectivity, bits")

@@ -158,10 +158,9 @@ class Reported:
     def analyses(self, name: str) -> dict[str, "Analysis"]:
         """What is kept of an analysis of ``split``, by run; a run without one has no entry.
 
-        Probes are always scored on test images. One of other data than the run's own counts as
-        none: see `of_other_data`.
+        One of other data than the run's own counts as none: see `of_other_data`.
         """
-        split = "test" if name == "probe" else self.split
+        split = self.split
         return {
             run: found
             for run, found in self._kept(name).items()

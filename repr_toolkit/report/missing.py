@@ -7,12 +7,11 @@ from pathlib import Path
 from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.page.blocks import Block, Missing, Notes
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.kept import keep, save_analysis
+from repr_toolkit.runs.kept import keep
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
 
 COMMANDS = {
-    "probe": "probe",
     "information": "information",
     "moves": "traverse",
 }
@@ -29,7 +28,7 @@ def missing(found: Reported, analysis: str, kept: Collection[str], what: str) ->
         return []
     first = found.runs[lacking[0]]
     words = ["repr-toolkit", COMMANDS[analysis], str(first.path)]
-    if found.split != "test" and analysis != "probe":
+    if found.split != "test":
         words += ["--split", found.split]
     if any(_file(found.runs[name], analysis).is_file() for name in lacking):
         words.append("--keep")  # what is kept answers another question
@@ -116,21 +115,6 @@ def measure_missing(found: Reported) -> None:
                     say(f"  left out: {error}")
 
 
-def _probe(run: Run, split: str) -> None:
-    from repr_toolkit.analyses.probing.columns import gather
-    from repr_toolkit.analyses.probing.measure import probe_representations
-    from repr_toolkit.representations import represent
-
-    columns = gather([str(run.path)], represent, tell=say)
-    found = probe_representations(
-        columns.representations, columns.data, encoders=columns.encoders, tell=say
-    )
-    command = shlex.join(["repr-toolkit", "probe", str(run.path)])
-    numbers = {"command": command, "sources": [str(run.path)], **found.as_dict()}
-    numbers["asked"] |= {"baselines": True}
-    save_analysis(run.path, "probe", numbers | {"left_out": columns.left_out}, keep=True)
-
-
 def _information(run: Run, split: str) -> None:
     from repr_toolkit.analyses.information.measure import own_information
 
@@ -146,7 +130,6 @@ def _moves(run: Run, split: str) -> None:
 
 
 MEASURES: Mapping[str, Callable[[Run, str], None]] = {
-    "probe": _probe,
     "information": _information,
     "moves": _moves,
 }

@@ -55,9 +55,6 @@ def analysis_commands(found: Reported) -> list[str]:
     """
     commands: dict[str, None] = {}
     for name in COMMANDS:
-        shared = found.shared_analysis(name) if name == "probe" else None
-        if shared is not None and shared.numbers.get("command"):
-            commands[str(shared.numbers["command"])] = None
         for analysis in found.analyses(name).values():
             if analysis.numbers.get("command"):
                 words = where_runs_are(shlex.split(analysis.numbers["command"]), found)

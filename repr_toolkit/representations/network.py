@@ -26,6 +26,9 @@ class Network:
     init_args: Mapping[str, Any] | None
     size: int | None
 
+    def __post_init__(self) -> None:
+        networks.import_callable(self.path)  # an error at once, and not after loading data
+
     def represent(self, data: ImageData, how: Mapping[str, Any]) -> Representation:
         """h of the data, with weights as they are given, or random ones."""
         path, untrained = self.path, self.untrained

@@ -136,7 +136,6 @@ def represent(
     if not parsed.kind:
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
     if parsed.kind == "network":
-        data = data or _load_data(settings, source)
         network = Network(
             parsed.path,
             parsed.untrained,
@@ -147,6 +146,7 @@ def represent(
             init_args=init_args,
             size=image_size,
         )
+        data = data or _load_data(settings, source)
         return network.represent(data, how), data
     for name, value in refused.items():
         if value and not (parsed.kind == "run" and name == "layer"):

@@ -123,8 +123,8 @@ def with_interval(probe: Any) -> str:
     """Accuracy and its interval, in per cent."""
     if probe is None:
         return NONE
-    low, high = (100 * bound for bound in probe.interval)
-    return f"{100 * probe.accuracy:.1f} ({low:.1f}–{high:.1f})"
+    of = probe.accuracy
+    return number_text(of if isinstance(of, Number) else Number(of, *probe.interval), 100, 1)
 
 
 def _digits(error: float) -> int:

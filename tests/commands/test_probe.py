@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from repr_toolkit.cli import main
+from repr_toolkit.runs.kept import choose_kept, kept_of
 from repr_toolkit.runs.run import Run, load
 from toys.encoders import CONV, ONE_HOT
 from toys.runs import untrained_run
@@ -44,17 +45,18 @@ def test_a_run_beside_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]
     assert label["images"] == {"train": 1437, "val": 180, "test": 180}
     by_name = {(r["representation"], r["probe"]): r for r in label["readings"]}
     pixels = by_name["pixels", "knn"]
-    assert pixels["value"] > 0.95 > by_name["autoencoder", "knn"]["value"]
-    assert pixels["control"]["types"] == "view"
-    assert pixels["control"]["selectivity"] == pixels["value"] - pixels["control"]["accuracy"]
-    assert by_name["pixels", "mdl"]["compression"] > 4
-    kept = json.loads((run.path / "analysis" / "probe.json").read_text("utf-8"))
-    assert kept == result
-    assert kept["fingerprint"] == run.info["data"]["fingerprint"]
-    assert (kept["split"], kept["seed"]) == ("test", 0)
-    assert kept["command"] == (
-        f"repr-toolkit probe {run.path} --pool mean --weights-seed 0 --components 64 "
-        "--batch-size 256 --probes logistic knn --seed 0 --orders 1"
+    score, control = pixels["score"]["value"], pixels["control"]
+    assert score > 0.95 > by_name["autoencoder", "knn"]["score"]["value"]
+    assert control["types"] == "view"
+    assert control["selectivity"] == score - control["accuracy"]["value"]
+    assert by_name["pixels", "mdl"]["code"]["compression"] > 4
+    [kept] = kept_of(run, "probing")
+    assert {"command": kept.command, **kept.numbers} == result
+    assert kept.numbers["fingerprint"] == run.info["data"]["fingerprint"]
+    assert (kept.numbers["split"], kept.numbers["seed"]) == ("test", 0)
+    assert kept.asked["beside"] == ["pixels"]
+    assert kept.command == (
+        f"repr-toolkit probe {run.path} --probes logistic knn --orders 1 --json"
     )
 
 
@@ -70,6 +72,9 @@ def test_a_trained_run_stands_beside_itself_untrained(
     assert not torch.equal(*(w[next(iter(w))] for w in (weights, load_file(run.weights_file))))
     result = probed(capsys, str(run.path), *QUICK, "--no-control")
     assert columns(result) == ["one", "one, untrained", "pixels"]
+    [kept] = kept_of(run, "probing")
+    assert columns(kept.numbers) == columns(result)
+    assert kept.asked["beside"] == ["pixels", "untrained"]
 
 
 def test_several_sources_in_one_table(
@@ -82,22 +87,22 @@ def test_several_sources_in_one_table(
     argv = [*sources, *QUICK, "--components", "9", "--no-baselines", "--out", str(out)]
     assert main(["probe", *argv]) == 0
     told = capsys.readouterr()
-    assert "| label: k-NN, %" in told.out
+    assert "| nearest neighbours " in told.out
     assert str(out) in told.out
     assert "probing wide for label: knn" in told.err
     result = json.loads(out.read_text("utf-8"))
     assert columns(result) == ["pca9", "autoencoder", "wide", "labels"]
     assert [r["dim"] for r in result["representations"]] == [9, 3, 5, 10]
     readings = {r["representation"]: r for r in result["targets"][0]["readings"]}
-    assert readings["labels"]["value"] == 1
+    assert readings["labels"]["score"]["value"] == 1
     assert readings["labels"]["control"]["types"] == "none"  # new images have no label
     assert readings["pca9"]["control"]["types"] == "view"
-    # A run keeps its own column beside what is no run's.
-    assert columns(json.loads((run.path / "analysis/probe.json").read_text("utf-8"))) == [
-        "pca9",
-        "autoencoder",
-        "labels",
-    ]
+    # A run keeps its own column, and none of what is no baseline of its own.
+    for kept, name in (
+        (kept_of(run, "probing"), "autoencoder"),
+        (kept_of(other, "probing"), "wide"),
+    ):
+        assert [columns(one.numbers) for one in kept] == [[name]]
     assert main(["probe", *argv]) == 1
     assert "found.json exists" in capsys.readouterr().err
     assert main(["probe", *argv, "--overwrite"]) == 0
@@ -107,7 +112,6 @@ def test_what_is_kept_for_the_report_is_the_runs_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = untrained_run(tmp_path / "one")
-    kept = run.path / "analysis" / "probe.json"
     few = [str(run.path), *QUICK, "--no-baselines", "--no-control"]
     # Neither of a layer, nor of other images than the run's.
     layer = next(name for name, _ in load(run).encoder.named_children())
@@ -117,16 +121,33 @@ def test_what_is_kept_for_the_report_is_the_runs_own(
     np.savez(tmp_path / "others.npz", image=others, label=np.arange(90) % 3, levels=17)
     assert main(["probe", *few, "--data.source", str(tmp_path / "others.npz")]) == 0
     assert capsys.readouterr().err.count("this is not the run's own h of its own images") == 2
-    assert not kept.exists()
-    # Fewer images do not take the place of all, unless asked to.
-    assert main(["probe", *few]) == 0
-    whole = kept.read_text("utf-8")
-    assert main(["probe", *few, "--images", "90"]) == 0
-    assert f"{kept} answers another question and stays as it is" in capsys.readouterr().err
-    assert kept.read_text("utf-8") == whole
-    assert main(["probe", *few, "--images", "90", "--keep"]) == 0
-    assert json.loads(kept.read_text("utf-8"))["asked"]["images"] == 90
-    assert "stays as it is" not in capsys.readouterr().err
+    assert kept_of(run, "probing") == []
+    # Every question has its own answer, and the last one to a question counts.
+    for argv in (few, few, [*few, "--images", "90"], [few[0], "pixels", *few[1:]]):
+        assert main(["probe", *argv]) == 0
+    kept = kept_of(run, "probing")
+    assert [(one.asked["images"], one.asked["beside"]) for one in kept] == [
+        (120, ["pixels"]),
+        (90, []),
+        (120, []),
+    ]
+    assert choose_kept(run, "probing", "test")[0].asked == kept[0].asked
+
+
+def test_runs_of_equal_beginnings_keep_the_one_untrained_encoder_that_they_share(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    runs = [untrained_run(tmp_path / name) for name in ("one", "other")]
+    for number, run in enumerate(runs, 1):
+        weights = load_file(run.weights_file)
+        save_file({key: value + number for key, value in weights.items()}, run.weights_file)
+    result = probed(capsys, *(str(run.path) for run in runs), *QUICK, "--no-control")
+    assert columns(result) == ["one", "other", "one, untrained", "pixels"]
+    for run in runs:
+        [kept] = kept_of(run, "probing")
+        assert columns(kept.numbers) == [run.path.name, "one, untrained", "pixels"]
 
 
 def test_stored_embeddings_of_any_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,9 +165,9 @@ def test_stored_embeddings_of_any_data(tmp_path: Path, capsys: pytest.CaptureFix
     result = probed(capsys, file, "--probes", "knn", "ridge", "--orders", "0", "--no-baselines")
     found = {target["name"]: target for target in result["targets"]}
     identity, age = found["identity"], found["age"]
-    assert identity["readings"][0]["value"] == 1
+    assert identity["readings"][0]["score"]["value"] == 1
     assert [r["probe"] for r in age["readings"]] == ["knn", "ridge"]
-    assert all(r["value"] > 0.95 for r in age["readings"])
+    assert all(r["score"]["value"] > 0.95 for r in age["readings"])
     only = probed(capsys, file, "--targets", "age", "--probes", "ridge")
     assert [target["name"] for target in only["targets"]] == ["age"]
     assert columns(only) == ["people", "pixels"]
@@ -156,7 +177,7 @@ def test_a_layer_of_any_network(capsys: pytest.CaptureFixture[str]) -> None:
     argv = ["torchvision.models.squeezenet1_1", "--layer", "features.2", "--image-size", "16"]
     argv += ["--no-control", *QUICK, "--data.source", "digits", "--images", "40"]
     result = probed(capsys, *argv)
-    assert result["command"].endswith("--orders 0 --no-control --data.source digits")
+    assert result["command"].endswith("--data.source digits --images 40 --json")
     argv.remove("--no-control")
     result = probed(capsys, *argv)
     assert columns(result) == ["squeezenet1_1.features.2, random", "pixels"]
@@ -179,7 +200,7 @@ def test_a_trained_network_stands_beside_itself_untrained(
     result = probed(capsys, path, *weighted)
     name = "squeezenet1_1.features.2"
     assert columns(result) == [name, f"{name}, untrained", "pixels"]
-    assert result["left_out"] == []
+    assert result["left_out"] == {}
     makers = {r["name"]: r["made_by"] for r in result["representations"]}
     result = probed(capsys, f"trained={path}", f"random=untrained:{path}", *weighted)
     assert columns(result) == ["trained", "random", "pixels"]
@@ -188,7 +209,7 @@ def test_a_trained_network_stands_beside_itself_untrained(
     result = probed(capsys, path, *argv)
     assert columns(result) == [f"{name}, random", "pixels"]
     assert result["representations"][0]["made_by"] == makers[f"{name}, untrained"]
-    assert result["left_out"] == []
+    assert result["left_out"] == {}
 
 
 def test_one_column_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -201,8 +222,8 @@ def test_one_column_of_a_key(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     result = probed(capsys, file, *QUICK, "--targets", "flags[1]", "--no-control")
     [target] = result["targets"]
     assert target["name"] == "flags[1]"
-    assert target["readings"][0]["value"] == 1
-    assert result["left_out"] == [f"untrained encoder: there is none of {file} (h of a file)"]
+    assert target["readings"][0]["score"]["value"] == 1
+    assert result["left_out"] == {f"untrained:{file}": "it has no encoder"}
 
 
 def test_a_layer_is_the_runs_where_there_is_no_network(
@@ -219,7 +240,7 @@ def test_what_cannot_be_probed(
 ) -> None:
     labels = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
     for argv, told in (
-        (["nowhere/run"], "no such run"),
+        (["nowhere/run"], "no run nowhere/run"),
         (["pixels"], "--data.source"),
         ([str(run.path), "--targets", "smile"], "no target 'smile' to probe; there are label"),
         ([str(run.path), "--probes", "svm"], "no probe 'svm'"),

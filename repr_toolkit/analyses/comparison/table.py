@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repr_toolkit.analyses.probing import Probe
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import Estimate, Number
 from repr_toolkit.support.tables import (
     NONE,
     WIDTH,
@@ -84,9 +84,10 @@ def csv_text(
         }
         probes |= {re.sub(r"\W+", "_", f"pixels_{b.name.lower()}"): b for b in baselines}
         for key, probe in probes.items():
-            line[key] = probe and probe.accuracy
-            line[f"{key}_low"] = probe and probe.interval[0]
-            line[f"{key}_high"] = probe and probe.interval[1]
+            number = probe.accuracy if isinstance(probe, Probe) else _share(probe)
+            line[key] = number and number.value
+            line[f"{key}_low"] = number and number.low
+            line[f"{key}_high"] = number and number.high
         line["encoder_parameters"] = r.encoder_parameters
         line["decoder_parameters"] = r.decoder_parameters
         line["training_seconds"] = r.seconds
@@ -97,6 +98,10 @@ def csv_text(
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
+
+
+def _share(classifier: "Classification | Baseline | None") -> Number | None:
+    return classifier and Number(classifier.accuracy, *classifier.interval)
 
 
 def markdown_table(results: Sequence[Result], pixels: Probe | None, draws: int) -> str:

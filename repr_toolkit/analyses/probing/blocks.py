@@ -5,21 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from repr_toolkit.page.blocks import (
-    NONE,
-    Block,
-    Cell,
-    Heading,
-    Notes,
-    Paragraph,
-    Row,
-    Section,
-    Table,
-)
-from repr_toolkit.page.cells import interval_cell
-from repr_toolkit.report.inputs import Analysis, Reported
-from repr_toolkit.report.missing import missing
-from repr_toolkit.support.tables import per_cent, plain
+from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
+from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import NONE, per_cent, plain
 
 PROBES = {
     "logistic": ("logistic regression", "a linear classifier"),
@@ -27,216 +17,222 @@ PROBES = {
     "knn": ("nearest neighbours", "a vote of the closest training images"),
     "mlp": ("small network", "one hidden layer"),
 }
+WITHOUT_H = {"majority": "always the most frequent", "mean": "always the mean"}
+RECURRING = {
+    "identity": "each person has one, the same in the training images, which are fitted, and in "
+    "the test images",
+    "view": "each training image has one, the same in its copy shifted by a pixel, which is tested",
+    "none": "nothing recurs, so that the accuracy is that on the training images themselves, and "
+    "there is no selectivity",
+}
 
 Numbers = Mapping[str, Any]
 Columns = Mapping[str, Mapping[str, Numbers]]  # readings by probe, by column
 
 
-def probes(found: Reported) -> Section:
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     """A table for each target and protocol; runs that were probed alike are columns of one."""
-    kept = found.analyses("probe")
-    shared = found.shared_analysis("probe")
-    blocks = _tables({**({"": shared} if shared is not None else {}), **kept})
-    blocks += missing(found, "probe", kept, "what probes read from h")
-    lead = (
-        "How well simple classifiers, trained on h alone, name what is on images that they were "
-        "not trained on. A probe of an untrained encoder and one of the pixels show what reading "
-        "h is worth."
-    )
-    return Section("probes", "Probes", lead, blocks)
+    return tables({run: result.numbers for run, result in kept.items()})
 
 
-def _tables(kept: Mapping[str, Analysis]) -> list[Block]:
-    blocks: list[Block] = []
-    readings = [
-        Target(run, analysis.numbers, target)
-        for run, analysis in kept.items()
-        for target in analysis.numbers["targets"]
+def tables(results: Mapping[str, Numbers]) -> list[Block]:
+    """The same of the numbers of `Probing.as_dict`, by the names of runs or of anything else."""
+    probed = [
+        Probed(run, numbers, target)
+        for run, numbers in results.items()
+        for target in numbers["targets"]
     ]
-    targets = dict.fromkeys(of.numbers["name"] for of in readings)
-    groups = _alike(readings)
-    said = [_protocol(group) for group in groups]
-    common = [note for note in said[0] if all(note in notes for notes in said)] if said else []
-    apart = len(groups) > len(targets)
-    if apart:
-        blocks.append(
+    targets = dict.fromkeys(one.target["name"] for one in probed)
+    groups = _alike(probed)
+    notes = [_notes(group) for group in groups]
+    common = [note for note in notes[0] if all(note in others for others in notes)]
+    parted = len(groups) > len(targets)
+    shown: list[Block] = []
+    if parted:
+        shown.append(
             Paragraph(
                 "The runs were not all probed alike: images, seed or probes differ. Those that "
                 "were share a table; numbers of different tables cannot be compared."
             )
         )
-    for group, notes in zip(groups, said, strict=True):
-        runs = ", ".join(dict.fromkeys(of.run for of in group if of.run)) if apart else ""
-        name = group[0].numbers["name"] if len(targets) > 1 else ""
+    for group, said in zip(groups, notes, strict=True):
+        runs = ", ".join(dict.fromkeys(one.run for one in group if one.run)) if parted else ""
+        name = group[0].target["name"] if len(targets) > 1 else ""
         if runs or name:
-            blocks.append(Heading(": ".join(filter(None, [runs, name]))))
-        columns = _columns(group)
-        blocks += [_scores(group[0], columns), *_codes(group[0], columns)]
-        own = [note for note in notes if note not in common]
-        blocks += [Notes(own)] if own else []
-    return [*blocks, Notes(common)] if common else blocks
+            shown.append(Heading(": ".join(filter(None, [runs, name]))))
+        shown.append(_table(group[0], _columns(group)))
+        particular = [note for note in said if note not in common]
+        shown += [Notes(particular)] if particular else []
+    return [*shown, Notes(common)] if common else shown
 
 
 @dataclass(frozen=True)
-class Target:
-    """What was found of a target with one run: the analysis, and its part on the target."""
+class Probed:
+    """What was read of one target with one run: all its numbers, and those of the target."""
 
     run: str
-    analysis: Numbers
     numbers: Numbers
+    target: Numbers
 
     @property
-    def protocol(self) -> Numbers:
-        """What was fixed before anything was seen."""
-        found: Numbers = self.analysis.get("protocol") or {}
-        return found
-
-    @property
-    def likeness(self) -> str:
+    def protocol(self) -> str:
         """What is equal of targets whose readings may stand in one table, under one caption."""
         keys = ("data", "fingerprint", "levels", "split", "seed", "protocol")
         of_target = ("name", "kind", "classes", "images", "baseline")
-        parts = [self.analysis.get(key) for key in keys]
-        return json.dumps([parts, [self.numbers.get(key) for key in of_target]], sort_keys=True)
+        parts = [self.numbers.get(key) for key in keys]
+        return json.dumps([parts, [self.target.get(key) for key in of_target]], sort_keys=True)
 
 
-def _alike(targets: Sequence[Target]) -> list[list[Target]]:
+def _alike(probed: Sequence[Probed]) -> list[list[Probed]]:
     """Those that may share a table, together; a target's tables follow each other."""
-    names = [*dict.fromkeys(of.numbers["name"] for of in targets)]
-    groups: dict[str, list[Target]] = {}
-    for of in sorted(targets, key=lambda of: names.index(of.numbers["name"])):
-        groups.setdefault(of.likeness, []).append(of)
+    names = [*dict.fromkeys(one.target["name"] for one in probed)]
+    groups: dict[str, list[Probed]] = {}
+    for one in sorted(probed, key=lambda one: names.index(one.target["name"])):
+        groups.setdefault(one.protocol, []).append(one)
     return [*groups.values()]
 
 
-def _columns(group: Sequence[Target]) -> Columns:
-    """By column the readings of a representation by probe: the runs' own, untrained ones, pixels.
+def _columns(group: Sequence[Probed]) -> Columns:
+    """By column the readings of a representation by probe: the runs' h, untrained ones, pixels.
 
-    One that was probed with several runs is one column, and two of one name but of different makers
-    are told apart by their runs.
+    One that was probed with several runs is one column. Two of one name but of different makers
+    have their run's name beside theirs.
     """
-    found: dict[tuple[str, str], dict[str, Numbers]] = {}
+    readings: dict[tuple[str, str], dict[str, Numbers]] = {}
     runs: dict[tuple[str, str], str] = {}
-    for of in group:
-        made_by = {r["name"]: r["made_by"] for r in of.analysis.get("representations", ())}
-        for reading in of.numbers["readings"]:
-            name = reading["representation"]
-            which = (name, made_by.get(name, ""))
-            found.setdefault(which, {}).setdefault(reading["probe"], reading)
-            runs.setdefault(which, of.run)
-    order = sorted(found, key=lambda which: (which[0] == "pixels", "untrained" in which[0]))
+    for one in group:
+        made_by = {r["name"]: r["made_by"] for r in one.numbers["representations"]}
+        for reading in one.target["readings"]:
+            which = (reading["representation"], made_by[reading["representation"]])
+            readings.setdefault(which, {}).setdefault(reading["probe"], reading)
+            runs.setdefault(which, one.run)
+    order = sorted(readings, key=lambda which: (which[0] == "pixels", "untrained" in which[0]))
     names = [name for name, _ in order]
     return {
-        which[0] if names.count(which[0]) == 1 else f"{which[0]} ({runs[which]})": found[which]
+        which[0] if names.count(which[0]) == 1 else f"{which[0]} ({runs[which]})": readings[which]
         for which in order
     }
 
 
-def _scores(of: Target, columns: Columns) -> Table:
-    first = of.numbers
-    per = 100 if first["kind"] == "classification" else 1
-    digits = 1 if per == 100 else 3
-    measure = "accuracy, %" if per == 100 else first["measure"]
-
-    def score(reading: Numbers | None) -> Cell:
-        if reading is None or "value" not in reading:
-            return Cell()
-        interval = reading.get("interval")
-        return interval_cell(
-            per * reading["value"], interval and [per * bound for bound in interval], digits
-        )
-
-    rows = []
-    for probe, (title, about) in PROBES.items():
-        readings = [found.get(probe) for found in columns.values()]
-        rows.append(Row(title, [*map(score, readings)], about, measure.capitalize()))
-        told = [_control((reading or {}).get("control")) for reading in readings]
-        rows.append(Row("… selectivity", told, "more than on random labels", measure.capitalize()))
-    base = score(first["baseline"]["score"])
-    titles = {"majority": "always the most frequent", "mean": "always the mean"}
-    title = titles.get(first["baseline"]["name"], first["baseline"]["name"])
-    rows.append(Row(title, [base] * len(columns), "knows nothing of h", measure.capitalize()))
-    counts = first["images"]
-    seed = of.analysis.get("seed")
+def _table(one: Probed, columns: Columns) -> Table:
+    """The scores of one target and the lengths of its code."""
+    target, counts = one.target, one.target["images"]
+    rows = [*_scores(target, columns), *_codes(one, columns)]
     caption = (
-        f"Read from h: {first['name']}. Fitted on {counts['train']:,} images, settings chosen on "
-        f"{counts['val']:,}, scored on {counts['test']:,}{'' if seed is None else f', seed {seed}'}"
-        "; in small print the 95 % interval."
+        f"{target['name']}, read from h. Probes are fitted on {counts['train']:,} images, their "
+        f"settings chosen on {counts['val']:,}, and scored on {counts['test']:,}; seed "
+        f"{one.numbers['seed']}. Beside a number its 95 % interval."
     )
     return Table(caption, [*columns], [row for row in rows if not row.empty], corner="Probe")
 
 
+def _scores(target: Numbers, columns: Columns) -> list[Row]:
+    shares = target["kind"] == "classification"
+    group = "Accuracy, %" if shares else target["measure"]
+
+    def score(numbers: Numbers | None) -> Cell:
+        number = Number.from_dict((numbers or {}).get("score"))
+        return share_of(number) if shares else number_cell(number, digits=3)
+
+    rows = []
+    for probe, (title, about) in PROBES.items():
+        readings = [by_probe.get(probe) for by_probe in columns.values()]
+        rows.append(Row(title, [*map(score, readings)], about, group))
+        controls = [_control((reading or {}).get("control")) for reading in readings]
+        rows.append(Row("… selectivity", controls, "more than on random labels", group))
+    alone = [score(target["baseline"])] * len(columns)
+    return [*rows, Row(WITHOUT_H[target["baseline"]["name"]], alone, "knows nothing of h", group)]
+
+
 def _control(control: Numbers | None) -> Cell:
-    """How much more than on random labels; where nothing recurs, what was learnt of those alone."""
+    """How much more than on random labels; where nothing recurs, the accuracy on those alone."""
     if not control:
         return Cell()
-    accuracy = per_cent(control["accuracy"])
-    if control.get("selectivity") is None:
+    accuracy = per_cent(control["accuracy"]["value"])
+    if control["selectivity"] is None:
         return Cell(NONE, f"random labels, training {accuracy}")
     return Cell(per_cent(control["selectivity"]), f"random labels {accuracy}")
 
 
-def _codes(of: Target, columns: Columns) -> list[Block]:
+def _codes(one: Probed, columns: Columns) -> list[Row]:
     """How many bits the labels take, sent to somebody who has h."""
-    told = {column: found["mdl"] for column, found in columns.items() if "mdl" in found}
-    told = {column: reading for column, reading in told.items() if "bits" in reading}
-    if not told:
+    codes = [readings.get("mdl", {}).get("code") for readings in columns.values()]
+    first = next(filter(None, codes), None)
+    if first is None:
         return []
-    alone = of.numbers["baseline"].get("bits")
-    readings = told.values()
-    rows = [
-        Row(
-            "bits to send the labels",
-            [interval_cell(r["bits"], r.get("interval"), 0) for r in readings],
+    without_h = one.target["baseline"]["bits"]
+
+    def row(label: str, about: str, cells: Sequence[Cell]) -> Row:
+        return Row(label, cells, about, "Code of the labels, bits")
+
+    def plainly(value: float | None) -> list[Cell]:
+        return [Cell(plain(value, 0))] * len(columns)
+
+    return [
+        row(
+            "given h",
             "fewer: h tells the label sooner and surer",
+            [number_cell(Number.from_dict(code and code["bits"]), digits=0) for code in codes],
         ),
-        Row(
-            "knowing the frequencies alone",
-            [Cell(plain(alone, 0))] * len(told),
-            "bits without h, label by label",
-        ),
-        Row(
-            "uniform code",
-            [Cell(plain(r["uniform_bits"], 0)) for r in readings],
-            "bits of somebody who knows nothing",
-        ),
-        Row(
-            "compression",
-            [Cell(plain(r["compression"])) for r in readings],
+        row("without h", "label by label, by their frequencies", plainly(without_h)),
+        row("uniform code", "of somebody who knows nothing", plainly(first["uniform_bits"])),
+        row(
+            "compression, ×",
             "of the uniform code; 1 is no help",
+            [Cell(plain(code["compression"])) if code else Cell() for code in codes],
         ),
     ]
-    code = of.protocol.get("mdl", {})
-    orders = len(code.get("orders", ()))
-    caption = f"The length of an online code of the training images’ {of.numbers['name']}, given h"
-    if orders > 1:
-        caption += f": the mean of {orders} orders; in small print the interval, {code['interval']}"
-    elif orders:
-        caption += ", in one order, and so without an interval"
-    rows = [row for row in rows if not row.empty]
-    return [Table(f"{caption}.", [*told], rows)]
 
 
-def _protocol(group: Sequence[Target]) -> list[str]:
+def _notes(group: Sequence[Probed]) -> list[str]:
     """What was fixed before anything was seen, and what could not be probed."""
-    of = group[0]
-    notes = []
-    if "standardisation" in of.protocol:
-        notes.append(f"h is standardised: {of.protocol['standardisation']}.")
-    covers = of.protocol.get("interval", {}).get("covers", "")
-    if covers:
-        notes.append(f"The interval of an accuracy or R² covers {covers}.")
-    if any(_control_of_nothing(reading) for of in group for reading in of.numbers["readings"]):
-        notes.append(
-            "Random labels, training: where nothing recurs there are no images to test random "
-            "labels on; this is the accuracy on the training images themselves, and there is no "
-            "selectivity."
+    protocol, target = group[0].numbers["protocol"], group[0].target
+    notes = [
+        f"h is standardised: {protocol['standardisation']}.",
+        f"Intervals of accuracy are {protocol['interval']['accuracy']}, those of R² (1 is perfect, "
+        f"0 the mean) {protocol['interval']['R²']}; they cover {protocol['interval']['covers']}.",
+        *_control_notes(group),
+    ]
+    if code := protocol.get("mdl"):
+        orders = len(code["orders"])
+        length = (
+            "in one order, and so without an interval"
+            if orders == 1
+            else f"the mean of {orders} orders, with an interval of {code['interval']}"
         )
-    left = [skip for of in group for skip in of.analysis.get("skipped", ())]
-    skipped = {skip["name"]: skip["why"] for skip in left}
-    return notes + [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
+        notes.append(
+            "The code (arXiv:2003.12298) sends the training labels to somebody who has h, by "
+            f"logistic regressions of the labels already sent; {length}."
+        )
+    if any(target["dropped"].values()):
+        counts = ", ".join(f"{n:,} of {split}" for split, n in target["dropped"].items())
+        notes.append(f"{target['name']}: images without a finite value are left out ({counts}).")
+    if target["unseen_test_images"]:
+        notes.append(
+            f"{target['name']}: {target['unseen_test_images']:,} of {target['images']['test']:,} "
+            "test images have a value that no training image has; they count as errors."
+        )
+    skipped = {s["name"]: s["why"] for one in group for s in one.numbers["skipped"]}
+    notes += [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
+    left_out = {of: why for one in group for of, why in one.numbers["left_out"].items()}
+    return notes + [f"Left out: {of}: {why}." for of, why in left_out.items()]
 
 
-def _control_of_nothing(reading: Numbers) -> bool:
-    control: Numbers | None = reading.get("control")
-    return bool(control and control.get("selectivity") is None)
+def _control_notes(group: Sequence[Probed]) -> list[str]:
+    """How the control tasks were made, and of which representations they tell less."""
+    types: dict[str, dict[str, None]] = {}
+    for one in group:
+        for reading in one.target["readings"]:
+            if control := reading.get("control"):
+                types.setdefault(control["types"], {})[reading["representation"]] = None
+    if not types:
+        return []
+    ways = "; ".join(
+        RECURRING[kind] + (f" (for {' and '.join(names)})" if len(types) > 1 else "")
+        for kind, names in types.items()
+    )
+    return [
+        "Random labels (arXiv:1909.03368): the same probe with the same settings on labels that "
+        f"mean nothing: {ways}. Selectivity is the accuracy minus that one, in percentage points, "
+        "without an interval of its own."
+    ]

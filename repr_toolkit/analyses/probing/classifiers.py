@@ -72,12 +72,12 @@ def neighbours(x: Features, y: Values, seed: int, counts: Sequence[int] = NEIGHB
 
     counts = sorted(k for k in counts if k <= len(x))
     index = NearestNeighbors(n_neighbors=counts[-1], algorithm="brute").fit(x)
-    found: dict[int, tuple[Features, npt.NDArray[np.intp]]] = {}  # by the features asked for
+    known: dict[int, tuple[Features, npt.NDArray[np.intp]]] = {}  # by the features asked for
 
     def nearest(features: Features) -> npt.NDArray[np.intp]:
-        if id(features) not in found:
-            found[id(features)] = features, index.kneighbors(features, return_distance=False)
-        return found[id(features)][1]
+        if id(features) not in known:
+            known[id(features)] = features, index.kneighbors(features, return_distance=False)
+        return known[id(features)][1]
 
     classes, codes = np.unique(y, return_inverse=True) if y.ndim == 1 else (None, None)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.probing.classifiers import Features, Settings, refit
-from repr_toolkit.analyses.probing.scores import scored_codes
+from repr_toolkit.support.stats import Number, wilson
 
 Codes = npt.NDArray[np.int64]  # (N,)
 
@@ -29,15 +29,12 @@ class Control:
         types: What recurs: "identity", "view" (an image, and the same shifted by a pixel), or
             "none".
         accuracy: On the other tokens of the types; where none recur on the training images.
-        interval: Wilson's, 95 %.
-        tested: How many images it was tested on.
-        selectivity: The task's own accuracy minus this one; None where no type recurs.
+        selectivity: The accuracy on the task's own labels minus this one; None where no type
+            recurs.
     """
 
     types: str
-    accuracy: float
-    interval: tuple[float, float]
-    tested: int
+    accuracy: Number
     selectivity: float | None
 
 
@@ -57,32 +54,33 @@ def control_task(
     features: Features,
     labels: Codes,
     tokens: Tokens,
-    own: float,
+    reached: float,
     *,
     seed: int = 0,
 ) -> Control | None:
     """The control task of a probe, with the settings that were chosen for the task itself.
 
-    ``features`` (n, d) and ``labels`` (n,) are those that the task was fitted to, whose labels'
-    frequencies the random ones have, and ``own`` is the accuracy that it came to. None where all
-    the labels drawn are the same, which few types make likely.
+    `features` (n, d) and `labels` (n,) are those that the task was fitted to. The random labels
+    have the frequencies of these. `reached` is the accuracy on the task itself. None where all the
+    labels drawn are the same, which few types make likely.
     """
     fitted, tested = random_labels(tokens.fitted, tokens.tested, labels, seed)
     if len(np.unique(fitted)) < 2:
         return None
     predicted = refit(name, settings, features, fitted, seed)(tokens.tested_features)
-    found = scored_codes(tested, predicted)
-    selectivity = None if tokens.kind == "none" else own - found.value
-    return Control(tokens.kind, found.value, found.interval, len(tested), selectivity)
+    images = "training images" if tokens.kind == "none" else "images"
+    accuracy = wilson(int((tested == predicted).sum()), len(tested), images)
+    selectivity = None if tokens.kind == "none" else reached - accuracy.value
+    return Control(tokens.kind, accuracy, selectivity)
 
 
 def random_labels(fitted: Codes, tested: Codes, labels: Codes, seed: int) -> tuple[Codes, Codes]:
-    """A label for each type, drawn from ``labels``: those of the types fitted and tested.
+    """A label for each type, drawn from `labels`: those of the types fitted and tested.
 
     Types (n,) and (m,) are any numbers; equal ones have equal labels.
     """
-    types, found = np.unique(np.concatenate([fitted, tested]), return_inverse=True)
-    drawn = np.random.default_rng(seed).choice(labels, len(types))[found]
+    types, places = np.unique(np.concatenate([fitted, tested]), return_inverse=True)
+    drawn = np.random.default_rng(seed).choice(labels, len(types))[places]
     return drawn[: len(fitted)], drawn[len(fitted) :]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features, choose, logistic
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import Number, wilson
 
 __all__ = ["STRENGTHS", "Features", "Labels", "Probe", "linear_probe"]
 
@@ -18,9 +18,7 @@ Labels = npt.NDArray[np.int64]  # (N,)
 class Probe:
     """Accuracy of a linear classifier on test images it was neither fitted nor chosen on."""
 
-    accuracy: float  # share of the test images
-    interval: tuple[float, float]  # Wilson's, 95 %
-    test_images: int
+    accuracy: Number  # share of the test images
     train_images: int
     strength: float  # the C that was best on the validation images
 
@@ -32,11 +30,11 @@ def linear_probe(
     *,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Probe:
-    """Fit a multinomial logistic regression to standardised features; score it on ``test``.
+    """Fit a multinomial logistic regression to standardised features; score it on `test`.
 
     Each pair holds features (N, d), finite and flattened, and integer labels (N,). Mean and scale
     of a feature come from the training images alone. The inverse L2 strength C is the one of
-    ``strengths`` that is most accurate on ``validation`` (the smallest among equals); they are
+    `strengths` that is most accurate on `validation` (the smallest among equals); they are
     tried upwards, until two in a row do no better. Classes that the training images lack count as
     errors. The logistic probe of `probe_representations` finds the same. Raises ValueError for
     fewer than two classes, an empty set, features that are not finite, or features and labels of
@@ -71,6 +69,5 @@ def linear_probe(
         tested,
         lambda truth, predicted: float((truth == predicted).mean()),
     )
-    correct, count = int((chosen.predicted == test[1]).sum()), len(test[1])
-    interval = wilson_interval(correct, count)
-    return Probe(correct / count, interval, count, len(labels), chosen.settings["C"])
+    accuracy = wilson(int((chosen.predicted == test[1]).sum()), len(test[1]), "test images")
+    return Probe(accuracy, len(labels), chosen.settings["C"])

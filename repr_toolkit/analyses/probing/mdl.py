@@ -6,15 +6,16 @@ takes to learn to read h, and how sure the reader becomes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import log2, sqrt
+from math import log2
 
 import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.analyses.probing.classifiers import STRENGTHS as PROBED
 from repr_toolkit.analyses.probing.classifiers import Features, few_labels
+from repr_toolkit.support.stats import Number, student
 
 Codes = npt.NDArray[np.int64]  # (N,)
 Floats = npt.NDArray[np.float64]
@@ -48,29 +49,20 @@ class OnlineCode:
         return self.ends[-1] * log2(self.classes)
 
     @property
-    def total(self) -> float:
-        """The code's length in bits, the mean over the orders."""
-        return float(np.mean([sum(order) for order in self.bits]))
+    def total(self) -> Number:
+        """The code's length in bits, the mean over the orders; without interval for one order.
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Its 95 % interval by Student's t over the orders; None of a single one.
-
-        It tells how much the order matters, and not what other images would give.
+        The interval tells how much the order matters, and not what other images would give.
         """
-        from scipy.stats import t
-
-        lengths = [sum(order) for order in self.bits]
+        lengths = np.array([sum(order) for order in self.bits])
         if len(lengths) < 2:
-            return None
-        error = float(np.std(lengths, ddof=1)) / sqrt(len(lengths))
-        half = float(t.ppf(0.975, len(lengths) - 1)) * error
-        return self.total - half, self.total + half
+            return Number(float(lengths[0]), how="one order", count=1)
+        return replace(student(lengths, "orders"), error=None)
 
     @property
     def compression(self) -> float:
         """The uniform code's length over this one's: 1 where h tells nothing of the label."""
-        return self.uniform / self.total
+        return self.uniform / self.total.value
 
 
 def online_code(
@@ -85,7 +77,7 @@ def online_code(
 
     The images come in a random order for each seed, in portions that double. The labels of the
     first are sent by the uniform code over the K classes, those of every other with −log₂ q(y|h),
-    where q is a logistic regression of all labels sent before. Its C is the one of ``strengths``
+    where q is a logistic regression of all labels sent before. Its C is the one of `strengths`
     that would have sent the last fifth of these in the fewest bits, when fitted to the rest (tried
     upwards until two in a row do no better). q is mixed with the uniform distribution, of weight
     1/(t + 1) after t labels, so that no label costs more than log₂ K(t + 1) bits, a class that has
@@ -101,21 +93,21 @@ def online_code(
     bits, chosen = [], []
     for seed in seeds:
         order = np.random.default_rng(seed).permutation(len(labels))
-        own = [ends[0] * log2(len(classes))]
+        lengths = [ends[0] * log2(len(classes))]
         strength: list[float | None] = []
         for start, end in pairwise(ends):
             sent, following = order[:start], order[start:end]
             best = choose_strength(features, codes, sent, len(classes), strengths)
             q = probabilities(features, codes, sent, following, len(classes), best)
-            own.append(_bits(q, codes[following]))
+            lengths.append(_bits(q, codes[following]))
             strength.append(best)
-        bits.append(tuple(own))
+        bits.append(tuple(lengths))
         chosen.append(tuple(strength))
     return OnlineCode(len(classes), tuple(ends), tuple(bits), tuple(chosen))
 
 
 def portions(count: int, first: int = FIRST) -> list[int]:
-    """The ends of portions that double up to ``count``; the first has at least ``first`` labels.
+    """The ends of portions that double up to `count`; the first has at least `first` labels.
 
     >>> portions(1000, 100)
     [125, 250, 500, 1000]
@@ -131,7 +123,7 @@ def choose_strength(
 ) -> float | None:
     """The C that codes the last fifth of the labels sent best; None where these are all the same.
 
-    ``sent`` are the row numbers in their order; nothing else is looked at.
+    `sent` are the row numbers in their order; nothing else is looked at.
     """
     if len(np.unique(codes[sent])) < 2:
         return None
@@ -161,7 +153,7 @@ def probabilities(
     classes: int,
     strength: float | None,
 ) -> Floats:
-    """q(y|h) of the rows ``following``, float64 (m, K), learnt from the rows ``sent`` alone."""
+    """q(y|h) of the rows `following`, float64 (m, K), learnt from the rows `sent` alone."""
     if strength is None:  # one class only: its frequency, by Laplace's rule
         counts = np.bincount(codes[sent], minlength=classes) + 1.0
         return np.tile(counts / counts.sum(), (len(following), 1))

@@ -1,243 +1,113 @@
-"""Probes of several representations of one data set, all under one protocol."""
+"""Probes of whatever makes h: what simple classifiers read from it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
-from repr_toolkit.analyses.probing.classifiers import PROBES, Features, choose
-from repr_toolkit.analyses.probing.control import Tokens, control_task, shifted
-from repr_toolkit.analyses.probing.mdl import frequency_code, online_code
-from repr_toolkit.analyses.probing.result import Baseline, Probing, Reading, TargetResult, protocol
-from repr_toolkit.analyses.probing.scores import (
-    Scored,
-    accuracy,
-    r_squared,
-    scored_codes,
-    scored_numbers,
-)
-from repr_toolkit.analyses.probing.targets import Rows, Target, find_targets
+from repr_toolkit.analyses.probing.columns import gather
+from repr_toolkit.analyses.probing.readings import probe_representations
+from repr_toolkit.analyses.probing.result import Probing
 from repr_toolkit.data import ImageData
-from repr_toolkit.data.images import SPLITS
 from repr_toolkit.representations import Representation
-from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.console import say
 
-Encode = Callable[[Tensor], Features]  # uint8 images (N, C, H, W) to h (N, d)
+Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
+"""What makes h, or h itself."""
 
 
-def probe_representations(
-    representations: Sequence[Representation],
-    data: ImageData,
+def probe(
+    source: Made | Iterable[Made],
+    data: ImageData | None = None,
     *,
-    encoders: Mapping[str, Encode] | None = None,
-    targets: Sequence[str] | None = None,
-    probes: Sequence[str] | None = None,
+    targets: Iterable[str] | None = None,
+    probes: Iterable[str] | None = None,
     images: int | None = None,
     seed: int = 0,
     orders: int = 3,
+    baselines: bool = True,
     control: bool = True,
     tell: Callable[[str], None] = lambda message: None,
+    **options: Any,
 ) -> Probing:
-    """Read the labels and attributes of ``data`` from each of several representations of it.
+    """Say what h knows: read every label and attribute of the data from it, by several probes.
 
-    ``targets`` and ``probes`` choose among those of the data and of `PROBES` (default: all);
-    ``images`` takes that many of each split at the most, spread evenly. Every probe is fitted to
-    the training images, its hyper-parameters are chosen on the validation images, and it is scored
-    on the test images. ``encoders`` gives, by a representation's name, what makes its h of new
-    images, for control tasks on shifted images. ``orders`` is the number of random orders of the
-    online code (0: no code). ``tell`` is told what is being done.
+    Each probe is fitted to standardised h of the training images, its hyper-parameters are chosen
+    on the validation images, and it is scored once on the test images.
 
-    Raises ValueError for representations that are not of these data or that share a name, for
-    names of targets or probes that there are not, and where no target is left.
+    >>> from repr_toolkit.data import load
+    >>> result = probe("pixels", load("digits"), probes=["knn"], orders=0, control=False)
+    >>> [digit] = result.targets
+    >>> score = digit.reading("pixels", "knn").score
+    >>> f"{100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"
+    '98.3 % (95.2 to 99.4)'
+
+    Args:
+        source: A run (its directory, or a `Run`); `untrained:RUN`; an .npz with embeddings;
+            `pixels`, `pca` or `labels`; the import path of an encoder or network; a
+            `Representation`; or arrays of h, float (N, d) for train, val and test, in the order of
+            `data.splits`. Several of them share a table; NAME=SOURCE names one.
+        data: The images that h is of; by default those of the run or the .npz.
+        targets: Keys of the data, or KEY[i] for a column of one; by default all there are.
+        probes: Names in `PROBES`: logistic, ridge, knn, mlp; by default all.
+        images: The most images of each split, spread evenly; by default all.
+        seed: Of whatever is random.
+        orders: Random orders of the online code, which counts the bits of the labels given h; 0
+            leaves it out.
+        baselines: Whether pixels and encoders before their training stand beside the sources.
+        control: Whether the probes are fitted to random labels as well, for their selectivity.
+        tell: Is told what is being done.
+        **options: Of `repr_toolkit.representations.represent`, such as `layer` or `weights`.
+
+    Returns:
+        Readings of each target by representation and probe, with 95 % intervals over the test
+        images, and the protocol; `as_dict()` gives all of it for JSON.
+
+    Raises:
+        ValueError: For names of targets or probes that there are not, data without anything to
+            probe, and h of other data; and as `represent` does.
     """
-    names = [representation.name for representation in representations]
-    _require_known(names, probes)
-    for representation in representations:
-        representation.require(data)
-    looked = {
-        split: np.array(choose_evenly(len(part), images or len(part)))
-        for split, part in data.splits.items()
-    }
-    found, skipped = find_targets(data, targets, rows=looked)
-    if not found:
-        reasons = "; ".join(f"{skip.name}: {skip.why}" for skip in skipped)
-        raise ValueError(f"{data.name} has no target to probe ({reasons or 'no other keys'})")
-    chosen = tuple(probes or PROBES)
-    _require_fitting(found, chosen)
-    readings: dict[str, list[Reading]] = {target.name: [] for target in found}
-    for representation in representations:
-        prepared = _Prepared(representation, data, looked, (encoders or {}).get, seed)
-        for target in found:
-            for reading in _readings(prepared, target, chosen, seed, orders, control, tell):
-                readings[target.name].append(reading)
-    return Probing(
-        data=data.name,
-        fingerprint=data.fingerprint,
-        levels=data.levels,
-        representations={r.name: (r.made_by, r.dim) for r in representations},
-        protocol=protocol(chosen, seed, orders, control, images),
-        targets=tuple(_result(target, tuple(readings[target.name]), seed) for target in found),
-        skipped=tuple(skipped),
+    single = isinstance(source, str | Path | Run | Representation | Mapping)
+    given: Any = [source] if single else source
+    columns = gather(
+        [_source(made, data) for made in given], data, baselines=baselines, tell=tell, **options
     )
-
-
-def _require_known(names: Sequence[str], probes: Sequence[str] | None) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two representations are named {name}: rename one of them")
-    for probe in probes or ():
-        if probe not in PROBES:
-            raise ValueError(f"there is no probe {probe!r}; there are {', '.join(PROBES)}")
-
-
-def _require_fitting(targets: Sequence[Target], probes: Sequence[str]) -> None:
-    """Some probe fits each target, or else nothing would be said of it."""
-    for target in targets:
-        fitting = [name for name, probe in PROBES.items() if target.kind in probe.kinds]
-        if not set(fitting) & set(probes):
-            raise ValueError(
-                f"{target.name} is a target of {target.kind}, for which no probe was chosen; "
-                f"there are {', '.join(fitting)}"
-            )
-
-
-class _Prepared:
-    """One representation, standardised by its training images: float32."""
-
-    def __init__(
-        self,
-        representation: Representation,
-        data: ImageData,
-        looked: Mapping[str, Rows],
-        encoder: Callable[[str], Encode | None],
-        seed: int,
-    ) -> None:
-        from sklearn.preprocessing import StandardScaler
-
-        self.name, self.data, self.looked, self.seed = representation.name, data, looked, seed
-        self.encode = encoder(representation.name)
-        taken = {s: _take(representation.h[s], looked[s]) for s in SPLITS}
-        self.scaler = StandardScaler().fit(taken["train"])
-        self.features = {s: self.scaler.transform(values) for s, values in taken.items()}
-        self._shifted: Features | None = None
-
-    def of(self, target: Target, split: str) -> Features:
-        """The rows of a target's images."""
-        return _take(self.features[split], self._places(target, split))
-
-    def tokens(self, target: Target) -> Tokens:
-        """What recurs: people, or else images and their shifted copies, or else nothing."""
-        people = self._people(target)
-        if people is not None:
-            fitted, tested = people
-            again = np.flatnonzero(np.isin(tested, fitted))
-            return Tokens("identity", fitted, tested[again], self.of(target, "test")[again])
-        types = np.arange(len(target.rows["train"]))
-        if self.encode is None:
-            return Tokens("none", types, types, self.of(target, "train"))
-        if self._shifted is None:
-            images = self.data.splits["train"][self.looked["train"].tolist()]["image"]
-            h = np.asarray(self.encode(shifted(images, self.seed)), dtype=np.float32)
-            self._shifted = self.scaler.transform(h)
-        return Tokens("view", types, types, _take(self._shifted, self._places(target, "train")))
-
-    def _people(self, target: Target) -> tuple[Rows, Rows] | None:
-        """Who is in the training and in the test images, where some are in both."""
-        if "identity" not in self.data.arrays or target.name == "identity":
-            return None
-        fitted, tested = (
-            self.data.splits[s].column("identity").numpy()[target.rows[s]]
-            for s in ("train", "test")
-        )
-        return (fitted, tested) if np.isin(tested, fitted).any() else None
-
-    def _places(self, target: Target, split: str) -> Rows:
-        return np.searchsorted(self.looked[split], target.rows[split])
-
-
-def _take(values: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
-    """Rows of an array; the array itself where they are all of it."""
-    return values if len(rows) == len(values) else values[rows]
-
-
-def _readings(
-    prepared: _Prepared,
-    target: Target,
-    probes: Sequence[str],
-    seed: int,
-    orders: int,
-    control: bool,
-    tell: Callable[[str], None],
-) -> Iterator[Reading]:
-    """What each probe finds of one target in one representation, and the online code."""
-    x = {split: prepared.of(target, split) for split in SPLITS}
-    y = target.values
-    codes = target.kind == "classification"
-    for name in probes:
-        probe = PROBES[name]
-        if target.kind not in probe.kinds:
-            continue
-        tell(f"probing {prepared.name} for {target.name}: {name}")
-        chosen = choose(
-            probe.series(x["train"], y["train"], seed),
-            (x["val"], y["val"]),
-            x["test"],
-            accuracy if codes else r_squared,
-            probe.patience,
-        )
-        found = _scored(target, chosen.predicted, seed)
-        of_chance = None
-        if control and codes:
-            tell(f"probing {prepared.name} for {target.name}: {name}, control task")
-            of_chance = control_task(
-                name,
-                chosen.settings,
-                x["train"],
-                y["train"],
-                prepared.tokens(target),
-                found.value,
-                seed=seed,
-            )
-        yield Reading(
-            prepared.name,
-            name,
-            score=found,
-            validation=chosen.validation,
-            settings=dict(chosen.settings),
-            control=of_chance,
-        )
-    if codes and orders:
-        tell(f"probing {prepared.name} for {target.name}: online code")
-        seeds = range(seed, seed + orders)
-        code = online_code(x["train"], y["train"], seeds=seeds)
-        yield Reading(prepared.name, "mdl", code=code)
-
-
-def _scored(target: Target, predicted: npt.NDArray[Any], seed: int) -> Scored:
-    truth = target.values["test"]
-    if target.kind == "classification":
-        return scored_codes(truth, predicted)
-    return scored_numbers(truth, predicted, seed=seed)
-
-
-def _result(target: Target, readings: tuple[Reading, ...], seed: int) -> TargetResult:
-    train, test = target.values["train"], target.values["test"]
-    if target.kind == "classification":
-        classes, counts = np.unique(train, return_counts=True)
-        same = np.full(len(test), classes[counts.argmax()])
-        baseline = Baseline("majority", _scored(target, same, seed), frequency_code(train))
-    else:
-        same = np.tile(train.mean(0), (len(test), 1))
-        baseline = Baseline("mean", _scored(target, same, seed), None)
-    return TargetResult(
-        name=target.name,
-        kind=target.kind,
-        classes=target.classes,
-        images={split: len(rows) for split, rows in target.rows.items()},
-        dropped=dict(target.dropped),
-        unseen=target.unseen,
-        baseline=baseline,
-        readings=readings,
+    result = probe_representations(
+        [column.h for column in columns.all],
+        columns.data,
+        encoders={column.h.name: column.encode for column in columns.all if column.encode},
+        targets=None if targets is None else [*targets],
+        probes=None if probes is None else [*probes],
+        images=images,
+        seed=seed,
+        orders=orders,
+        control=control,
+        tell=tell,
     )
+    return replace(result, runs=columns.runs, left_out=columns.left_out)
+
+
+def measure(run: Run, split: str = "test") -> Probing:
+    """What a run's own h knows, beside its encoder before training and the pixels.
+
+    Raises ValueError for another split than the test images, which all probes are scored on.
+    """
+    if split != "test":
+        raise ValueError(f"probes are scored on the test images, not on those of {split}")
+    return probe(run, tell=say).of_run(run)
+
+
+def _source(made: Made, data: ImageData | None) -> str | Representation:
+    """What `gather` takes for what was given."""
+    if isinstance(made, Mapping):
+        if data is None:
+            raise ValueError("arrays of h need the data that they are of")
+        h = {split: np.asarray(values, np.float32) for split, values in made.items()}
+        return Representation.of_data(data, "h", "arrays", h)
+    if isinstance(made, Run):
+        return str(made.path)
+    return made if isinstance(made, Representation) else str(made)

@@ -1,14 +1,16 @@
-"""What probing has found, and the protocol by which it was found, as data."""
+"""What probes read, and the protocol that they followed, as data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.analyses.probing.control import Control
 from repr_toolkit.analyses.probing.mdl import FIRST, INNER, STRENGTHS, OnlineCode
-from repr_toolkit.analyses.probing.scores import RESAMPLES, Scored
 from repr_toolkit.analyses.probing.targets import Skipped
+from repr_toolkit.representations.sources import UNTRAINED
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.stats import RESAMPLES, Number
 
 MEASURES = {"classification": "accuracy", "regression": "R²"}
 
@@ -18,21 +20,31 @@ class Baseline:
     """What is reached without h: always the most frequent code, or the mean of training."""
 
     name: str  # "majority" or "mean"
-    score: Scored
+    score: Number
     bits: float | None  # to send the training labels one by one by their frequencies
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {"name": self.name, "score": self.score.as_dict(), "bits": self.bits}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one probe finds of one target in one representation.
+    """What one probe reads of one target from one representation.
 
-    ``score``, ``validation`` (the score that its settings were chosen by) and ``settings`` are of
-    the probes of `PROBES`; ``code`` is of the probe "mdl", which has no others.
+    Attributes:
+        representation: Its name.
+        probe: A name in `PROBES`, or "mdl" for the online code, which has the `code` alone.
+        score: Accuracy or R² on the test images.
+        validation: The score that the settings were chosen by.
+        settings: The hyper-parameters.
+        control: The same probe on random labels.
+        code: The online code.
     """
 
     representation: str
     probe: str
-    score: Scored | None = None
+    score: Number | None = None
     validation: float | None = None
     settings: Mapping[str, float] | None = None
     control: Control | None = None
@@ -40,24 +52,27 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: fractions of one, R², and bits."""
-        found: dict[str, Any] = {"representation": self.representation, "probe": self.probe}
+        numbers: dict[str, Any] = {"representation": self.representation, "probe": self.probe}
         if self.score is not None:
-            found |= asdict(self.score)
-            found |= {"validation": self.validation, "settings": self.settings}
+            numbers["score"] = self.score.as_dict()
+            numbers |= {"validation": self.validation, "settings": self.settings}
         if self.control is not None:
-            found["control"] = asdict(self.control)
+            numbers["control"] = {
+                "types": self.control.types,
+                "accuracy": self.control.accuracy.as_dict(),
+                "selectivity": self.control.selectivity,
+            }
         if self.code is not None:
             code = self.code
-            found |= {
-                "bits": code.total,
-                "interval": code.interval,
+            numbers["code"] = {
+                "bits": code.total.as_dict(),
                 "uniform_bits": code.uniform,
                 "compression": code.compression,
                 "ends": code.ends,
                 "bits_of_portions": code.bits,
                 "C_of_portions": code.strengths,
             }
-        return found
+        return numbers
 
 
 @dataclass(frozen=True)
@@ -73,11 +88,6 @@ class TargetResult:
     baseline: Baseline
     readings: tuple[Reading, ...]
 
-    @property
-    def measure(self) -> str:
-        """ "accuracy" or "R²"."""
-        return MEASURES[self.kind]
-
     def reading(self, representation: str, probe: str) -> Reading | None:
         """That of a representation by a probe, if there is one."""
         for reading in self.readings:
@@ -90,22 +100,32 @@ class TargetResult:
         return {
             "name": self.name,
             "kind": self.kind,
-            "measure": self.measure,
+            "measure": MEASURES[self.kind],
             "classes": self.classes,
             "images": dict(self.images),
             "dropped": dict(self.dropped),
             "unseen_test_images": self.unseen,
-            "baseline": asdict(self.baseline),
+            "baseline": self.baseline.as_dict(),
             "readings": [reading.as_dict() for reading in self.readings],
         }
 
 
 @dataclass(frozen=True)
 class Probing:
-    """Everything that was probed of several representations of one data set.
+    """Everything that was read from several representations of one data set.
 
-    ``representations`` gives each one's maker and width d, ``skipped`` the keys of the data that
-    could not be probed.
+    Attributes:
+        data: The name of the data.
+        fingerprint: That of the data.
+        levels: The levels of the images.
+        representations: Each one's maker and width d, by its name.
+        protocol: What was fixed before anything was seen.
+        targets: The readings, by what is read.
+        skipped: The keys of the data that could not be probed.
+        runs: For each run whose own h of its own images is among the representations, by its
+            directory: the name of that h under "run", and those of its baselines under
+            "untrained" and "pixels".
+        left_out: The sources of baselines that there are none of, and why.
     """
 
     data: str
@@ -115,6 +135,23 @@ class Probing:
     protocol: Mapping[str, Any]
     targets: tuple[TargetResult, ...]
     skipped: tuple[Skipped, ...]
+    runs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What was chosen of all that can be: two that agree in it can be held together."""
+        [roles] = self.runs.values() if len(self.runs) == 1 else [{}]
+        return {
+            "split": "test",
+            "targets": sorted(target.name for target in self.targets),
+            "probes": sorted(self.protocol["probes"]),
+            "images": self.protocol["images_a_split_at_most"],
+            "seed": self.protocol["seed"],
+            "control": "control" in self.protocol,
+            "orders": self.protocol.get("mdl", {}).get("orders", []),
+            "beside": sorted({*roles} - {"run"}),
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -124,7 +161,6 @@ class Probing:
             "levels": self.levels,
             "split": "test",
             "seed": self.protocol["seed"],
-            "asked": self.asked,
             "protocol": dict(self.protocol),
             "representations": [
                 {"name": name, "made_by": made_by, "dim": dim}
@@ -132,38 +168,38 @@ class Probing:
             ],
             "targets": [target.as_dict() for target in self.targets],
             "skipped": [asdict(skip) for skip in self.skipped],
+            "left_out": dict(self.left_out),
         }
 
-    @property
-    def asked(self) -> dict[str, Any]:
-        """What was chosen of all that can be: two that agree in it can be held together."""
-        return {
-            "targets": sorted(target.name for target in self.targets),
-            "probes": sorted(self.protocol["probes"]),
-            "images": self.protocol["images_a_split_at_most"],
-            "seed": self.protocol["seed"],
-            "control": "control" in self.protocol,
-            "orders": self.protocol.get("mdl", {}).get("orders", []),
-        }
+    def arrays(self) -> dict[str, Any]:
+        """None: the numbers are all."""
+        return {}
 
-    def without(self, names: Sequence[str]) -> "Probing":
-        """The same but for these representations."""
-        left = tuple(
-            replace(
-                target,
-                readings=tuple(r for r in target.readings if r.representation not in names),
-            )
-            for target in self.targets
+    def of_run(self, run: Run) -> "Probing":
+        """The h of a run and its baselines alone, which is what is kept with the run."""
+        source = str(run.path)
+        roles = self.runs[source]
+        names = set(roles.values())
+        targets = tuple(
+            replace(t, readings=tuple(r for r in t.readings if r.representation in names))
+            for t in self.targets
         )
-        kept = {name: what for name, what in self.representations.items() if name not in names}
-        return replace(self, representations=kept, targets=left)
+        return replace(
+            self,
+            representations={n: made for n, made in self.representations.items() if n in names},
+            targets=targets,
+            runs={source: roles},
+            left_out={
+                of: why for of, why in self.left_out.items() if of in ("pixels", UNTRAINED + source)
+            },
+        )
 
 
 def protocol(
     probes: Sequence[str], seed: int, orders: int, control: bool, images: int | None
 ) -> dict[str, Any]:
     """What was fixed before anything was seen, as data for the result."""
-    found: dict[str, Any] = {
+    stated: dict[str, Any] = {
         "fitted_on": "train",
         "hyper_parameters_chosen_on": "val",
         "scored_on": "test",
@@ -182,14 +218,14 @@ def protocol(
         "seed": seed,
     }
     if control:
-        found["control"] = {
+        stated["control"] = {
             "labels": "one for each type, drawn from the frequencies of the target's",
             "types": "identity where people recur; else an image and its copy shifted by a pixel, "
             "the first fitted, the second tested; else none, and no selectivity",
             "settings": "those chosen for the target itself",
         }
     if orders:
-        found["mdl"] = {
+        stated["mdl"] = {
             "code": "online: logistic regression of the labels already sent",
             "labels": "train",
             "first_portion_at_least": FIRST,
@@ -200,4 +236,4 @@ def protocol(
             "orders": [*range(seed, seed + orders)],
             "interval": "95 %, Student's t over the orders; leaves out the draw of the images",
         }
-    return found
+    return stated

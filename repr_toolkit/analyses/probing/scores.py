@@ -1,23 +1,14 @@
 """How well values are predicted: accuracy and R², each with a 95 % interval over the images."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import RESAMPLES, Number, wilson
 
 Values = npt.NDArray[Any]
-RESAMPLES, AT_A_TIME = 2000, 100
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A share of images or an R², with its 95 % interval."""
-
-    value: float
-    interval: tuple[float, float]
+AT_A_TIME = 100  # resamples
 
 
 def accuracy(truth: Values, predicted: Values) -> float:
@@ -37,28 +28,28 @@ def r_squared(truth: Values, predicted: Values) -> float:
     return 1 - float(((truth - predicted.reshape(truth.shape)) ** 2).sum()) / total
 
 
-def scored_codes(truth: Values, predicted: Values) -> Scored:
+def scored_codes(truth: Values, predicted: Values) -> Number:
     """Accuracy with Wilson's interval."""
-    correct = int((truth == predicted).sum())
-    return Scored(correct / len(truth), wilson_interval(correct, len(truth)))
+    return wilson(int((truth == predicted).sum()), len(truth), "test images")
 
 
-def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Scored:
+def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Number:
     """R² with the 2.5 and 97.5 percentiles of `RESAMPLES` bootstrap resamples of the images."""
     count = len(truth)
     errors = ((truth - predicted.reshape(truth.shape)) ** 2).sum(1)  # (N,)
     centred = truth - truth.mean(0)  # for the sake of rounding; R² knows no offset
     squares = (centred**2).sum(1)
     draw = np.random.default_rng(seed)
-    found = []
+    scores = []
     for _ in range(RESAMPLES // AT_A_TIME):
         drawn = draw.integers(0, count, (AT_A_TIME, count))
         total = squares[drawn].sum(1) - (_sums(centred, drawn) ** 2).sum(1) / count
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one value alone
-            found.append(1 - errors[drawn].sum(1) / total)
-    values = np.concatenate(found)
+            scores.append(1 - errors[drawn].sum(1) / total)
+    values = np.concatenate(scores)
     low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
-    return Scored(r_squared(truth, predicted), (float(low), float(high)))
+    how = f"bootstrap over {count:,} test images"
+    return Number(r_squared(truth, predicted), float(low), float(high), how, count=count)
 
 
 def _sums(values: Values, drawn: npt.NDArray[np.int64]) -> Values:

@@ -87,8 +87,8 @@ def find_targets(
     skipped: list[Skipped] = []
     for key in dict.fromkeys(names or keys):
         columns = {split: data.splits[split].column(key).numpy()[looked[split]] for split in SPLITS}
-        found = _real(key, columns, looked) if _is_real(columns) else _codes(key, columns, looked)
-        for target in found:
+        kind = _real if _is_real(columns) else _codes
+        for target in kind(key, columns, looked):
             why = target if isinstance(target, str) else _unfit(target)
             if why is not None:
                 skipped.append(Skipped(key if isinstance(target, str) else target.name, why))

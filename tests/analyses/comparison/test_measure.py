@@ -15,7 +15,7 @@ from repr_toolkit.data import load as load_data
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.run import load
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import Estimate, Number
 from repr_toolkit.support.tables import with_error, with_interval
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
@@ -178,7 +178,7 @@ def test_runs_on_other_images_are_refused(
 
 def result(name: str) -> Result:
     some = Estimate(0.123456, 0.0123, 500)
-    probe = Probe(0.912, (0.884, 0.934), 500, 4000, 0.01)
+    probe = Probe(Number(0.912, 0.884, 0.934, count=500), 4000, 0.01)
     difference = Estimate(-0.2, 0.01, 9)
     sizes = (9, 9, 9.0, 9)
     return Result(name, 10, "exact", some, some, difference, some, some, probe, None, *sizes)

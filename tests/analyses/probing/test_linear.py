@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from repr_toolkit.analyses.probing import linear_probe
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import wilson, wilson_interval
 
 
 def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,9 +19,8 @@ def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray
 
 def test_separable_classes_are_all_found() -> None:
     probe = linear_probe(clouds(90, 0.5, 0), clouds(30, 0.5, 1), clouds(60, 0.5, 2))
-    assert probe.accuracy == 1
-    assert probe.interval == wilson_interval(60, 60)
-    assert (probe.train_images, probe.test_images) == (90, 60)
+    assert probe.accuracy == wilson(60, 60, "test images")
+    assert probe.train_images == 90
 
 
 def test_noise_stays_near_chance() -> None:
@@ -31,8 +30,8 @@ def test_noise_stays_near_chance() -> None:
         for n in (400, 200, 800)
     ]
     probe = linear_probe(*sets)
-    assert abs(probe.accuracy - 0.25) < 0.06
-    assert probe.interval[0] < 0.25 < probe.interval[1]
+    assert abs(probe.accuracy.value - 0.25) < 0.06
+    assert probe.accuracy.low < 0.25 < probe.accuracy.high
 
 
 def test_the_penalty_is_chosen_without_the_test_images() -> None:
@@ -40,7 +39,7 @@ def test_the_penalty_is_chosen_without_the_test_images() -> None:
     probe = linear_probe(train, validation, test)
     reversed_ = linear_probe(train, validation, (test[0], (test[1] + 1) % 3))
     assert probe.strength == reversed_.strength
-    assert probe.accuracy > 0.5 > reversed_.accuracy
+    assert probe.accuracy.value > 0.5 > reversed_.accuracy.value
 
 
 def test_scale_and_offset_of_a_feature_do_not_matter() -> None:

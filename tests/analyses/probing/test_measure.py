@@ -7,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.probing import linear_probe
+from repr_toolkit.analyses.probing import linear_probe, probe
+from repr_toolkit.analyses.probing.blocks import tables
 from repr_toolkit.analyses.probing.control import random_labels, shifted
-from repr_toolkit.analyses.probing.measure import probe_representations
+from repr_toolkit.analyses.probing.readings import probe_representations
 from repr_toolkit.analyses.probing.result import Probing
-from repr_toolkit.analyses.probing.table import notes, table
 from repr_toolkit.data import ImageData
+from repr_toolkit.page.terminal import as_text
 from toys.data import Array, codes, image_data, noise, representation, telling
 
 
@@ -28,11 +29,10 @@ def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
     empty = representation(data, noise(seed=9), "empty")
     found = probe_representations([whole, empty], data, control=False)
     by_label, by_place = found.targets
-    for probe in ("logistic", "knn", "mlp"):
-        known, unknown = (by_label.reading(name, probe).score for name in ("whole", "empty"))
-        assert known.value >= (1 if probe == "logistic" else 0.97)
-        low, high = unknown.interval
-        assert low < 0.25 < high
+    for kind in ("logistic", "knn", "mlp"):
+        known, unknown = (by_label.reading(name, kind).score for name in ("whole", "empty"))
+        assert known.value >= (1 if kind == "logistic" else 0.97)
+        assert unknown.low < 0.25 < unknown.high
     assert by_place.reading("whole", "ridge").score.value > 0.99
     assert by_place.reading("empty", "ridge").score.value < 0.02
     assert by_place.reading("whole", "mlp").score.value > 0.9
@@ -55,8 +55,8 @@ def test_the_linear_probe_of_comparisons_is_the_logistic_probe_of_these() -> Non
     reading = probe_representations([h], data, probes=["logistic"], control=False, orders=0)
     found = reading.targets[0].reading("h", "logistic")
     pairs = [(h.h[split], labels[data.rows[split]]) for split in data.rows]
-    probe = linear_probe(*pairs)
-    assert (probe.accuracy, probe.strength) == (found.score.value, found.settings["C"])
+    alone = linear_probe(*pairs)
+    assert (alone.accuracy, alone.strength) == (found.score, found.settings["C"])
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -108,8 +108,8 @@ def test_scale_and_offset_of_h_do_not_matter() -> None:
         [representation(data, h), moved], data, probes=["logistic", "knn"], orders=0, control=False
     )
     [target] = found.targets
-    for probe in ("logistic", "knn"):
-        own, other = (target.reading(name, probe).score.value for name in ("h", "moved"))
+    for kind in ("logistic", "knn"):
+        own, other = (target.reading(name, kind).score.value for name in ("h", "moved"))
         assert own == pytest.approx(other, abs=0.01)
 
 
@@ -124,7 +124,7 @@ def test_one_that_memorises_is_not_selective() -> None:
     found = probe_representations([h], data, targets=["label"], probes=["knn"], orders=0)
     [reading] = found.targets[0].readings
     assert reading.control.types == "identity"
-    assert reading.score.value == reading.control.accuracy == 1
+    assert reading.score.value == reading.control.accuracy.value == 1
     assert reading.control.selectivity == 0
 
 
@@ -136,7 +136,7 @@ def test_one_that_reads_the_label_alone_is_selective() -> None:
     [reading] = found.targets[0].readings
     assert reading.score.value == 1
     assert reading.control.selectivity > 0.5
-    assert reading.control.tested == 160
+    assert reading.control.accuracy.count == 160
 
 
 def test_views_recur_where_no_person_does() -> None:
@@ -157,9 +157,9 @@ def test_views_recur_where_no_person_does() -> None:
     )
     readings = found.targets[0].readings
     assert [reading.control.types for reading in readings] == ["view", "view"]
-    assert all(reading.control.tested == 240 for reading in readings)
+    assert all(reading.control.accuracy.count == 240 for reading in readings)
     for reading in readings:
-        assert reading.control.selectivity == reading.score.value - reading.control.accuracy
+        assert reading.control.selectivity == reading.score.value - reading.control.accuracy.value
 
 
 def test_without_types_there_is_no_selectivity() -> None:
@@ -167,7 +167,7 @@ def test_without_types_there_is_no_selectivity() -> None:
     h = representation(data, noise())
     [reading] = probe_representations([h], data, probes=["logistic"], orders=0).targets[0].readings
     assert (reading.control.types, reading.control.selectivity) == ("none", None)
-    assert reading.control.tested == 240
+    assert reading.control.accuracy.count == 240
 
 
 def test_random_labels_belong_to_types() -> None:
@@ -209,26 +209,24 @@ def probing() -> Probing:
     return probe_representations([first, *others], data, probes=tried, images=200, orders=2)
 
 
-def test_the_table_fits_a_terminal(probing: Probing) -> None:
-    text = table(probing)
-    assert max(map(len, text.splitlines())) <= 100
-    assert text.count("label: logistic, %") == 3  # tables, one below the other
+def test_the_terminal_has_every_number(probing: Probing) -> None:
+    lines = as_text(tables({"": probing.as_dict()})).splitlines()
+    text, words = "\n".join(lines), " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 100
     for name in probing.representations:
-        assert text.count(name) == 1
+        assert name in text
     score = probing.targets[0].reading("other_1", "knn").score
-    assert f"{100 * score.value:.1f} ({100 * score.interval[0]:.1f}–" in text
-    for row in ("place: ridge, R²", "label: code, bits", "compression, ×", "random labels, %"):
-        assert row in text
-
-
-def test_the_notes_tell_what_was_left_out(probing: Probing) -> None:
-    told = " ".join(notes(probing).split())
-    assert "(200, 120 and 160)" in told
-    assert "place: images without a finite value are left out (1 of train, 0 of val, 1 of" in told
-    assert "label: 2 of 160 test images have a value that no training image has" in told
-    assert "kind is not probed: it is the same for every training image" in told
-    assert "nothing recurs" in told
-    assert "Compression is over the uniform code (bits: label 400)" in told
+    assert f"{100 * score.value:.1f} ({100 * score.low:.1f}–{100 * score.high:.1f})" in text
+    for row in ("ridge regression", "given h", "without h", "compression, ×", "… selectivity"):
+        assert f"| {row} " in text
+    [uniform] = {line.split("|")[2].strip() for line in lines if "uniform code" in line}
+    assert uniform == "400"
+    assert "fitted on 200 images, their settings chosen on 120, and scored on 160" in words
+    assert "fitted on 199 images, their settings chosen on 120, and scored on 159" in words
+    assert "place: images without a finite value are left out (1 of train, 0 of val, 1 of" in words
+    assert "label: 2 of 160 test images have a value that no training image has" in words
+    assert "Not probed: kind, since it is the same for every training image" in words
+    assert "nothing recurs" in words
 
 
 def test_the_protocol_stands_in_the_result(probing: Probing) -> None:
@@ -242,9 +240,31 @@ def test_the_protocol_stands_in_the_result(probing: Probing) -> None:
     assert result["representations"][1] == {"name": "other_0", "made_by": "test.other_0", "dim": 4}
     [label, place] = result["targets"]
     assert place["dropped"] == {"train": 1, "val": 0, "test": 1}
-    code = label["readings"][2]
-    assert code["probe"] == "mdl"
-    assert code["bits"] == pytest.approx(np.mean([sum(bits) for bits in code["bits_of_portions"]]))
+    code = label["readings"][2]["code"]
+    assert code["bits"]["value"] == pytest.approx(
+        np.mean([sum(bits) for bits in code["bits_of_portions"]])
+    )
+
+
+# What is given
+
+
+def test_arrays_and_representations_are_sources() -> None:
+    labels = codes()
+    data, h = image_data(label=labels), telling(labels).astype(np.float32)
+    arrays = {split: h[rows] for split, rows in data.rows.items()}
+    known = representation(data, noise(), "noise")
+    result = probe([arrays, known], data, probes=["knn"], orders=0)
+    assert [*result.representations] == ["h", "noise", "pixels"]
+    [label] = result.targets
+    assert label.reading("h", "knn").score.value == 1
+    assert label.reading("h", "knn").control.types == "none"
+    assert label.reading("pixels", "knn").control.types == "view"
+    alone = probe(arrays, data, probes=["knn"], orders=0, baselines=False)
+    assert alone.targets[0].readings == label.readings[:1]
+    for given in (arrays, known):
+        with pytest.raises(ValueError, match=r"need the data|give them too"):
+            probe(given)
 
 
 # Errors

@@ -34,9 +34,10 @@ def test_the_bootstrap_holds_the_score_of_each_resample() -> None:
     again = np.random.default_rng(3)
     drawn = np.concatenate([again.integers(0, 200, (100, 200)) for _ in range(20)])
     scores = [r_squared(truth[rows], predicted[rows]) for rows in drawn]
-    assert found.interval == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
     assert found.value == r_squared(truth, predicted)
-    assert found.interval[0] < found.value < found.interval[1]
+    assert found.low < found.value < found.high
+    assert found.how == "bootstrap over 200 test images"
 
 
 def test_the_bootstrap_covers_the_truth() -> None:
@@ -44,15 +45,13 @@ def test_the_bootstrap_covers_the_truth() -> None:
     inside = 0
     for seed in range(100):
         truth = draw.normal(size=(100, 1))
-        low, high = scored_numbers(
-            truth, truth + 0.5 * draw.normal(size=(100, 1)), seed=seed
-        ).interval
-        inside += low < 0.75 < high
+        found = scored_numbers(truth, truth + 0.5 * draw.normal(size=(100, 1)), seed=seed)
+        inside += found.low < 0.75 < found.high
     assert 85 <= inside <= 100
 
 
 def test_codes_have_wilsons_interval() -> None:
     truth, predicted = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 0])
     found = scored_codes(truth, predicted)
-    assert (found.value, found.interval) == (0.75, wilson_interval(3, 4))
+    assert (found.value, found.low, found.high) == (0.75, *wilson_interval(3, 4))
     assert accuracy(truth, predicted) == 0.75
