@@ -1,5 +1,7 @@
 """Whether a file can be written, asked before the work of making what goes into it."""
 
+import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,3 +82,16 @@ def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     with atomic_write(path) as file:
         file.write(json.dumps(dict(numbers), indent=2, ensure_ascii=False).encode() + b"\n")
     return path
+
+
+def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows with the same keys as CSV under those keys; an empty cell for None.
+
+    >>> rows_to_csv([{"name": "a", "bits": 0.5}, {"name": "b", "bits": None}])
+    'name,bits\\na,0.5\\nb,\\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
