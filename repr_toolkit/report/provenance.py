@@ -107,7 +107,7 @@ def report_command(
 
 def notes(found: Reported) -> Section:
     """What every number of the comparison is, in full."""
-    items = [*found.compared.notes, *GENERAL]
+    items = [*found.comparison.notes, *GENERAL]
     if found.unfinished:
         names = ", ".join(found.unfinished)
         items.append(f"Left out, since their training has not ended: {names}.")

@@ -95,3 +95,14 @@ def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; ValueError, naming the file, where it is damaged."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, or make it again") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} does not hold a mapping of names to values; make it again")
+    return value

@@ -14,7 +14,7 @@ from repr_toolkit.page import html
 from repr_toolkit.report import write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import missing
-from repr_toolkit.support.tables import with_error
+from repr_toolkit.support.tables import number_parts
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 from toys.runs import untrained_run
 
@@ -100,12 +100,9 @@ def test_no_number_is_missing_or_no_number(page: Page) -> None:
 
 
 def test_it_shows_the_numbers_of_the_comparison(reported: Path, page: Page) -> None:
-    compared = find_runs([reported.parent]).compared
-    line = compared.lines["pixelcnn_m3"]
-    bits = line.estimate("bits_per_dim")
-    assert bits
-    assert with_error(bits).split(" ± ")[0] in page.text.split()
-    assert f"{100 * (line.number('probe') or 0):.1f}" in page.text
+    numbers = find_runs([reported.parent]).comparison.variants["pixelcnn_m3"].numbers
+    assert number_parts(numbers["bits_per_dim"])[0] in page.text.split()
+    assert f"{100 * numbers['probe'].value:.1f}" in page.text
     assert "repr-toolkit train" in page.text
     assert "class_path: repr_toolkit.decoders.GatedPixelCNN" in page.text
 
@@ -226,9 +223,9 @@ def test_the_same_images_in_several_files_are_compared_file_by_file(
     info = second.info_file.read_text("utf-8")
     fingerprint = second.info["data"]["fingerprint"]
     second.info_file.write_text(info.replace(fingerprint, "0" * len(fingerprint)), "utf-8")
-    compared = find_runs([tmp_path]).compared
-    assert [*compared.lines] == ["a", "b"]
-    assert [picture.variants for picture in compared.pictures] == [["a"], ["b"]]
+    reported = find_runs([tmp_path])
+    assert [*reported.comparison.variants] == ["a", "b"]
+    assert [[*part.comparison.variants] for part in reported.compared] == [["a"], ["b"]]
     again = find_runs([tmp_path])
     monkeypatch.setattr(comparison, "compare", None)
-    assert [*again.compared.lines] == ["a", "b"]  # kept
+    assert [*again.comparison.variants] == ["a", "b"]  # kept

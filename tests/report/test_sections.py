@@ -14,7 +14,6 @@ from PIL import Image
 
 from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
-from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
 from repr_toolkit.analyses.frozen.blocks import frozen_study
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
@@ -27,6 +26,7 @@ from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.page.wandb import loggable
 from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import Analysis, find_runs
+from repr_toolkit.report.sections import pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.stats import Estimate
@@ -147,19 +147,15 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     folder.mkdir(parents=True)
     comparison.compare(folder, {"labels": run.path}, rows=2)
     found = find_runs([run.path])
-    samples, classified = figures(found), bayes(found)
+    samples = pictures(found)
     assert samples
-    assert classified
     assert samples.title == "Samples of each class"
-    first, pixels = classified.blocks
-    assert isinstance(first, Table)
-    assert isinstance(pixels, Table)
-    assert first.rows[0].cells[0].text == found.compared.lines["labels"].share("bayes").text
-    assert [row.label for row in pixels.rows] == [
-        "3 nearest neighbours", "some new one", "logistic regression"
-    ]  # fmt: skip
-    assert pixels.rows[1].cells == [Cell("90.0", "80.0 to 95.0")]
-    [table] = summary(found).blocks
+    table, classifiers = summary(found).blocks
+    assert isinstance(classifiers, Table)
+    assert [row.label for row in classifiers.rows] == [
+        *("Bayes' rule, labels", "3-NN", "Some New One", "logistic regression")
+    ]
+    assert classifiers.rows[2].cells == [Cell("90.0", "80.0–95.0"), Cell("so")]
     assert isinstance(table, Table)
     labels = [row.label for row in table.rows]
     assert "bits/dim, label not told" in labels

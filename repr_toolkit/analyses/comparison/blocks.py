@@ -10,11 +10,11 @@ from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 
 BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
-    "Likelihood of held-out images",
-    "With and without the label",
+    "Likelihood",
+    "Labels",
     "Reconstruction",
-    "What h tells of the label",
-    "The model",
+    "Labels read from h",
+    "Model",
 )
 """The groups of the table's rows."""
 

@@ -252,7 +252,7 @@ class _Comparison:
         """
         probe = self.probe_pixels()
         if probe is None or self.classification is None:
-            return probe and share(probe), [], 0
+            return None if probe is None else share(probe), [], 0
         fitted, classifiers = 0, []
         for found in baselines(self.data, self.split_name):
             say(f"  {found.name} on pixels: {found.accuracy:.3f}")

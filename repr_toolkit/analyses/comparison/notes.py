@@ -133,8 +133,8 @@ def _of_classifiers(rows: set[str], given: Circumstances) -> Iterator[str]:
         )
     if given.fitted:
         yield (
-            f"Classifiers of pixels: fitted to {given.fitted:,} of the {given.train:,} training images, "
-            "in the same levels, that the variants were trained on; C and γ chosen on validation "
-            f"images, on which nothing is fitted; scored on all {given.images:,} {given.split} "
-            "images."
+            f"Classifiers of pixels: fitted to {given.fitted:,} of the {given.train:,} training "
+            "images, in the same levels, that the variants were trained on; C and γ chosen on "
+            "validation images, on which nothing is fitted; scored on all "
+            f"{given.images:,} {given.split} images."
         )
