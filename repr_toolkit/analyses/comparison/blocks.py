@@ -54,8 +54,9 @@ def blocks(comparison: Comparison) -> list[Block]:
         return row(group, label, "", lambda v: Cell(f"{value(v):,.0f}") if value(v) else Cell())
 
     rows = [
-        number("bits_per_dim", BITS, "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
+        count("", "m, dimensions of h", lambda variant: variant.h_dim),
         row(BITS, "likelihood", "of the bits", lambda variant: Cell(variant.likelihood)),
+        number("bits_per_dim", BITS, "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
         minus_first("bits_per_dim_minus_first", BITS),
         number(
             "bits_per_dim_other_h",
@@ -103,7 +104,6 @@ def blocks(comparison: Comparison) -> list[Block]:
             "the same of the encoder before training",
         ),
         share("probe_pixels", PROBES, "probe, pixels, %", "the same of the image itself"),
-        count(MODEL, "m, dimensions of h", lambda variant: variant.h_dim),
         count(MODEL, "encoder parameters", lambda variant: variant.encoder_parameters),
         count(MODEL, "decoder parameters", lambda variant: variant.decoder_parameters),
         count(MODEL, "training, steps", lambda variant: variant.steps),
@@ -113,7 +113,7 @@ def blocks(comparison: Comparison) -> list[Block]:
         f"{comparison.images:,} {comparison.split} images; beside a number its standard error or "
         "its 95 % interval over the images."
     )
-    table = Table(caption, names, [row for row in rows if not row.empty])
+    table = Table(caption, names, [row for row in rows if not row.empty], grouped=False)
     return [table, *([_classifiers(comparison)] if comparison.classifiers else [])]
 
 
