@@ -24,7 +24,12 @@ def share_of(number: Number | None) -> Cell:
 
 def with_chance(cell: Cell, chance: float) -> Cell:
     """A share beside what chance gives."""
-    return Cell(cell.text, "; ".join(filter(None, [cell.detail, f"chance {per_cent(chance)}"])))
+    return with_remark(cell, f"chance {per_cent(chance)}")
+
+
+def with_remark(cell: Cell, remark: str) -> Cell:
+    """A cell with a remark after its interval."""
+    return Cell(cell.text, "; ".join(filter(None, [cell.detail, remark])), cell.error)
 
 
 def estimate_cell(estimate: Estimate | None, scale: float = 1) -> Cell:

@@ -65,6 +65,9 @@ def analysis_commands(found: Reported) -> list[str]:
                 if name == "moves":  # it draws a picture too, which no other may be in the way of
                     words += ["--out", str(analysis.file.with_suffix(".png")), "--overwrite"]
                 commands[shlex.join(words)] = None
+    for kept in (found.kept(analysis) for analysis in found.analyses_shown):
+        for result in kept.values():
+            commands[shlex.join(where_runs_are(shlex.split(result.command), found))] = None
     study = study_of(found)
     if study is not None and study.numbers.get("command"):
         commands[str(study.numbers["command"])] = None

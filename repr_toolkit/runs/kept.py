@@ -74,14 +74,20 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
     `command` is what was typed. Arrays hold numbers or texts, nothing that would be pickled
     (ValueError).
     """
-    asked = {**findings.asked}
-    weights = run.weights_digest
-    question = {"asked": asked, "data": run.info["data"]["fingerprint"], "weights": weights}
+    data = run.info["data"]["fingerprint"]
+    question = {"asked": {**findings.asked}, "data": data, "weights": run.weights_digest}
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
     folder = run.path / "analysis"
     folder.mkdir(exist_ok=True)
-    file, arrays = folder / f"{name}.{digest}.json", findings.arrays()
-    if arrays:
+    return write_kept(folder / f"{name}.{digest}.json", question, findings, command)
+
+
+def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, command: str) -> Kept:
+    """Write findings to a JSON file, and their arrays to an .npz beside it, each file whole.
+
+    `question` has what was `asked`, and `weights`, the digest of the weights that were looked at.
+    """
+    if arrays := findings.arrays():
         packed = io.BytesIO()
         np.savez_compressed(packed, allow_pickle=False, **arrays)
         with atomic_write(file.with_suffix(".npz")) as stream:
@@ -89,13 +95,13 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
     when = datetime.now(UTC).isoformat()
     numbers = findings.as_dict()
     write_json(file, {**question, "command": command, "when": when, "numbers": numbers})
-    return _read(file)
+    return read_kept(file)
 
 
 def kept_of(run: Run, name: str) -> list[Kept]:
     """All that a run keeps of an analysis, newest first; ValueError for a damaged file."""
     files = (run.path / "analysis").glob(f"{name}.*.json")
-    return sorted(map(_read, files), key=lambda kept: kept.when, reverse=True)
+    return sorted(map(read_kept, files), key=lambda kept: kept.when, reverse=True)
 
 
 def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[str]]:
@@ -116,7 +122,8 @@ def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[
     return (of_split[0] if of_split else None), reasons
 
 
-def _read(file: Path) -> Kept:
+def read_kept(file: Path) -> Kept:
+    """What `write_kept` wrote; ValueError for a damaged file."""
     try:
         stored = json.loads(file.read_text("utf-8"))
         parts = {key: stored[key] for key in ("asked", "command", "when", "weights", "numbers")}

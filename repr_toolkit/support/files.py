@@ -84,10 +84,10 @@ def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     return path
 
 
-def rows_to_csv(rows: Sequence[Mapping[str, object]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
     """Rows with the same keys as CSV under those keys; an empty cell for None.
 
-    >>> rows_to_csv([{"name": "a", "bits": 0.5}, {"name": "b", "bits": None}])
+    >>> csv_text([{"name": "a", "bits": 0.5}, {"name": "b", "bits": None}])
     'name,bits\\na,0.5\\nb,\\n'
     """
     text = io.StringIO()

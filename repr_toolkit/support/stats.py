@@ -1,7 +1,7 @@
 """Numbers with what is known of their error: means, shares and their intervals."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 NORMAL_95 = 1.959963984540054
 """The standard normal's 97.5 % quantile."""
+
+RESAMPLES = 2000
+"""Of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,56 @@ def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") 
     error = float(values.std(ddof=1)) / sqrt(count)
     half = NORMAL_95 * error
     return Number(mean, mean - half, mean + half, f"normal, over {count:,} {over}", error, count)
+
+
+def student(values: npt.NDArray[np.floating[Any]], over: str = "draws") -> Number:
+    """The mean of few independent values (N,), its standard error, and Student's t interval.
+
+    `over` names what the values are of. Raises ValueError for fewer than two values.
+    """
+    from scipy.stats import t
+
+    normal, count = mean_and_error(values, over), len(values)
+    assert normal.error is not None
+    half = float(t.ppf(0.975, count - 1)) * normal.error
+    low, high = normal.value - half, normal.value + half
+    return replace(normal, low=low, high=high, how=f"Student's t over {count:,} {over}")
+
+
+def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number:
+    """The mean over images and trainings of (S, N) values, or of (N,) for one training.
+
+    The interval has the percentiles of `RESAMPLES` resamples. Images are drawn with replacement,
+    the same ones for all trainings. Of S > 1 trainings each resample's mean is moved by s/√S times
+    a variate of Student's t with S − 1 degrees of freedom, s the standard deviation of their means:
+    to resample so few would cover far too little (of 2 trainings their range, one half). One
+    training's interval leaves the spread between trainings out. `seed` is that of the draws.
+    """
+    from scipy.stats import t
+
+    values = np.atleast_2d(values).astype(np.float64)
+    trainings, images = values.shape
+    draw = np.random.default_rng(seed)
+    of_images = values.mean(0)
+    means = np.array([of_images @ weights for weights in _resampled(images, draw)])
+    how = f"bootstrap over {images:,} images; leaves out fit bias and training seeds"
+    if trainings > 1:
+        error = values.mean(1).std(ddof=1) / np.sqrt(trainings)
+        # Its quantiles in a random order, which no tail is missing of.
+        variates = t.ppf((np.arange(RESAMPLES) + 0.5) / RESAMPLES, trainings - 1)
+        means += error * draw.permutation(variates)
+        how = (
+            f"bootstrap over {images:,} images, Student's t over {trainings} training seeds; "
+            "leaves out fit bias"
+        )
+    low, high = np.quantile(means, [0.025, 0.975])
+    return Number(float(values.mean()), float(low), float(high), how, count=images)
+
+
+def _resampled(images: int, draw: np.random.Generator) -> Iterator[npt.NDArray[np.float64]]:
+    """How often each image is in a resample, as a share of all."""
+    for _ in range(RESAMPLES):
+        yield np.bincount(draw.integers(images, size=images), minlength=images) / images
 
 
 def wilson(correct: int, count: int, over: str = "images") -> Number:

@@ -34,10 +34,13 @@ def notes_text(notes: Sequence[str]) -> str:
 def number_text(number: Number | None, scale: float = 1, digits: int | None = None) -> str:
     """A number as a terminal shows it: with its standard error, or else with its interval.
 
-    To the error's second digit and at most four decimals, or to `digits` decimals.
+    To the second digit of the error, or else of the interval's width, and at most four decimals; or
+    to `digits` decimals.
 
     >>> number_text(Number(1.23456, 1.21, 1.26, error=0.01234)), number_text(None)
     ('1.235 ± 0.012', '–')
+    >>> number_text(Number(282.512, 271.8, 294.02)), number_text(Number(-0.0123, -0.0142, -0.0101))
+    ('282.5 (271.8–294.0)', '−0.0123 (−0.0142 to −0.0101)')
     >>> number_text(Number(0.922, 0.895, 0.942), 100, 1), number_text(Number(2.5), digits=2)
     ('92.2 (89.5–94.2)', '2.50')
     """
@@ -58,13 +61,15 @@ def number_parts(
     if not isfinite(number.value):
         return NONE, "", ""
     value, error = number.value * scale, (number.error or 0) * scale
-    if digits is None:
-        digits = _digits(error)
     low, high = number.low, number.high
-    interval = ""
+    ends: list[float] = []
     if low is not None and high is not None and isfinite(low + high):
-        between = "–" if low >= 0 else " to "
-        interval = f"{plain(low * scale, digits)}{between}{plain(high * scale, digits)}"
+        ends = [low * scale, high * scale]
+    if digits is None:
+        by_width = bool(ends) and number.error is None
+        digits = max(1, _digits(ends[1] - ends[0])) if by_width else _digits(error)
+    between = "–" if ends and ends[0] >= 0 else " to "
+    interval = between.join(plain(end, digits) for end in ends)
     return plain(value, digits), "" if number.error is None else plain(error, digits), interval
 
 

@@ -224,7 +224,8 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
     [again] = [text.splitlines() for text in told if "repr-toolkit report" in text
                and "RECIPE" not in text]  # fmt: skip
     words = [line.split()[1] for line in again]
-    assert words == ["probe", "information", "traverse", "report"]
+    assert words == ["probe", "information", "traverse", "invariance", "report"]
+    assert again[3] == f"repr-toolkit invariance {run} --images 6"
     assert again[0] == f"repr-toolkit probe {run} --seed 3 --keep"
     # It draws a picture too, which neither the next run's nor an earlier one is in the way of.
     picture = (run / "analysis" / "moves.png").resolve()

@@ -71,7 +71,8 @@ def analyse(run: Run) -> None:
     own_information(run.path, parts=2, part_images=4, candidates=2, bound_images=8).save(run.path)
     shown, judge.SHOWN, judge.EPOCHS = (judge.SHOWN, judge.EPOCHS), 100, 1
     try:
-        keep(run, "invariance", invariance(run, images=6, samples=2, rows=3, k=2), "typed")
+        result = invariance(run, images=6, samples=2, rows=3, k=2)
+        keep(run, "invariance", result, f"repr-toolkit invariance {run.path} --images 6")
     finally:
         judge.SHOWN, judge.EPOCHS = shown
     mover = Mover(run, load_with_decoder(run).to(fastest_device()))

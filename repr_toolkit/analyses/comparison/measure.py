@@ -32,7 +32,7 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import atomic_write, rows_to_csv, write_json
+from repr_toolkit.support.files import atomic_write, csv_text, write_json
 from repr_toolkit.support.pictures import DPI, Group, figure3, figure6
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, mean_and_error
@@ -239,7 +239,7 @@ class _Comparison:
         )
         write_json(study_dir / "comparison.json", comparison.as_dict())
         with atomic_write(study_dir / "comparison.csv") as file:
-            file.write(rows_to_csv(comparison.rows()).encode())
+            file.write(csv_text(comparison.rows()).encode())
         title = f"# {study_dir.resolve().name}: {self.data.name}, {self.split_name} images\n\n"
         text = title + as_text([*blocks(comparison), Notes(comparison.notes)])
         with atomic_write(study_dir / "comparison.md") as file:

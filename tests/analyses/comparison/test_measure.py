@@ -17,7 +17,7 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.run import load
-from repr_toolkit.support.files import rows_to_csv
+from repr_toolkit.support.files import csv_text
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
@@ -197,7 +197,7 @@ def test_json_holds_the_comparison(study: tuple[Path, dict[str, Path]]) -> None:
     assert json.loads(json.dumps(result.as_dict())) == stored
     assert [*result.variants] == [*study[1]]
     assert result.figures == ["figure3.png", "figure6.png"]
-    assert rows_to_csv(result.rows()) == (study[0] / "comparison.csv").read_text()
+    assert csv_text(result.rows()) == (study[0] / "comparison.csv").read_text()
 
 
 def test_four_variants_stand_side_by_side() -> None:
