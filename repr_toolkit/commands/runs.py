@@ -285,8 +285,8 @@ def add_commands(subcommands: Any) -> None:
 
     command = make_parser(
         "Check that an encoder or decoder class, yours or ours, keeps its contract: shapes,\n"
-        "likelihood, samples, causality, what it sees of the past, h reaching everywhere. Arguments\n"
-        "of the class are given as settings: --init_args.features 8"
+        "likelihood, samples, causality, what it sees of the past, h reaching everywhere.\n"
+        "Arguments of the class are given as settings: --init_args.features 8"
     )
     command.add_argument(
         "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
