@@ -62,8 +62,6 @@ def analysis_commands(found: Reported) -> list[str]:
             if analysis.numbers.get("command"):
                 words = where_runs_are(shlex.split(analysis.numbers["command"]), found)
                 words.append("--keep")
-                if name == "moves":  # it draws a picture too, which no other may be in the way of
-                    words += ["--out", str(analysis.file.with_suffix(".png")), "--overwrite"]
                 commands[shlex.join(words)] = None
     for kept in (found.kept(analysis) for analysis in found.analyses_shown):
         for result in kept.values():

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from repr_toolkit.analyses.comparison.blocks import LEADS, blocks, figures
 from repr_toolkit.analyses.information.blocks import information
 from repr_toolkit.analyses.probing.blocks import probes
-from repr_toolkit.analyses.traversal.blocks import moves
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.report.missing import not_measured
@@ -48,7 +47,7 @@ def _of_h(found: Reported) -> list[Section]:
     """What is known of h, where any run has one."""
     if not found.encoders:
         return []
-    return [probes(found), information(found), moves(found)]
+    return [probes(found), information(found)]
 
 
 def analysis_sections(reported: Reported) -> list[Section]:

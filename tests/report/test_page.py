@@ -51,7 +51,7 @@ def test_headings_go_down_one_by_one(page: Page) -> None:
 
 def test_the_summary_comes_first_and_the_sections_in_their_order(page: Page) -> None:
     ids = [attributes["id"] for attributes in page.all("section")]
-    expected = ["summary", "figures", "probes", "information", "moves", "invariance"]
+    expected = ["summary", "figures", "probes", "information", "invariance", "traversal"]
     assert ids == [*expected, "training", "origins", "notes"]
 
 
@@ -173,9 +173,8 @@ def test_one_run_is_measured_and_its_comparison_kept(
 
 
 def test_analyses_of_another_split_are_not_shown(reported: Path) -> None:
-    for name in ("information", "moves"):
-        assert find_runs([reported.parent]).analyses(name)
-        assert not find_runs([reported.parent], "val").analyses(name)
+    assert find_runs([reported.parent]).analyses("information")
+    assert not find_runs([reported.parent], "val").analyses("information")
     assert find_runs([reported.parent], "val").analyses("probe")  # always of test images
     [line] = missing(find_runs([reported.parent], "val"), "information", [], "bits")
     assert line.command.endswith(" --split val --keep")
