@@ -15,11 +15,11 @@ from repr_toolkit.commands import (
     faces,
     information,
     invariance,
-    moves,
     portraits,
     probe,
     report,
     runs,
+    traversal,
     verify,
     where,
 )
@@ -35,7 +35,7 @@ MODULES = (
     where,
     probe,
     invariance,
-    moves,
+    traversal,
     information,
     report,
 )

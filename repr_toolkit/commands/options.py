@@ -109,14 +109,12 @@ def add_engine(command: Any) -> None:
     )
 
 
-def add_temperature(command: Any) -> None:
-    """The temperature of samples, by default that of the decoder's reconstructions."""
-    command.add_argument(
-        "--temperature",
-        type=NonNegativeFloat,
-        help="of the distributions drawn from (default: 1, or 0 for a decoder that reconstructs "
-        "by its mean)",
-    )
+def add_temperature(command: Any, default: float | None = None) -> None:
+    """The temperature of samples; None for that of the decoder's reconstructions."""
+    text = "of the distributions drawn from; 0 takes their modes"
+    if default is None:
+        text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
+    command.add_argument("--temperature", type=NonNegativeFloat, default=default, help=text)
 
 
 def add_run(command: ArgumentParser) -> None:
@@ -181,22 +179,11 @@ def add_weights(command: ArgumentParser) -> None:
     )
 
 
-def add_drawing_options(command: ArgumentParser, out: str, *, temperature: float | None) -> None:
+def add_drawing_options(
+    command: ArgumentParser, out: str | None, *, temperature: float | None = None
+) -> None:
     """How to draw, and where the picture goes."""
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of the noise")
-    command.add_argument(
-        "--temperature",
-        type=NonNegativeFloat,
-        default=temperature,
-        help="of the distributions drawn from; 0 takes their modes",
-    )
-    command.add_argument(
-        "--engine",
-        default="auto",
-        help="how to sample: naive, fixed_point, cached, native or graph, of which a model has "
-        "some, or direct; auto is the fastest that works here",
-    )
-    command.add_argument(
-        "--out", default=out, help="PNG to write, with the values beside it; or the .npz alone"
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
+    add_seed(command, "of the noise")
+    add_temperature(command, temperature)
+    add_engine(command)
+    add_out(command, "PNG to write, with the values beside it; or the .npz alone", out)

@@ -14,19 +14,27 @@ if TYPE_CHECKING:
 
 
 def keep_and_show(
-    analysis: "Analysis", findings: "Mapping[Run, Findings]", options: Namespace
+    analysis: "Analysis",
+    findings: "Mapping[Run, Findings]",
+    options: Namespace,
+    *,
+    keep: bool = True,
 ) -> None:
     """Keep what was measured of each run with it, and print its tables, or JSON with --json.
 
-    JSON is the findings' own dict for one run, and a list of them for several.
+    JSON is the findings' own dict for one run, and a list of them for several. Without `keep` the
+    findings are only shown.
     """
     from repr_toolkit.page.terminal import as_text
-    from repr_toolkit.runs.kept import keep
+    from repr_toolkit.runs.kept import Kept
+    from repr_toolkit.runs.kept import keep as keep_with_run
     from repr_toolkit.runs.run import distinct_names
 
     names = distinct_names(list(findings))
     kept = {
-        name: keep(run, analysis.name, result, options.typed)
+        name: keep_with_run(run, analysis.name, result, options.typed)
+        if keep
+        else Kept(result.asked, options.typed, "", run.weights_digest, result.as_dict(), None)
         for name, (run, result) in zip(names, findings.items(), strict=True)
     }
     if options.json:

@@ -100,7 +100,7 @@ def evaluate(options: Namespace, settings: Settings) -> None:
     for key, title in titles.items():
         if key in result:
             estimate = result[key]
-            print(f"  {title:24}{estimate['mean']:9.4f} ± {estimate['standard_error']:.4f}")
+            print(f"  {title:24}{estimate['value']:9.4f} ± {estimate['error']:.4f}")
 
 
 def sample(options: Namespace, settings: Settings) -> None:

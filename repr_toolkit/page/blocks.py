@@ -46,12 +46,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under the names of their columns; ``corner`` is the heading over the rows' labels."""
+    """Rows under the names of their columns.
+
+    `corner` is the heading over the rows' labels. A terminal names groups only where `grouped`.
+    """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Row]
     corner: str = "Measure"
+    grouped: bool = True
     kind: str = field(default="table", init=False)
 
 

@@ -50,7 +50,7 @@ def table_text(table: Table) -> str:
     """
     rows: list[tuple[str, list[str]]] = []
     for group, members in groupby((row for row in table.rows if not row.empty), _group):
-        rows += [(group, [""] * len(table.columns))] if group else []
+        rows += [(group, [""] * len(table.columns))] if group and table.grouped else []
         rows += [line for row in members for line in _lines(row)]
     labels = [table.corner if table.corner != "Measure" else "", *(label for label, _ in rows)]
     columns = [

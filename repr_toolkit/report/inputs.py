@@ -1,9 +1,7 @@
 """What a report is about: the runs, their comparison, and the analyses that are kept with them."""
 
-import csv
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,61 +9,22 @@ from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
 from repr_toolkit.analyses.base import Analysis as BuiltInOrPlugIn
+from repr_toolkit.analyses.comparison.result import Comparison
 from repr_toolkit.config.recipe import Config
-from repr_toolkit.page.blocks import Cell
-from repr_toolkit.page.cells import estimate_cell, share_cell
 from repr_toolkit.runs.kept import Kept, choose_kept
 from repr_toolkit.runs.run import Run, distinct_names
 from repr_toolkit.support.console import say
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.files import read_json
 
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """A variant's line of comparison.csv."""
-
-    cells: Mapping[str, str]
-
-    def number(self, key: str) -> float | None:
-        """A number, or None where the variant has none."""
-        text = self.cells.get(key, "")
-        return float(text) if text else None
-
-    def estimate(self, key: str) -> Estimate | None:
-        """A mean over images with its standard error."""
-        mean, error = self.number(key), self.number(f"{key}_standard_error")
-        return None if mean is None or error is None else Estimate(mean, error, self.images)
-
-    def estimated(self, key: str, scale: float = 1) -> Cell:
-        """A mean over images with its interval, as a cell."""
-        return estimate_cell(self.estimate(key), scale)
-
-    def share(self, key: str) -> Cell:
-        """An accuracy with its interval, as a cell."""
-        return share_cell(*(self.number(name) for name in (key, f"{key}_low", f"{key}_high")))
-
-    @property
-    def images(self) -> int:
-        """Images of the split."""
-        return int(self.cells["images"])
-
-
-@dataclass(frozen=True, eq=False)
-class Figure:
-    """figure6.png or figure3.png, and the variants in it."""
-
-    file: str
-    variants: Sequence[str]
-    png: bytes
+COMPARISON = "comparison.json"
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What `compare` wrote: lines by variant, pictures, notes."""
+    """A comparison that `compare` wrote, and its pictures by the names of their files."""
 
-    lines: Mapping[str, Line]
-    pictures: Sequence[Figure]
-    notes: Sequence[str]
+    comparison: Comparison
+    pictures: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,29 +75,33 @@ class Reported:
         return [name for name, of in self.configs.items() if of["model"]["encoder"] is not None]
 
     @cached_property
-    def compared(self) -> Compared:
-        """The comparison of these runs on this split: the kept one, or else a new one.
+    def compared(self) -> list[Compared]:
+        """The comparisons of these runs on this split: the kept ones, or else new ones.
 
         A study's own is taken where it is of these runs and newer than them. A new one is kept in
-        ``folder``/analysis/comparison. Runs of the same images in several data files, as of frozen
-        representations, are compared file by file. Raises what `compare` does, and ValueError for
-        runs of different images.
+        `folder`/analysis/comparison. There is one, but where runs have the same images in several
+        data files, as of frozen representations: then one a file. Raises what `compare` does, and
+        ValueError for runs of different images.
         """
         by_data: dict[str, dict[str, Run]] = {}
         for name, run in self.runs.items():
             by_data.setdefault(run.info["data"]["fingerprint"], {})[name] = run
         groups = [*by_data.values()]
         if len(groups) == 1:
-            return self._comparison(self.runs, "")
+            return [self._compared(self.runs, "")]
         _require_same_images([next(iter(group.values())) for group in groups], self.split)
-        found = [self._comparison(group, next(iter(group))) for group in groups]
-        return Compared(
-            {name: line for part in found for name, line in part.lines.items()},
-            [picture for part in found for picture in part.pictures],
-            [*dict.fromkeys(note for part in found for note in part.notes)],
-        )
+        return [self._compared(group, next(iter(group))) for group in groups]
 
-    def _comparison(self, runs: Mapping[str, Run], part: str) -> Compared:
+    @property
+    def comparison(self) -> Comparison:
+        """All variants in one table."""
+        parts = [compared.comparison for compared in self.compared]
+        variants = {name: v for part in parts for name, v in part.variants.items()}
+        notes = dict.fromkeys(note for part in parts for note in part.notes)
+        in_order = {name: variants[name] for name in self.runs}
+        return replace(parts[0], variants=in_order, notes=[*notes])
+
+    def _compared(self, runs: Mapping[str, Run], part: str) -> Compared:
         from repr_toolkit.analyses.comparison.measure import compare
 
         paths = {name: run.path for name, run in runs.items()}
@@ -146,14 +109,14 @@ class Reported:
             with TemporaryDirectory() as temporary:
                 compare(Path(temporary), paths, split=self.split)
                 return _read(Path(temporary))
-        kept = self.folder / "analysis" / "comparison" / part
-        for place in (self.folder, kept):
-            if is_of(place, runs, self.split):
-                return _read(place)
+        place = self.folder / "analysis" / "comparison" / part
+        for folder in (self.folder, place):
+            if is_of(folder, runs, self.split):
+                return _read(folder)
         say("measuring what the summary shows")
-        kept.mkdir(parents=True, exist_ok=True)
-        compare(kept, paths, split=self.split)
-        return _read(kept)
+        place.mkdir(parents=True, exist_ok=True)
+        compare(place, paths, split=self.split)
+        return _read(place)
 
     def analyses(self, name: str) -> dict[str, "Analysis"]:
         """What is kept of an analysis of ``split``, by run; a run without one has no entry.
@@ -245,14 +208,14 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
 
 def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
     """Whether a folder holds a comparison of just these runs on a split, newer than them all."""
-    tables = [folder / "comparison.csv", folder / "comparison.md"]
-    if not all(table.is_file() for table in tables):
+    file = folder / COMPARISON
+    if not file.is_file():
         return False
-    written = min(table.stat().st_mtime for table in tables)
+    written = file.stat().st_mtime
     if any(run.weights_file.stat().st_mtime > written for run in runs.values()):
         return False
-    lines = _lines(tables[0])
-    return set(lines) == set(runs) and {line.cells["split"] for line in lines.values()} == {split}
+    stored = read_json(file)
+    return bool(stored["variants"].keys() == runs.keys() and stored["split"] == split)
 
 
 def _require_same_images(runs: Sequence[Run], split: str) -> None:
@@ -273,8 +236,8 @@ def _require_same_images(runs: Sequence[Run], split: str) -> None:
 
 
 def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:
-    table = folder / "comparison.csv"
-    order = list(_lines(table)) if table.is_file() else []
+    file = folder / COMPARISON
+    order = list(read_json(file)["variants"]) if file.is_file() else []
     names = [run.path.name for run in runs]
     ranks = {name: order.index(name) if name in order else len(order) for name in names}
     return sorted(runs, key=lambda run: ranks[run.path.name])
@@ -286,31 +249,9 @@ def _common(places: Sequence[Path]) -> Path | None:
     return parents.pop() if len(parents) == 1 else None
 
 
-def _lines(table: Path) -> dict[str, Line]:
-    with table.open(newline="", encoding="utf-8") as file:
-        return {line["variant"]: Line(line) for line in csv.DictReader(file)}
-
-
 def _read(folder: Path) -> Compared:
-    lines = _lines(folder / "comparison.csv")
-    pictures = [
-        Figure(name, [*lines], (folder / name).read_bytes())
-        for name in ("figure6.png", "figure3.png")
-        if (folder / name).is_file()
-    ]
-    text = (folder / "comparison.md").read_text("utf-8")
-    return Compared(lines, pictures, _list_items(text))
-
-
-def _list_items(markdown: str) -> list[str]:
-    """The items of a Markdown list, each on one line."""
-    items: list[str] = []
-    for line in markdown.splitlines():
-        if line.startswith("- "):
-            items.append(line[2:])
-        elif items and line.startswith("  "):
-            items[-1] += " " + line.strip()
-    return items
+    comparison = Comparison.from_dict(read_json(folder / COMPARISON))
+    return Compared(comparison, {name: (folder / name).read_bytes() for name in comparison.figures})
 
 
 def read_analysis(folder: Path, name: str) -> Analysis | None:
@@ -321,10 +262,5 @@ def read_analysis(folder: Path, name: str) -> Analysis | None:
     file = folder / f"{name}.json"
     if not file.is_file():
         return None
-    try:
-        numbers = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged: {error}; delete it, or make it again") from error
-    if not isinstance(numbers, dict):
-        raise ValueError(f"{file} does not hold a mapping of names to values; make it again")
+    numbers = read_json(file)
     return Analysis(numbers, file.with_suffix(".npz"))

@@ -8,12 +8,11 @@ from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.page.blocks import Block, Missing, Notes
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.kept import keep
-from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 
 COMMANDS = {
     "information": "information",
-    "moves": "traverse",
 }
 """The command that keeps each analysis with its run."""
 
@@ -121,15 +120,6 @@ def _information(run: Run, split: str) -> None:
     own_information(run.path, split, progress=True).save(run.path, keep=True)
 
 
-def _moves(run: Run, split: str) -> None:
-    from repr_toolkit.analyses.traversal.measure import Mover
-    from repr_toolkit.support.processes import fastest_device
-
-    model = load_with_decoder(run).to(fastest_device())
-    Mover(run, model, split, progress=True).move().save(run.path, keep=True)
-
-
 MEASURES: Mapping[str, Callable[[Run, str], None]] = {
     "information": _information,
-    "moves": _moves,
 }

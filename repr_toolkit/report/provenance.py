@@ -59,8 +59,6 @@ def analysis_commands(found: Reported) -> list[str]:
             if analysis.numbers.get("command"):
                 words = where_runs_are(shlex.split(analysis.numbers["command"]), found)
                 words.append("--keep")
-                if name == "moves":  # it draws a picture too, which no other may be in the way of
-                    words += ["--out", str(analysis.file.with_suffix(".png")), "--overwrite"]
                 commands[shlex.join(words)] = None
     for kept in (found.kept(analysis) for analysis in found.analyses_shown):
         for result in kept.values():
@@ -107,7 +105,7 @@ def report_command(
 
 def notes(found: Reported) -> Section:
     """What every number of the comparison is, in full."""
-    items = [*found.compared.notes, *GENERAL]
+    items = [*found.comparison.notes, *GENERAL]
     if found.unfinished:
         names = ", ".join(found.unfinished)
         items.append(f"Left out, since their training has not ended: {names}.")

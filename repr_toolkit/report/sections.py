@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
+from repr_toolkit.analyses.comparison.blocks import LEADS, blocks, figures
 from repr_toolkit.analyses.information.blocks import information
-from repr_toolkit.analyses.traversal.blocks import moves
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.report.missing import not_measured
@@ -16,8 +15,7 @@ def all_sections(found: Reported, command: Sequence[str]) -> list[Section]:
     """Everything that is known of the runs; ``command`` is the one that writes the report."""
     sections = [
         summary(found),
-        figures(found),
-        bayes(found),
+        pictures(found),
         *_of_h(found),
         *analysis_sections(found),
         curves(found),
@@ -27,11 +25,28 @@ def all_sections(found: Reported, command: Sequence[str]) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
+def summary(reported: Reported) -> Section:
+    """The table that comes first: every run a column."""
+    lead = "How well each model codes, redraws and represents images that it was not trained on."
+    return Section("summary", "Summary", lead, blocks(reported.comparison))
+
+
+def pictures(reported: Reported) -> Section | None:
+    """Figures 6 and 3 of the runs; None where no run has an encoder."""
+    files = {name for compared in reported.compared for name in compared.pictures}
+    if not files:
+        return None
+    drawn = [block for c in reported.compared for block in figures(c.comparison, c.pictures)]
+    lead = " ".join(text for file, text in LEADS.items() if file in files)
+    title = "Reconstructions" if "figure6.png" in files else "Samples of each class"
+    return Section("figures", title, lead, drawn)
+
+
 def _of_h(found: Reported) -> list[Section]:
     """What is known of h, where any run has one."""
     if not found.encoders:
         return []
-    return [information(found), moves(found)]
+    return [information(found)]
 
 
 def analysis_sections(reported: Reported) -> list[Section]:

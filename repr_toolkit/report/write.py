@@ -102,15 +102,15 @@ def _default(paths: Sequence[str | Path], found: Reported) -> Path:
 
 def facts_of(found: Reported) -> dict[str, str]:
     """What stands at the head of the page."""
-    line = next(iter(found.compared.lines.values()))
+    comparison = found.comparison
     channels, height, width = next(iter(found.configs.values()))["model"]["decoder"]["init_args"][
         "image_shape"
     ]
     return {
-        "Data": line.cells["data"],
+        "Data": comparison.data,
         "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
-        f"{line.cells['levels']} levels",
-        "Held out": f"{line.images:,} {found.split} images",
+        f"{comparison.levels} levels",
+        "Held out": f"{comparison.images:,} {found.split} images",
         "Runs": str(len(found.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }

@@ -1,7 +1,6 @@
 """Bits per dimension of held-out images, one number per image, with standard errors."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.choose import other_images
 from repr_toolkit.support.processes import fastest_device
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import mean_and_error
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -115,8 +114,8 @@ def evaluate(
 
     Keys: ``run``, ``split``, ``images``, ``levels``, ``likelihood`` ("exact" or "upper bound", of
     the bits), ``bits_per_dim``, and where there is an encoder ``bits_per_dim_other_h`` (another
-    image's h) and ``difference`` (own minus other, paired by image). The last three hold ``mean``,
-    ``standard_error`` and ``count``. Raises ValueError for a split that the data lacks.
+    image's h) and `difference` (own minus other, paired by image). The last three are `Number`s as
+    dicts. Raises ValueError for a split that the data lacks.
     """
     from repr_toolkit.runs.run import Run, load_with_decoder
 
@@ -133,9 +132,9 @@ def evaluate(
         "images": len(own),
         "levels": model.decoder.levels,
         "likelihood": model.decoder.likelihood_label,
-        "bits_per_dim": asdict(Estimate.of(own)),
+        "bits_per_dim": mean_and_error(own).as_dict(),
     }
     for other in others:
-        result["bits_per_dim_other_h"] = asdict(Estimate.of(other))
-        result["difference"] = asdict(Estimate.of(own - other))
+        result["bits_per_dim_other_h"] = mean_and_error(other).as_dict()
+        result["difference"] = mean_and_error(own - other).as_dict()
     return result

@@ -47,7 +47,7 @@ class Kept:
         when: The time of writing, in UTC, ISO 8601.
         weights: SHA-256 of the weights that were looked at.
         numbers: What `Findings.as_dict` gave.
-        file: The JSON file.
+        file: The JSON file; None for what is shown without being kept.
     """
 
     asked: Mapping[str, Any]
@@ -55,13 +55,12 @@ class Kept:
     when: str
     weights: str
     numbers: Mapping[str, Any]
-    file: Path
+    file: Path | None
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
         """The arrays by name, read when they are first asked for; none where there is no file."""
-        file = self.file.with_suffix(".npz")
-        if not file.is_file():
+        if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
             return {}
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files}

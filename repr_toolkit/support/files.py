@@ -131,10 +131,25 @@ def _write_rows(member: Any, name: str, rows: Rows) -> None:
         raise ValueError(f"{name} has {count} rows, not {rows.shape[0]}")
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of the same keys as CSV, all digits, below a line of the keys."""
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Rows with the same keys as CSV under those keys; an empty cell for None.
+
+    >>> csv_text([{"name": "a", "bits": 0.5}, {"name": "b", "bits": None}])
+    'name,bits\\na,0.5\\nb,\\n'
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*rows[0]], lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The mapping that a JSON file holds; ValueError, naming the file, where it is damaged."""
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}; delete it, or make it again") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} does not hold a mapping of names to values; make it again")
+    return value

@@ -86,9 +86,9 @@ def test_evaluate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bits = result["bits_per_dim"]
     assert result["split"] == "val"
     assert bits["count"] == result["images"]
-    assert 0 < bits["mean"] < 2 * np.log2(17)
+    assert 0 < bits["value"] < 2 * np.log2(17)
     assert main(["evaluate", str(trained), "--split", "val"]) == 0
-    assert f"{bits['mean']:.4f} ± {bits['standard_error']:.4f}" in capsys.readouterr().out
+    assert f"{bits['value']:.4f} ± {bits['error']:.4f}" in capsys.readouterr().out
 
 
 def test_sample_is_what_its_seed_says(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

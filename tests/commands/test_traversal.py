@@ -11,6 +11,7 @@ from PIL import Image
 
 from repr_toolkit.analyses import judge
 from repr_toolkit.cli import main
+from repr_toolkit.runs.kept import kept_of
 from repr_toolkit.runs.run import Run
 from toys.decoders import BERNOULLI, COPIES
 from toys.encoders import ONE_HOT, PIXELS
@@ -45,37 +46,41 @@ def test_a_traversal_of_a_split(
     printed = capsys.readouterr().out
     assert "| coordinate 9 | −2 … 2 |" in printed
     assert str(out) in printed
-    assert "by a classifier of label" in printed
+    assert "by a classifier of label" in " ".join(printed.split())
+    assert max(map(len, printed.splitlines()[:-2])) <= 100
     with Image.open(out) as picture:
         assert picture.width > 500
     with np.load(out.with_suffix(".npz")) as kept:
         assert kept["frames"].shape == (2, 2, 3, 1, 8, 8)
         assert kept["alphas"].tolist() == [[-2, 0, 2]] * 2
         assert (kept["frames"][:, :, 1] == kept["image"]).all()
-    assert not (run.path / "analysis").exists()  # that is for the default set
 
 
-def test_the_default_set_is_kept(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_traversal_of_a_split_is_kept_and_one_of_given_pictures_is_not(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = kept_of(run, "traversal")
     argv = ["traverse", str(run.path), "--steps", "3", "--measure", "4", "--images", "2", "--json"]
-    assert main([*argv, "--out", str(tmp_path / "t.png")]) == 0
+    assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
-    assert result == json.loads((run.path / "analysis" / "moves.json").read_text())
+    newest, *older = kept_of(run, "traversal")
+    assert [kept.file for kept in older] == [kept.file for kept in before]
+    assert result == {"command": newest.command, **newest.numbers}
+    assert newest.command == f"repr-toolkit {' '.join(argv)}"
     assert len(result["directions"]) == 14
     assert len(result["directions"][-1]["judged"]) == 3
     assert result["judges"][0]["key"] == "label"
+    assert not list(tmp_path.iterdir())
 
-    # Directions that were chosen take its place if they are asked to.
-    argv = ["traverse", str(run.path), "--along", "coordinate:1", "--measure", "0", "--overwrite"]
-    argv += ["--steps", "3", "--images", "2", "--out", str(tmp_path / "t.png")]
-    assert main(argv) == 0
-    assert result == json.loads((run.path / "analysis" / "moves.json").read_text())
-    assert main([*argv, "--keep"]) == 0
-    chosen = json.loads((run.path / "analysis" / "moves.json").read_text())
-    assert [d["along"] for d in chosen["directions"]] == ["coordinate:1"]
-    assert main([*argv[:2], "0", *argv[2:], "--keep"]) == 1
-    assert "--keep is for images of the split" in capsys.readouterr().err
+    argv = ["traverse", str(run.path), "0", "--along", "coordinate:1", "--alpha", "-2", "1"]
+    assert main([*argv, "--measure", "0"]) == 0
+    assert [kept.file for kept in kept_of(run, "traversal")] == [
+        kept.file for kept in (newest, *older)
+    ]
+    printed = capsys.readouterr().out
+    assert "| coordinate 1 | −2 … 1 |" in printed
+    assert printed.splitlines()[-2:] == ["traverse.png", "traverse.npz"]
 
 
 def test_an_edit_of_pictures_and_of_numbers(run: Run, tmp_path: Path) -> None:

@@ -294,7 +294,7 @@ def test_a_whole_study(data_root: Path, tmp_path: Path) -> None:
     assert [run.path.name for run in runs] == [*config["study"]]
     for run in runs:
         check_trained(run)
-    for file in ("figure6.png", "comparison.csv", "comparison.md"):
+    for file in ("figure6.png", "comparison.json", "comparison.csv", "comparison.md"):
         assert (tmp_path / "study" / file).stat().st_size > 0
     weights = [run.weights_file.stat().st_mtime_ns for run in runs]
     run_study(config, tmp_path / "study")

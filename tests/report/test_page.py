@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from repr_toolkit.analyses import load_analysis
 from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.cli import main
 from repr_toolkit.page import html
 from repr_toolkit.report import write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import missing
-from repr_toolkit.support.tables import with_error
+from repr_toolkit.support.tables import number_parts
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 from toys.runs import untrained_run
 
@@ -51,7 +52,7 @@ def test_headings_go_down_one_by_one(page: Page) -> None:
 
 def test_the_summary_comes_first_and_the_sections_in_their_order(page: Page) -> None:
     ids = [attributes["id"] for attributes in page.all("section")]
-    expected = ["summary", "figures", "probes", "information", "moves", "invariance"]
+    expected = ["summary", "figures", "information", "probing", "invariance", "traversal"]
     assert ids == [*expected, "training", "origins", "notes"]
 
 
@@ -100,12 +101,9 @@ def test_no_number_is_missing_or_no_number(page: Page) -> None:
 
 
 def test_it_shows_the_numbers_of_the_comparison(reported: Path, page: Page) -> None:
-    compared = find_runs([reported.parent]).compared
-    line = compared.lines["pixelcnn_m3"]
-    bits = line.estimate("bits_per_dim")
-    assert bits
-    assert with_error(bits).split(" ± ")[0] in page.text.split()
-    assert f"{100 * (line.number('probe') or 0):.1f}" in page.text
+    numbers = find_runs([reported.parent]).comparison.variants["pixelcnn_m3"].numbers
+    assert number_parts(numbers["bits_per_dim"])[0] in page.text.split()
+    assert f"{100 * numbers['probe'].value:.1f}" in page.text
     assert "repr-toolkit train" in page.text
     assert "class_path: repr_toolkit.decoders.GatedPixelCNN" in page.text
 
@@ -176,10 +174,11 @@ def test_one_run_is_measured_and_its_comparison_kept(
 
 
 def test_analyses_of_another_split_are_not_shown(reported: Path) -> None:
-    for name in ("information", "moves"):
-        assert find_runs([reported.parent]).analyses(name)
-        assert not find_runs([reported.parent], "val").analyses(name)
-    assert find_runs([reported.parent], "val").analyses("probe")  # always of test images
+    assert find_runs([reported.parent]).analyses("information")
+    assert not find_runs([reported.parent], "val").analyses("information")
+    of_val = find_runs([reported.parent], "val")
+    assert of_val.kept(load_analysis("probing"))  # always of test images
+    assert not of_val.kept(load_analysis("invariance"))
     [line] = missing(find_runs([reported.parent], "val"), "information", [], "bits")
     assert line.command.endswith(" --split val --keep")
 
@@ -226,9 +225,9 @@ def test_the_same_images_in_several_files_are_compared_file_by_file(
     info = second.info_file.read_text("utf-8")
     fingerprint = second.info["data"]["fingerprint"]
     second.info_file.write_text(info.replace(fingerprint, "0" * len(fingerprint)), "utf-8")
-    compared = find_runs([tmp_path]).compared
-    assert [*compared.lines] == ["a", "b"]
-    assert [picture.variants for picture in compared.pictures] == [["a"], ["b"]]
+    reported = find_runs([tmp_path])
+    assert [*reported.comparison.variants] == ["a", "b"]
+    assert [[*part.comparison.variants] for part in reported.compared] == [["a"], ["b"]]
     again = find_runs([tmp_path])
     monkeypatch.setattr(comparison, "compare", None)
-    assert [*again.compared.lines] == ["a", "b"]  # kept
+    assert [*again.comparison.variants] == ["a", "b"]  # kept

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from repr_toolkit.analyses import ANALYSES, load_analysis
 from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
-from repr_toolkit.analyses.comparison.blocks import bayes, figures, summary
 from repr_toolkit.analyses.frozen.blocks import frozen_study
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
-from repr_toolkit.analyses.traversal.blocks import _judged
 from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
 from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_cell
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
@@ -27,8 +27,10 @@ from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.page.wandb import loggable
 from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import Analysis, find_runs
+from repr_toolkit.report.sections import pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Estimate
 from toys.encoders import ONE_HOT
 from toys.offline_wandb import records, values
@@ -61,11 +63,6 @@ def test_captions_say_what_all_runs_were_measured_with() -> None:
     groups = {row.group for row in table.rows}
     assert "Samples judged by a classifier of the label or smile, %" in groups
     assert "The 5 to 9 nearest training images, %" in groups
-    judges = [{"key": key, "accuracy": {"value": 0.5}} for key in ("label", "smile")]
-    along = {"name": "mean a", "judged": [share] * 3, "alphas": [-1, 0, 1]}
-    [judged] = _judged({"directions": [along], "measured_images": 8, "judges": judges})
-    assert "a classifier of the label that" in judged.caption
-    assert "and a classifier of the smile that" in judged.caption
 
 
 def test_rich_text_is_escaped_first() -> None:
@@ -147,19 +144,15 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     folder.mkdir(parents=True)
     comparison.compare(folder, {"labels": run.path}, rows=2)
     found = find_runs([run.path])
-    samples, classified = figures(found), bayes(found)
+    samples = pictures(found)
     assert samples
-    assert classified
     assert samples.title == "Samples of each class"
-    first, pixels = classified.blocks
-    assert isinstance(first, Table)
-    assert isinstance(pixels, Table)
-    assert first.rows[0].cells[0].text == found.compared.lines["labels"].share("bayes").text
-    assert [row.label for row in pixels.rows] == [
-        "3 nearest neighbours", "some new one", "logistic regression"
-    ]  # fmt: skip
-    assert pixels.rows[1].cells == [Cell("90.0", "80.0 to 95.0")]
-    [table] = summary(found).blocks
+    table, classifiers = summary(found).blocks
+    assert isinstance(classifiers, Table)
+    assert [row.label for row in classifiers.rows] == [
+        *("Bayes' rule, labels", "3-NN", "Some New One", "logistic regression")
+    ]
+    assert classifiers.rows[2].cells == [Cell("90.0", "80.0–95.0"), Cell("so")]
     assert isinstance(table, Table)
     labels = [row.label for row in table.rows]
     assert "bits/dim, label not told" in labels
@@ -205,30 +198,48 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     assert mean.columns == ["pixels (±1)", "pca (±0.5)"]  # each map has a scale of its own
 
 
-def test_missing_analyses_are_made_and_what_cannot_be_is_told(
+def test_what_cannot_be_measured_is_told_and_left_out(
     reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = []
 
-    def refuse(run: Any, split: str) -> None:
+    def refuse(run: Run, split: str) -> Any:
+        made.append((run.path.name, split))
         raise ValueError("it has no labels")
 
+    for name in ANALYSES:
+        analysis = replace(load_analysis(name), measure=refuse)
+        monkeypatch.setattr(f"repr_toolkit.analyses.{name}.ANALYSIS", analysis)
+    found = find_runs([reported.parent])
+    missing.measure_all(found)
+    [_, other] = found.runs  # the first one has them all
+    assert made == [(other, "test")] * len(ANALYSES)
+    printed = capsys.readouterr().out
+    assert f"{other}: probing\n  left out: it has no labels" in printed
+    made.clear()
+    missing.measure_all(find_runs([reported.parent], "val"))
+    assert made.count((other, "test")) == 1  # probes are of the test images in any case
+
+
+def test_missing_analyses_are_made(
+    reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+
     measures: Mapping[str, Any] = {
-        name: refuse if name == "probe" else lambda run, split: made.append(run.path.name)
-        for name in missing.MEASURES
+        name: lambda run, split: made.append(run.path.name) for name in missing.MEASURES
     }
     monkeypatch.setattr(missing, "MEASURES", measures)
     found = find_runs([reported.parent])
     missing.measure_missing(found)
     [_, other] = found.runs  # the first one has them all
-    assert made == [other] * 2
-    assert "left out: it has no labels" in capsys.readouterr().out
+    assert made == [other]
     # Of another split none is made in the place of what there is.
     made.clear()
     missing.measure_missing(find_runs([reported.parent], "val"))
-    assert made == [other] * 2
+    assert made == [other]
     told = capsys.readouterr().out
-    assert told.count("is of another split, and stays as it is") == 2
+    assert told.count("is of another split, and stays as it is") == 1
 
 
 def test_what_goes_to_wandb_is_what_the_page_shows() -> None:
@@ -268,16 +279,19 @@ def test_wandb_gets_the_report_of_a_study_in_its_group(
     assert logged["report/summary/1"] == "table-file"
     assert logged["report/figures/1"] == "image-file"
     assert logged["report/page"] == "html-file"
-    assert {key.split("/")[1] for key in logged} >= {"probes", "information", "invariance", "moves"}
+    assert {key.split("/")[1] for key in logged} >= {
+        "probing",
+        "information",
+        "invariance",
+        "traversal",
+    }
 
 
 def test_damaged_numbers_are_named(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run")
     folder = run.path / "analysis"
     folder.mkdir()
-    (folder / "probe.json").write_text("{")
-    with pytest.raises(ValueError, match=r"probe\.json is damaged"):
-        find_runs([run.path]).analyses("probe")
-    (folder / "probe.json").write_text(json.dumps([1]))
-    with pytest.raises(ValueError, match="make it again"):
-        find_runs([run.path]).analyses("probe")
+    for text in ("{", json.dumps([1])):
+        (folder / "probing.0.json").write_text(text)
+        with pytest.raises(ValueError, match=r"probing\.0\.json is damaged .*make it again"):
+            find_runs([run.path]).kept(load_analysis("probing"))

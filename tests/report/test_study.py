@@ -5,7 +5,6 @@ import re
 import shlex
 import shutil
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.frozen.blocks import frozen, frozen_study
 from repr_toolkit.analyses.information.blocks import information
 from repr_toolkit.analyses.information.pieces import interval_of
-from repr_toolkit.analyses.probing import measure
-from repr_toolkit.analyses.traversal.blocks import _judged, moves
 from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Chart, Heading, Missing, Source, Table
 from repr_toolkit.page.html import rich
@@ -75,10 +72,8 @@ def frozen_folder(path: Path, run: Path, **given: Any) -> Path:
 
 
 @pytest.mark.parametrize("change", [{"fingerprint": "0" * 64}, {"levels": 4}])
-@pytest.mark.parametrize("name", ["probe", "information", "moves"])
-def test_an_analysis_of_other_data_is_not_the_runs(
-    study: Path, name: str, change: dict[str, Any]
-) -> None:
+def test_an_analysis_of_other_data_is_not_the_runs(study: Path, change: dict[str, Any]) -> None:
+    name = "information"
     run = study / "pixelcnn_m3"
     assert [*find_runs([study]).analyses(name)] == ["pixelcnn_m3"]
     write_json(run / "analysis" / f"{name}.json", {**numbers_of(run, name), **change})
@@ -93,13 +88,13 @@ def test_an_analysis_of_other_data_is_not_the_runs(
 
 def test_an_analysis_that_names_no_data_is_the_runs(study: Path) -> None:
     run = study / "pixelcnn_m3"
-    numbers = numbers_of(run, "probe")
+    numbers = numbers_of(run, "information")
     del numbers["fingerprint"], numbers["levels"]
-    write_json(run / "analysis" / "probe.json", numbers)
+    write_json(run / "analysis" / "information.json", numbers)
     found = find_runs([study])
-    assert [*found.analyses("probe")] == ["pixelcnn_m3"]
-    assert not found.of_other_data("probe")
-    [line] = missing.missing(found, "probe", found.analyses("probe"), "what")
+    assert [*found.analyses("information")] == ["pixelcnn_m3"]
+    assert not found.of_other_data("information")
+    [line] = missing.missing(found, "information", found.analyses("information"), "what")
     assert isinstance(line, Missing)
     assert "other data" not in line.what
     assert "--keep" not in line.command
@@ -108,14 +103,12 @@ def test_an_analysis_that_names_no_data_is_the_runs(study: Path) -> None:
 def test_all_replaces_what_is_of_other_data(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = study / "pixelcnn_m3"
     other = {"command": "x --y", "fingerprint": "0" * 64, "levels": 17, "asked": {"seed": 5}}
-    for name in ("probe", "information", "moves"):
+    for name in ("information",):
         save_analysis(run, name, other, {"image": np.zeros(3)}, keep=True)
     monkeypatch.setattr(judge, "SHOWN", 100)
     monkeypatch.setattr(judge, "EPOCHS", 1)
-    quick = partial(measure.probe_representations, probes=["logistic"], images=60, orders=0)
-    monkeypatch.setattr(measure, "probe_representations", quick)
     missing.measure_missing(found := find_runs([run]))
-    for name in ("probe", "information", "moves"):
+    for name in ("information",):
         assert [*found.analyses(name)] == ["pixelcnn_m3"], name
         assert not found.of_other_data(name)
 
@@ -216,7 +209,7 @@ def test_the_general_note_leaves_room_for_seeds() -> None:
 
 def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> None:
     run = study / "pixelcnn_m3"
-    for name in ("probe", "information", "moves"):
+    for name in ("information",):
         command = f"repr-toolkit {missing.COMMANDS[name]} moved/pixelcnn_m3 --seed 3"
         write_json(run / "analysis" / f"{name}.json", {**numbers_of(run, name), "command": command})
     path = write_report([study])
@@ -224,12 +217,12 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
     [again] = [text.splitlines() for text in told if "repr-toolkit report" in text
                and "RECIPE" not in text]  # fmt: skip
     words = [line.split()[1] for line in again]
-    assert words == ["probe", "information", "traverse", "invariance", "report"]
-    assert again[3] == f"repr-toolkit invariance {run} --images 6"
+    assert words == ["probe", "information", "invariance", "traverse", "report"]
+    assert again[2:4] == [
+        f"repr-toolkit invariance {run} --images 6",
+        f"repr-toolkit traverse {run} --steps 3",
+    ]
     assert again[0] == f"repr-toolkit probe {run} --seed 3 --keep"
-    # It draws a picture too, which neither the next run's nor an earlier one is in the way of.
-    picture = (run / "analysis" / "moves.png").resolve()
-    assert again[2].endswith(f" --keep --out {picture} --overwrite")
     assert "--all" not in again[-1]
     assert "new run beside each" in path.read_text("utf-8")
 
@@ -265,50 +258,7 @@ def test_commands_name_runs_where_they_are_now(study: Path) -> None:
     assert analysis_commands(one)  # those of the toolkit's own analyses
 
 
-# Moves and texts
-
-
-def moved(*alphas: list[float]) -> dict[str, Any]:
-    share = {"value": 0.5, "low": 0.4, "high": 0.6}
-    judged = []
-    for number, of in enumerate(alphas):
-        told = [{**share, "value": step / 10} for step in range(len(of))]
-        judged.append({"name": f"d{number}", "alphas": of, "judged": told})
-    judges = [{"key": "label", "accuracy": {"value": 0.9}}]
-    return {"directions": judged, "measured_images": 8, "judges": judges}
-
-
-@pytest.mark.parametrize(
-    ("alphas", "columns", "cells"),
-    [
-        ([[-1, 0, 1]], ["α = −1", "α = 0", "α = 1"], ["0.0", "10.0", "20.0"]),
-        ([[-3, -1, 1, 3]], ["α = −3", "α = −1", "α = 3"], ["0.0", "10.0", "30.0"]),
-        ([[-1, 1]], ["α = −1", "α = 1"], ["0.0", "10.0"]),
-        ([[-1, 0, 1], [-3, 0, 3]], ["first α", "α = 0", "last α"], ["0.0", "10.0", "20.0"]),
-        ([[-3, -1, 1, 3], [-6, -2, 2, 6]], ["first α", "nearest to 0", "last α"], None),
-        ([[-1, 1], [-3, 3]], ["first α", "last α"], ["0.0", "10.0"]),
-    ],
-)
-def test_judged_frames_stand_under_their_own_alpha(
-    alphas: list[list[float]], columns: list[str], cells: list[str] | None
-) -> None:
-    [table] = _judged(moved(*alphas))
-    assert isinstance(table, Table)
-    assert table.columns == columns
-    assert all(len(row.cells) == len(columns) for row in table.rows)
-    assert cells is None or [cell.text for cell in table.rows[0].cells] == cells
-    shared = len({*map(tuple, alphas)}) == 1
-    assert all(bool(row.about) != shared for row in table.rows)
-
-
-def test_only_a_frame_at_0_is_called_the_reconstruction(study: Path) -> None:
-    run = study / "pixelcnn_m3"
-    assert "own reconstruction" in moves(find_runs([study])).lead
-    numbers = numbers_of(run, "moves")
-    for of in numbers["directions"]:
-        of["alphas"] = [alpha + 0.5 for alpha in of["alphas"]]
-    write_json(run / "analysis" / "moves.json", numbers)
-    assert "own reconstruction" not in moves(find_runs([study])).lead
+# Texts
 
 
 def test_single_stars_emphasise_and_stars_that_stand_free_stay() -> None:

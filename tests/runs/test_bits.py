@@ -16,7 +16,7 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate
 from repr_toolkit.support.choose import other_images
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import mean_and_error
 from toys.autoregressive import Dequantised
 from toys.data import CODE_LENGTHS, SHAPE, random_split
 from toys.encoders import Mean
@@ -25,16 +25,16 @@ from toys.runs import known_model, untrained_run
 
 def test_standard_error_is_that_of_numpy() -> None:
     values = np.random.default_rng(0).normal(3, 2, 50).astype(np.float32)
-    estimate = Estimate.of(values)
-    assert estimate.mean == pytest.approx(np.mean(values, dtype=np.float64), rel=1e-12)
+    estimate = mean_and_error(values)
+    assert estimate.value == pytest.approx(np.mean(values, dtype=np.float64), rel=1e-12)
     expected = np.std(values.astype(np.float64), ddof=1) / np.sqrt(50)
-    assert estimate.standard_error == pytest.approx(expected, rel=1e-12)
+    assert estimate.error == pytest.approx(expected, rel=1e-12)
     assert estimate.count == 50
 
 
 def test_one_image_has_no_standard_error() -> None:
     with pytest.raises(ValueError, match="at least two images, not 1"):
-        Estimate.of(np.ones(1))
+        mean_and_error(np.ones(1))
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 101])
@@ -172,9 +172,9 @@ def test_evaluate_a_run(tmp_path: Path) -> None:
     assert result["levels"] == 17
     own, other = result["bits_per_dim"], result["bits_per_dim_other_h"]
     assert own["count"] == other["count"] == result["images"] > 50
-    assert result["difference"]["mean"] == pytest.approx(own["mean"] - other["mean"], abs=1e-12)
+    assert result["difference"]["value"] == pytest.approx(own["value"] - other["value"], abs=1e-12)
     again = evaluate(run.path, "val", batch_size=33)
-    assert again["bits_per_dim"]["mean"] == pytest.approx(own["mean"], rel=1e-6)
+    assert again["bits_per_dim"]["value"] == pytest.approx(own["value"], rel=1e-6)
     with pytest.raises(ValueError, match="no split 'valid'; they have train, val, test"):
         evaluate(run.path, "valid")
 
@@ -183,4 +183,4 @@ def test_evaluate_without_encoder(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", encoder=None)
     result = evaluate(run.path)
     assert "difference" not in result
-    assert result["bits_per_dim"]["mean"] > 0
+    assert result["bits_per_dim"]["value"] > 0

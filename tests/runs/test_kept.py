@@ -11,9 +11,9 @@ from repr_toolkit.runs.kept import save_analysis
 
 
 def test_numbers_and_arrays_are_kept_together(tmp_path: Path) -> None:
-    file = save_analysis(tmp_path, "moves", {"way": "α"}, {"image": np.ones(3, np.uint8)})
+    file = save_analysis(tmp_path, "parts", {"way": "α"}, {"image": np.ones(3, np.uint8)})
     assert file is not None
-    assert file == tmp_path / "analysis" / "moves.json"
+    assert file == tmp_path / "analysis" / "parts.json"
     assert json.loads(file.read_text("utf-8")) == {"way": "α"}
     with np.load(file.with_suffix(".npz")) as kept:
         assert kept["image"].tolist() == [1, 1, 1]
@@ -58,5 +58,5 @@ def test_the_answer_to_another_question_is_replaced_only_if_asked(tmp_path: Path
 
 def test_nothing_is_written_that_would_be_pickled(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Object arrays"):
-        save_analysis(tmp_path, "moves", {}, {"image": np.array([object()])})
+        save_analysis(tmp_path, "parts", {}, {"image": np.array([object()])})
     assert not [*tmp_path.glob("analysis/*")]

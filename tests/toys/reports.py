@@ -13,13 +13,10 @@ from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.comparison.measure import compare
 from repr_toolkit.analyses.information.measure import own_information
 from repr_toolkit.analyses.invariance.measure import measure as invariance
-from repr_toolkit.analyses.probing import measure
-from repr_toolkit.analyses.probing.columns import gather
-from repr_toolkit.analyses.traversal.measure import Mover
-from repr_toolkit.representations import represent
-from repr_toolkit.runs.kept import keep, save_analysis
+from repr_toolkit.analyses.probing import probe
+from repr_toolkit.analyses.traversal.measure import measure as traversal
+from repr_toolkit.runs.kept import keep
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.processes import fastest_device
 from toys.decoders import DECONV, PIXELCNN
 from toys.runs import untrained_run
 
@@ -75,13 +72,11 @@ def analyse(run: Run) -> None:
         keep(run, "invariance", result, f"repr-toolkit invariance {run.path} --images 6")
     finally:
         judge.SHOWN, judge.EPOCHS = shown
-    mover = Mover(run, load_with_decoder(run).to(fastest_device()))
-    mover.move(["coordinate:0", "principal:0"], steps=3, shown=2, measured=0).save(run.path)
-    columns = gather([str(run.path)], represent)
-    found = measure.probe_representations(
-        columns.representations, columns.data, probes=["logistic"], images=60, orders=2
-    )
-    save_analysis(run.path, "probe", found.as_dict())
+    along = ["coordinate:0", "principal:0"]
+    moved = traversal(run, along=along, steps=3, images=2, measured=4)
+    keep(run, "traversal", moved, f"repr-toolkit traverse {run.path} --steps 3")
+    probed = probe(run, probes=["logistic"], images=60, orders=2).of_run(run)
+    keep(run, "probing", probed, f"repr-toolkit probe {run.path} --images 60")
 
 
 class Page(HTMLParser):

@@ -1,23 +1,24 @@
-"""The sections that the comparison of the runs fills: the summary, the figures, Bayes' rule."""
+"""A comparison as blocks: the table of all variants, that of classifiers, and the pictures."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from PIL import Image
 
-from repr_toolkit.analyses.comparison.measure import heading
-from repr_toolkit.page.blocks import Block, Cell, Paragraph, Picture, Row, Section, Table
-from repr_toolkit.report.inputs import Compared, Line, Reported
-from repr_toolkit.support.tables import duration
+from repr_toolkit.analyses.comparison.result import Comparison, Variant
+from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
+from repr_toolkit.page.cells import number_cell, share_of
 
-CLASSIFIERS = {
-    "pixels_3_nn": "3 nearest neighbours",
-    "pixels_rbf_svm": "support vector machine",
-    "pixels_small_cnn": "small convolutional network",
-    "probe_pixels": "logistic regression",
-}
-"""Columns of comparison.csv that are classifiers of pixels, in words."""
+BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
+    "Likelihood",
+    "Labels",
+    "Reconstruction",
+    "Labels read from h",
+    "Model",
+)
+"""The groups of the table's rows."""
 
+HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN"}
 LEADS = {
     "figure6.png": "One original a row, and what each model redraws from its h alone: the one "
     "picture that a model of means gives, or several draws where there is a distribution.",
@@ -30,142 +31,128 @@ CAPTIONS = {
 }
 
 
-def summary(found: Reported) -> Section:
-    """The table that comes first: every run a column."""
-    compared = found.compared
-    lines = [compared.lines[name] for name in found.runs]
-    first = next(iter(found.runs))
+def blocks(comparison: Comparison) -> list[Block]:
+    """The table with a column a variant; where labels are classified, a line a classifier."""
+    names, variants = list(comparison.variants), list(comparison.variants.values())
+    first = names[0]
 
-    def row(
-        label: str, about: str, group: str, cell: Callable[[Line], Cell], unless: bool = False
-    ) -> Row:
-        return Row(label, [Cell() if unless else cell(line) for line in lines], about, group)
+    def row(group: str, label: str, about: str, cell: Callable[[Variant], Cell]) -> Row:
+        return Row(label, [cell(variant) for variant in variants], about, group)
 
-    bits, drawn, h, model = (
-        "Likelihood of held-out images",
-        "Reconstruction",
-        "What h tells of the label",
-        "The model",
-    )
-    devices = [str(run.info["device"]) for run in found.runs.values()]
+    def number(key: str, group: str, label: str, about: str, scale: float = 1) -> Row:
+        return row(group, label, about, lambda v: number_cell(v.numbers.get(key), scale))
+
+    def share(key: str, group: str, label: str, about: str) -> Row:
+        return row(group, label, about, lambda v: share_of(v.numbers.get(key)))
+
+    def minus_first(key: str, group: str) -> Row:
+        cells = [number_cell(variant.numbers.get(key)) for variant in variants]
+        about = "paired by image; below 0, fewer bits"
+        return Row(f"minus {first}", cells, about, group, intervals=True)
+
+    def count(group: str, label: str, value: Callable[[Variant], float]) -> Row:
+        return row(group, label, "", lambda v: Cell(f"{value(v):,.0f}") if value(v) else Cell())
+
     rows = [
-        row("bits/dim", "−log₂ p(x|h) for each pixel and channel; fewer is better", bits, _bits),
-        row("likelihood", "exact, or an upper bound of the bits", bits, _likelihood),
-        row(
-            f"minus {first}",
-            "paired by image; below 0, fewer bits",
-            bits,
-            lambda line: line.estimated("bits_per_dim_minus_first"),
-        ),
-        row(
+        count("", "m, dimensions of h", lambda variant: variant.h_dim),
+        row(BITS, "likelihood", "of the bits", lambda variant: Cell(variant.likelihood)),
+        number("bits_per_dim", BITS, "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
+        minus_first("bits_per_dim_minus_first", BITS),
+        number(
+            "bits_per_dim_other_h",
+            BITS,
             "bits/dim, other h",
             "given the h of another image; the dearer, the more h matters",
-            bits,
-            lambda line: line.estimated("bits_per_dim_other_h"),
         ),
-        row(
+        number("difference", BITS, "difference", "own h minus another's, paired by image"),
+        number(
+            "bits_per_dim_marginal",
+            LABELS,
             "bits/dim, label not told",
             "of Σ p(y) p(x|y), to hold against a model without labels",
-            bits,
-            lambda line: line.estimated("bits_per_dim_marginal"),
         ),
-        row(
-            "MSE × 10³, one draw",
+        minus_first("bits_per_dim_marginal_minus_first", LABELS),
+        share("bayes", LABELS, "Bayes' rule, accuracy, %", "argmax p(x|y) p(y)"),
+        number(
+            "true_posterior_bits", LABELS, "log₂ p(y|x), bits", "of the true label; 0 is certainty"
+        ),
+        number(
+            "information_bits",
+            LABELS,
+            "I(x; y) ≥, bits",
+            "what an image tells of its label, at least",
+        ),
+        number(
+            "mse_one",
+            RECONSTRUCTION,
+            "MSE ×10³, single",
             "squared error of one reconstruction; intensities in [0, 1]",
-            drawn,
-            lambda line: line.estimated("mse_one", 1000),
+            1000,
         ),
-        row(
-            "MSE × 10³, mean of draws",
+        number(
+            "mse_of_mean",
+            RECONSTRUCTION,
+            f"MSE ×10³, mean of {comparison.draws}",
             "squared error of the mean of several reconstructions",
-            drawn,
-            lambda line: line.estimated("mse_of_mean", 1000),
+            1000,
         ),
-        row("linear probe, %", "accuracy of a logistic regression on h", h, _share("probe")),
-        row(
-            "untrained encoder, %",
-            "the same probe, of the encoder before training",
-            h,
-            _share("probe_untrained"),
+        share("probe", PROBES, "probe of h, %", "accuracy of a logistic regression on h"),
+        share(
+            "probe_untrained",
+            PROBES,
+            "probe, untrained, %",
+            "the same of the encoder before training",
         ),
-        row(
-            "pixels, %",
-            "the same probe, of the image itself",
-            h,
-            _share("probe_pixels"),
-            unless=not any(line.number("probe") for line in lines),
-        ),
-        row("Bayes’ rule, %", "accuracy of argmax p(x|y) p(y)", h, _share("bayes")),
-        row("m", "numbers in h", model, _h_dim),
-        row("encoder parameters", "", model, _count("encoder_parameters")),
-        row("decoder parameters", "", model, _count("decoder_parameters")),
-        row("training steps", "", model, _count("training_steps")),
-        Row(
-            "training time",
-            [
-                Cell(duration(line.number("training_seconds") or 0), device)
-                for line, device in zip(lines, devices, strict=True)
-            ],
-            "compilation and validations included",
-            model,
-        ),
+        share("probe_pixels", PROBES, "probe, pixels, %", "the same of the image itself"),
+        count(MODEL, "encoder parameters", lambda variant: variant.encoder_parameters),
+        count(MODEL, "decoder parameters", lambda variant: variant.decoder_parameters),
+        count(MODEL, "training, steps", lambda variant: variant.steps),
+        count(MODEL, "training, seconds", lambda variant: variant.seconds),
     ]
-    images = lines[0].images
     caption = (
-        f"{images:,} {found.split} images. Below a number, in small print: its 95 % interval "
-        "over the images."
+        f"{comparison.images:,} {comparison.split} images; beside a number its standard error or "
+        "its 95 % interval over the images."
     )
-    table = Table(caption, list(found.runs), [row for row in rows if not row.empty])
-    lead = "How well each model codes, redraws and represents images that it was not trained on."
-    return Section("summary", "Summary", lead, [table])
+    table = Table(caption, names, [row for row in rows if not row.empty], grouped=False)
+    return [table, *([_classifiers(comparison)] if comparison.classifiers else [])]
 
 
-def _bits(line: Line) -> Cell:
-    return line.estimated("bits_per_dim")
+def _classifiers(comparison: Comparison) -> Table:
+    """How well who reads the labels: first the variants by Bayes' rule."""
+    rows = [
+        Row(
+            f"Bayes' rule, {name}",
+            [share_of(variant.numbers["bayes"]), Cell("argmax p(x|y) p(y)")],
+        )
+        for name, variant in comparison.variants.items()
+        if "bayes" in variant.numbers
+    ]
+    rows += [
+        Row(classifier.name, [share_of(classifier.accuracy), Cell(classifier.how)])
+        for classifier in comparison.classifiers
+    ]
+    caption = "Labels read by Bayes' rule, and by classifiers of the pixels of the same images."
+    return Table(caption, ["accuracy, %", "how"], rows, corner="classifier")
 
 
-def _likelihood(line: Line) -> Cell:
-    return Cell(line.cells["likelihood"])
-
-
-def _h_dim(line: Line) -> Cell:
-    return _integer(line, "h_dim") if line.number("h_dim") else Cell()
-
-
-def _share(key: str) -> Callable[[Line], Cell]:
-    return lambda line: line.share(key)
-
-
-def _count(key: str) -> Callable[[Line], Cell]:
-    return lambda line: _integer(line, key)
-
-
-def _integer(line: Line, key: str) -> Cell:
-    number = line.number(key)
-    return Cell() if number is None else Cell(f"{number:,.0f}")
-
-
-def figures(found: Reported) -> Section | None:
+def figures(comparison: Comparison, pngs: Mapping[str, bytes]) -> list[Block]:
     """Figure 6, reconstructions of the same images by all models, and Figure 3, of classes."""
-    compared = found.compared
-    blocks: list[Block] = []
-    for picture in sorted(compared.pictures, key=lambda of: of.file, reverse=True):
-        names = [_plain_heading(name, compared) for name in picture.variants]
-        if picture.file == "figure6.png":
-            alt = (
-                "A grid of small pictures: in each row an original image at the left, then its "
-                f"reconstructions by {_enumerated(names)}."
-            )
-        else:
-            alt = "A grid of small pictures: in each row, samples of one class by "
-            alt += f"{_enumerated(names)}."
-        blocks.append(paper(picture.png, alt, CAPTIONS[picture.file]))
-    if not blocks:
-        return None
-    files = {picture.file for picture in compared.pictures}
-    lead = " ".join(text for file, text in LEADS.items() if file in files)
-    title = "Reconstructions" if "figure6.png" in files else "Samples of each class"
-    return Section("figures", title, lead, blocks)
+    names = [
+        ", ".join(filter(None, [above, below.replace("$", "")]))
+        for above, below in (heading(name, v.h_dim) for name, v in comparison.variants.items())
+    ]
+    return [
+        paper(
+            pngs[file],
+            "A grid of small pictures: in each row an original image at the left, then its "
+            f"reconstructions by {_enumerated(names)}."
+            if file == "figure6.png"
+            else "A grid of small pictures: in each row, samples of one class by "
+            f"{_enumerated(names)}.",
+            CAPTIONS[file],
+        )
+        for file in sorted(pngs, reverse=True)
+    ]
 
 
 def paper(png: bytes, alt: str, caption: str) -> Picture:
@@ -175,58 +162,17 @@ def paper(png: bytes, alt: str, caption: str) -> Picture:
     return Picture(png, size, alt, caption, scale=0.55, paper=True)
 
 
-def _plain_heading(name: str, compared: Compared) -> str:
-    above, below = heading(name, int(compared.lines[name].number("h_dim") or 0))
-    return ", ".join(filter(None, [above, below.replace("$", "")]))
+def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
+    """What a figure writes over a variant's columns, in two lines.
+
+    >>> heading("pixelcnn_m10", 10)
+    ('PixelCNN', '$m$ = 10')
+    """
+    stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
+    title = f"$m$ = {h_dim}" if stem != name else ""
+    return HEADINGS.get(stem, stem.replace("_", " ")), title
 
 
 def _enumerated(names: Sequence[str]) -> str:
     *rest, last = names
     return f"{', '.join(rest)} and {last}" if rest else last
-
-
-def bayes(found: Reported) -> Section | None:
-    """How well models that are conditional on the label read it, beside classifiers of pixels."""
-    lines = {name: found.compared.lines[name] for name in found.runs}
-    if not any(line.number("bayes") is not None for line in lines.values()):
-        return None
-    columns = [name for name, line in lines.items() if line.number("bayes") is not None]
-    shown = [lines[name] for name in columns]
-    by_rule = Table(
-        "Images classified by Bayes’ rule; in small print the 95 % interval.",
-        columns,
-        [
-            Row("accuracy, %", [line.share("bayes") for line in shown], "argmax p(x|y) p(y)"),
-            Row(
-                "log₂ p(y|x), bits",
-                [line.estimated("true_posterior_bits") for line in shown],
-                "of the true label; 0 is certainty",
-            ),
-            Row(
-                "I(x; y) ≥, bits",
-                [line.estimated("information_bits") for line in shown],
-                "what an image tells of its label, at least",
-            ),
-        ],
-    )
-    blocks: list[Block] = [by_rule]
-    one = shown[0].cells
-    keys = [key for key in one if key.startswith("pixels_") and f"{key}_low" in one]
-    rows = [
-        Row(
-            CLASSIFIERS.get(key, key.removeprefix("pixels_").replace("_", " ")),
-            [shown[0].share(key)],
-        )
-        for key in [*keys, "probe_pixels"]
-        if shown[0].number(key) is not None
-    ]
-    if rows:
-        caption = "Classifiers that were trained on the pixels of the same images."
-        blocks.append(Table(caption, ["accuracy, %"], rows, corner="Classifier"))
-    else:
-        blocks.append(Paragraph("There are no classifiers of pixels to hold this against."))
-    lead = (
-        "A model of p(x|y) classifies without having been trained to: it names the label under "
-        "which an image is most probable."
-    )
-    return Section("bayes", "Classification by Bayes’ rule", lead, blocks)

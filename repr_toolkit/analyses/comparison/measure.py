@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,36 +16,31 @@ from repr_toolkit.analyses.classification.classes import (
     classify_if_few,
     shown_classes,
 )
+from repr_toolkit.analyses.comparison.blocks import blocks, heading
 from repr_toolkit.analyses.comparison.notes import Circumstances, notes
-from repr_toolkit.analyses.comparison.table import (
-    Result,
-    classifier_table,
-    csv_text,
-    markdown_table,
-)
+from repr_toolkit.analyses.comparison.result import Classifier, Comparison, Variant
 from repr_toolkit.analyses.probing import Features, Labels, Probe, linear_probe
 from repr_toolkit.config.build import build
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.page.blocks import Notes
+from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.files import atomic_write, csv_text, write_json
 from repr_toolkit.support.pictures import DPI, Group, figure3, figure6
 from repr_toolkit.support.processes import fastest_device
-from repr_toolkit.support.stats import Estimate
-from repr_toolkit.support.tables import notes_text
+from repr_toolkit.support.stats import Number, mean_and_error
 
 if TYPE_CHECKING:
-    from repr_toolkit.analyses.classification.bayes import Floats
-    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
+    from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
 PROBE_IMAGES = 10_000
-HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN"}
 
 
 def outputs(sources: Iterable[str | None]) -> tuple[str, ...]:
@@ -56,7 +52,7 @@ def outputs(sources: Iterable[str | None]) -> tuple[str, ...]:
     sources = set(sources) - {None}
     figure3 = ["figure3.png"] if "label" in sources else []
     figure6 = ["figure6.png"] if sources - {"label"} else []
-    return (*figure3, *figure6, "comparison.csv", "comparison.md")
+    return (*figure3, *figure6, "comparison.json", "comparison.csv", "comparison.md")
 
 
 def compare(
@@ -73,7 +69,8 @@ def compare(
 ) -> Path:
     """Measure finished runs, by variant name, on a split of their common data.
 
-    Writes into ``study_dir`` comparison.csv and comparison.md, whose path is returned; where a
+    Writes into `study_dir` comparison.json, and from it comparison.csv and comparison.md, whose
+    path is returned; where a
     variant's h is of labels figure3.png (samples of each class), and where it is of anything else
     figure6.png (``rows`` originals; one reconstruction by each variant that reconstructs by its
     mean, ``columns`` samples of each other). An earlier comparison is replaced. Every variant's
@@ -145,9 +142,10 @@ class _Comparison:
             name: choose_evenly(len(part), PROBE_IMAGES) for name, part in data.splits.items()
         }
         self.probed = labelled and len(np.unique(self.probe_labels("train"))) > 1
-        self.untrained: dict[str, Probe] = {}  # by the encoder's configuration
+        self.untrained: dict[str, Number] = {}  # by the encoder's configuration
+        self.classification: Classification | None = None  # of the last variant that classifies
         self.first: Floats | None = None  # bits/dim of each image under the first variant
-        self.results: list[Result] = []
+        self.variants: dict[str, Variant] = {}
         self.reconstructions: list[Group] = []  # the columns of Figure 6
         self.samples: list[Group] = []  # the columns of Figure 3
 
@@ -155,49 +153,48 @@ class _Comparison:
         """The numbers of a variant, and its columns of a figure where it has an encoder."""
         model = load_with_decoder(run).to(fastest_device())
         size = self.batch_size
-        codes = encode_split(model, self.split, batch_size=size)
-        tables = [codes] if codes is None else [codes, codes[self.others]]
-        own, *others = bits_given(model, self.split, tables, batch_size=size, progress=True)
-        other = others[0] if others else None
-        mse = mse_of_mean = classification = None
+        h = encode_split(model, self.split, batch_size=size)
+        tables = [h] if h is None else [h, h[self.others]]
+        bits, *others = bits_given(model, self.split, tables, batch_size=size, progress=True)
+        numbers = {"bits_per_dim": mean_and_error(bits)}
+        marginal = None
         if model.encoder is not None and model.encoder.source == "label":
             classes, _ = shown_classes(self.data)
             self.samples.append(
                 class_samples(model, classes, heading(name)[0], seed=self.seed, batch_size=size)
             )
             classification = classify_if_few(model, self.data, self.split_name, batch_size=size)
-        elif codes is not None:
-            mse, mse_of_mean = self.squared_errors(model, codes)
-            self.reconstructions.append(self.group(name, model, codes))
-        versus = marginal_versus = None
-        if self.first is None:
-            self.first = own
-        else:
-            versus = Estimate.of(own - self.first)
             if classification is not None:
-                marginal_versus = Estimate.of(classification.bits_marginal - self.first)
+                self.classification, marginal = classification, classification.bits_marginal
+                numbers |= {
+                    "bits_per_dim_marginal": mean_and_error(marginal),
+                    "true_posterior_bits": mean_and_error(classification.true_posterior_bits),
+                    "information_bits": mean_and_error(classification.information_bits),
+                    "bayes": share(classification),
+                }
+        elif h is not None:
+            numbers |= self.squared_errors(model, h)
+            self.reconstructions.append(self.group(name, model, h))
+        if others:
+            numbers["bits_per_dim_other_h"] = mean_and_error(others[0])
+            numbers["difference"] = mean_and_error(bits - others[0])
+        if self.first is None:
+            self.first = bits
+        else:
+            numbers["bits_per_dim_minus_first"] = mean_and_error(bits - self.first)
+            if marginal is not None:
+                less = mean_and_error(marginal - self.first)
+                numbers["bits_per_dim_marginal_minus_first"] = less
         info = run.info
-        probe, untrained = self.probes(model, run)
-        result = Result(
-            name=name,
+        self.variants[name] = Variant(
             h_dim=model.decoder.h_dim,
             likelihood=model.decoder.likelihood_label,
-            bits=Estimate.of(own),
-            bits_other_h=None if other is None else Estimate.of(other),
-            difference=None if other is None else Estimate.of(own - other),
-            mse=mse,
-            mse_of_mean=mse_of_mean,
-            probe=probe,
-            probe_untrained=untrained,
             encoder_parameters=info["parameters"].get("encoder", 0),
             decoder_parameters=info["parameters"]["decoder"],
             seconds=info["seconds"],
             steps=info["step"],
-            versus_first=versus,
-            classification=classification,
-            marginal_versus_first=marginal_versus,
+            numbers=numbers | self.probes(model, run),
         )
-        self.results.append(result)
 
     def write(self, study_dir: Path, runs: Mapping[str, Run]) -> None:
         """The figures and the table of all that was measured."""
@@ -211,17 +208,12 @@ class _Comparison:
         for name, figure in figures.items():
             with atomic_write(study_dir / name) as file:
                 figure.savefig(file, dpi=DPI, format="png")
-        results = self.results
-        pixels = self.probe_pixels()
-        classifiers = self.classifiers()
-        constants = {
-            "data": self.data.name,
-            "split": self.split_name,
-            "images": str(len(self.split)),
-            "levels": str(levels),
-        }
-        with atomic_write(study_dir / "comparison.csv") as file:
-            file.write(csv_text(results, pixels, constants, classifiers).encode())
+        pixels, classifiers, fitted = self.of_pixels()
+        if pixels is not None and any("probe" in v.numbers for v in self.variants.values()):
+            self.variants = {
+                name: replace(variant, numbers={**variant.numbers, "probe_pixels": pixels})
+                for name, variant in self.variants.items()
+            }
         circumstances = Circumstances(
             split=self.split_name,
             images=len(self.split),
@@ -230,29 +222,47 @@ class _Comparison:
             measured=len(self.measured),
             draws=self.draws,
             probed={s: len(i) for s, i in self.probe_indices.items()} if self.probed else {},
+            fitted=fitted,
+            classification=self.classification,
             seed=self.seed,
         )
-        fitted = classifiers[0].train_images if classifiers else 0
-        remarks = notes(results, runs, [*figures], circumstances, fitted=fitted)
-        parts = [
-            f"# {study_dir.resolve().name}: {self.data.name}, {self.split_name} images\n",
-            markdown_table(results, pixels, self.draws),
-            classifier_table(results, pixels, classifiers) if classifiers else "",
-            notes_text(remarks),
-        ]
+        comparison = Comparison(
+            data=self.data.name,
+            split=self.split_name,
+            images=len(self.split),
+            levels=levels,
+            draws=self.draws,
+            variants=self.variants,
+            classifiers=classifiers,
+            figures=[*figures],
+            notes=notes(self.variants, runs, [*figures], circumstances),
+        )
+        write_json(study_dir / "comparison.json", comparison.as_dict())
+        with atomic_write(study_dir / "comparison.csv") as file:
+            file.write(csv_text(comparison.rows()).encode())
+        title = f"# {study_dir.resolve().name}: {self.data.name}, {self.split_name} images\n\n"
+        text = title + as_text([*blocks(comparison), Notes(comparison.notes)])
         with atomic_write(study_dir / "comparison.md") as file:
-            file.write("\n".join(filter(None, parts)).encode())
+            file.write(text.encode())
 
-    def classifiers(self) -> "list[Baseline]":
-        """Classifiers of pixels, where a variant classifies by Bayes' rule."""
-        found: list[Baseline] = []
-        if self.probed and any(result.classification for result in self.results):
-            for classifier in baselines(self.data, self.split_name):
-                say(f"  {classifier.name} on pixels: {classifier.accuracy:.3f}")
-                found.append(classifier)
-        return found
+    def of_pixels(self) -> tuple[Number | None, list[Classifier], int]:
+        """The probe of pixels; where Bayes' rule classifies, other classifiers of them too.
 
-    def squared_errors(self, model: EncoderDecoder, codes: Tensor) -> tuple[Estimate, Estimate]:
+        Last, the number of images that those were fitted to.
+        """
+        probe = self.probe_pixels()
+        if probe is None or self.classification is None:
+            return None if probe is None else share(probe), [], 0
+        fitted, classifiers = 0, []
+        for found in baselines(self.data, self.split_name):
+            say(f"  {found.name} on pixels: {found.accuracy:.3f}")
+            classifiers.append(Classifier(found.name, found.how, share(found)))
+            fitted = found.train_images
+        how = f"C = {probe.strength:g}"
+        classifiers.append(Classifier("logistic regression", how, share(probe)))
+        return share(probe), classifiers, fitted
+
+    def squared_errors(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
         """The error of a single reconstruction (its mean over the draws), and of the draws' mean.
 
         Mean squares of intensities in [0, 1], with the standard error over images. Where the
@@ -264,7 +274,7 @@ class _Comparison:
         noise = common_noise(decoder, count * draws, self.seed + 1)
         drawn = decode(
             decoder,
-            codes[self.measured],
+            h[self.measured],
             noise.unflatten(0, (count, draws)),  # of its own for each image
             temperature=decoder.reconstruction_temperature,
             batch_size=self.batch_size,
@@ -274,14 +284,17 @@ class _Comparison:
         offset = (drawn.double() - images) / (decoder.levels - 1)  # (count, draws, C, H, W)
         single = offset.square().mean((1, 2, 3, 4))
         of_mean = offset.mean(1).square().mean((1, 2, 3))
-        return Estimate.of(single.numpy()), Estimate.of(of_mean.numpy())
+        return {
+            "mse_one": mean_and_error(single.numpy()),
+            "mse_of_mean": mean_and_error(of_mean.numpy()),
+        }
 
-    def group(self, name: str, model: EncoderDecoder, codes: Tensor) -> Group:
+    def group(self, name: str, model: EncoderDecoder, h: Tensor) -> Group:
         decoder = model.decoder
         count = self.columns if decoder.reconstruction_temperature > 0 else 1
         images = decode(
             decoder,
-            codes[self.shown],
+            h[self.shown],
             common_noise(decoder, self.columns, self.seed)[:count],
             temperature=decoder.reconstruction_temperature,
             batch_size=self.batch_size,
@@ -289,18 +302,19 @@ class _Comparison:
         )
         return Group(images, *heading(name, decoder.h_dim))
 
-    def probes(self, model: EncoderDecoder, run: Run) -> tuple[Probe | None, Probe | None]:
+    def probes(self, model: EncoderDecoder, run: Run) -> dict[str, Number]:
         """How well h gives the label, and how well h of the same encoder before training does."""
         if not self.probed or model.encoder is None or model.encoder.source == "label":
-            return None, None
+            return {}
         spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
         if spec not in self.untrained:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(run.config["seed"])
                 encoder, decoder, _ = build(run.config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
-            self.untrained[spec] = self.probe_encoder(fresh)
-        return self.probe_encoder(model), self.untrained[spec]
+            self.untrained[spec] = share(self.probe_encoder(fresh))
+        probe = share(self.probe_encoder(model))
+        return {"probe": probe, "probe_untrained": self.untrained[spec]}
 
     def probe_encoder(self, model: EncoderDecoder) -> Probe:
         features = {}
@@ -330,10 +344,9 @@ class _Comparison:
         return labels
 
 
-def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
-    """What a figure writes over a variant's columns, in two lines: "pixelcnn_m10" is PixelCNN,
-    m = 10.
-    """
-    stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
-    title = f"$m$ = {h_dim}" if stem != name else ""
-    return HEADINGS.get(stem, stem.replace("_", " ")), title
+def share(classified: Any) -> Number:
+    """An accuracy with Wilson's interval over the images."""
+    if isinstance(classified.accuracy, Number):
+        return classified.accuracy
+    low, high = classified.interval
+    return Number(classified.accuracy, low, high, "Wilson's, over images")

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from repr_toolkit.analyses.comparison.table import Result
+from repr_toolkit.analyses.classification.bayes import Classification
+from repr_toolkit.analyses.comparison.result import Variant
 from repr_toolkit.runs.run import Run
 
 
@@ -18,63 +19,60 @@ class Circumstances:
     measured: int  # images whose reconstruction errors were measured
     draws: int  # reconstructions of each of them
     probed: Mapping[str, int]  # images of each split that were probed; empty without labels
+    fitted: int  # images that classifiers of pixels were fitted to; 0 without any
+    classification: Classification | None  # one variant's by Bayes' rule
     seed: int
 
 
 def notes(
-    results: Sequence[Result],
+    variants: Mapping[str, Variant],
     runs: Mapping[str, Run],
     figures: Sequence[str],
     given: Circumstances,
-    *,
-    fitted: int = 0,
 ) -> list[str]:
-    """Sentences on the rows that the table has, on the figures there are, and on how to go on.
-
-    ``fitted`` is the number of images that classifiers of pixels were fitted to, where there are
-    any.
-    """
-    found = [*_of_bits(results, given)]
-    if any(r.classification for r in results):
-        found += _of_labels(results)
-    if any(r.mse for r in results):
-        found.append(
+    """Sentences on the rows that the table has, on the figures there are, and on how to go on."""
+    rows = {name for variant in variants.values() for name in variant.numbers}
+    sentences = [*_of_bits(next(iter(variants)), rows, given)]
+    if given.classification is not None:
+        sentences += _of_labels(given.classification)
+    if "mse_one" in rows:
+        sentences.append(
             f"MSE: squared error of intensities scaled to [0, 1], on {given.measured} images "
             f"spread evenly over the split. single: of one reconstruction, averaged over "
             f"{given.draws} draws. mean of {given.draws}: of the draws' mean image. A baseline "
             "that reconstructs by its mean has one reconstruction, rounded to the levels."
         )
-    found.append(
+    sentences.append(
         "± is the standard error over images; it does not include the spread between training "
         "runs, of which there is one a column."
     )
-    found += _of_classifiers(results, given, fitted)
+    sentences += _of_classifiers(rows, given)
     if "figure6.png" in figures:
         images = "the first images of each class" if given.probed else "images spread evenly"
-        found.append(
+        sentences.append(
             f"figure6.png: {images} of the split; a column has the same noise in every row and "
             "for every variant."
         )
     if "figure3.png" in figures:
-        found.append(
+        sentences.append(
             "figure3.png: samples of each class, at temperature 1 and not selected; a column has "
             "the same noise in every row."
         )
     devices = sorted({str(run.info["device"]) for run in runs.values()})
     seeds = sorted({run.config["seed"] for run in runs.values()})
     one = next(iter(runs.values())).path
-    found += [
+    sentences += [
         f"Trained on {' and '.join(devices)}; seconds count compilation and validations too. "
         f"Seeds: training {', '.join(map(str, seeds))}, comparison {given.seed}.",
         "Bits of one column again: "
         f"`repr-toolkit evaluate {one} --split {given.split}`. All of this again: the "
         "command `repr-toolkit study` that made it, which keeps the runs that are done.",
     ]
-    return found
+    return sentences
 
 
-def _of_bits(results: Sequence[Result], given: Circumstances) -> Iterator[str]:
-    if any(r.mse for r in results):
+def _of_bits(first: str, rows: set[str], given: Circumstances) -> Iterator[str]:
+    if "mse_one" in rows:
         yield (
             "**An autoencoder's bits are conditional on h(x), whose own cost is not counted**: "
             "they are the bits of x given h, not of x, and more dimensions of h can hide more."
@@ -82,7 +80,7 @@ def _of_bits(results: Sequence[Result], given: Circumstances) -> Iterator[str]:
     mse = (
         "; the MSE baseline's is that of a discretized Gaussian around its reconstruction, with "
         "one σ fitted on training images"
-        if any(r.mse for r in results)
+        if "mse_one" in rows
         else ""
     )
     yield (
@@ -91,12 +89,12 @@ def _of_bits(results: Sequence[Result], given: Circumstances) -> Iterator[str]:
         "intensity; numbers for other levels cannot be compared. Likelihoods of the discrete "
         f"images, exact unless the row says “upper bound”{mse}."
     )
-    if len(results) > 1:
+    if "bits_per_dim_minus_first" in rows:
         yield (
-            f"minus {results[0].name}: the difference in bits/dim, paired by image, and its 95 % "
+            f"minus {first}: the difference in bits/dim, paired by image, and its 95 % "
             "interval, mean ± 1.96 standard errors; below 0 the column's variant needs fewer bits."
         )
-    if any(r.difference for r in results):
+    if "difference" in rows:
         yield (
             "bits/dim, other h: the same images, each given the h of another image (one fixed "
             "random cycle). difference: own h minus another's, paired by image; "
@@ -104,8 +102,7 @@ def _of_bits(results: Sequence[Result], given: Circumstances) -> Iterator[str]:
         )
 
 
-def _of_labels(results: Sequence[Result]) -> Iterator[str]:
-    one = next(r.classification for r in results if r.classification)
+def _of_labels(one: Classification) -> Iterator[str]:
     entropy, size = one.prior_entropy, one.subpixels
     yield (
         "**p(x|y) is told the label, which costs bits of its own**: up to H(y) = "
@@ -122,22 +119,22 @@ def _of_labels(results: Sequence[Result]) -> Iterator[str]:
     )
 
 
-def _of_classifiers(results: Sequence[Result], given: Circumstances, fitted: int) -> Iterator[str]:
+def _of_classifiers(rows: set[str], given: Circumstances) -> Iterator[str]:
     if not given.probed:
         yield "probe: the data have no labels to read from h."
         return
     train, val, test = (f"{given.probed[split]:,}" for split in ("train", "val", "test"))
-    if any(r.probe for r in results):
+    if "probe" in rows:
         yield (
             "probe: accuracy of a logistic regression that reads the label from standardised "
             "h, with Wilson's 95 % interval; beside it, the same encoder before training, and "
             f"the pixels. Fitted on {train} training images, its penalty chosen on {val} "
             f"validation images, scored on {test} test images."
         )
-    if fitted:
+    if given.fitted:
         yield (
-            f"Classifiers of pixels: fitted to {fitted:,} of the {given.train:,} training images, "
-            "in the same levels, that the variants were trained on; C and γ chosen on validation "
-            f"images, on which nothing is fitted; scored on all {given.images:,} {given.split} "
-            "images."
+            f"Classifiers of pixels: fitted to {given.fitted:,} of the {given.train:,} training "
+            "images, in the same levels, that the variants were trained on; C and γ chosen on "
+            "validation images, on which nothing is fitted; scored on all "
+            f"{given.images:,} {given.split} images."
         )

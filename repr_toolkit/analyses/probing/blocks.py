@@ -193,7 +193,8 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         f"0 the mean) {protocol['interval']['R²']}; they cover {protocol['interval']['covers']}.",
         *_control_notes(group),
     ]
-    if code := protocol.get("mdl"):
+    if any("code" in reading for one in group for reading in one.target["readings"]):
+        code = protocol["mdl"]
         orders = len(code["orders"])
         length = (
             "in one order, and so without an interval"

@@ -1,4 +1,4 @@
-"""What a user calls a direction in h: its kind, and a class or an attribute of the data."""
+"""Directions by their names, such as `mean:7`, and the classes and attributes that these name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 
 KINDS = "coordinate:NUMBER, principal:NUMBER, probe:WHAT or mean:WHAT"
-CLASSES = 10  # mean-difference vectors that a default set has
+CLASSES = 10  # labels in the default directions
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One code of a key of the batches: the class 7, the person Ada, the flag smile.
+    """One code of a batch key: the class 7, the person Ada, the flag smile.
 
-    ``key`` is KEY[i] where the key holds several numbers an image (see `ImageSplit.column`).
+    `key` is KEY[i] where the key holds several numbers an image (see `ImageSplit.column`).
     """
 
     name: str
@@ -33,17 +33,17 @@ class Attribute:
     code: int
 
     def flags(self, data: ImageData, split: str, indices: list[int]) -> Flags:
-        """Which of a split's images have it."""
-        found: Flags = data.splits[split].column(self.key).numpy()[indices] == self.code
-        return found
+        """Which of a split's images have it: bool (len(indices),)."""
+        flags: Flags = data.splits[split].column(self.key).numpy()[indices] == self.code
+        return flags
 
 
 def find_attribute(data: ImageData, text: str) -> Attribute:
-    """What a text means in a data set: the first of these that it is.
+    """The attribute that a text names in a data set.
 
-    KEY=CODE or KEY=NAME · a key of two values, of which the larger is meant (``smile``) · the name
-    or the code of a label · the name of an identity. KEY[i] stands for the column i of a key that
-    has several. Raises ValueError, naming what there is.
+    A text is the first of these that fits: KEY=CODE or KEY=NAME · a key of two values, of which the
+    larger is meant (`smile`) · the name or the code of a label · the name of an identity. KEY[i] is
+    column i of a key that has several. Raises ValueError for other texts, naming what there is.
     """
     key, equals, value = text.partition("=")
     if equals:
@@ -83,8 +83,8 @@ def _code(data: ImageData, key: str, text: str) -> int | None:
 
 def _is_column(data: ImageData, name: str) -> bool:
     """Whether this is a key of one number an image, or KEY[i]."""
-    found = find_column(data.arrays, name)
-    return found is not None and (found[1] is not None or data.arrays[name].ndim == 1)
+    column = find_column(data.arrays, name)
+    return column is not None and (column[1] is not None or data.arrays[name].ndim == 1)
 
 
 def _offer(data: ImageData) -> str:
@@ -111,7 +111,7 @@ def default_directions(data: ImageData, dimension: int) -> list[str]:
 
 
 def _label(data: ImageData, code: int) -> str:
-    """A label by its name alone, or with its key where the name alone means something else."""
+    """A label's name, with its key where the name alone means something else."""
     names = data.names.get("label", ())
     name = names[code] if code < len(names) else str(code)
     try:
@@ -124,10 +124,10 @@ def _label(data: ImageData, code: int) -> str:
 def find_direction(
     spec: str, data: ImageData, h: Mapping[str, Features], indices: Mapping[str, list[int]]
 ) -> tuple[Direction, Attribute | None]:
-    """The direction that a text names, and the attribute that it goes towards, if any.
+    """The direction that a text names, and the attribute that it leads to, if any.
 
-    ``h`` holds the vectors of images of the splits train and val, ``indices`` which images these
-    are. Raises ValueError for a text that is none of `KINDS`, and where the direction does.
+    `h` holds vectors (N, d) of the splits train and val, `indices` the numbers of their images.
+    Raises ValueError for a text that is none of `KINDS`, and where the direction does.
     """
     kind, _, what = spec.partition(":")
     if kind in ("coordinate", "principal"):

@@ -1,127 +1,160 @@
-"""Moves in h: pictures as their h goes along directions, a slider for each."""
+"""Strips of pictures as h moves along directions, and how far and where to they move."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from repr_toolkit.analyses.traversal.table import alpha_text, told_steps
-from repr_toolkit.page.blocks import Block, Cell, Folded, Heading, Row, Section, Strip, Table
+from repr_toolkit.analyses.traversal.directions import DEVIATIONS, DIFFERENCE
+from repr_toolkit.analyses.traversal.result import alpha_text
+from repr_toolkit.page.blocks import Block, Cell, Folded, Heading, Notes, Row, Strip, Table
+from repr_toolkit.page.cells import share_of
 from repr_toolkit.page.pictures import scale_of, shown, tiled
-from repr_toolkit.report.inputs import Analysis, Reported
-from repr_toolkit.report.missing import missing
-from repr_toolkit.support.tables import per_cent
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import number_text, plain
 
-GAP = 2
+GAP = 2  # pixels between two frames of a strip
 OPEN = 4  # strips of a run that are seen at once
+UNITS = {
+    DEVIATIONS: "α counts standard deviations of the training images’ h along the direction.",
+    DIFFERENCE: "Along `mean` α = 1 is the way from the mean h without the class or attribute to "
+    "the mean h with it.",
+}
+"""What α counts, by `Direction.unit`."""
 
 Numbers = Mapping[str, Any]
 
 
-def moves(found: Reported) -> Section:
-    """Every run's strips, under its name."""
-    kept = found.analyses("moves")
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
+    """Each run's strips and tables, and what their numbers mean."""
     blocks: list[Block] = []
-    for name, analysis in kept.items():
-        if len(found.runs) > 1:
+    for name, result in kept.items():
+        if kept.keys() - {name}:
             blocks.append(Heading(name))
-        blocks += _strips(name, analysis)
-        blocks += _judged(analysis.numbers)
-    blocks += missing(found, "moves", kept, "what moves in h do")
-    lead = (
-        "h is moved step by step along a direction, and decoded with the same noise at every "
-        "step, so that only h changes."
-    )
-    alphas = [of["alphas"] for analysis in kept.values() for of in analysis.numbers["directions"]]
-    if any(0 in of for of in alphas):
-        lead += " At α = 0 stands the image’s own reconstruction."
-    return Section("moves", "Moves in h", lead, blocks)
+        blocks += [*_strips(name, result), _changes(name, result.numbers)]
+        blocks += _judged(name, result.numbers)
+    return [*blocks, Notes(_notes([result.numbers for result in kept.values()]))]
 
 
-def _strips(name: str, analysis: Analysis) -> list[Block]:
+def _strips(name: str, result: Kept) -> list[Block]:
     """A strip for each direction; those after the first `OPEN` are folded away."""
     strips: list[Strip] = []
-    arrays, directions = analysis.arrays, analysis.numbers["directions"]
+    arrays, numbers = result.arrays, result.numbers
     if "frames" not in arrays:
         return []
-    for frames, of in zip(arrays["frames"], directions, strict=True):  # (N, S, C, H, W)
-        png, size = tiled(shown(frames, int(arrays["levels"])), gap=GAP)
-        count = len(frames)
-        labels = [f"α = {alpha_text(alpha)}" for alpha in of["alphas"]]
-        title = f"**{of['name']}**; α counts {of['unit']}"
-        if analysis.numbers.get("keep_length"):
-            title += "; h keeps its length"
+    for frames, along in zip(arrays["frames"], numbers["directions"], strict=True):
+        png, size = tiled(shown(frames, int(arrays["levels"])), gap=GAP)  # (N, S, C, H, W)
+        count, alphas = len(frames), along["alphas"]
+        labels = [f"α = {alpha_text(alpha)}" for alpha in alphas]
+        title = f"**{along['name']}**; α counts {along['unit']}"
+        title += "; h keeps its length" if numbers["keep_length"] else ""
         alt = (
             f"{count} image{'s' if count > 1 else ''} of {name}, one a row, as h moves along "
-            f"{of['name']} from {labels[0]} to {labels[-1]}{_change(of, analysis.numbers)}."
+            f"{along['name']} from {labels[0]} to {labels[-1]}."
         )
         strips.append(
             Strip(
                 png,
                 size,
                 labels,
-                [alpha_text(alpha) for alpha in of["alphas"]],
-                int(np.argmin(np.abs(of["alphas"]))),
+                [alpha_text(alpha) for alpha in alphas],
+                int(np.argmin(np.abs(alphas))),
                 title,
                 alt,
-                f"α along {of['name']} of {name}",
+                f"α along {along['name']} of {name}",
                 gap=GAP,
                 scale=scale_of(frames.shape, 56),
             )
         )
     rest = strips[OPEN:]
-    if not rest:
-        return list(strips)
     title = f"{len(rest)} more direction{'s' if len(rest) > 1 else ''} of {name}"
-    return [*strips[:OPEN], Folded(title, rest)]
+    return [*strips[:OPEN], *([Folded(title, rest)] if rest else [])]
 
 
-def _change(of: Numbers, numbers: Numbers) -> str:
-    if not of.get("change"):
-        return ""
-    step, apart = float(np.mean(of["change"])), numbers.get("between_images")
-    against = f", where two real images differ by {apart:.3f}" if apart else ""
-    return f"; a step changes intensities by {step:.3f} on average{against}"
+def _changes(name: str, numbers: Numbers) -> Table:
+    """How far each direction goes in h, and how far the pictures go with it."""
+    rows = []
+    for along in numbers["directions"]:
+        first, last = (alpha_text(along["alphas"][end]) for end in (0, -1))
+        change = Cell(plain(float(np.mean(along["change"])), 4)) if along["change"] else Cell()
+        cells = [Cell(f"{first} … {last}"), Cell(plain(along["scale"], 3)), change]
+        rows.append(Row(along["name"], cells, f"α counts {along['unit']}"))
+    caption = f"{name}: directions in the h of {numbers['train_images']:,} training images of "
+    caption += numbers["data"] + ("; h keeps its length." if numbers["keep_length"] else ".")
+    if numbers["measured_images"]:
+        caption += (
+            f" How far {numbers['measured_images']:,} {numbers['split']} images change from a "
+            "step to the next, in intensities of [0, 1]"
+        )
+        apart = numbers["between_images"]
+        caption += "." if apart is None else f"; two real images differ by {plain(apart, 4)}."
+    return Table(caption, ["α", "scale", "change a step"], rows, corner="Direction")
 
 
-def _judged(numbers: Numbers) -> list[Block]:
-    """What a judge says of the frames of directions that belong to an attribute."""
-    judged: Sequence[Numbers] = [of for of in numbers["directions"] if of.get("judged")]
+def _judged(name: str, numbers: Numbers) -> list[Block]:
+    """How many pictures a judge takes for the class or the attribute that h moves to."""
+    judged = [along for along in numbers["directions"] if along["judged"]]
     if not judged:
         return []
-
-    def cell(share: Numbers) -> Cell:
-        return Cell(
-            per_cent(share["value"]), f"{per_cent(share['low'])} to {per_cent(share['high'])}"
-        )
-
-    steps = [told_steps(of["alphas"]) for of in judged]
-    columns = _headings([of["alphas"] for of in judged], steps)
+    steps = [_shown_steps(along["alphas"]) for along in judged]
+    columns = _headings([along["alphas"] for along in judged], steps)
     rows = []
-    for of, at in zip(judged, steps, strict=True):
-        cells = [cell(of["judged"][step]) for step in at]
+    for along, places in zip(judged, steps, strict=True):
+        cells = [share_of(Number.from_dict(along["judged"][place])) for place in places]
         if len(cells) < len(columns):
             cells.insert(1, Cell())
-        told = ", ".join(alpha_text(of["alphas"][step]) for step in at)
-        rows.append(Row(of["name"], cells, "" if columns[0].startswith("α") else f"α = {told}"))
+        alphas = ", ".join(alpha_text(along["alphas"][place]) for place in places)
+        rows.append(Row(along["name"], cells, "" if "=" in columns[0] else f"α = {alphas}"))
     judges = " and ".join(
-        f"a classifier of the {judge['key']} that is right on "
-        f"{per_cent(judge['accuracy']['value'])} % of real images"
+        f"a classifier of {judge['key']}, trained on {judge['train_images']:,} real images and "
+        f"right on {number_text(Number.from_dict(judge['accuracy']), 100, 1)} % of "
+        f"{judge['test_images']:,} real {judge['split']} images"
         for judge in numbers["judges"]
     )
     caption = (
-        f"Pictures judged to have the attribute, %, of {numbers['measured_images']} images, "
-        f"by {judges}."
+        f"{name}: pictures judged to have the attribute, %, with 95 % interval, of "
+        f"{numbers['measured_images']:,} images, by {judges}."
     )
     return [Table(caption, columns, rows, corner="Direction")]
 
 
+def _notes(results: Sequence[Numbers]) -> list[str]:
+    """What α counts, and what its intervals are."""
+    directions = [along for numbers in results for along in numbers["directions"]]
+    used = {along["unit"] for along in directions}
+    notes = [text for unit, text in UNITS.items() if unit in used]
+    if any(0 in along["alphas"] for along in directions):
+        notes.append("At α = 0 stands the image’s own reconstruction.")
+    if any(along["judged"] for along in directions):
+        notes.append(
+            "Intervals are Wilson’s over images, and leave out the spread between trainings, of "
+            "the run and of the judge."
+        )
+    return notes
+
+
 def _headings(alphas: Sequence[Sequence[float]], steps: Sequence[Sequence[int]]) -> list[str]:
-    """The values of α of the judged steps; what steps they are, where directions differ in them."""
-    told = {tuple(of[at] for at in at_steps) for of, at_steps in zip(alphas, steps, strict=True)}
-    if len(told) == 1:
-        return [f"α = {alpha_text(alpha)}" for alpha in told.pop()]
-    between = {of[1] for of in told if len(of) > 2}
-    if not between:
+    """The values of α of the judged steps; which steps they are, where directions differ."""
+    chosen = {
+        tuple(values[place] for place in places)
+        for values, places in zip(alphas, steps, strict=True)
+    }
+    if len(chosen) == 1:
+        return [f"α = {alpha_text(alpha)}" for alpha in chosen.pop()]
+    middle = {values[1] for values in chosen if len(values) > 2}
+    if not middle:
         return ["first α", "last α"]
-    return ["first α", "α = 0" if between == {0} else "nearest to 0", "last α"]
+    return ["first α", "α = 0" if middle == {0} else "nearest to 0", "last α"]
+
+
+def _shown_steps(alphas: Sequence[float]) -> list[int]:
+    """The places of the first α, of the one nearest to 0 (the lower of two), and of the last.
+
+    The second only where it is neither of the others.
+
+    >>> _shown_steps([-3, -1.5, 0, 1.5, 3]), _shown_steps([-3, -1, 1, 3]), _shown_steps([-1, 1])
+    ([0, 2, 4], [0, 1, 3], [0, 1])
+    """
+    nearest = min(range(len(alphas)), key=lambda place: abs(alphas[place]))
+    return [0, *({nearest} - {0, len(alphas) - 1}), len(alphas) - 1]

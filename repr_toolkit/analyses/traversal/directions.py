@@ -1,7 +1,7 @@
 """Directions in a space of vectors, and moves along them.
 
-The space may be that of an encoder's h or of a flow's z: nothing here knows what made the vectors
-or what decodes them. They are float (N, d), those of training images where statistics are taken.
+The vectors are float (N, d); statistics are those of training images. They may be an encoder's h or
+a flow's z: nothing here knows what made them or what decodes them.
 """
 
 from collections.abc import Sequence
@@ -21,28 +21,32 @@ DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """A unit vector with a name, and how far α = 1 goes along it.
+    """A direction with a name, and what α counts along it.
 
-    ``unit`` says what α counts: standard deviations of the training vectors along the direction,
-    or the way from the mean of those without an attribute to the mean of those with it.
+    Attributes:
+        name: Such as "principal 0".
+        vector: (d,), of length 1.
+        scale: How far α = 1 goes.
+        unit: What α counts: `DEVIATIONS` of the training vectors along the direction, or parts
+            of the `DIFFERENCE` between the mean with an attribute and the mean without it.
     """
 
     name: str
-    vector: npt.NDArray[np.float64]  # (d,), of length 1
+    vector: npt.NDArray[np.float64]
     scale: float
     unit: str = DEVIATIONS
 
     @property
     def span(self) -> float:
-        """How far a traversal goes to either side, where nothing else is asked for: in α."""
+        """How far a traversal goes to either side by default, in α."""
         return 1.0 if self.unit == DIFFERENCE else 3.0
 
 
 def move(h: Tensor, direction: Direction, alpha: float, *, keep_length: bool = False) -> Tensor:
-    """h + α · scale · vector, for h (…, d) of any dtype and device; with α = 0 h itself.
+    """h + α · scale · vector, for h (…, d) of any dtype and device; h itself for α = 0.
 
-    With ``keep_length`` each vector is then scaled to the length that it had, so that what is on
-    a sphere, such as a face embedding, stays on it. Raises ValueError for h of another dimension.
+    With `keep_length` each vector is scaled back to its length, so that face embeddings stay on
+    their sphere. Raises ValueError for h of another dimension.
     """
     if h.shape[-1] != len(direction.vector):
         raise ValueError(
@@ -58,17 +62,17 @@ def move(h: Tensor, direction: Direction, alpha: float, *, keep_length: bool = F
     return moved
 
 
-def moves(
+def positions(
     h: Tensor, direction: Direction, alphas: Sequence[float], *, keep_length: bool = False
 ) -> Tensor:
-    """Where each row of h (N, d) is for every α: (N, S, d)."""
+    """Each row of h (N, d) moved by each of S values of α: (N, S, d)."""
     return torch.stack(
         [move(h, direction, alpha, keep_length=keep_length) for alpha in alphas], dim=1
     )
 
 
 def even_steps(span: float, steps: int) -> list[float]:
-    """``steps`` equal steps from −span to span; where they are odd the middle is 0 exactly.
+    """`steps` values of α, equally spaced from −span to span; the middle of an odd number is 0.
 
     Raises ValueError for fewer than two, and unless the span is finite and above 0.
     """
@@ -80,9 +84,9 @@ def even_steps(span: float, steps: int) -> list[float]:
 
 
 def of_one_length(h: Features) -> bool:
-    """Whether all rows have the same length, to one part in a thousand: h is on a sphere.
+    """Whether all rows lie on a sphere: the same length, to one part in a thousand.
 
-    One-hot vectors are not: they are the corners of a simplex, and the way between two is straight.
+    One-hot vectors do not count: the way between two corners of a simplex is straight.
     """
     lengths = np.linalg.norm(h.astype(np.float64), axis=1)
     corners = (np.count_nonzero(h, axis=1) <= 1).all()
@@ -90,7 +94,7 @@ def of_one_length(h: Features) -> bool:
 
 
 def coordinate(h: Features, number: int) -> Direction:
-    """One coordinate of h. Raises ValueError for one that it lacks."""
+    """Coordinate `number` of h. Raises ValueError where h has no such coordinate."""
     dimension = h.shape[1]
     if not 0 <= number < dimension:
         raise ValueError(f"h has the coordinates 0…{dimension - 1}, not {number}")
@@ -98,18 +102,18 @@ def coordinate(h: Features, number: int) -> Direction:
 
 
 def principal(h: Features, number: int) -> Direction:
-    """A principal direction of h, 0 being that of the greatest variance.
+    """Principal direction `number` of h, 0 that of the greatest variance.
 
-    Its sign is that which makes its largest entry positive. Raises ValueError for one beyond
-    the dimensions, or the vectors, that there are.
+    Its sign makes its largest entry positive. Raises ValueError for a number beyond the dimensions
+    of h or the number of vectors.
     """
     from sklearn.decomposition import PCA
 
     most = min(h.shape[1], len(h) - 1)
     if not 0 <= number < most:
         raise ValueError(f"h has the principal directions 0…{most - 1}, not {number}")
-    found = PCA(number + 1, svd_solver="covariance_eigh").fit(h.astype(np.float64))
-    vector = found.components_[number]
+    pca = PCA(number + 1, svd_solver="covariance_eigh").fit(h.astype(np.float64))
+    vector = pca.components_[number]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return _in_deviations(f"principal {number}", vector, h)
 
@@ -124,10 +128,10 @@ def probe(
 ) -> Direction:
     """The direction in which a logistic regression's odds of an attribute rise the fastest.
 
-    It is fitted to standardised h, and its weights are brought back to h's own scale. The inverse
-    L2 strength C is the one of ``strengths`` with the least log loss on ``checked``, vectors of
-    validation images and their flags (the smallest among equals); without any, 1. Raises
-    ValueError where all have the attribute, or none.
+    The regression is fitted to standardised h, and its weights are brought back to the scale of h.
+    The inverse L2 strength C is the one of `strengths` with the least log loss on `checked`,
+    validation vectors and their flags (the smallest among equals); 1 without them. Raises
+    ValueError where all vectors have the attribute, or none.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
@@ -149,10 +153,10 @@ def probe(
 
 
 def mean_difference(h: Features, positive: Flags, name: str) -> Direction:
-    """From the mean of the vectors without an attribute to that of those with it, z_pos − z_neg.
+    """From the mean of the vectors without an attribute to the mean of those with it.
 
-    α = 1 goes the whole way (1807.03039, §6). Raises ValueError where all have the attribute, or
-    none, or the two means are the same.
+    α = 1 goes the whole way, z_pos − z_neg of arXiv:1807.03039, §6. Raises ValueError where all
+    vectors have the attribute, or none, or the two means are the same.
     """
     _require_both(positive, name)
     values = h.astype(np.float64)

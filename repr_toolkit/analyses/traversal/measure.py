@@ -1,38 +1,36 @@
-"""Moves in h, decoded: what becomes of pictures as their h goes along directions."""
+"""What becomes of pictures as their h moves along directions."""
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.judge import Judge, obstacle, train_judge
-from repr_toolkit.analyses.traversal.attributes import (
-    Attribute,
-    default_directions,
-    find_direction,
+from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
+from repr_toolkit.analyses.traversal.directions import (
+    Direction,
+    even_steps,
+    of_one_length,
+    positions,
 )
-from repr_toolkit.analyses.traversal.directions import Direction, even_steps, moves, of_one_length
-from repr_toolkit.data import ImageData
+from repr_toolkit.analyses.traversal.result import Along, Traversal
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
-from repr_toolkit.runs.kept import save_analysis
+from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
+from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
     from repr_toolkit.models.autoencoder import EncoderDecoder
-    from repr_toolkit.runs.run import Run
 
-TRAINING_IMAGES = 20_000  # at the most, whose h the directions are found in
+TRAINING_IMAGES = 20_000
+"""The most training images whose h the directions are made of."""
 
 
 def traverse(
@@ -47,18 +45,18 @@ def traverse(
     engine: str = "auto",
     batch_size: int = 256,
 ) -> Tensor:
-    """What each row of h (N, h_dim) gives at every α along a direction: uint8 (N, S, C, H, W).
+    """The pictures of each row of h (N, h_dim) at each α: uint8 (N, S, C, H, W) on the CPU.
 
-    ``noise`` is (C, H, W) for all rows or (N, C, H, W); along a row it is the same, so that only h
-    moves, and where α is 0 stands the row's own reconstruction. On the CPU. Raises ValueError where
-    `move` and `decode` do.
+    `noise` is (C, H, W), one for all rows, or (N, C, H, W). A row has the same noise at every α, so
+    that only h moves; where α is 0 stands the reconstruction. Raises ValueError where `positions`
+    and `decode` do.
     """
     steps = len(alphas)
-    path = moves(h, direction, alphas, keep_length=keep_length).flatten(0, 1)
+    moved = positions(h, direction, alphas, keep_length=keep_length).flatten(0, 1)
     noise = noise.expand(len(h), *noise.shape[-3:]).repeat_interleave(steps, 0)
     images = decode(
         decoder,
-        path,
+        moved,
         noise[:, None],
         temperature=temperature,
         engine=engine,
@@ -68,228 +66,137 @@ def traverse(
     return frames
 
 
-@dataclass(frozen=True, eq=False)
-class Along:
-    """One direction's frames, and what was measured of them."""
+def measure(
+    run: Run,
+    split: str = "test",
+    *,
+    along: Sequence[str] | None = None,
+    steps: int = 9,
+    span: float | None = None,
+    alphas: Sequence[float] | None = None,
+    images: int | Sequence[int] = 3,
+    pictures: tuple[Tensor, Tensor] | None = None,
+    measured: int = 64,
+    keep_length: bool | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    engine: str = "auto",
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Traversal:
+    """Move the h of some images along directions, decode it, and measure how the pictures change.
 
-    spec: str
-    direction: Direction
-    alphas: list[float]
-    frames: Tensor  # uint8 (N, S, C, H, W) of the images to show
-    change: list[float] | None  # from each α to the next, in mean absolute intensities of [0, 1]
-    attribute: Attribute | None
-    judged: list[Number] | None  # of the measured images at each α, judged to have the attribute
+    Args:
+        along: Names of directions (`attributes.KINDS`), by default `default_directions`. They are
+            made of the h of training images.
+        steps: The number of values of α, equally spaced from −span to span.
+        span: By default each direction's own (`Direction.span`).
+        alphas: The values of α, in place of `steps` and `span`.
+        images: How many images of the split to show, or the numbers of those to show.
+        pictures: Images uint8 (N, C, H, W) to show in their place, and their h (N, h_dim).
+        measured: How many images of the split the numbers are of, spread evenly over it (at least
+            those to show), each with noise of its own; 0 measures nothing.
+        keep_length: Whether h keeps its length, by default where all training h have one length.
+        temperature: By default the decoder's `reconstruction_temperature`.
 
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "along": self.spec,
-            "name": self.direction.name,
-            "scale": self.direction.scale,
-            "unit": self.direction.unit,
-            "alphas": self.alphas,
-            "change": self.change,
-            "attribute": self.attribute and vars(self.attribute),
-            "judged": self.judged and [share.as_dict() for share in self.judged],
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Moves:
-    """Several directions' frames of the same images."""
-
-    protocol: dict[str, Any]
-    levels: int
-    images: Tensor  # uint8 (N, C, H, W), the originals
-    along: list[Along]
-    judges: list[Judge]
-    between_images: float | None  # mean absolute intensity by which two real images differ
-
-    def as_dict(self) -> dict[str, Any]:
-        """The numbers and the protocol, ready for JSON."""
-        return {
-            **self.protocol,
-            "levels": self.levels,
-            "between_images": self.between_images,
-            "judges": [judge.as_dict() for judge in self.judges],
-            "directions": [along.as_dict() for along in self.along],
-        }
-
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """What an .npz holds: ``image`` uint8 (N, C, H, W), the originals; ``frames`` uint8
-        (directions, N, S, C, H, W); ``alphas`` float64 (directions, S); ``name``; ``levels``.
-        """
-        return {
-            "image": self.images.numpy(),
-            "frames": torch.stack([along.frames for along in self.along]).numpy(),
-            "alphas": np.array([along.alphas for along in self.along]),
-            "name": np.array([along.direction.name for along in self.along]),
-            "levels": np.asarray(self.levels),
-        }
-
-    def save(self, run: Path, *, keep: bool = False) -> Path | None:
-        """Write moves.json and moves.npz into the analysis folder of a run.
-
-        In the place of another question's only with ``keep``; see `save_analysis`.
-        """
-        return save_analysis(run, "moves", self.as_dict(), self.arrays(), keep=keep)
-
-
-class Mover:
-    """A run's directions in h, found in the h of its training images, and moves along them.
-
-    Raises ValueError for a model without encoder, and a split that the data lacks.
+    Raises FileNotFoundError for an unfinished run, and ValueError for a run without encoder, a
+    split or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
-
-    def __init__(
-        self,
-        run: "Run",
-        model: "EncoderDecoder",
-        split: str = "test",
-        *,
-        keep_length: bool | None = None,
-        seed: int = 0,
-        temperature: float | None = None,
-        engine: str = "auto",
-        batch_size: int = 256,
-        progress: bool = False,
-    ) -> None:
-        """``keep_length`` is by default whether all training h have the same length."""
-        if model.encoder is None:
-            raise ValueError(f"{run.path} has no encoder: there is no h to move")
-        self.run, self.model, self.data = run, model, run.load_data()
-        self.split_name, self.split = split, self.data.split(split)
-        self.seed, self.engine, self.batch_size = seed, engine, batch_size
-        self.temperature = reconstruction_temperature(model.decoder, temperature)
-        self.progress = progress
-        self.indices = {
-            name: choose_evenly(len(self.data.splits[name]), TRAINING_IMAGES)
-            for name in ("train", "val")
-        }
-        self.h = {name: self.codes(name, rows).numpy() for name, rows in self.indices.items()}
-        self.keep_length = of_one_length(self.h["train"]) if keep_length is None else keep_length
-        self._judges: dict[str, Judge] = {}
-
-    def codes(self, split: str, indices: Sequence[int]) -> Tensor:
-        """h of images of a split: float32 (N, h_dim)."""
-        images = self.data.splits[split]
-        h = encode_split(self.model, images, indices=indices, batch_size=self.batch_size)
-        assert h is not None
-        return h
-
-    def move(
-        self,
-        specs: Sequence[str] | None = None,
-        *,
-        steps: int = 9,
-        span: float | None = None,
-        alphas: Sequence[float] | None = None,
-        given: tuple[Tensor, Tensor] | None = None,
-        shown: int = 3,
-        measured: int = 64,
-    ) -> Moves:
-        """Traverse the directions that texts name (`attributes.KINDS`; by default
-        `default_directions`).
-
-        By ``alphas``, or in ``steps`` equal ones from −span to span, by default each direction's
-        own. To show are the images and their h that are ``given``, else ``shown`` images of the
-        split. The numbers are of ``measured`` images of the split (at least those to show), spread
-        evenly, each with noise of its own; there are none for 0. Raises ValueError for texts that
-        name no direction, and what `even_steps` raises.
-        """
-        names = default_directions(self.data, self.h["train"].shape[1]) if specs is None else specs
-        # All are found before the first is drawn: a misspelt one is told at once.
-        found = [find_direction(spec, self.data, self.h, self.indices) for spec in names]
-        chosen = choose_evenly(len(self.split), max(measured, 0 if given else shown))
-        images = self.split[chosen]["image"]
-        h = self.codes(self.split_name, chosen) if chosen else None
-        rows = choose_originals(len(chosen), shown, self._labels(chosen))
-        along: list[Along] = []
-        with bar("traversing", len(found), shown=self.progress) as show:
-            for spec, (direction, attribute) in zip(names, found, strict=True):
-                at = list(alphas or even_steps(direction.span if span is None else span, steps))
-                frames = None if h is None else self._frames(h, direction, at)
-                pictured = self._frames(given[1], direction, at) if given else None
-                if pictured is None:
-                    assert frames is not None
-                    pictured = frames[rows]
-                moved = judged = None
-                if frames is not None and measured:
-                    moved = change(frames, self.data.levels)
-                    judged = self._judged(frames, attribute)
-                along.append(Along(spec, direction, at, pictured, moved, attribute, judged))
-                show(len(along))
-        judging = dict.fromkeys(a.attribute.key for a in along if a.attribute and a.judged)
-        protocol = self._protocol(len(chosen) if measured else 0)
-        if given is None and alphas is None:
-            command = self._command(specs, shown, measured, steps, span)
-            protocol = {"command": command, **protocol}
-        return Moves(
-            protocol,
-            self.data.levels,
-            given[0] if given else images[rows],
-            along,
-            [self._judges[key] for key in judging],
-            self._between(images) if measured > 1 else None,
-        )
-
-    def _command(
-        self, specs: Sequence[str] | None, shown: int, measured: int, steps: int, span: float | None
-    ) -> str:
-        """The command, for a shell, that traverses the same directions again."""
-        words = ["repr-toolkit", "traverse", str(self.run.path), "--split", self.split_name]
-        words += ["--along", *specs] if specs else []
-        words += ["--images", str(shown), "--measure", str(measured), "--steps", str(steps)]
-        words += ["--seed", str(self.seed), "--temperature", f"{self.temperature:.15g}"]
-        if self.keep_length != of_one_length(self.h["train"]):
-            words += ["--length", "keep" if self.keep_length else "free"]
-        return shlex.join(words + ([] if span is None else ["--span", f"{span:.15g}"]))
-
-    def _frames(self, h: Tensor, direction: Direction, alphas: Sequence[float]) -> Tensor:
-        return traverse(
-            self.model.decoder,
-            h,
-            direction,
-            alphas,
-            common_noise(self.model.decoder, len(h), self.seed),
-            keep_length=self.keep_length,
-            temperature=self.temperature,
-            engine=self.engine,
-            batch_size=self.batch_size,
-        )
-
-    def _judged(self, frames: Tensor, attribute: Attribute | None) -> list[Number] | None:
-        """The share of the frames (N, S, C, H, W) judged to have the attribute, at each step."""
-        if attribute is None or obstacle(self.data, attribute.key, self.split_name):
-            return None
-        if attribute.key not in self._judges:
-            self._judges[attribute.key] = train_judge(
-                self.data, attribute.key, self.split_name, seed=self.seed
+    model = load_with_decoder(run).to(fastest_device())
+    if model.encoder is None:
+        raise ValueError(f"{run.path} has no encoder: there is no h to move")
+    data = run.load_data()
+    held_out = data.split(split)
+    sources = {
+        name: choose_evenly(len(data.splits[name]), TRAINING_IMAGES) for name in ("train", "val")
+    }
+    encoded = partial(_encode, model, batch_size=batch_size)
+    h = {name: encoded(data.splits[name], rows).numpy() for name, rows in sources.items()}
+    if keep_length is None:
+        keep_length = of_one_length(h["train"])
+    names = default_directions(data, h["train"].shape[1]) if along is None else along
+    # All before the first is drawn, so that a misspelt one is an error at once.
+    directions = [find_direction(name, data, h, sources) for name in names]
+    if not isinstance(images, int):
+        if max(images) >= len(held_out):
+            raise ValueError(
+                f"the {split} split has the images 0…{len(held_out) - 1}, not {max(images)}"
             )
-        codes = self._judges[attribute.key].judge(frames.flatten(0, 1)).reshape(frames.shape[:2])
-        hits = (codes == attribute.code).sum(0)
-        return [wilson(int(count), len(frames)) for count in hits]
+        pictures, images = (held_out[list(images)]["image"], encoded(held_out, images)), 0
+    at_least = images if pictures is None else 0
+    chosen = choose_evenly(len(held_out), max(measured, at_least))
+    if not chosen and pictures is None:
+        raise ValueError("there are no images to move: none to show, and none to measure")
+    originals = held_out[chosen]["image"]
+    labels = held_out.column("label")[chosen] if "label" in held_out.keys else None
+    rows = choose_originals(len(chosen), at_least, labels)
+    chosen_h = encoded(held_out, chosen) if chosen else None
+    temperature = reconstruction_temperature(model.decoder, temperature)
+    draw = partial(
+        traverse,
+        model.decoder,
+        keep_length=keep_length,
+        temperature=temperature,
+        engine=engine,
+        batch_size=batch_size,
+    )
+    judges: dict[str, Judge] = {}
+    results: list[Along] = []
+    with bar("traversing", len(directions), shown=progress) as show:
+        for name, (direction, attribute) in zip(names, directions, strict=True):
+            at = alphas or even_steps(direction.span if span is None else span, steps)
+            at = [float(alpha) for alpha in at]
+            changes = judged = None
+            if chosen_h is not None:
+                noise = common_noise(model.decoder, len(chosen), seed)
+                frames = draw(chosen_h, direction, at, noise)
+                shown = frames[rows]
+            if measured:
+                changes = change(frames, data.levels)
+            if measured and attribute and obstacle(data, attribute.key, split) is None:
+                if attribute.key not in judges:
+                    judges[attribute.key] = train_judge(data, attribute.key, split, seed=seed)
+                judged = _shares(judges[attribute.key], frames, attribute.code)
+            if pictures is not None:
+                noise = common_noise(model.decoder, len(pictures[0]), seed)
+                shown = draw(pictures[1], direction, at, noise)
+            results.append(Along(name, direction, at, shown, changes, attribute, judged))
+            show(len(results))
+    return Traversal(
+        run=str(run.path),
+        data=data.name,
+        split=split,
+        levels=data.levels,
+        seed=seed,
+        temperature=temperature,
+        keep_length=keep_length,
+        images=originals[rows] if pictures is None else pictures[0],
+        measured_images=len(chosen) if measured else 0,
+        train_images=len(sources["train"]),
+        along=results,
+        judges=list(judges.values()),
+        between_images=_between(originals, seed, data.levels) if measured > 1 else None,
+    )
 
-    def _between(self, images: Tensor) -> float:
-        """How far two different images are from each other, on average over one random cycle."""
-        others = images[other_images(len(images), self.seed)]
-        return mean_distance(images, others, self.data.levels)
 
-    def _labels(self, chosen: Sequence[int]) -> Tensor | None:
-        return self.split.column("label")[list(chosen)] if "label" in self.split.keys else None
+def _encode(
+    model: "EncoderDecoder", images: ImageSplit, indices: Sequence[int], batch_size: int
+) -> Tensor:
+    """h of images of a split: float32 (N, h_dim)."""
+    h = encode_split(model, images, indices=indices, batch_size=batch_size)
+    assert h is not None
+    return h
 
-    def _protocol(self, measured: int) -> dict[str, Any]:
-        data: ImageData = self.data
-        return {
-            "run": str(self.run.path),
-            "data": data.name,
-            "fingerprint": data.fingerprint,
-            "split": self.split_name,
-            "seed": self.seed,
-            "temperature": self.temperature,
-            "keep_length": self.keep_length,
-            "measured_images": measured,
-            "train_images": len(self.indices["train"]),
-        }
+
+def _shares(judge: Judge, frames: Tensor, code: int) -> list[Number]:
+    """The share of the frames (N, S, C, H, W) judged to have a code, for each of S steps."""
+    codes = judge.judge(frames.flatten(0, 1)).reshape(frames.shape[:2])
+    return [wilson(int(count), len(frames)) for count in (codes == code).sum(0)]
+
+
+def _between(images: Tensor, seed: int, levels: int) -> float:
+    """How far each image is from another one, on average; the pairs form one random cycle."""
+    return mean_distance(images, images[other_images(len(images), seed)], levels)
 
 
 def change(frames: Tensor, levels: int = 256) -> list[float]:
@@ -297,10 +204,8 @@ def change(frames: Tensor, levels: int = 256) -> list[float]:
 
     Mean absolute differences of intensities in [0, 1].
     """
-    return [
-        mean_distance(frames[:, step], frames[:, step + 1], levels)
-        for step in range(frames.shape[1] - 1)
-    ]
+    pairs = zip(frames.unbind(1)[:-1], frames.unbind(1)[1:], strict=True)
+    return [mean_distance(before, after, levels) for before, after in pairs]
 
 
 def mean_distance(a: Tensor, b: Tensor, levels: int = 256) -> float:

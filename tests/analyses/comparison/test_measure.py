@@ -1,6 +1,7 @@
 """The comparison measures what its columns say, on the same images and noise for every variant."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,22 @@ import pytest
 import torch
 from PIL import Image
 
+from repr_toolkit.analyses.comparison.blocks import blocks
 from repr_toolkit.analyses.comparison.measure import compare
-from repr_toolkit.analyses.comparison.table import Result, markdown_table
-from repr_toolkit.analyses.probing import Probe
+from repr_toolkit.analyses.comparison.result import Comparison, Variant
 from repr_toolkit.data import load as load_data
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.run import load
-from repr_toolkit.support.stats import Estimate, Number
-from repr_toolkit.support.tables import with_error, with_interval
+from repr_toolkit.support.files import csv_text
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
 
+NAMES = ("comparison.json", "comparison.csv", "comparison.md", "figure3.png", "figure6.png")
 SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
 
 
@@ -57,9 +61,9 @@ def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Path]]) -> None
                 assert found[name][column] == ""
                 continue
             estimate = expected[column]
-            assert float(found[name][column]) == pytest.approx(estimate["mean"], abs=1e-9)
+            assert float(found[name][column]) == pytest.approx(estimate["value"], abs=1e-9)
             error = float(found[name][f"{column}_standard_error"])
-            assert error == pytest.approx(estimate["standard_error"], abs=1e-9)
+            assert error == pytest.approx(estimate["error"], abs=1e-9)
         assert found[name]["images"] == str(expected["images"])
         assert found[name]["likelihood"] == "exact"
         assert (found[name]["training_steps"], found[name]["training_seconds"]) == ("7", "2.5")
@@ -131,7 +135,7 @@ def test_markdown_says_what_its_numbers_mean(study: tuple[Path, dict[str, Path]]
     ):
         assert part in flat
     bits = evaluate(runs["mse_m3"])["bits_per_dim"]
-    assert with_error(Estimate(**bits)) in text
+    assert number_text(Number(**bits)) in text
 
 
 def test_figure_is_a_picture(study: tuple[Path, dict[str, Path]]) -> None:
@@ -142,7 +146,7 @@ def test_figure_is_a_picture(study: tuple[Path, dict[str, Path]]) -> None:
 
 def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Path]]) -> None:
     folder, runs = study
-    files = [folder / name for name in ("comparison.md", "comparison.csv", "figure6.png")]
+    files = [folder / name for name in NAMES]
     before = [file.read_bytes() for file in files]
     torch.manual_seed(77)
     compare(folder, runs, **SMALL)
@@ -173,20 +177,32 @@ def test_runs_on_other_images_are_refused(
         compare(tmp_path, {**study[1], "other": other.path})
 
 
-# The table
+# The result
 
 
-def result(name: str) -> Result:
-    some = Estimate(0.123456, 0.0123, 500)
-    probe = Probe(Number(0.912, 0.884, 0.934, count=500), 4000, 0.01)
-    difference = Estimate(-0.2, 0.01, 9)
-    sizes = (9, 9, 9.0, 9)
-    return Result(name, 10, "exact", some, some, difference, some, some, probe, None, *sizes)
+def variant() -> Variant:
+    some, probe = Number(0.123456, 0.1, 0.15, error=0.0123), Number(0.912, 0.884, 0.934)
+    numbers = dict.fromkeys(("bits_per_dim", "bits_per_dim_other_h", "mse_one"), some)
+    numbers["difference"] = Number(-0.2, -0.2196, -0.1804, error=0.01)
+    return Variant(10, "exact", 9, 9, 9.0, 9, {**numbers, "probe": probe})
+
+
+def comparison(names: list[str]) -> Comparison:
+    return Comparison("data", "test", 500, 16, 4, {name: variant() for name in names})
+
+
+def test_json_holds_the_comparison(study: tuple[Path, dict[str, Path]]) -> None:
+    stored = json.loads((study[0] / "comparison.json").read_text())
+    result = Comparison.from_dict(stored)
+    assert json.loads(json.dumps(result.as_dict())) == stored
+    assert [*result.variants] == [*study[1]]
+    assert result.figures == ["figure3.png", "figure6.png"]
+    assert csv_text(result.rows()) == (study[0] / "comparison.csv").read_text()
 
 
 def test_four_variants_stand_side_by_side() -> None:
     names = ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
-    table = markdown_table([result(name) for name in names], None, 16)
+    table = as_text(blocks(comparison(names))).partition("\n\n")[2]
     widths = {len(line) for line in table.splitlines()}
     assert len(widths) == 1
     assert widths.pop() <= 100
@@ -196,26 +212,8 @@ def test_four_variants_stand_side_by_side() -> None:
 
 
 def test_more_variants_go_below() -> None:
-    table = markdown_table([result(f"variant_{n}") for n in range(7)], None, 16)
+    table = as_text(blocks(comparison([f"variant_{n}" for n in range(7)])))
     assert max(map(len, table.splitlines())) <= 100
     assert table.count("| bits/dim ") == 2
     for n in range(7):
         assert f"variant_{n} " in table
-
-
-@pytest.mark.parametrize(
-    ("mean", "error", "text"),
-    [
-        (1.23456, 0.0123, "1.235 ± 0.012"),
-        (-1.5, 0.26, "−1.50 ± 0.26"),
-        (123.4, 12.3, "123 ± 12"),
-        (0.5, 0.0, "0.500 ± 0.000"),
-        (0.5, 1e-9, "0.5000 ± 0.0000"),
-    ],
-)
-def test_digits_follow_the_error(mean: float, error: float, text: str) -> None:
-    assert with_error(Estimate(mean, error, 10)) == text
-
-
-def test_missing_values_are_dashes() -> None:
-    assert with_error(None) == with_interval(None) == "–"

@@ -1,4 +1,4 @@
-"""Directions are the known ones of constructed vectors, and moves arrive where they should."""
+"""Directions are the known ones of constructed vectors, and moves lead where they should."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from repr_toolkit.analyses.traversal.directions import (
     even_steps,
     mean_difference,
     move,
-    moves,
     of_one_length,
+    positions,
     principal,
     probe,
 )
@@ -109,9 +109,9 @@ def test_no_move_is_exact() -> None:
 def test_moves_may_keep_the_length() -> None:
     h = torch.nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
     direction = coordinate(cloud(), 0)
-    kept = moves(h, direction, [-2, 1, 3], keep_length=True)
+    kept = positions(h, direction, [-2, 1, 3], keep_length=True)
     torch.testing.assert_close(kept.norm(dim=-1), torch.ones(6, 3))
-    free = moves(h, direction, [-2, 1, 3])
+    free = positions(h, direction, [-2, 1, 3])
     assert (free.norm(dim=-1) > 1.5).any()
     assert (torch.cosine_similarity(free, kept, dim=-1) > 0.9999).all()
     assert of_one_length(h.numpy())

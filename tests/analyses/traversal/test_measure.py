@@ -1,9 +1,10 @@
-"""Moves in h, decoded: frames are what the moved h gives, and what is measured of them."""
+"""Moved h, decoded: frames are what the moved h gives, and what is measured of them."""
 
 import json
-import shlex
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.traversal import ANALYSIS
 from repr_toolkit.analyses.traversal.directions import coordinate, move, principal
-from repr_toolkit.analyses.traversal.measure import Mover, change, traverse
-from repr_toolkit.analyses.traversal.table import alpha_text, picture, table
+from repr_toolkit.analyses.traversal.measure import change, measure, traverse
+from repr_toolkit.analyses.traversal.picture import picture
+from repr_toolkit.analyses.traversal.result import alpha_text
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.page.blocks import Notes, Table
+from repr_toolkit.runs.kept import Kept, keep
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruct
 from toys.data import cloud
@@ -76,168 +82,193 @@ def test_change_of_known_frames() -> None:
 
 
 def test_alpha_has_a_true_minus_and_no_trailing_zeros() -> None:
-    told = [alpha_text(alpha) for alpha in (-2.25, 0.0, 1.0, -10.0, 1500.0)]
-    assert told == ["−2.25", "0", "1", "−10", "1500"]
+    texts = [alpha_text(alpha) for alpha in (-2.25, 0.0, 1.0, -10.0, 1500.0)]
+    assert texts == ["−2.25", "0", "1", "−10", "1500"]
 
 
 # Runs
 
 
 @pytest.fixture(scope="module")
-def mover(tmp_path_factory: pytest.TempPathFactory) -> Mover:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     path = tmp_path_factory.mktemp("runs") / "perfect"
-    run = untrained_run(path, encoder=PIXELS, decoder=COPIES)
-    return Mover(run, load_with_decoder(run), seed=3)
+    return untrained_run(path, encoder=PIXELS, decoder=COPIES)
 
 
-def test_moves_of_a_run(mover: Mover) -> None:
-    found = mover.move(["principal:0", "mean:7"], steps=5, shown=2, measured=40)
-    by_pca, by_mean = found.along
+def test_a_traversal_of_a_run(run: Run) -> None:
+    result = measure(run, along=["principal:0", "mean:7"], steps=5, images=2, measured=40, seed=3)
+    by_pca, by_mean = result.along
     assert by_pca.alphas == [-3, -1.5, 0, 1.5, 3]
     assert by_mean.alphas == [-1, -0.5, 0, 0.5, 1]
     assert by_pca.frames.shape == (2, 5, 1, 8, 8)
-    assert (by_pca.frames[:, 2] == found.images).all()  # α = 0
+    assert (by_pca.frames[:, 2] == result.images).all()  # α = 0
     assert by_pca.judged is None
     assert by_mean.judged is not None
     shares = [share.value for share in by_mean.judged]
     assert shares[-1] > shares[2] + 0.1
     assert shares[0] <= shares[2]
-    assert [trained.key for trained in found.judges] == ["label"]
+    assert [trained.key for trained in result.judges] == ["label"]
     assert by_mean.change is not None
     assert len(by_mean.change) == 4
-    assert found.between_images is not None
-    assert 0 < by_mean.change[0] < found.between_images
-    lines = table(found).splitlines()
-    assert max(map(len, lines[1:])) <= 100
-    assert any(line.startswith("| mean 7 ") for line in lines)
+    assert result.between_images is not None
+    assert 0 < by_mean.change[0] < result.between_images
 
 
-def test_moves_along_a_column_of_a_key(mover: Mover, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = mover.data
+def test_a_traversal_along_a_column_of_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = run.load_data()
     columns = np.stack([own.arrays["label"] == 7, own.arrays["label"] < 5], 1).astype(np.int64)
     data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
-    monkeypatch.setattr(mover, "data", data)
-    monkeypatch.setattr(mover, "split", data.splits["test"])
+    monkeypatch.setattr(Run, "load_data", lambda self: data)
     specs = ["mean:attributes[0]", "mean:7", "mean:attributes[1]=1"]
-    found = mover.move(specs, steps=3, shown=2, measured=20)
-    assert torch.equal(found.along[0].frames, found.along[1].frames)
-    judged = found.along[2].judged
+    result = measure(run, along=specs, steps=3, images=2, measured=20, seed=3)
+    assert torch.equal(result.along[0].frames, result.along[1].frames)
+    judged = result.along[2].judged
     assert judged is not None
     assert judged[-1].value > judged[1].value > judged[0].value
-    assert [t.key for t in found.judges] == ["attributes[0]", "label", "attributes[1]"]
+    assert [t.key for t in result.judges] == ["attributes[0]", "label", "attributes[1]"]
 
 
-def test_the_table_says_which_steps_were_judged(mover: Mover) -> None:
-    """An even number of steps has no α = 0, and two have none between the first and the last."""
-    four = mover.move(["mean:7"], steps=4, shown=2, measured=8)
-    judged = four.along[0].judged
-    assert judged is not None
-    at_minus_a_third = f"{100 * judged[1].value:.0f} ("
-    [heading] = [line for line in table(four).splitlines() if "nearest 0" in line]
-    column = [cell.strip() for cell in heading.split("|")].index("nearest 0")
-    [line] = [line for line in table(four).splitlines() if line.startswith("| mean 7 ")]
-    assert line.split("|")[column].strip().startswith(at_minus_a_third)
-    assert "nearest 0" not in table(mover.move(["mean:7"], steps=2, shown=2, measured=8))
-
-
-def test_moves_are_kept_for_the_report(mover: Mover) -> None:
-    found = mover.move(steps=3, shown=2, measured=4)
-    found.save(mover.run.path)
-    numbers = json.loads((mover.run.path / "analysis" / "moves.json").read_text())
-    assert numbers == json.loads(json.dumps(found.as_dict()))
-    assert numbers["fingerprint"] == mover.data.fingerprint
-    assert numbers["command"] == (
-        f"repr-toolkit traverse {mover.run.path} --split test --images 2 --measure 4 --steps 3 "
-        "--seed 3 --temperature 1"
-    )
-    assert [d["along"] for d in numbers["directions"]] == [
+def test_a_traversal_is_kept_with_its_frames(run: Run) -> None:
+    result = measure(run, steps=3, images=2, measured=4, seed=3)
+    kept = keep(run, "traversal", result, "repr-toolkit traverse RUN")
+    assert kept.numbers == json.loads(json.dumps(result.as_dict()))
+    assert [d["along"] for d in kept.numbers["directions"]] == [
         *(f"principal:{n}" for n in range(4)),
         *(f"mean:{n}" for n in range(10)),
     ]
-    with np.load(mover.run.path / "analysis" / "moves.npz") as kept:
-        assert kept["frames"].shape == (14, 2, 3, 1, 8, 8)
-        assert kept["alphas"].tolist() == [[-3, 0, 3]] * 4 + [[-1, 0, 1]] * 10
-        assert (kept["frames"][:, :, 1] == kept["image"]).all()
-        assert kept["name"].tolist()[:5] == [*(f"principal {n}" for n in range(4)), "mean 0"]
+    assert kept.arrays["frames"].shape == (14, 2, 3, 1, 8, 8)
+    assert kept.arrays["alphas"].tolist() == [[-3, 0, 3]] * 4 + [[-1, 0, 1]] * 10
+    assert (kept.arrays["frames"][:, :, 1] == kept.arrays["image"]).all()
+    assert kept.arrays["name"].tolist()[:5] == [*(f"principal {n}" for n in range(4)), "mean 0"]
+    assert [block.kind for block in ANALYSIS.blocks({"perfect": kept})] == [
+        *["strip"] * 4, "folded", "table", "table", "notes"
+    ]  # fmt: skip
 
 
-def test_the_kept_command_gives_the_same_moves(mover: Mover) -> None:
-    """In a shell: with the length as it was asked for, and with names that have spaces."""
-    assert not mover.keep_length
-    keeping = Mover(mover.run, mover.model, keep_length=True, temperature=0.12345678)
-    found = keeping.move(["mean:7", "principal:0"], span=1.23456789, steps=3, measured=0)
-    words = shlex.split(found.protocol["command"])
-    for name, values in (
-        ("--length", ["keep"]),
-        ("--temperature", ["0.12345678"]),
-        ("--span", ["1.23456789"]),
-        ("--along", ["mean:7", "principal:0"]),
-    ):
-        at = words.index(name) + 1
-        assert words[at : at + len(values)] == values
-    spaced = Run(mover.run.path.rename(mover.run.path.with_name("two words")))
-    try:
-        command = Mover(spaced, mover.model).move(steps=3, measured=0).protocol["command"]
-        assert shlex.split(command)[2] == str(spaced.path)
-    finally:
-        spaced.path.rename(mover.run.path)
+def test_what_is_asked_tells_traversals_apart(run: Run) -> None:
+    def asked(**options: Any) -> dict[str, Any]:
+        options = {"along": ["principal:0"], "steps": 3, "measured": 0, **options}
+        return dict(measure(run, **options).asked)
+
+    plain = asked()
+    assert plain == asked(span=3.0) == asked(alphas=[-3, 0, 3], keep_length=False)
+    for other in ({"seed": 1}, {"images": 2}, {"span": 2}, {"along": ["mean:7"]},
+                  {"keep_length": True}, {"temperature": 0.5}, {"measured": 9}):  # fmt: skip
+        assert asked(**other) != plain
 
 
-def test_a_span_of_nothing_is_refused(mover: Mover) -> None:
+def test_a_span_of_nothing_is_refused(run: Run) -> None:
     with pytest.raises(ValueError, match="a finite span above 0"):
-        mover.move(["principal:0"], span=0, measured=0)
+        measure(run, along=["principal:0"], span=0, measured=0)
+    with pytest.raises(ValueError, match="no images to move"):
+        measure(run, images=0, measured=0)
 
 
-def test_given_pictures_are_moved(mover: Mover) -> None:
-    images = mover.split[[5, 6]]["image"]
-    h = mover.codes("test", [5, 6])
-    found = mover.move(["mean:7"], alphas=[0, 1, 0.5], given=(images, h), measured=0)
-    [along] = found.along
-    assert (found.images == images).all()
+def test_given_pictures_are_moved(run: Run) -> None:
+    model, split = load_with_decoder(run), run.load_data().splits["test"]
+    images, h = split[[5, 6]]["image"], encode_split(model, split, indices=[5, 6])
+    assert h is not None
+    given = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], pictures=(images, h), measured=0)
+    numbered = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], images=[5, 6], measured=0)
+    [along], [same] = given.along, numbered.along
+    assert (given.images == images).all()
     assert (along.frames[:, 0] == images).all()
     end = move(h, along.direction, 1).round().clamp(0, 16)
     assert (along.frames[:, 1].flatten(1) == end).all()
-    assert (along.change, along.judged, found.judges, found.between_images) == (
-        None,
-        None,
-        [],
-        None,
-    )
+    assert torch.equal(along.frames, same.frames)
+    assert [along.change, along.judged, given.between_images] == [None] * 3
+    assert given.judges == []
 
 
-def test_a_misspelt_direction_is_told_before_anything_is_drawn(
-    mover: Mover, monkeypatch: pytest.MonkeyPatch
+def test_a_misspelt_direction_is_an_error_before_anything_is_drawn(
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def sample(*_: object, **__: object) -> Tensor:
         raise AssertionError("drawn")
 
-    monkeypatch.setattr(mover.model.decoder, "sample", sample)
+    monkeypatch.setattr(Copies, "sample", sample)
     with pytest.raises(ValueError, match="names no direction"):
-        mover.move(["principal:0", "mean"])
+        measure(run, along=["principal:0", "mean"])
 
 
-def test_a_run_without_encoder_has_no_h(tmp_path_factory: pytest.TempPathFactory) -> None:
-    run = untrained_run(tmp_path_factory.mktemp("none") / "run", encoder=None)
+def test_a_run_without_encoder_has_no_h(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run", encoder=None)
     with pytest.raises(ValueError, match="no encoder: there is no h to move"):
-        Mover(run, load_with_decoder(run))
+        measure(run)
 
 
-def test_in_a_run_nothing_moved_is_the_reconstruction(
-    tmp_path_factory: pytest.TempPathFactory,
+def test_in_a_run_nothing_moved_is_the_reconstruction(tmp_path: Path) -> None:
+    run = untrained_run(tmp_path / "run")
+    result = measure(
+        run, along=["coordinate:1"], alphas=[0], images=[8], measured=0, seed=3, engine="naive"
+    )
+    batch = {"image": result.images}
+    own = reconstruct(load_with_decoder(run), batch, seed=3, engine="naive")
+    assert (result.along[0].frames == own).all()
+
+
+# What is shown
+
+
+def moved(*alphas: list[float]) -> Kept:
+    """Directions judged to give 0, 10, 20 … % at their steps."""
+    judged: list[dict[str, Any]] = []
+    for number, values in enumerate(alphas):
+        shares = [{"value": step / 10, "low": 0.4, "high": 0.6} for step in range(len(values))]
+        judged.append({"name": f"d{number}", "alphas": values, "judged": shares, "change": None})
+        judged[-1] |= {"scale": 1.0, "unit": "standard deviations"}
+    judges = [
+        {"key": key, "accuracy": {"value": 0.9}, "split": "test"}
+        | {"train_images": 1000, "test_images": 90}
+        for key in ("label", "smile")
+    ]
+    numbers: dict[str, Any] = {
+        "directions": judged,
+        "measured_images": 8,
+        "train_images": 1000,
+        "judges": judges,
+    }
+    numbers |= {"data": "digits", "split": "test", "keep_length": False, "between_images": None}
+    return Kept({}, "", "", "", numbers, None)
+
+
+@pytest.mark.parametrize(
+    ("alphas", "columns", "cells"),
+    [
+        ([[-1, 0, 1]], ["α = −1", "α = 0", "α = 1"], ["0.0", "10.0", "20.0"]),
+        ([[-3, -1, 1, 3]], ["α = −3", "α = −1", "α = 3"], ["0.0", "10.0", "30.0"]),
+        ([[-1, 1]], ["α = −1", "α = 1"], ["0.0", "10.0"]),
+        ([[-1, 0, 1], [-3, 0, 3]], ["first α", "α = 0", "last α"], ["0.0", "10.0", "20.0"]),
+        ([[-3, -1, 1, 3], [-6, -2, 2, 6]], ["first α", "nearest to 0", "last α"], None),
+        ([[-1, 1], [-3, 3]], ["first α", "last α"], ["0.0", "10.0"]),
+    ],
+)
+def test_judged_frames_stand_under_their_own_alpha(
+    alphas: list[list[float]], columns: list[str], cells: list[str] | None
 ) -> None:
-    run: Run = untrained_run(tmp_path_factory.mktemp("conv") / "run")
-    model = load_with_decoder(run)
-    mover = Mover(run, model, seed=3, engine="naive")
-    given = mover.split[[8]]["image"], mover.codes("test", [8])
-    [along] = mover.move(["coordinate:1"], alphas=[0], given=given, measured=0).along
-    own = reconstruct(model, {"image": given[0]}, seed=3, engine="naive")
-    assert (along.frames == own).all()
+    _, table, _ = ANALYSIS.blocks({"run": moved(*alphas)})
+    assert isinstance(table, Table)
+    assert table.columns == columns
+    assert all(len(row.cells) == len(columns) for row in table.rows)
+    assert cells is None or [cell.text for cell in table.rows[0].cells] == cells
+    shared = len({*map(tuple, alphas)}) == 1
+    assert all(bool(row.about) != shared for row in table.rows)
+    assert "a classifier of label, trained on 1,000 real images" in table.caption
+    assert "and a classifier of smile," in table.caption
+
+
+def test_only_a_frame_at_0_is_called_the_reconstruction() -> None:
+    for alphas, said in (([-1.0, 0.0, 1.0], True), ([-1.0, 1.0], False)):
+        notes = ANALYSIS.blocks({"run": moved(alphas)})[-1]
+        assert isinstance(notes, Notes)
+        assert any("own reconstruction" in note for note in notes.items) == said
 
 
 @pytest.mark.parametrize("steps", [1, 3])
-def test_texts_lie_within_the_picture_and_apart(mover: Mover, steps: int) -> None:
+def test_texts_lie_within_the_picture_and_apart(run: Run, steps: int) -> None:
     alphas = [-2.25, 0, 1][:steps]
-    figure = picture(mover.move(["principal:0", "mean:7"], alphas=alphas, shown=2, measured=0))
+    result = measure(run, along=["principal:0", "mean:7"], alphas=alphas, images=2, measured=0)
+    figure = picture(result)
     boxes = [text.get_window_extent() for text in figure.texts]
     width, height = figure.get_size_inches() * figure.dpi
     assert all(b.x0 >= 0 and b.y0 >= 0 and b.x1 <= width and b.y1 <= height for b in boxes)
@@ -246,9 +277,10 @@ def test_texts_lie_within_the_picture_and_apart(mover: Mover, steps: int) -> Non
             assert not (a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1)
 
 
-def test_the_picture_says_what_is_where(mover: Mover) -> None:
-    found = mover.move(["principal:0", "principal:1", "mean:7"], steps=3, shown=2, measured=0)
-    texts = [text.get_text() for text in picture(found).texts]
+def test_the_picture_says_what_is_where(run: Run) -> None:
+    along = ["principal:0", "principal:1", "mean:7"]
+    result = measure(run, along=along, steps=3, images=2, measured=0)
+    texts = [text.get_text() for text in picture(result).texts]
     for name in ("principal 0", "principal 1", "mean 7"):
         assert texts.count(name) == 1
     # Above the principal directions, which share their α, and above the means.

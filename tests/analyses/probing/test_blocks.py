@@ -1,28 +1,27 @@
-"""The report's tables of probes: what may share one, and what their numbers are called."""
+"""The tables of probes: what may share one, and what their numbers are called."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-from repr_toolkit.analyses.probing.blocks import _tables
+from repr_toolkit.analyses.probing.blocks import tables as blocks_of_results
 from repr_toolkit.analyses.probing.result import protocol
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
-from repr_toolkit.report.inputs import Analysis
 
-BASELINE = {"name": "majority", "score": {"value": 0.1, "interval": [0.07, 0.13]}, "bits": 333.4}
+BASELINE = {"name": "majority", "score": {"value": 0.1, "low": 0.07, "high": 0.13}, "bits": 333.4}
 
 
 def reading(name: str, value: float, selectivity: float | None = 0.5) -> dict[str, Any]:
-    control = {"accuracy": 0.25, "selectivity": selectivity}
-    interval = [value - 0.1, value + 0.1]
-    found = {"representation": name, "probe": "logistic", "value": value, "interval": interval}
-    return {**found, "control": control}
+    types = "none" if selectivity is None else "view"
+    control = {"types": types, "accuracy": {"value": 0.25}, "selectivity": selectivity}
+    score = {"value": value, "low": value - 0.1, "high": value + 0.1}
+    return {"representation": name, "probe": "logistic", "score": score, "control": control}
 
 
 def code(name: str, bits: float) -> dict[str, Any]:
-    found = {"representation": name, "probe": "mdl", "bits": bits, "interval": [bits, bits + 1]}
-    return {**found, "uniform_bits": 332.2, "compression": 332.2 / bits}
+    length = {"value": bits, "low": bits, "high": bits + 1}
+    code = {"bits": length, "uniform_bits": 332.2, "compression": 332.2 / bits}
+    return {"representation": name, "probe": "mdl", "code": code}
 
 
 def probed(*readings: Mapping[str, Any], images: int = 100, seed: int = 0) -> dict[str, Any]:
@@ -31,18 +30,18 @@ def probed(*readings: Mapping[str, Any], images: int = 100, seed: int = 0) -> di
     target = {
         "name": "label", "kind": "classification", "measure": "accuracy", "classes": 10,
         "images": dict.fromkeys(("train", "val", "test"), images), "baseline": deepcopy(BASELINE),
-        "readings": list(readings),
+        "readings": list(readings), "dropped": {"train": 0}, "unseen_test_images": 0,
     }  # fmt: skip
     return {
         "data": "digits", "fingerprint": "f", "levels": 17, "split": "test", "seed": seed,
         "protocol": protocol(["logistic"], seed, 3, True, images), "targets": [target],
         "representations": [{"name": name, "made_by": f"maker of {name}"} for name in names],
-        "skipped": [],
+        "skipped": [], "left_out": {},
     }  # fmt: skip
 
 
 def blocks_of(**found: Mapping[str, Any]) -> list[Block]:
-    return _tables({run: Analysis(numbers, Path()) for run, numbers in found.items()})
+    return blocks_of_results(found)
 
 
 def tables(blocks: Sequence[Block]) -> list[Table]:
@@ -66,14 +65,14 @@ def test_runs_that_were_probed_alike_are_columns_of_one_table() -> None:
 def test_another_protocol_has_a_table_with_its_own_caption_and_baseline() -> None:
     a = probed(reading("a", 0.8), reading("pixels", 0.6))
     b = probed(reading("b", 0.7), reading("pixels", 0.3), images=20, seed=5)
-    b["targets"][0]["baseline"]["score"] = {"value": 0.2, "interval": [0.1, 0.3]}
+    b["targets"][0]["baseline"]["score"] = {"value": 0.2, "low": 0.1, "high": 0.3}
     b["protocol"]["standardisation"] = "none"
     blocks = blocks_of(a=a, b=b)
     first, second = tables(blocks)
     assert (first.columns, second.columns) == (["a", "pixels"], ["b", "pixels"])
     assert [table.rows[0].cells[1].text for table in (first, second)] == ["60.0", "30.0"]
-    assert "Fitted on 100 images" in first.caption
-    assert "Fitted on 20 images" in second.caption
+    assert "fitted on 100 images" in first.caption
+    assert "fitted on 20 images" in second.caption
     assert "seed 5" in second.caption
     assert [table.rows[-1].cells[0].text for table in (first, second)] == ["10.0", "20.0"]
     kinds = [block.kind for block in blocks]
@@ -83,7 +82,7 @@ def test_another_protocol_has_a_table_with_its_own_caption_and_baseline() -> Non
     own, other, common = (block.items for block in blocks if isinstance(block, Notes))
     assert "of train alone" in own[0]
     assert other == ["h is standardised: none."]
-    assert len(common) == 1  # said once of both
+    assert len(common) == 2  # said once of both
     assert isinstance(blocks[0], Paragraph)
 
 
@@ -122,16 +121,25 @@ def test_where_nothing_recurs_the_training_accuracy_is_shown_and_called_so() -> 
 
 def test_the_code_has_its_own_interval_and_both_codes_without_h() -> None:
     blocks = blocks_of(a=probed(reading("a", 0.8), code("a", 100)))
-    _, codes = tables(blocks)
-    assert row(codes, "knowing the frequencies alone").cells == [Cell("333")]
-    assert row(codes, "uniform code").cells == [Cell("332")]
-    assert "the mean of 3 orders" in codes.caption
-    assert "Student's t over the orders" in codes.caption
+    [table] = tables(blocks)
+    assert row(table, "given h").cells == [Cell("100", "100–101")]
+    assert row(table, "without h").cells == [Cell("333")]
+    assert row(table, "uniform code").cells == [Cell("332")]
     [notes] = [block for block in blocks if isinstance(block, Notes)]
-    [covers] = [item for item in notes.items if "covers" in item]
-    assert covers.startswith("The interval of an accuracy or R² covers the draw of the test images")
+    assert any("the mean of 3 orders" in item for item in notes.items)
+    assert any("Student's t over the orders" in item for item in notes.items)
+    [covers] = [item for item in notes.items if "cover" in item]
+    assert covers.startswith("Intervals of accuracy are Wilson's")
+    assert covers.endswith(
+        "cover the draw of the test images; not that of the training images, nor seeds."
+    )
     alone = probed(code("a", 100))
     alone["protocol"]["mdl"]["orders"] = [0]
-    assert tables(blocks_of(a=alone))[-1].caption.endswith(
-        "in one order, and so without an interval."
-    )
+    [notes] = [block for block in blocks_of(a=alone) if isinstance(block, Notes)]
+    assert any(item.endswith("in one order, and so without an interval.") for item in notes.items)
+
+
+def test_a_column_without_the_code_has_none() -> None:
+    [table] = tables(blocks_of(a=probed(reading("a", 0.8), reading("b", 0.7), code("a", 100))))
+    assert [cell.text for cell in row(table, "given h").cells] == ["100", "–"]
+    assert [cell.text for cell in row(table, "compression, ×").cells] == ["3.32", "–"]

@@ -1,0 +1,185 @@
+"""The commands that move h along directions: `traverse`, and `edit` of given pictures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+
+from repr_toolkit.commands.options import (
+    Settings,
+    add_drawing_options,
+    add_json,
+    add_run,
+    add_split,
+    add_weights,
+    make_parser,
+)
+
+if TYPE_CHECKING:
+    from repr_toolkit.analyses.traversal.result import Traversal
+    from repr_toolkit.runs.run import Run
+
+ALONG = """\
+A direction is one of
+  coordinate:3     one coordinate of h
+  principal:0      a principal direction of the training images' h, 0 the widest
+  probe:7          that of a logistic regression for a class, or for an attribute of the data
+  mean:7           from the mean h without the class or attribute to the mean h with it
+α counts standard deviations of the training images' h along it, for mean the way between the
+means. An attribute is the code or name of a label or identity, or a key of the data (KEY[i] is a
+column of one) that has two values, or KEY=VALUE. A PICTURE is an image file, or the number of an
+image of the split.
+"""
+
+
+def traverse(options: Namespace, settings: Settings) -> None:
+    """Move h step by step; keep and print how far and where to the pictures move."""
+    out = options.out or ("traverse.png" if options.pictures else None)
+    _traverse(
+        options, out, steps=options.steps, span=options.span, images=options.images,
+        measured=options.measure,
+    )  # fmt: skip
+
+
+def edit(options: Namespace, settings: Settings) -> None:
+    """Draw pictures with their h moved by given amounts."""
+    _traverse(options, options.out, measured=0)
+
+
+def _traverse(options: Namespace, out: str | None, **what: Any) -> None:
+    from repr_toolkit.analyses.traversal import ANALYSIS, measure
+    from repr_toolkit.commands.results import keep_and_show
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.sampling.draw import refuse_unwritable
+    from repr_toolkit.support.console import engine_log_shown
+
+    if out is not None:
+        refuse_unwritable(Path(out), overwrite=options.overwrite)
+    run = Run(options.run)
+    if options.pictures:
+        what |= _pictures(run, options)
+    with engine_log_shown(not options.json):
+        result = measure(
+            run,
+            options.split,
+            along=options.along,
+            alphas=options.alpha,
+            keep_length=None if options.length is None else options.length == "keep",
+            seed=options.seed,
+            temperature=options.temperature,
+            engine=options.engine,
+            progress=not options.json,
+            **what,
+        )
+    # The report shows images of the split, chosen with no eye on the result.
+    keep_and_show(ANALYSIS, {run: result}, options, keep=not options.pictures)
+    if out is not None:
+        _save(result, Path(out), options)
+
+
+def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
+    """The pictures of the command line, as arguments of `measure`."""
+    from repr_toolkit.commands.common import encode_pictures
+    from repr_toolkit.runs.run import load_with_decoder
+    from repr_toolkit.support.processes import fastest_device
+
+    numbered = [name for name in options.pictures if name.isdecimal() and not Path(name).exists()]
+    if not numbered:
+        model = load_with_decoder(run).to(fastest_device())
+        instead = "give numbers of images of a split instead of files"
+        return {
+            "pictures": encode_pictures(model, options.pictures, options.weights, instead=instead)
+        }
+    if len(numbered) < len(options.pictures):
+        raise ValueError(
+            f"give picture files or numbers of images, not both: there is no file {numbered[0]}"
+        )
+    return {"images": [int(name) for name in numbered]}
+
+
+def _save(result: "Traversal", out: Path, options: Namespace) -> None:
+    """Write the picture and its values, and name the files."""
+    import numpy as np
+
+    from repr_toolkit.analyses.traversal.picture import picture
+    from repr_toolkit.commands.results import save_figure
+    from repr_toolkit.support.files import atomic_write
+
+    if out.suffix == ".png":
+        save_figure(picture(result), out, options)
+    values = out.with_suffix(".npz")
+    with atomic_write(values) as file:
+        np.savez_compressed(file, allow_pickle=False, **result.arrays())
+    if not options.json:
+        print(values)
+
+
+def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float] | None) -> None:
+    """What both commands take."""
+    command.add_argument(
+        "--alpha",
+        type=float,
+        nargs="+",
+        default=alpha,
+        help="how far, each a picture" + ("" if alpha else ", in place of --steps and --span"),
+    )
+    add_split(command)
+    command.add_argument(
+        "--length",
+        choices=("keep", "free"),
+        help="whether a move keeps the length of h (default: where all training images' h have "
+        "one length, as face embeddings do)",
+    )
+    add_weights(command)
+    add_json(command)
+    add_drawing_options(command, out)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Move the h of images of a split, or of pictures, step by step along directions. A row\n"
+        "has one noise, so that only h moves; where α is 0 stands the reconstruction. Prints how\n"
+        "far the pictures of --measure images of the split move and, for a class or an attribute,\n"
+        "how many a classifier of real images judges to have it at each α. Kept in RUN/analysis/\n"
+        "for the report, unless pictures are given.\n"
+        "\n" + ALONG
+    )
+    add_run(command)
+    command.add_argument(
+        "pictures", nargs="*", metavar="PICTURE", help="image files, or numbers of images"
+    )
+    command.add_argument(
+        "--along",
+        nargs="+",
+        metavar="DIRECTION",
+        help="(default: the first principal directions and the means of labels)",
+    )
+    command.add_argument(
+        "--images", type=PositiveInt, default=3, help="of the split to show, without pictures"
+    )
+    command.add_argument("--steps", type=PositiveInt, default=9, help="pictures in a row")
+    command.add_argument(
+        "--span", type=PositiveFloat, help="α goes from −span to span (default: 3, for mean 1)"
+    )
+    command.add_argument(
+        "--measure", type=NonNegativeInt, default=64, help="images of the split to measure; or 0"
+    )
+    _add_options(command, out=None, alpha=None)
+    subcommands.add_subcommand("traverse", command, help="how pictures change as h moves")
+
+    command = make_parser(
+        "Draw pictures with their h moved along directions by given amounts: a smile more, a\n"
+        "smile less. A row has one noise; α = 0 gives the reconstruction. It is `traverse` of\n"
+        "these pictures, without measurements.\n\n" + ALONG
+    )
+    add_run(command)
+    command.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="image files, or numbers of images"
+    )
+    command.add_argument(
+        "--along", nargs="+", metavar="DIRECTION", required=True, help="such as mean:smile"
+    )
+    _add_options(command, out="edit.png", alpha=[-1.0, 0.0, 1.0])
+    subcommands.add_subcommand("edit", command, help="draw pictures with an attribute changed")
