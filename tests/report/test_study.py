@@ -217,12 +217,12 @@ def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> Non
     [again] = [text.splitlines() for text in told if "repr-toolkit report" in text
                and "RECIPE" not in text]  # fmt: skip
     words = [line.split()[1] for line in again]
-    assert words == ["probe", "information", "invariance", "traverse", "report"]
+    assert words == ["information", "probe", "invariance", "traverse", "report"]
     assert again[2:4] == [
         f"repr-toolkit invariance {run} --images 6",
         f"repr-toolkit traverse {run} --steps 3",
     ]
-    assert again[0] == f"repr-toolkit probe {run} --seed 3 --keep"
+    assert again[0] == f"repr-toolkit information {run} --seed 3 --keep"
     assert "--all" not in again[-1]
     assert "new run beside each" in path.read_text("utf-8")
 
