@@ -1,7 +1,6 @@
 """The command `classify`: its numbers are those of Bayes' rule, its errors say what is missing."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,6 @@ from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.tables import with_interval
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
-
-
-@pytest.fixture(autouse=True)
-def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """`repr-toolkit embed`: a data file of h that trains decoders and that no other data can borrow."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,6 @@ from repr_toolkit.training.train import train
 from toys.runs import small
 
 NETWORK = ["torchvision.models.resnet18", "--layer", "layer2", "--image-size", "16"]
-
-
-@pytest.fixture(autouse=True)
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    return tmp_path
 
 
 def test_a_torchvision_network_by_the_command_line_alone(

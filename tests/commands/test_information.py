@@ -1,7 +1,6 @@
 """The command `information`: of one run, of sources, and its errors."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +18,6 @@ from toys.encoders import CONV, ONE_HOT
 from toys.runs import TINY, untrained_run
 
 FEW = ["--part-images", "10", "--bound-images", "20", "--candidates", "4", "--parts", "2"]
-
-
-@pytest.fixture(autouse=True)
-def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 @pytest.fixture(scope="module")

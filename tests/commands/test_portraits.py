@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,6 @@ from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
 
 PEOPLE, EACH = 24, 3
-
-
-@pytest.fixture(autouse=True)
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder of its own; the search path is put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The command `probe`: one table of several sources and their baselines, kept where it belongs."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,6 @@ from toys.encoders import CONV, ONE_HOT
 from toys.runs import untrained_run
 
 QUICK = ["--probes", "knn", "--orders", "0", "--images", "120"]
-
-
-@pytest.fixture(autouse=True)
-def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 @pytest.fixture

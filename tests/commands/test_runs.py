@@ -1,7 +1,6 @@
 """The commands on a study and on runs that were really trained."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.runs.run import Run
 from toys.processes import started
 from toys.runs import TINY
-
-
-@pytest.fixture(autouse=True)
-def user_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Every test works in an empty folder of its own; the search path is put back."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", sys.path.copy())
-    return tmp_path
 
 
 @pytest.fixture(scope="module")

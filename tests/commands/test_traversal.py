@@ -1,7 +1,6 @@
 """The commands `traverse` and `edit`: pictures in, pictures and numbers out; errors in a line."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,11 +23,6 @@ def quick_judges() -> Iterator[None]:
         patch.setattr(judge, "EPOCHS", 1)
         patch.setattr(judge, "SHOWN", 0)
         yield
-
-
-@pytest.fixture(autouse=True)
-def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", sys.path.copy())
 
 
 @pytest.fixture(scope="module")

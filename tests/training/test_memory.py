@@ -10,7 +10,7 @@ from toys.processes import own_environment
 
 SCRIPT = """
 import ctypes, resource
-from repr_toolkit.memory import keep_freed_memory
+from repr_toolkit.training.memory import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
