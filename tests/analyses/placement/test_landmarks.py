@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from repr_toolkit.analyses.placement import LandmarkReader
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.windows import cut_windows
 from toys.data import SIDE, face_file, faces, random_landmarks
 
@@ -14,7 +14,7 @@ from toys.data import SIDE, face_file, faces, random_landmarks
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     folder = tmp_path_factory.mktemp("faces")
-    return load(str(face_file(folder / "faces.npz", (3000, 100, 300))))
+    return load_data(str(face_file(folder / "faces.npz", (3000, 100, 300))))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_faces_at_the_edge_are_read_without_an_error(reader: LandmarkReader) -> 
 def test_the_readers_error_on_real_windows() -> None:
     """About what the docstring states, from fewer windows."""
     try:
-        data = load("lfw_faces_32.npz")
+        data = load_data("lfw_faces_32.npz")
     except FileNotFoundError:
         pytest.skip("lfw_faces_32.npz is not here")
     windows = cut_windows(data, 24, copies=1)
@@ -100,6 +100,6 @@ def test_the_readers_error_on_real_windows() -> None:
 
 
 def test_a_few_images_make_a_reader_if_no_good_one(tmp_path: Path) -> None:
-    data = load(str(face_file(tmp_path / "few.npz", (12, 3, 3))))
+    data = load_data(str(face_file(tmp_path / "few.npz", (12, 3, 3))))
     reader = LandmarkReader(data.splits["train"], data.splits["val"])
     assert reader.read(data.splits["test"][:]["image"]).shape == (3, 5, 2)

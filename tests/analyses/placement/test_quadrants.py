@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from repr_toolkit.analyses.placement import QuadrantReader
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.quadrants import mnist_quadrants, place_in_quadrants
 from toys.data import bright_quadrants
 
@@ -16,7 +16,7 @@ def reader() -> QuadrantReader:
 
 
 def test_codes_are_those_of_the_data() -> None:
-    data = place_in_quadrants(load("digits"))
+    data = place_in_quadrants(load_data("digits"))
     reader = QuadrantReader(data.splits["train"], data.splits["val"])
     test = data.splits["test"]
     asked = test.column("quadrant").numpy()
