@@ -30,7 +30,7 @@ from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
 from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import apply_settings, load_recipe
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run
@@ -229,7 +229,7 @@ def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dic
 
 def patches(steps: int, seed: int = 0) -> tuple[ImageData, Tensor]:
     """The photographs, and their train patches in random order for so many steps."""
-    data = load("photos", size=32)
+    data = load_data("photos", size=32)
     split = data.splits["train"]
     order = np.random.default_rng(seed).permutation(len(split)).tolist()
     return data, split[order[: BATCH * steps]]["image"]

@@ -131,7 +131,7 @@ def command_line(
 
 
 def data_settings(settings: Settings) -> dict[str, Any]:
-    """Settings data.… as arguments of `repr_toolkit.data.load`, those that were given.
+    """Settings data.… as arguments of `repr_toolkit.data.load_data`, those that were given.
 
     Raises ValueError for any other setting, and for a value that cannot be.
     """

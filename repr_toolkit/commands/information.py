@@ -99,12 +99,12 @@ def _own(options: Namespace) -> None:
 def _study(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.frozen.measure import run_information
     from repr_toolkit.config.recipe import apply_settings, load_recipe
-    from repr_toolkit.data import load
+    from repr_toolkit.data import load_data
     from repr_toolkit.runs.run import data_arguments
     from repr_toolkit.support.processes import first_process
 
     config = apply_settings(load_recipe(options.target), settings)
-    data = load(**data_arguments(config))
+    data = load_data(**data_arguments(config))
     sources = [_represent(source, data, options) for source in options.sources]
     recipe = Path(options.target).stem
     name = options.name or f"information_{recipe.removeprefix('information_')}"

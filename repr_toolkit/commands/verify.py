@@ -62,10 +62,10 @@ def verify(options: Namespace, settings: Settings) -> None:
 
 
 def _data(target: str) -> "ImageData":
-    from repr_toolkit.data import load
+    from repr_toolkit.data import load_data
 
     try:
-        return load(target)
+        return load_data(target)
     except (ValueError, FileNotFoundError) as error:
         told = str(error).replace("--data.root or ", "")  # which this command does not take
         raise type(error)(f"{target} is no run, and no data either: {told}") from error

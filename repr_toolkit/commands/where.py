@@ -1,57 +1,46 @@
 """The command that measures whether things stand where h says."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import Settings, make_parser
+from repr_toolkit.commands.options import (
+    Settings,
+    add_engine,
+    add_json,
+    add_out,
+    add_seed,
+    add_split,
+    add_temperature,
+    make_parser,
+)
 
 
 def where(options: Namespace, settings: Settings) -> None:
-    """Print how near to where h says things stand in samples; draw a picture where asked."""
-    from repr_toolkit.analyses.placement import Placement
-    from repr_toolkit.support.files import atomic_write, require_picture
-    from repr_toolkit.support.pictures import DPI
+    """Keep with the runs how near to where h says things stand in samples, and print it."""
+    from repr_toolkit.analyses.placement import ANALYSIS
+    from repr_toolkit.analyses.placement.measure import measure_alike
+    from repr_toolkit.analyses.placement.picture import picture
+    from repr_toolkit.commands.results import keep_and_show, required_picture, save_figure
+    from repr_toolkit.runs.run import Run
 
-    out = None if options.out is None else Path(options.out)
-    if out is not None:
-        require_picture(out, overwrite=options.overwrite)
-    placement = Placement(
-        options.runs,
+    out = required_picture(options)
+    runs = [Run(path) for path in options.runs]
+    results = measure_alike(
+        runs,
         options.split,
         images=options.images,
+        rows=options.rows,
+        columns=options.columns,
         seed=options.seed,
         temperature=options.temperature,
         engine=options.engine,
         progress=not options.json,
     )
-    result = placement.measure()
-    if options.json:
-        print(json.dumps(result, indent=2))
-    else:
-        print(f"{result['data']}, {result['split']}: {result['images']:,} images")
-        print(f"{result['measure']} (95 % interval)")
-        _show("the images themselves", result["real"])
-        for run in result["runs"]:
-            print(f"samples of {run['run']}")
-            _show("own h", run["asked"])
-            _show("another image's h", run["other"])
-            if "versus_first" in run:
-                _show("own h, minus the first run", run["versus_first"])
+    keep_and_show(ANALYSIS, dict(zip(runs, results, strict=True)), options)
     if out is not None:
-        figure = placement.picture(options.rows, options.columns)
-        with atomic_write(out) as file:
-            figure.savefig(file, dpi=DPI, format="png")
-        if not options.json:
-            print(out)
-
-
-def _show(title: str, found: dict[str, float]) -> None:
-    numbers = "{mean:8.3f}  ({low:.3f} … {high:.3f})".format(**found).replace("-", "−")
-    print(f"  {title:28}{numbers}")
+        save_figure(picture(results), out, options)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -61,31 +50,24 @@ def add_commands(subcommands: Any) -> None:
         "for encoders that read `landmarks`, how far the eyes are from where they should be; for\n"
         "those that read `quadrant`, how often the ink is there. Beside it stand the same for\n"
         "another image's h (chance) and for the images themselves (what can be reached). Several\n"
-        "runs are given the same h and noise, and compared to the first image by image."
+        "runs are given the same h and noise, and compared to the first image by image. Kept in\n"
+        "RUN/analysis/ for the report."
     )
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories, of the same data")
-    command.add_argument("--split", default="test", help="train, val or test")
+    add_split(command)
     command.add_argument(
         "-n",
         "--images",
         type=PositiveInt,
         help="images of the split whose h is taken, one sample for each (default: all)",
     )
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of the noise")
-    command.add_argument(
-        "--temperature",
-        type=NonNegativeFloat,
-        default=1.0,
-        help="of the distributions drawn from; 0 takes their modes",
-    )
-    command.add_argument(
-        "--engine", default="auto", help="how to sample; auto is the fastest that works here"
-    )
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--out", help="PNG to draw: samples, with crosses where h says")
+    add_seed(command, "of the noise")
+    add_temperature(command, 1.0)
+    add_engine(command)
+    add_json(command)
+    add_out(command, "PNG to draw: samples, with crosses where h says")
     command.add_argument("--rows", type=PositiveInt, default=8, help="images in the picture")
     command.add_argument(
         "--columns", type=PositiveInt, default=3, help="samples of each run for each of them"
     )
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     subcommands.add_subcommand("where", command, help="whether things stand where h says")

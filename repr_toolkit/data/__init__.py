@@ -1,14 +1,14 @@
-"""Images and what is known of them: :func:`load` a source, read its splits in batches."""
+"""Images and what is known of them: `load_data` loads a source, its splits give batches."""
 
 from typing import TYPE_CHECKING, Any
 
-from repr_toolkit.data.images import ImageData, ImageSplit, evaluation_loader
-from repr_toolkit.data.sources import load
+from repr_toolkit.data.images import ImageData, ImageSplit
+from repr_toolkit.data.sources import load_data
 
 if TYPE_CHECKING:
     from repr_toolkit.data.module import ImageDataModule
 
-__all__ = ["ImageData", "ImageDataModule", "ImageSplit", "evaluation_loader", "load"]
+__all__ = ["ImageData", "ImageDataModule", "ImageSplit", "load_data"]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
+from torch.utils.data import Dataset
 
 Array = NDArray[Any]
 Batch = dict[str, Tensor]
@@ -193,32 +193,6 @@ def find_column(arrays: Mapping[str, Array], name: str) -> tuple[str, int | None
     if number >= count:
         raise ValueError(f"there is no {name}: {key!r} has {key}[0] to {key}[{count - 1}]")
     return key, number
-
-
-def evaluation_loader(split: ImageSplit, batch_size: int, *, workers: int = 0) -> DataLoader[Batch]:
-    """All images of a split in order, in batch dicts of ``batch_size``; the last may be smaller."""
-    order = BatchSampler(SequentialSampler(split), batch_size, drop_last=False)
-    return batch_loader(split, order, workers=workers, pin_memory=torch.cuda.is_available())
-
-
-def batch_loader(
-    split: ImageSplit,
-    order: torch.utils.data.Sampler[list[int]],
-    *,
-    workers: int,
-    pin_memory: bool,
-) -> DataLoader[Batch]:
-    """A loader that reads a whole batch at once, the batches being those that ``order`` yields."""
-    # With batch_size=None each element of the sampler, here a list of indices, goes to the data
-    # set as it is: one gather a batch and no collation.
-    return DataLoader(
-        split,
-        sampler=order,
-        batch_size=None,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-    )
 
 
 def content_fingerprint(arrays: Mapping[str, Array], rows: Mapping[str, Array]) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.images import SPLITS, ImageData
 
 SIDE = 6
 LEVELS = 4
@@ -50,11 +50,3 @@ def known_bits(train: int = 64_000, held_out: int = 1000, seed: int = 0) -> Imag
         dict(zip(SPLITS, rows, strict=True)),
         levels=LEVELS,
     )
-
-
-def true_map() -> Array:
-    """log₂ p(x|label) − log₂ p(x) of each pixel, float64 (1, 6, 6): 1 at `PIXELS`, 0 elsewhere."""
-    found = np.zeros((1, SIDE, SIDE))
-    for row, column in PIXELS:
-        found[0, row, column] = 1
-    return found

@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
 from repr_toolkit.data.identity_batches import IdentitySampler, identity_key
-from repr_toolkit.data.images import Batch, ImageData, ImageSplit, batch_loader
+from repr_toolkit.data.images import Batch, ImageData, ImageSplit
 from repr_toolkit.data.order import EvenSampler, StepSampler
 
 
@@ -76,8 +76,16 @@ class ImageDataModule(LightningDataModule):
     def _loader(
         self, trainer: Trainer, split: ImageSplit, order: Sampler[list[int]]
     ) -> DataLoader[Batch]:
-        on_cuda = trainer.strategy.root_device.type == "cuda"
-        return batch_loader(split, order, workers=self.workers, pin_memory=on_cuda)
+        # With batch_size=None each element of the sampler, here a list of indices, goes to the data
+        # set as it is: one gather a batch and no collation.
+        return DataLoader(
+            split,
+            sampler=order,
+            batch_size=None,
+            num_workers=self.workers,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.workers > 0,
+        )
 
     def _trainer(self) -> Trainer:
         if self.trainer is None:

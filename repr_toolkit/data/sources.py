@@ -33,7 +33,7 @@ KNOWN_FILES = {
 }
 
 
-def load(
+def load_data(
     source: str,
     *,
     root: str | Path | None = None,

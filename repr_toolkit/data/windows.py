@@ -7,7 +7,7 @@ import numpy as np
 
 from repr_toolkit.data.cache import Contents, cached, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData
-from repr_toolkit.data.sources import load
+from repr_toolkit.data.sources import load_data
 
 KEPT = ("label", "identity")  # what is as true of a part of the picture as of the whole
 CHUNK = 4096  # windows cut at a time
@@ -19,7 +19,7 @@ def lfw_windows(root: str | Path | None = None, size: int | None = None) -> Imag
     For a recipe: ``data.source: repr_toolkit.data.windows.lfw_windows``. Raises what `load` and
     `cut_windows` raise.
     """
-    return cut_windows(load("lfw_faces_32.npz", root=root), 24 if size is None else size)
+    return cut_windows(load_data("lfw_faces_32.npz", root=root), 24 if size is None else size)
 
 
 def cut_windows(data: ImageData, size: int, *, copies: int = 4, seed: int = 0) -> ImageData:

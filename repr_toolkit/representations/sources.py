@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.encoders import Encoder, activations
 from repr_toolkit.representations import simple
 from repr_toolkit.representations.encode import encode_data, identity
@@ -122,7 +122,7 @@ def represent(
     - `untrained:` before such a path: the same network with random weights all the same, its
       images scaled as `weights` want them.
 
-    Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load`,
+    Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load_data`,
     which change a run's own data or an .npz's, and must name a source for everything else.
     At most `batch_size` images are encoded at a time. Everything is deterministic.
 
@@ -218,12 +218,12 @@ def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:
             f"{source} brings no data of its own: name them by --data.source, such as "
             f"--data.source digits"
         )
-    return load(**settings)
+    return load_data(**settings)
 
 
 def _run_data(run: Run, settings: Mapping[str, Any]) -> ImageData:
     """The run's own data, or what the settings make of them."""
-    data = load(**{**run.data_arguments(), **settings})
+    data = load_data(**{**run.data_arguments(), **settings})
     if set(settings) <= {"root", "download"}:
         with_fingerprint(run.config, data)  # which refuses others
     return data

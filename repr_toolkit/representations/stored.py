@@ -6,7 +6,7 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.npz import read_members
 from repr_toolkit.representations.representation import Representation
 
@@ -23,7 +23,7 @@ def stored(
     Raises ValueError for a file without embeddings, and where data or levels are others than those
     that h was made of.
     """
-    embedded = load(source, root=data_settings.get("root"))
+    embedded = load_data(source, root=data_settings.get("root"))
     if "embedding" not in embedded.arrays:
         raise ValueError(
             f"{source} has no 'embedding', only {', '.join(embedded.arrays)}; make one with: "
@@ -32,9 +32,9 @@ def stored(
     original = original_fingerprint(_file(source, data_settings.get("root")))
     holder = embedded
     if data is None and "source" in data_settings:
-        data = load(**data_settings)
+        data = load_data(**data_settings)
     if data is None:
-        holder = load(source, **data_settings)
+        holder = load_data(source, **data_settings)
         data = copy(holder)
         if "fold" not in data_settings and original is not None:
             data.fingerprint = original
@@ -62,7 +62,7 @@ def original_fingerprint(path: Path) -> str | None:
 
 
 def _file(source: str, root: str | None) -> Path:
-    """Where `repr_toolkit.data.load` found the file of this name."""
+    """Where `repr_toolkit.data.load_data` found the file of this name."""
     folders = [root, os.environ.get("REPR_TOOLKIT_DATA"), "."]
     places = [Path(folder).expanduser() / source for folder in folders if folder]
     return next(path for path in places if path.is_file())

@@ -18,7 +18,7 @@ def write_embedding(
 ) -> None:
     """Write the data with h as their `embedding` to `out`, an .npz file.
 
-    `repr_toolkit.data.load` reads from it the same images in the same splits and order, at the
+    `repr_toolkit.data.load_data` reads from it the same images, splits and order, at the
     levels of `data`, with all their other keys and names. `encoder` states `made_by`, and
     `of` the fingerprint of `data`. Images of no split are left out. No more than some MiB are
     in memory at a time, and the same content gives the same bytes.

@@ -136,9 +136,9 @@ class Run:
 
         Raises ValueError if the run saw other data than what is found now.
         """
-        from repr_toolkit.data import load as load_images
+        from repr_toolkit.data import load_data
 
-        data = load_images(**self.data_arguments())
+        data = load_data(**self.data_arguments())
         with_fingerprint(self.config, data)
         return data
 
@@ -226,7 +226,7 @@ def load_with_decoder(run: str | Path | Run) -> "EncoderDecoder":
 
 
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of `repr_toolkit.data.load` for a configuration."""
+    """The keyword arguments of `repr_toolkit.data.load_data` for a configuration."""
     keys = ("source", "root", "levels", "size", "download", "fold", "folds")
     return {key: config["data"][key] for key in keys}
 

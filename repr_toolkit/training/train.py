@@ -13,8 +13,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from repr_toolkit.config.build import optimizer_factory
 from repr_toolkit.config.recipe import Config, complete, differences
-from repr_toolkit.data import ImageData, ImageDataModule
-from repr_toolkit.data import load as load_images
+from repr_toolkit.data import ImageData, ImageDataModule, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import PROJECT
@@ -69,7 +68,7 @@ def train(
     if first and not resume:
         run.require_new()
     config = complete({key: value for key, value in config.items() if key != "study"})
-    data = data or load_images(**data_arguments(config))
+    data = data or load_data(**data_arguments(config))
     if run.path.exists():
         with_fingerprint(run.config, data)
     config = with_fingerprint(config, data)

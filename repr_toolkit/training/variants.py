@@ -6,8 +6,7 @@ from typing import Any
 
 from repr_toolkit.config.build import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
-from repr_toolkit.data import ImageData
-from repr_toolkit.data import load as load_images
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
@@ -43,7 +42,7 @@ def train_variants(
 
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
     """A variant, its data and what its encoder reads, once it is known that they make a model."""
-    data = load_images(**data_arguments(variant))
+    data = load_data(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
         encoder, _, resolved = assemble(variant, data)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from repr_toolkit.cli import main
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.representations import represent
 from repr_toolkit.training.train import train
 from toys.runs import small
@@ -23,8 +23,8 @@ def test_a_torchvision_network_by_the_command_line_alone(
     assert "resnet18.layer2, random: h of 128 numbers for the images of digits (1,437" in told
     assert "random weights of seed 0" in told
     assert told.endswith("h.npz\n")
-    found = load("h.npz")
-    digits = load("digits", levels=8)
+    found = load_data("h.npz")
+    digits = load_data("digits", levels=8)
     wanted, _ = represent("torchvision.models.resnet18", digits, layer="layer2", image_size=16)
     assert (found.encoder, found.levels) == (wanted.made_by, 8)
     for split, h in wanted.h.items():
@@ -98,4 +98,4 @@ def test_a_users_own_network(user_folder: Path, capsys: pytest.CaptureFixture[st
     argv = ["embed", "my_nets.tiny", "--layer", "1", "--init-args", "{width: 6}"]
     assert main([*argv, "--data.source", "digits", "--out", "h.npz"]) == 0
     assert "my_nets.tiny(width=6) 1, mean over places" in capsys.readouterr().out
-    assert load("h.npz").arrays["embedding"].shape[1] == 6
+    assert load_data("h.npz").arrays["embedding"].shape[1] == 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.folder import read_image
 
 RNG = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def test_a_plain_folder(tmp_path: Path) -> None:
     pixels = np.stack([picture(tmp_path / "mine" / f"{i:02}.png") for i in range(20)])
     (tmp_path / "mine" / "notes.txt").write_text("no image")
     (tmp_path / "mine" / ".hidden.png").write_bytes(b"no image")
-    data = load("mine", root=tmp_path)
+    data = load_data("mine", root=tmp_path)
     assert np.array_equal(data.arrays["image"], pixels)
     assert [len(part) for part in data.splits.values()] == [16, 2, 2]
     assert data.splits["train"].keys == ("image",)
@@ -36,7 +36,7 @@ def test_splits_and_classes(tmp_path: Path) -> None:
         for kind in ("dog", "cat"):
             for i in range(count):
                 picture(tmp_path / "animals" / split / kind / "deeper" / f"{i}.png", mode="L")
-    data = load(str(tmp_path / "animals"))
+    data = load_data(str(tmp_path / "animals"))
     assert data.image_shape == (1, 6, 5)
     assert data.names == {"label": ("cat", "dog")}
     assert {split: part.column("label").tolist() for split, part in data.splits.items()} == {
@@ -49,10 +49,10 @@ def test_splits_and_classes(tmp_path: Path) -> None:
 def test_decoded_once_until_a_file_changes(tmp_path: Path) -> None:
     for i in range(10):
         picture(tmp_path / "mine" / f"{i}.png")
-    first = load("mine", root=tmp_path)
-    assert load("mine", root=tmp_path).arrays["image"].filename == first.arrays["image"].filename
+    first, again = (load_data("mine", root=tmp_path) for _ in range(2))
+    assert again.arrays["image"].filename == first.arrays["image"].filename
     picture(tmp_path / "mine" / "3.png")
-    assert load("mine", root=tmp_path).fingerprint != first.fingerprint
+    assert load_data("mine", root=tmp_path).fingerprint != first.fingerprint
 
 
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (8, 13), (11, 8)])
@@ -84,7 +84,7 @@ def test_a_file_cut_short_is_named(tmp_path: Path, suffix: str, kept: float) -> 
     content = bad.read_bytes()
     bad.write_bytes(content[: kept if isinstance(kept, int) else int(kept * len(content))])
     with pytest.raises(ValueError, match=rf"7\{suffix}: damaged or cut short"):
-        load("mine", root=tmp_path)
+        load_data("mine", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_other_modes_are_named(tmp_path: Path, mode: str, suffix: str) -> None:
         picture(tmp_path / "mine" / f"{i}.png")
     Image.new(mode, (5, 6)).save(tmp_path / "mine" / f"odd{suffix}")
     with pytest.raises(ValueError, match=rf"odd\{suffix}: only 8-bit grey .* this is {mode}"):
-        load("mine", root=tmp_path)
+        load_data("mine", root=tmp_path)
 
 
 def test_sixteen_bits_of_rgb_are_not_halved_silently(tmp_path: Path) -> None:
@@ -120,30 +120,30 @@ def test_odd_shapes_are_named_and_size_helps(tmp_path: Path) -> None:
         picture(tmp_path / "mine" / f"{i}.png")
     picture(tmp_path / "mine" / "odd.png", 9, 7)
     with pytest.raises(ValueError, match=r"odd\.png: shape \(3, 9, 7\), but .*0\.png has"):
-        load("mine", root=tmp_path)
-    assert load("mine", root=tmp_path, size=4).image_shape == (3, 4, 4)
+        load_data("mine", root=tmp_path)
+    assert load_data("mine", root=tmp_path, size=4).image_shape == (3, 4, 4)
     picture(tmp_path / "mine" / "odd.png", mode="L")
     with pytest.raises(ValueError, match=r"odd\.png: shape \(1, 4, 4\)"):
-        load("mine", root=tmp_path, size=4)
+        load_data("mine", root=tmp_path, size=4)
     with pytest.raises(ValueError, match=r"data\.size must be at least 1, got 0"):
-        load("mine", root=tmp_path, size=0)
+        load_data("mine", root=tmp_path, size=0)
 
 
 def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: no images"):
-        load("empty", root=tmp_path)
+        load_data("empty", root=tmp_path)
     picture(tmp_path / "mixed" / "cat" / "a.png")
     picture(tmp_path / "mixed" / "b.png")
     with pytest.raises(ValueError, match=r"b\.png: lies beside the class folders"):
-        load("mixed", root=tmp_path)
+        load_data("mixed", root=tmp_path)
     picture(tmp_path / "half" / "train" / "cat" / "a.png")
     picture(tmp_path / "half" / "test" / "b.png")
     with pytest.raises(ValueError, match="test: no class folders"):
-        load("half", root=tmp_path)
+        load_data("half", root=tmp_path)
     picture(tmp_path / "few" / "a.png")
     with pytest.raises(ValueError, match=r"few: .*too few"):
-        load("few", root=tmp_path)
+        load_data("few", root=tmp_path)
 
 
 @pytest.mark.parametrize("stray", ["extra", "validation"])
@@ -152,4 +152,4 @@ def test_a_folder_beside_the_splits_is_named(tmp_path: Path, stray: str) -> None
         (tmp_path / folder).mkdir()
         picture(tmp_path / folder / "a.png")
     with pytest.raises(ValueError, match=rf"{stray} is (no|a second val) split"):
-        load(str(tmp_path))
+        load_data(str(tmp_path))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.folds import choose_fold, fold_people
 from repr_toolkit.data.images import SPLITS
 
@@ -50,7 +50,7 @@ def test_nobody_is_in_two_splits_and_everybody_is_tested_once(folds: int, key: s
 
 
 def test_orl_has_27_people_to_train_3_to_validate_and_10_to_test() -> None:
-    for folded in (load("orl_faces", size=8, fold=fold) for fold in range(4)):
+    for folded in (load_data("orl_faces", size=8, fold=fold) for fold in range(4)):
         counts = {split: len(folded.splits[split]) for split in SPLITS}
         assert counts == {"train": 270, "val": 30, "test": 100}
         assert folded.name.startswith("orl_faces")
@@ -97,4 +97,4 @@ def test_what_cannot_be_cut_is_named() -> None:
     with pytest.raises(ValueError, match="anonymous says of no image who is in it"):
         choose_fold(nobody, 0, 4)
     with pytest.raises(ValueError, match=r"data\.fold is 0…3"):
-        load("orl_faces", fold=-1)
+        load_data("orl_faces", fold=-1)

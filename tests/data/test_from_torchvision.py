@@ -22,7 +22,7 @@ from torchvision import datasets
 from repr_toolkit.analyses.judge import obstacle
 from repr_toolkit.analyses.probing import find_targets
 from repr_toolkit.analyses.traversal.attributes import find_attribute
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
 from repr_toolkit.data.folder import read_images
 from repr_toolkit.data.from_torchvision import FILES, TORCHVISION
@@ -72,7 +72,7 @@ def mnist_files(folder: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST"])
 def test_mnist(name: str, tmp_path: Path) -> None:
     arrays = mnist_files(tmp_path / name / "raw")
-    data = load(name.lower(), root=tmp_path, levels=4)
+    data = load_data(name.lower(), root=tmp_path, levels=4)
     assert (data.image_shape, data.levels) == ((1, 28, 28), 4)
     assert [len(part) for part in data.splits.values()] == [27, 3, 10]
     test = data.splits["test"]
@@ -97,12 +97,12 @@ def test_mnist_is_fetched_only_where_told(
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
     home = tmp_path / "root" / "deeper"
     with pytest.raises(FileNotFoundError, match=r"--data\.download true") as raised:
-        load("MNIST", root=home)
+        load_data("MNIST", root=home)
     assert str(home) in str(raised.value)
     assert not home.exists()
-    assert len(load("MNIST", root=home, download=True).splits["test"]) == 10
+    assert len(load_data("MNIST", root=home, download=True).splits["test"]) == 10
     shutil.rmtree(folder)
-    assert len(load("MNIST", root=home, download=True).splits["test"]) == 10
+    assert len(load_data("MNIST", root=home, download=True).splits["test"]) == 10
 
 
 def cifar_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
@@ -130,7 +130,7 @@ def test_cifar10(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: tuple[
         tar.add(folder / "cifar-10-batches-py", "cifar-10-batches-py")
     monkeypatch.setattr(datasets.CIFAR10, "url", f"{url}/{archive.name}")
     monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", md5(archive))
-    data = load("cifar10", root=tmp_path / "root", download=True)
+    data = load_data("cifar10", root=tmp_path / "root", download=True)
     assert [len(part) for part in data.splits.values()] == [18, 2, 4]
     assert np.array_equal(data.arrays["image"], images)
     assert data.splits["test"].column("label").tolist() == [0, 1, 2, 9]
@@ -142,7 +142,7 @@ def test_damaged_files_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cifar_files(folder, monkeypatch)
     (folder / "data_batch_3").write_bytes(b"cut short")
     with pytest.raises(ValueError, match=r"CIFAR10 in .*corrupted"):
-        load("CIFAR10", root=tmp_path)
+        load_data("CIFAR10", root=tmp_path)
 
 
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         scipy.io.savemat(path, {"X": images[split].transpose(2, 3, 1, 0), "y": labels})
         listed[split] = ["", path.name, md5(path)]
     monkeypatch.setattr(datasets.SVHN, "split_list", listed)
-    data = load("SVHN", root=tmp_path)
+    data = load_data("SVHN", root=tmp_path)
     assert [len(part) for part in data.splits.values()] == [18, 2, 10]
     assert np.array_equal(data.splits["test"].column("image"), images["test"])
     assert data.splits["test"].column("label").tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
@@ -203,9 +203,9 @@ def celeba_files(root: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
 
 def test_celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     celeba_files(tmp_path, monkeypatch)
-    data = load("CelebA", root=tmp_path, size=9)
+    data = load_data("CelebA", root=tmp_path, size=9)
     assert data.image_shape == (3, 9, 9)
-    assert load("celeba", root=tmp_path).image_shape == (3, 22, 18)
+    assert load_data("celeba", root=tmp_path).image_shape == (3, 22, 18)
     assert [len(part) for part in data.splits.values()] == [6, 2, 4]
     keys = {"5_o_Clock_Shadow", "Smiling", "identity", "image", "landmarks"}
     assert set(data.splits["train"].keys) == keys
@@ -216,7 +216,7 @@ def test_celeba(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_celebas_attributes_are_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     celeba_files(tmp_path, monkeypatch)
-    data = load("CelebA", root=tmp_path, size=9)
+    data = load_data("CelebA", root=tmp_path, size=9)
     found = np.concatenate([part.column("Smiling") for part in data.splits.values()])
     assert found.dtype == np.int64
     assert found.tolist() == [(smile + 1) // 2 for smile in SMILES]
@@ -227,7 +227,7 @@ def test_celebas_attributes_are_keys(tmp_path: Path, monkeypatch: pytest.MonkeyP
     # They outlive a data file, whatever letter a name begins with.
     out = tmp_path / "h.npz"
     write_embedding(out, represent("pixels", data)[0], data)
-    again = load(str(out))
+    again = load_data(str(out))
     assert set(again.arrays) == {*data.arrays, "embedding"}
     for key in ("Smiling", "5_o_Clock_Shadow", "landmarks"):
         assert torch.equal(again.splits["test"].column(key), data.splits["test"].column(key))
@@ -237,10 +237,10 @@ def test_celebas_landmarks_go_with_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points = celeba_files(tmp_path, monkeypatch)
-    whole = load("CelebA", root=tmp_path).arrays["landmarks"]
+    whole = load_data("CelebA", root=tmp_path).arrays["landmarks"]
     assert whole.dtype == np.float32
     assert np.array_equal(whole, points)
-    data = load("CelebA", root=tmp_path, size=9)
+    data = load_data("CelebA", root=tmp_path, size=9)
     landmarks = data.arrays["landmarks"]
     assert np.array_equal(landmarks, (points - [0, 2]) / 2)
     # The white spot that lies from x to x + 2 and from y − 1 to y + 1 before, one pixel now.
@@ -265,7 +265,7 @@ def test_celeba_decoded_by_an_older_version_is_decoded_again(
 
     older = cached("CelebA", f"{stamp} 9", build)
     assert set(older.arrays) == {"image", "identity"}
-    data = load("CelebA", root=tmp_path, size=9)
+    data = load_data("CelebA", root=tmp_path, size=9)
     assert {"Smiling", "landmarks"} <= set(data.arrays)
     assert data.fingerprint == older.fingerprint
 
@@ -284,13 +284,13 @@ def test_lfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         FileNotFoundError, match=r"can no longer be fetched: put .*lfw-funneled\.tgz"
     ):
-        load("LFWPeople", root=tmp_path, download=True)
+        load_data("LFWPeople", root=tmp_path, download=True)
     (home / "lfw-funneled.tgz").write_bytes(b"kept only for its checksum")
     sums = {path.name: md5(path) for path in home.iterdir() if path.is_file()}
     monkeypatch.setattr(datasets.LFWPeople, "checksums", sums)
     funneled: tuple[Any, ...] = ("lfw_funneled", "lfw-funneled.tgz", sums["lfw-funneled.tgz"])
     monkeypatch.setattr(datasets.LFWPeople, "file_dict", {"funneled": funneled})
-    data = load("lfwpeople", root=tmp_path, size=5)
+    data = load_data("lfwpeople", root=tmp_path, size=5)
     assert data.image_shape == (3, 5, 5)
     found = {}
     for split, part in data.splits.items():
@@ -306,5 +306,5 @@ def test_lfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_missing_ones_say_how_to_get_them(name: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=rf"{name} is not at .*download true") as raised:
-        load(name, root=tmp_path)
+        load_data(name, root=tmp_path)
     assert str(tmp_path) in str(raised.value)

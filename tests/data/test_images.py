@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, default_convert
 
-from repr_toolkit.data import ImageData, evaluation_loader, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.images import content_fingerprint
 
 Array = NDArray[Any]
@@ -71,23 +71,18 @@ def test_a_column_of_a_key_by_its_number() -> None:
 
 
 def test_a_slice_is_a_batch() -> None:
-    split = load("digits").splits["test"]
+    split = load_data("digits").splits["test"]
     assert torch.equal(split[2:9:3]["image"], split[[2, 5, 8]]["image"])
 
 
-def test_an_ordinary_loader_reads_the_same_batches() -> None:
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_ordinary_loader_reads_the_same_batches(workers: int) -> None:
     split = make().splits["train"]
-    ordinary = list(DataLoader(split, batch_size=5, collate_fn=default_convert))
-    ours = list(evaluation_loader(split, 5))
-    assert [len(batch["image"]) for batch in ours] == [5, 5, 2]
-    for a, b in zip(ordinary, ours, strict=True):
-        assert all(torch.equal(a[key], b[key]) for key in split.keys)
-
-
-def test_evaluation_loader_with_a_worker() -> None:
-    split = make().splits["test"]
-    batches = list(evaluation_loader(split, 2, workers=1))
-    assert torch.equal(torch.cat([batch["label"] for batch in batches]), split.column("label"))
+    loader = DataLoader(split, batch_size=5, collate_fn=default_convert, num_workers=workers)
+    batches = list(loader)
+    assert [len(batch["image"]) for batch in batches] == [5, 5, 2]
+    for start, batch in zip((0, 5, 10), batches, strict=True):
+        assert all(torch.equal(batch[key], split[start : start + 5][key]) for key in split.keys)
 
 
 @pytest.mark.parametrize("own", [256, 17, 3])

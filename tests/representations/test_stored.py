@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import represent, write_embedding
 from toys.runs import run_of
 
@@ -17,7 +17,7 @@ def test_a_written_representation_is_a_data_file(data: ImageData, tmp_path: Path
     h, _ = represent("pixels", data)
     out = tmp_path / "pixels.npz"
     write_embedding(out, h, data)
-    found = load(str(out))
+    found = load_data(str(out))
     assert (found.levels, found.encoder, found.names) == (17, "pixels", data.names)
     assert set(found.arrays) == {*data.arrays, "embedding"}
     for split in SPLITS:
@@ -35,7 +35,7 @@ def test_fewer_levels_are_kept(data: ImageData, tmp_path: Path) -> None:
     coarse = data.quantised(4)
     out = tmp_path / "coarse.npz"
     write_embedding(out, represent("pixels", coarse)[0], coarse)
-    found = load(str(out))
+    found = load_data(str(out))
     assert found.levels == 4
     assert torch.equal(*(data.splits["test"].column("image") for data in (found, coarse)))
     with pytest.raises(
@@ -50,7 +50,7 @@ def test_fewer_levels_are_kept(data: ImageData, tmp_path: Path) -> None:
 def test_names_that_would_become_other_codes_are_left_out(data: ImageData, tmp_path: Path) -> None:
     data.names["identity"] = tuple("ytuvwxs")
     write_embedding(tmp_path / "a.npz", represent("pixels", data)[0], data)
-    found = load(str(tmp_path / "a.npz"))
+    found = load_data(str(tmp_path / "a.npz"))
     codes = found.splits["test"].column("identity")
     assert torch.equal(codes, data.splits["test"].column("identity"))
     assert "identity" not in found.names

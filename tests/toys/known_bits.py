@@ -13,6 +13,8 @@ from repr_toolkit.encoders import Encoder, MaskedCoordinates, Precomputed
 from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHAPE = (1, SIDE, SIDE)
+TRUE_MAP = np.zeros(SHAPE)  # log₂ p(x|label) − log₂ p(x) of each pixel
+TRUE_MAP[0, *zip(*PIXELS, strict=True)] = 1
 NEVER = -60.0  # log₂ of a probability that is as good as 0, but finite
 
 

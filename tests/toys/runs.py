@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import apply_settings, complete
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
@@ -99,7 +99,7 @@ def untrained_run(path: Path, **model: Any) -> Run:
     """A finished run on the 8×8 digits whose model is as it was initialised."""
     raw = {"data": {"source": "digits"}, "model": {"encoder": CONV, "decoder": PIXELCNN, **model}}
     config = complete(raw)
-    data = load(**data_arguments(config))
+    data = load_data(**data_arguments(config))
     torch.manual_seed(0)
     encoder, decoder, config = build(config, data)
     run = Run.create(path, config)

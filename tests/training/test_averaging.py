@@ -4,7 +4,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch.utils.data import DataLoader
 
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.trainer import quiet_lightning
@@ -29,7 +29,7 @@ class Recorder(Callback):
 
 
 def test_validation_and_result_use_the_average() -> None:
-    split = load("digits").splits["val"]
+    split = load_data("digits").splits["val"]
     model = EncoderDecoder(
         None, Independent((1, 8, 8), 0, 17), optimizer=lambda p: torch.optim.SGD(p, lr=100.0)
     )

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from repr_toolkit.data import load as load_images
+from repr_toolkit.data import load_data
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
@@ -40,7 +40,7 @@ def test_a_run_directory_holds_everything(whole: Run) -> None:
     assert info["image_shape"] == [1, 8, 8]
     assert info["parameters"] == {"encoder": 6, "decoder": 64 * 17 + 4 * 17}
     assert info["seconds"] > 0
-    assert info["data"]["fingerprint"] == load_images("digits").fingerprint
+    assert info["data"]["fingerprint"] == load_data("digits").fingerprint
     rows = metrics(whole)
     assert [row["step"] for row in rows] == ["4", "4", "8", "8", "12", "12"]
     bits = [float(row["val/bits_per_dim"]) for row in rows if row["val/bits_per_dim"]]
@@ -60,7 +60,7 @@ def test_validation_is_the_exact_mean_of_the_averaged_weights(whole: Run) -> Non
 
 
 def test_the_decoder_is_calibrated_on_training_images(whole: Run) -> None:
-    train_images = load_images("digits").splits["train"].column("image").float()
+    train_images = load_data("digits").splits["train"].column("image").float()
     # All of them, as there are fewer than the final calibration would take.
     mean = load_file(whole.weights_file)["decoder.mean_intensity"].item()
     assert mean == pytest.approx(train_images.mean().item(), rel=1e-5)
@@ -172,7 +172,7 @@ def test_a_resume_on_other_images_is_refused(whole: Run, tmp_path: Path) -> None
     shutil.copytree(whole.path, run.path)
     run.weights_file.unlink()
     text = run.config_file.read_text()
-    run.config_file.write_text(text.replace(load_images("digits").fingerprint, "another"))
+    run.config_file.write_text(text.replace(load_data("digits").fingerprint, "another"))
     with pytest.raises(ValueError, match="not those that the run was trained on"):
         train(small(), run.path, resume=True)
 

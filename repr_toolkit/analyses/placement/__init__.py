@@ -1,7 +1,19 @@
-"""Does what is drawn stand where h says? Positions read from samples, and compared to h's."""
+"""Whether things stand where h says: positions read from samples, and compared to those of h."""
 
-from repr_toolkit.analyses.placement.landmarks import LandmarkReader
-from repr_toolkit.analyses.placement.measure import Placement, Reader
-from repr_toolkit.analyses.placement.quadrants import QuadrantReader
+from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.analyses.placement.blocks import blocks
+from repr_toolkit.analyses.placement.measure import measure, obstacle
 
-__all__ = ["LandmarkReader", "Placement", "QuadrantReader", "Reader"]
+__all__ = ["ANALYSIS", "blocks", "measure"]
+
+ANALYSIS = Analysis(
+    name="placement",
+    command="where",
+    title="Whether things stand where h says",
+    lead="h says where something stands in an image. A reader finds it in samples, and in the "
+    "images themselves.",
+    tells="whether things stand where h says",
+    measure=measure,
+    blocks=blocks,
+    obstacle=obstacle,
+)

@@ -9,10 +9,10 @@ COLOUR = (0, 255, 80)
 
 
 def with_crosses(images: Tensor, points: Tensor, *, levels: int = 256) -> Tensor:
-    """Images uint8 (N, C, H, W), values 0…levels−1, six times enlarged with crosses at the points.
+    """Images uint8 (N, C, H, W), values 0…levels−1, six times enlarged, with a cross at each point.
 
-    ``points`` is float (N, P, 2) in pixels of the images, x before y, (0, 0) being the outer corner
-    of the first pixel; what lies outside is cut off. Returns uint8 (N, 3, 6·H, 6·W).
+    `points` is float (N, P, 2) in pixels of the images, x before y; (0, 0) is the outer corner of
+    the first pixel, and crosses are cut off at the edge. Returns uint8 (N, 3, 6·H, 6·W).
     """
     _, _, height, width = images.shape
     stretched = (images.float() * (255 / (levels - 1))).round().to(torch.uint8)

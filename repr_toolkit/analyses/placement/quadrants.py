@@ -23,12 +23,13 @@ class QuadrantReader:
     measure: ClassVar[str] = "share of images with more than half of their ink where h says"
 
     def __init__(self, train: ImageSplit, val: ImageSplit) -> None:
-        """Nothing is learned; the splits only say how large the images are."""
+        """Learn nothing; the splits only say how large the images are."""
         _, self.height, self.width = train.image_shape
 
     def read(self, images: Tensor) -> Codes:
-        """Codes int64 (N,) of images uint8 (N, C, H, W); the middle row or column
-        of an odd side counts as below or right.
+        """Codes int64 (N,) of images uint8 (N, C, H, W).
+
+        The middle row or column of an odd side counts as below or right.
         """
         ink = images.numpy().astype(np.int64).sum(1)
         halves = np.add.reduceat(ink, [0, ink.shape[1] // 2], axis=1)
@@ -36,13 +37,13 @@ class QuadrantReader:
         most: Codes = quarters.argmax(1)
         return np.where(2 * quarters.max(1) > quarters.sum(1), most, -1)
 
-    def score(self, found: Codes, asked: Codes) -> Floats:
-        """1 where the quadrant found is the one asked for, else 0: float64 (N,)."""
-        hits: Floats = (found == asked).astype(np.float64)
+    def score(self, read: Codes, stated: Codes) -> Floats:
+        """1 where the quadrant is the stated one, else 0: float64 (N,)."""
+        hits: Floats = (read == stated).astype(np.float64)
         return hits
 
-    def marks(self, asked: Codes) -> Floats:
-        """The points (N, 1, 2) in pixels that a picture marks: the middle of the quadrant."""
-        column, row = asked % 2, asked // 2
+    def marks(self, stated: Codes) -> Floats:
+        """The middle of the quadrant: (N, 1, 2) in pixels, x before y."""
+        column, row = stated % 2, stated // 2
         x, y = (column + 0.5) * self.width / 2, (row + 0.5) * self.height / 2
         return np.stack([x, y], axis=-1)[:, None]

@@ -39,8 +39,8 @@ def probe(
     Each probe is fitted to standardised h of the training images, its hyper-parameters are chosen
     on the validation images, and it is scored once on the test images.
 
-    >>> from repr_toolkit.data import load
-    >>> result = probe("pixels", load("digits"), probes=["knn"], orders=0, control=False)
+    >>> from repr_toolkit.data import load_data
+    >>> result = probe("pixels", load_data("digits"), probes=["knn"], orders=0, control=False)
     >>> [digit] = result.targets
     >>> score = digit.reading("pixels", "knn").score
     >>> f"{100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"

@@ -13,7 +13,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
     small_network,
     support_vectors,
 )
-from repr_toolkit.data import load
+from repr_toolkit.data import load_data
 from repr_toolkit.support.stats import wilson_interval
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -22,7 +22,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 @pytest.fixture(scope="module")
 def pairs() -> list[Pair]:
     """The 8×8 digits: 400 train, 180 val, 180 test."""
-    splits = load("digits").splits
+    splits = load_data("digits").splits
     counts = {"train": 400, "val": 180, "test": 180}
     batches = [splits[name][:count] for name, count in counts.items()]
     return [(batch["image"].numpy(), batch["label"].numpy()) for batch in batches]

@@ -12,7 +12,7 @@ from PIL import Image
 from repr_toolkit.analyses.comparison.blocks import blocks
 from repr_toolkit.analyses.comparison.measure import compare
 from repr_toolkit.analyses.comparison.result import Comparison, Variant
-from repr_toolkit.data import load as load_data
+from repr_toolkit.data import load_data
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import evaluate

@@ -14,7 +14,7 @@ from repr_toolkit.analyses.frozen.to_wandb import log_study
 from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
 from repr_toolkit.analyses.information import coordinate_bits
 from repr_toolkit.config.recipe import complete
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import Representation, represent
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
@@ -23,7 +23,7 @@ from toys.offline_wandb import records, values
 
 @pytest.fixture(scope="module")
 def data() -> ImageData:
-    return load("digits")
+    return load_data("digits")
 
 
 def made(name: str, data: ImageData, width: int = 3, seed: int = 0) -> Representation:
@@ -64,7 +64,7 @@ def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_p
     coarse = data.quantised(4)
     h = Representation("a", "me", data.fingerprint, 4, made("a", data).h)
     stored = store(h, coarse, tmp_path, "a")
-    again = load(str(stored.file))
+    again = load_data(str(stored.file))
     assert (again.levels, again.encoder) == (4, "me")
     assert set(again.arrays) == {*data.arrays, "embedding"}  # labels and all
     for split, images in coarse.splits.items():

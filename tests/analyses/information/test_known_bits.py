@@ -19,12 +19,11 @@ from repr_toolkit.data.known_bits import (
     REPEATED,
     SIDE,
     known_bits,
-    true_map,
 )
 from repr_toolkit.encoders import Constant, Precomputed
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.support.choose import other_images
-from toys.known_bits import exact, fitted, pixelcnn
+from toys.known_bits import TRUE_MAP, exact, fitted, pixelcnn
 
 SEEDS = (0, 1, 2)
 
@@ -65,9 +64,9 @@ def test_with_the_true_likelihoods_the_estimate_is_the_truth(data: ImageData) ->
     np.testing.assert_allclose(coded.saved(1), BITS, atol=1e-4)
     assert coded.saved_map is not None
     assert coded.shown is not None
-    np.testing.assert_allclose(coded.saved_map[1], true_map(), atol=1e-6)
+    np.testing.assert_allclose(coded.saved_map[1], TRUE_MAP, atol=1e-6)
     for of_one in coded.shown[1]:
-        np.testing.assert_allclose(of_one, true_map(), atol=1e-6)
+        np.testing.assert_allclose(of_one, TRUE_MAP, atol=1e-6)
     assert not coded.saved_map[0].any()
     usable = Usable(coded.saved(1))
     np.testing.assert_allclose([usable.bits, *usable.interval], BITS, atol=1e-4)
@@ -101,7 +100,7 @@ def test_trained_decoders_find_the_truth_over_three_seeds(
     assert BITS - 0.1 < low < usable.bits < high < BITS + 0.1
     for c in coded:
         assert c.saved_map is not None
-        np.testing.assert_allclose(c.saved_map[1], true_map(), atol=0.02)
+        np.testing.assert_allclose(c.saved_map[1], TRUE_MAP, atol=0.02)
 
 
 def test_h_independent_of_x_saves_nothing_over_three_seeds(

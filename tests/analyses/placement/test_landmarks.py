@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from repr_toolkit.analyses.placement import LandmarkReader
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.analyses.placement.landmarks import LandmarkReader
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.windows import cut_windows
 from toys.data import SIDE, face_file, faces, random_landmarks
 
@@ -14,7 +14,7 @@ from toys.data import SIDE, face_file, faces, random_landmarks
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ImageData:
     folder = tmp_path_factory.mktemp("faces")
-    return load(str(face_file(folder / "faces.npz", (3000, 100, 300))))
+    return load_data(str(face_file(folder / "faces.npz", (3000, 100, 300))))
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +22,13 @@ def reader(data: ImageData) -> LandmarkReader:
     return LandmarkReader(data.splits["train"], data.splits["val"])
 
 
-def test_planted_eyes_are_found(data: ImageData, reader: LandmarkReader) -> None:
+def test_planted_eyes_are_read(data: ImageData, reader: LandmarkReader) -> None:
     test = data.splits["test"]
-    asked = test.column("landmarks").numpy()
-    found = reader.read(test[:]["image"])
-    assert found.shape == (300, 5, 2)
-    error = reader.score(found, asked).mean()
-    chance = reader.score(found, asked[::-1]).mean()
+    stated = test.column("landmarks").numpy()
+    read = reader.read(test[:]["image"])
+    assert read.shape == (300, 5, 2)
+    error = reader.score(read, stated).mean()
+    chance = reader.score(read, stated[::-1]).mean()
     assert error < 0.4
     assert chance > 2
 
@@ -45,13 +45,13 @@ def test_a_face_that_moves_is_found_to_move(reader: LandmarkReader) -> None:
 def test_stages_are_worth_their_time(data: ImageData, reader: LandmarkReader) -> None:
     assert len(reader.stages) > 1
     val = data.splits["val"]
-    wanted = val.column("landmarks").numpy()
-    kept = reader.stages
+    truth = val.column("landmarks").numpy()
+    stages = reader.stages
     errors = []
-    for count in range(1, len(kept) + 1):
-        reader.stages = kept[:count]
-        errors.append(reader.score(reader.read(val[:]["image"]), wanted).mean())
-    reader.stages = kept
+    for count in range(1, len(stages) + 1):
+        reader.stages = stages[:count]
+        errors.append(reader.score(reader.read(val[:]["image"]), truth).mean())
+    reader.stages = stages
     assert errors == sorted(errors, reverse=True)
 
 
@@ -72,12 +72,12 @@ def test_levels_do_not_matter_but_for_their_coarseness(
 
 
 def test_the_score_is_the_mean_distance_of_the_eyes(reader: LandmarkReader) -> None:
-    asked = random_landmarks(4).numpy()
-    found = asked.copy()
-    found[:, 0] += [3, 4]
-    found[:, 2:] += 100
-    assert reader.score(found, asked).tolist() == pytest.approx([2.5] * 4, abs=1e-5)
-    assert (reader.marks(asked) == asked[:, :2]).all()
+    stated = random_landmarks(4).numpy()
+    read = stated.copy()
+    read[:, 0] += [3, 4]
+    read[:, 2:] += 100
+    assert reader.score(read, stated).tolist() == pytest.approx([2.5] * 4, abs=1e-5)
+    assert (reader.marks(stated) == stated[:, :2]).all()
 
 
 def test_faces_at_the_edge_are_read_without_an_error(reader: LandmarkReader) -> None:
@@ -88,18 +88,18 @@ def test_faces_at_the_edge_are_read_without_an_error(reader: LandmarkReader) -> 
 def test_the_readers_error_on_real_windows() -> None:
     """About what the docstring states, from fewer windows."""
     try:
-        data = load("lfw_faces_32.npz")
+        data = load_data("lfw_faces_32.npz")
     except FileNotFoundError:
         pytest.skip("lfw_faces_32.npz is not here")
     windows = cut_windows(data, 24, copies=1)
     reader = LandmarkReader(windows.splits["train"], windows.splits["val"])
     test = windows.splits["test"]
-    asked = test.column("landmarks").numpy()
-    error = reader.score(reader.read(test[:]["image"]), asked).mean()
+    stated = test.column("landmarks").numpy()
+    error = reader.score(reader.read(test[:]["image"]), stated).mean()
     assert error < 0.9
 
 
 def test_a_few_images_make_a_reader_if_no_good_one(tmp_path: Path) -> None:
-    data = load(str(face_file(tmp_path / "few.npz", (12, 3, 3))))
+    data = load_data(str(face_file(tmp_path / "few.npz", (12, 3, 3))))
     reader = LandmarkReader(data.splits["train"], data.splits["val"])
     assert reader.read(data.splits["test"][:]["image"]).shape == (3, 5, 2)

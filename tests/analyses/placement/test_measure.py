@@ -1,4 +1,4 @@
-"""Decoders that paint what h says are told from those that do not; the command, end to end."""
+"""Decoders that paint what h says differ from those that do not; the command, end to end."""
 
 import json
 import sys
@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
-from repr_toolkit.analyses.placement import Placement
-from repr_toolkit.analyses.placement.measure import bootstrap_interval
+from repr_toolkit.analyses.placement import ANALYSIS
+from repr_toolkit.analyses.placement.measure import distinct, measure_alike, obstacle
+from repr_toolkit.analyses.placement.result import Placement
 from repr_toolkit.cli import main
+from repr_toolkit.page.blocks import Cell, Table
+from repr_toolkit.runs.kept import keep, kept_of
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import other_images
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import Number, wilson
 from repr_toolkit.training.train import train
 from toys.data import face_file, quadrant_file
 from toys.runs import small
@@ -30,7 +33,7 @@ QUADRANT = {
 }
 
 
-def trained(path: Path, file: Path, encoder: dict[str, Any] | None, decoder: str) -> Path:
+def trained(path: Path, file: Path, encoder: dict[str, Any] | None, decoder: str) -> Run:
     """A run of one step, of a decoder whose samples are what is tested."""
     config = small(
         data__source=str(file),
@@ -41,7 +44,7 @@ def trained(path: Path, file: Path, encoder: dict[str, Any] | None, decoder: str
         training__warmup=0,
         training__pictures=0,
     )
-    return train(config, path).path
+    return train(config, path)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def eyes(folder: Path) -> list[Path]:
+def eyes(folder: Path) -> list[Run]:
     """A run that paints the landmarks of h, and one whose pixels know nothing of them."""
     file = face_file(folder / "faces.npz", (1500, 50, 60))
     return [
@@ -60,7 +63,7 @@ def eyes(folder: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def quadrants(folder: Path) -> list[Path]:
+def quadrants(folder: Path) -> list[Run]:
     file = quadrant_file(folder / "quadrants.npz")
     return [
         trained(folder / "obedient", file, QUADRANT, "toys.decoders.QuadrantPainter"),
@@ -68,78 +71,100 @@ def quadrants(folder: Path) -> list[Path]:
     ]
 
 
-def test_eyes_that_are_painted_where_h_says_are_found_there(eyes: list[Path]) -> None:
-    found = Placement(eyes).measure()
-    painter, noise = found["runs"]
-    assert found["images"] == 60
-    assert found["real"]["mean"] < 0.6
-    assert painter["asked"]["high"] < 0.6
-    assert painter["other"]["low"] > 1.2
-    assert noise["asked"]["low"] > 1.2
-    assert noise["versus_first"]["low"] > 0.5
-    assert "versus_first" not in painter
-    difference = noise["asked"]["mean"] - painter["asked"]["mean"]
-    assert noise["versus_first"]["mean"] == pytest.approx(difference)
+def number(result: Placement, key: str) -> Number:
+    return Number(**result.as_dict()[key])
 
 
-def test_quadrants_are_counted(quadrants: list[Path]) -> None:
-    placement = Placement(quadrants)
-    found = placement.measure()
-    obedient, stubborn = found["runs"]
-    asked = placement.asked
-    assert found["real"]["mean"] == obedient["asked"]["mean"] == 1
-    low, high = wilson_interval(30, 30)
-    assert obedient["asked"] == {"mean": 1.0, "low": low, "high": high}
-    by_chance = (asked == asked[other_images(30).numpy()]).mean()
-    assert obedient["other"]["mean"] == pytest.approx(by_chance)
+def test_eyes_that_are_painted_where_h_says_are_read_there(eyes: list[Run]) -> None:
+    painter, noise = measure_alike(eyes)
+    assert painter.as_dict()["images"] == 60
+    assert number(painter, "real").value < 0.6
+    assert (number(painter, "own").high or 9) < 0.6
+    assert (number(painter, "other").low or 0) > 1.2
+    assert (number(noise, "own").low or 0) > 1.2
+    assert painter.minus_first is None
+    assert noise.minus_first is not None
+    name, difference = noise.minus_first
+    assert name == str(eyes[0].path)
+    assert (difference.low or 0) > 0.5
+    own = [number(result, "own").value for result in (painter, noise)]
+    assert difference.value == pytest.approx(own[1] - own[0])
+
+
+def test_quadrants_are_counted(quadrants: list[Run]) -> None:
+    obedient, stubborn = measure_alike(quadrants)
+    stated = quadrants[0].load_data().splits["test"].column("quadrant").numpy()
+    assert number(obedient, "real").value == 1
+    assert number(obedient, "own") == wilson(30, 30)
+    by_chance = (stated == stated[other_images(30).numpy()]).mean()
+    assert number(obedient, "other").value == pytest.approx(by_chance)
     assert 0 < by_chance < 0.5
-    assert stubborn["asked"]["mean"] == pytest.approx((asked == 0).mean())
-    assert stubborn["versus_first"]["high"] < 0
+    assert number(stubborn, "own").value == pytest.approx((stated == 0).mean())
+    assert stubborn.minus_first is not None
+    assert (stubborn.minus_first[1].high or 0) < 0
 
 
-def test_runs_are_given_the_same_noise_and_h(eyes: list[Path]) -> None:
-    first, again = Placement([eyes[1]], images=10), Placement([eyes[1]], images=10)
-    [model] = first.models.values()
-    assert torch.equal(first.samples(model), again.samples(model))
-    other = Placement([eyes[1]], images=10, seed=1)
-    assert not torch.equal(first.samples(model), other.samples(model))
-    assert first.indices == [0, 6, 12, 18, 24, 30, 36, 42, 48, 54]
+def test_runs_are_given_the_same_noise_and_h(eyes: list[Run]) -> None:
+    def own(run: Run, **options: Any) -> Any:
+        return measure_alike([run], images=10, **options)[0].scores["own"]
+
+    alone = own(eyes[1])
+    assert np.array_equal(alone, measure_alike(eyes, images=10)[1].scores["own"])
+    assert not np.array_equal(alone, own(eyes[1], seed=1))
 
 
-def test_a_picture_shows_no_h_twice(eyes: list[Path], quadrants: list[Path]) -> None:
-    placement = Placement(quadrants)
-    assert sorted(placement.asked[placement.shown(8)]) == [0, 1, 2, 3]
-    assert len(placement.shown(2)) == 2
-    assert Placement(eyes[:1]).shown(3) == [0, 20, 40]
+def test_a_picture_shows_no_h_twice(eyes: list[Run], quadrants: list[Run]) -> None:
+    stated = quadrants[0].load_data().splits["test"].column("quadrant").numpy()
+    assert sorted(stated[distinct(stated, 8)]) == [0, 1, 2, 3]
+    assert len(distinct(stated, 2)) == 2
+    landmarks = eyes[0].load_data().splits["test"].column("landmarks").numpy()
+    assert distinct(landmarks, 3) == [0, 20, 40]
 
 
 def test_runs_that_cannot_be_measured_together_are_refused(
-    eyes: list[Path], quadrants: list[Path], folder: Path
+    eyes: list[Run], quadrants: list[Run], folder: Path
 ) -> None:
     with pytest.raises(ValueError, match="different keys"):
-        Placement([eyes[0], quadrants[0]])
+        measure_alike([eyes[0], quadrants[0]])
     elsewhere = face_file(folder / "others.npz", (50, 20, 20), seed=1)
     other = trained(folder / "other", elsewhere, LANDMARKS, "toys.decoders.EyePainter")
     with pytest.raises(ValueError, match=r"painter and .*other were trained on different images"):
-        Placement([eyes[0], other])
+        measure_alike([eyes[0], other])
     plain = trained(folder / "plain", elsewhere, None, "toys.decoders.Independent")
     with pytest.raises(ValueError, match=r"plain has no encoder; .* 'landmarks' or 'quadrant'"):
-        Placement([plain])
+        measure_alike([plain])
     seeing = small()["model"]["encoder"]
     image = trained(folder / "image", elsewhere, seeing, "toys.decoders.Independent")
     with pytest.raises(ValueError, match="an encoder that reads 'image'"):
-        Placement([image])
+        measure_alike([image])
     with pytest.raises(ValueError, match="no runs"):
-        Placement([])
+        measure_alike([])
+    assert [obstacle(run) for run in (*eyes, *quadrants)] == [None] * 4
+    assert "no encoder" in (obstacle(plain) or "")
+    assert "reads 'image'; where things" in (obstacle(image) or "")
 
 
-def test_the_bootstrap_covers_what_it_should() -> None:
-    draw = np.random.default_rng(0)
-    samples = draw.exponential(2.0, (60, 200))
-    covered = [low < 2 < high for low, high in map(bootstrap_interval, samples)]
-    assert 0.85 < np.mean(covered) <= 1
-    width = np.ptp(bootstrap_interval(samples[0]))
-    assert width == pytest.approx(2 * 1.96 * samples[0].std() / 200**0.5, rel=0.1)
+def test_runs_that_were_measured_alike_are_compared_image_by_image(quadrants: list[Run]) -> None:
+    kept = {
+        run.path.name: keep(run, "placement", measure_alike([run])[0], "typed") for run in quadrants
+    }
+    table, notes, *pictures = ANALYSIS.blocks(kept)
+    assert isinstance(table, Table)
+    assert list(table.columns) == ["obedient", "stubborn"]
+    own, difference, *_ = table.rows
+    assert own.cells[0].text == "100.0"
+    assert difference.label == "own h, minus obedient"
+    assert difference.cells[0] == Cell()
+    expected = measure_alike(quadrants)[1].minus_first
+    assert expected is not None
+    assert difference.cells[1].text == f"{100 * expected[1].value:.1f}".replace("-", "−")
+    assert notes.kind == "notes"
+    assert [block.kind for block in pictures] == ["picture"] * 2
+
+    first = measure_alike(quadrants[:1], images=20)[0]
+    kept["obedient"] = keep(quadrants[0], "placement", first, "typed")
+    *tables, _, _, _ = ANALYSIS.blocks(kept)
+    assert [len(block.rows) for block in tables if isinstance(block, Table)] == [3, 3]
 
 
 # The command
@@ -178,23 +203,28 @@ def test_where_of_trained_pixelcnns(user_folder: Path, capsys: pytest.CaptureFix
     argv = ["where", "runs/spatial", "runs/positional", "-n", "12", "--out", "where.png"]
     assert main([*argv, "--rows", "3", "--columns", "2"]) == 0
     said = capsys.readouterr().out
-    for text in ("test: 12 images", "95 % interval", "runs/spatial", "runs/positional"):
+    for text in ("12 test images of", "95 % interval", " spatial |", " positional |"):
         assert text in said
-    assert said.count("another image's h") == 2
-    assert said.count("minus the first run") == 1
+    assert said.count("another image’s h") == 1
+    assert said.count("own h, minus spatial") == 1
     with Image.open("where.png") as picture:
         assert picture.format == "PNG"
     assert (user_folder / "where.npz").read_text() == "somebody's"
     assert main([*argv, "--json"]) == 1
     assert "where.png exists" in capsys.readouterr().err
     assert main(["where", "runs/spatial", "-n", "12", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["runs"][0]["run"] == "runs/spatial"
-    assert found["real"]["low"] < found["real"]["mean"] < found["real"]["high"]
+    result = json.loads(capsys.readouterr().out)
+    assert result["run"] == "runs/spatial"
+    assert result["real"]["low"] < result["real"]["value"] < result["real"]["high"]
+    assert main(["where", "runs/spatial", "runs/positional", "-n", "12", "--json"]) == 0
+    _, second = json.loads(capsys.readouterr().out)
+    assert second["minus_first"]["run"] == "runs/spatial"
+    [kept] = kept_of(Run("runs/positional"), "placement")
+    assert kept.command == "repr-toolkit where runs/spatial runs/positional -n 12 --json"
 
 
 def test_a_picture_of_another_kind_is_refused(
-    eyes: list[Path], capsys: pytest.CaptureFixture[str]
+    eyes: list[Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["where", str(eyes[0]), "--out", "where.npz"]) == 1
+    assert main(["where", str(eyes[0].path), "--out", "where.npz"]) == 1
     assert "the picture is written as .png, not as where.npz" in capsys.readouterr().err

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from repr_toolkit.analyses.placement import QuadrantReader
-from repr_toolkit.data import load
+from repr_toolkit.analyses.placement.quadrants import QuadrantReader
+from repr_toolkit.data import load_data
 from repr_toolkit.data.quadrants import mnist_quadrants, place_in_quadrants
 from toys.data import bright_quadrants
 
@@ -16,18 +16,18 @@ def reader() -> QuadrantReader:
 
 
 def test_codes_are_those_of_the_data() -> None:
-    data = place_in_quadrants(load("digits"))
+    data = place_in_quadrants(load_data("digits"))
     reader = QuadrantReader(data.splits["train"], data.splits["val"])
     test = data.splits["test"]
-    asked = test.column("quadrant").numpy()
-    assert set(asked) == {0, 1, 2, 3}
-    assert reader.score(reader.read(test[:]["image"]), asked).mean() > 0.97
+    stated = test.column("quadrant").numpy()
+    assert set(stated) == {0, 1, 2, 3}
+    assert reader.score(reader.read(test[:]["image"]), stated).mean() > 0.97
 
 
 def test_nearly_all_placed_digits_are_found(reader: QuadrantReader) -> None:
     test = mnist_quadrants().splits["test"]
-    asked = test.column("quadrant").numpy()
-    assert reader.score(reader.read(test[:]["image"]), asked).mean() > 0.99
+    stated = test.column("quadrant").numpy()
+    assert reader.score(reader.read(test[:]["image"]), stated).mean() > 0.99
 
 
 def test_ink_in_no_quadrant_or_in_two_is_nowhere(reader: QuadrantReader) -> None:

@@ -28,7 +28,7 @@ from repr_toolkit.analyses.verification.study import csv_text, markdown_table, m
 from repr_toolkit.analyses.verification.to_wandb import log_verification
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import complete
-from repr_toolkit.data import ImageData, load
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.pairs import verify
 from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
@@ -72,7 +72,7 @@ def study(faces: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_whitening_makes_people_vary_equally_in_every_direction(faces: Path) -> None:
-    data = load(str(faces))
+    data = load_data(str(faces))
     rows = data.arrays["image"].reshape(80, -1).astype(np.float32) / 255
     people = data.arrays["identity"]
     whitened = class_whitened_pca(rows, people)(rows)
@@ -100,7 +100,7 @@ def test_whitening_finds_the_people_behind_what_varies_within_them() -> None:
 
 
 def test_baselines_are_fitted_on_the_training_people_alone(faces: Path) -> None:
-    data = load(str(faces), fold=0, folds=2)
+    data = load_data(str(faces), fold=0, folds=2)
     found = baselines(data, "test")
     assert list(found) == [PIXELS, WHITENED]
     rows, people = data.arrays["image"].reshape(80, -1) / 255, data.arrays["identity"]
@@ -132,7 +132,7 @@ def test_a_run_is_measured_by_its_h(run: Run) -> None:
 
 def test_the_gain_is_paired_by_people(faces: Path) -> None:
     """A method beside itself gains exactly nothing in every sample of people."""
-    report = report_stored(load(str(faces), fold=0, folds=2))
+    report = report_stored(load_data(str(faces), fold=0, folds=2))
     itself = type(report)(
         report.of, report.data, report.split, {"h": report.own, PIXELS: report.own}
     )
@@ -140,7 +140,7 @@ def test_the_gain_is_paired_by_people(faces: Path) -> None:
 
 
 def test_stored_embeddings_are_measured(faces: Path) -> None:
-    data = load(str(faces))
+    data = load_data(str(faces))
     report = report_stored(data, "train")
     embedding = data.splits["train"].column("embedding").numpy()
     people = data.splits["train"].column("identity").numpy()
@@ -149,16 +149,16 @@ def test_stored_embeddings_are_measured(faces: Path) -> None:
 
 
 def test_people_who_are_in_training_too_are_spoken_of(faces: Path) -> None:
-    apart = report_stored(load(str(faces), fold=0, folds=2))
+    apart = report_stored(load_data(str(faces), fold=0, folds=2))
     assert apart.numbers()["people_trained_on"] == 0
     assert "in the training images too" not in notes([apart])
-    known = report_stored(load(str(faces), fold=0, folds=2), "train")
+    known = report_stored(load_data(str(faces), fold=0, folds=2), "train")
     assert known.trained_on == known.own.people
     assert "in the training images too" in " ".join(notes([known]).split())
 
 
 def test_a_table_fits_the_terminal_and_leaves_out_what_is_not_known(faces: Path) -> None:
-    report = report_stored(load(str(faces), fold=0, folds=2))
+    report = report_stored(load_data(str(faces), fold=0, folds=2))
     lines = table(report).splitlines()
     assert len(lines) == 2 + 3
     assert max(map(len, lines)) <= 100
@@ -201,7 +201,7 @@ def test_verify_prints_json(faces: Path, capsys: pytest.CaptureFixture[str]) -> 
     told = json.loads(capsys.readouterr().out)
     assert told["similarity"] == "cosine"
     own = told["methods"]["embedding (6)"]
-    report = report_stored(load(str(faces)), "train")
+    report = report_stored(load_data(str(faces)), "train")
     assert own["auc"] == report.own.auc
     assert own["tar"] == {"0.01": report.own.tar[1e-2], "0.001": None}
     assert told["auc_above_pixels"] == report.gain()[0]
@@ -286,7 +286,7 @@ def test_an_encoder_that_is_told_who_it_is_is_not_verified(
 def test_few_people_are_told_of_without_an_interval(
     faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = report_stored(load(str(faces), fold=0, folds=4))
+    report = report_stored(load_data(str(faces), fold=0, folds=4))
     assert report.own.people == 5
     assert report.numbers()["auc_above_pixels_interval"] is None
     assert f"{report.own.auc:.3f} (–)" in table(report)
@@ -302,8 +302,8 @@ def test_few_people_are_told_of_without_an_interval(
 
 def test_a_variant_may_lack_a_method(faces: Path) -> None:
     """Class-whitened PCA, where its training people have too few images for it."""
-    first = report_stored(load(str(faces), fold=0, folds=2))
-    second = report_stored(load(str(faces), fold=1, folds=2))
+    first = report_stored(load_data(str(faces), fold=0, folds=2))
+    second = report_stored(load_data(str(faces), fold=1, folds=2))
     without = replace(second, methods={k: second.methods[k] for k in [*second.methods][:2]})
     names = ["embedding (6)", PIXELS, WHITENED]
     for reports in ({"a": first, "b": without}, {"b": without, "a": first}):
@@ -323,7 +323,7 @@ def test_a_variant_may_lack_a_method(faces: Path) -> None:
 
 
 def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
-    first = report_stored(load(str(faces), fold=0, folds=2))
+    first = report_stored(load_data(str(faces), fold=0, folds=2))
     methods = {("h" if k == "embedding (6)" else k): v for k, v in first.methods.items()}
     reports = {"a": first, "b": replace(first, methods=methods)}
     heading = markdown_table(reports, of_folds=False).splitlines()[0]
@@ -338,7 +338,7 @@ def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
 
 
 def test_the_mean_of_folds_of_few_people_has_no_interval(faces: Path) -> None:
-    folds = {str(k): report_stored(load(str(faces), fold=k, folds=4)) for k in range(4)}
+    folds = {str(k): report_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
     table_of_means = markdown_table(folds, of_folds=True).splitlines()[-2]
     assert table_of_means.count("(–)") == 3
     assert means_text([*folds.values()]).count("(–)") == 2

@@ -1,0 +1,79 @@
+"""How near to where h says things stand in samples: a table, and pictures with crosses."""
+
+import json
+from collections.abc import Mapping
+
+import torch
+
+from repr_toolkit.analyses.placement.marks import SCALE, with_crosses
+from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
+from repr_toolkit.page.cells import number_cell
+from repr_toolkit.page.pictures import scale_of, shown, tiled
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number, bootstrap
+
+NOTES = (
+    "Another image’s h is what chance gives, and the images themselves are the most to hope for.",
+    "Runs in one table were given the same h and noise, and their differences are paired by image.",
+    "Intervals are Wilson’s for shares, and otherwise a bootstrap over images; they leave out the "
+    "spread between trainings.",
+)
+
+
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
+    """A table for the runs that were measured alike, and a picture for each run."""
+    alike: dict[str, dict[str, Kept]] = {}
+    for name, result in kept.items():
+        about = [result.asked, *(result.numbers[fact] for fact in ("fingerprint", "key"))]
+        alike.setdefault(json.dumps(about, sort_keys=True), {})[name] = result
+    pictures = [_picture(name, result) for name, result in kept.items() if result.arrays]
+    return [*map(_table, alike.values()), Notes(NOTES), *pictures]
+
+
+def _table(results: Mapping[str, Kept]) -> Table:
+    (first, one), *others = results.items()
+    numbers, scale, digits = one.numbers, *((100, 1) if one.numbers["share"] else (1, 3))
+
+    def row(label: str, key: str, about: str) -> Row:
+        values = [Number.from_dict(result.numbers[key]) for result in results.values()]
+        return Row(label, [number_cell(value, scale, digits) for value in values], about)
+
+    def difference(result: Kept) -> Cell:
+        scores = result.arrays["own"] - one.arrays["own"]
+        return number_cell(bootstrap(scores), scale, digits)
+
+    rows = [
+        row("own h", "own", "samples against where their h says"),
+        row("another image’s h", "other", "the same samples, against where another h says"),
+        row("the images themselves", "real", "read from the images that h was made of"),
+    ]
+    if others:
+        cells = [Cell(), *(difference(result) for _, result in others)]
+        rows.insert(1, Row(f"own h, minus {first}", cells, "paired by image"))
+    unit = numbers["measure"] + (", %" if numbers["share"] else "")
+    caption = (
+        f"{unit[0].upper()}{unit[1:]}: {numbers['images']:,} {numbers['split']} images of "
+        f"{numbers['data']}, a sample of the h of each at temperature {numbers['temperature']:g}. "
+        "Beside a number its 95 % interval."
+    )
+    return Table(caption, list(results), rows)
+
+
+def _picture(name: str, result: Kept) -> Picture:
+    """Held-out images and below each samples of its h, with crosses where h says."""
+    arrays = {key: torch.from_numpy(result.arrays[key]) for key in ("image", "sample", "marks")}
+    cells = torch.cat([arrays["image"][:, None], arrays["sample"]], 1).transpose(0, 1)
+    lines, count = cells.shape[:2]
+    marks = arrays["marks"].float().repeat(lines, 1, 1)
+    levels = int(result.arrays["levels"])
+    crossed = with_crosses(cells.flatten(0, 1), marks, levels=levels)
+    png, size = tiled(shown(crossed.unflatten(0, (lines, count)).numpy(), 256), gap=SCALE)
+    return Picture(
+        png,
+        size,
+        f"{name}: top row, {count} held-out images; below, {lines - 1} samples of the h of each; "
+        "crosses stand where h says.",
+        f"**{name}**: images, samples of their h, and crosses where h says.",
+        scale=scale_of(cells.shape) / SCALE,
+        rows=["image", *["sample"] * (lines - 1)],
+    )

@@ -1,0 +1,69 @@
+"""How near to where h says things stand in the samples of one run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from repr_toolkit.support.stats import Number, bootstrap, wilson
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """The scores of a run's samples, one sample of the h of each held-out image.
+
+    Attributes:
+        fingerprint: That of the data.
+        key: The batch key that h is made of.
+        measure: What the mean of the scores is, with its unit.
+        share: Whether a score is 0 or 1.
+        scores: float64 (N,): of the samples against their own h ("own"), of the samples against
+            another image's h ("other"), and of the images themselves ("real").
+        pictured: See `arrays`.
+        minus_first: The run that this one was compared to, and the difference of "own".
+    """
+
+    run: str
+    data: str
+    fingerprint: str
+    split: str
+    seed: int
+    temperature: float
+    levels: int
+    key: str
+    measure: str
+    share: bool
+    scores: dict[str, Array]
+    pictured: dict[str, Array]
+    minus_first: tuple[str, Number] | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The options that the scores depend on."""
+        options = {name: getattr(self, name) for name in ("split", "seed", "temperature")}
+        return {**options, "images": len(self.scores["own"])}
+
+    def as_dict(self) -> dict[str, Any]:
+        """The means, their intervals, and the protocol, ready for JSON."""
+        plain = ("run", "data", "fingerprint", "split", "seed", "temperature", "key", "measure")
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        numbers |= {"share": self.share, "images": len(self.scores["own"])}
+        for name, scores in self.scores.items():
+            mean = wilson(int(scores.sum()), len(scores)) if self.share else bootstrap(scores)
+            numbers[name] = mean.as_dict()
+        if self.minus_first is not None:
+            first, difference = self.minus_first
+            numbers["minus_first"] = {"run": first, **difference.as_dict()}
+        return numbers
+
+    def arrays(self) -> dict[str, Array]:
+        """The scores of each image, and what the pictures show.
+
+        `own`, `other` and `real` float64 (N,); of some images, each of an h of its own, `image`
+        uint8 (rows, C, H, W), samples of their h `sample` uint8 (rows, n, C, H, W), and the points
+        that h says `marks` float64 (rows, P, 2), in pixels, x before y; `levels`.
+        """
+        return {**self.scores, **self.pictured, "levels": np.asarray(self.levels)}
