@@ -1,6 +1,6 @@
 """Numbers as cells of a report's tables: to the digits that their error allows, with intervals."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
@@ -56,15 +56,6 @@ def share_cell(share: float | None, low: float | None = None, high: float | None
     if low is None or high is None or not _number(low, high):
         return Cell(per_cent(share))
     return Cell(per_cent(share), f"{per_cent(low)} to {per_cent(high)}")
-
-
-def interval_cell(value: float | None, interval: Sequence[float] | None, digits: int) -> Cell:
-    """A number and its interval."""
-    if value is None or not _number(value):
-        return Cell()
-    if interval is None or not _number(*interval):
-        return Cell(plain(value, digits))
-    return Cell(plain(value, digits), " to ".join(plain(bound, digits) for bound in interval))
 
 
 def spanned(counts: Iterable[int]) -> str:

@@ -4,20 +4,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import torch
-from torch import nn
+from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.encoders import Encoder, activations
+from repr_toolkit.encoders.networks import import_callable
 from repr_toolkit.representations import simple
-from repr_toolkit.representations.encode import encode_data, identity
-from repr_toolkit.representations.network import Network
-from repr_toolkit.representations.representation import RANDOM, Representation
+from repr_toolkit.representations.encode import encode_data
+from repr_toolkit.representations.encoders import network_encoder, run_encoder
+from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.runs.run import Run, with_fingerprint
-from repr_toolkit.runs.run import load as load_model
 
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, labels, the import path of an "
@@ -136,9 +132,12 @@ def represent(
     if not parsed.kind:
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
     if parsed.kind == "network":
-        network = Network(
+        import_callable(parsed.path)  # an error at once, and not after loading data
+        data = data or _load_data(settings, source)
+        name, encoder, made_by = network_encoder(
             parsed.path,
-            parsed.untrained,
+            data,
+            untrained=parsed.untrained,
             layer=layer,
             pool=pool,
             weights=weights,
@@ -146,69 +145,20 @@ def represent(
             init_args=init_args,
             size=image_size,
         )
-        data = data or _load_data(settings, source)
-        return network.represent(data, how), data
+        return encode_data(name, encoder, data, made_by, **how), data
     for name, value in refused.items():
         if value and not (parsed.kind == "run" and name == "layer"):
             raise ValueError(f"{source} takes no {name}, but was given {value!r}")
     if parsed.kind == "file":
         return stored(source, data, settings)
     if parsed.kind == "run":
-        run = Run(parsed.path)
-        data = data or _run_data(run, settings)
-        return _of_run(run, parsed.untrained, data, layer, pool, how), data
+        data = data or _run_data(Run(parsed.path), settings)
+        name, encoder, made_by = run_encoder(Run(parsed.path), parsed.untrained, data, layer, pool)
+        return encode_data(name, encoder, data, made_by, **how), data
     data = data or _load_data(settings, source)
     if source == "pca":
         return simple.pca(data, components, progress=progress), data
     return (simple.pixels if source == "pixels" else simple.labels)(data), data
-
-
-def _of_run(
-    run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str, how: dict[str, Any]
-) -> Representation:
-    encoder = _untrained(run) if untrained else load_model(run).encoder
-    if encoder is None:
-        raise ValueError(f"{run.path} has no encoder, so there is no h")
-    spec = run.config["model"]["encoder"]
-    levels = spec["init_args"].get("levels")
-    if encoder.source == "image" and levels not in (None, data.levels):
-        raise ValueError(
-            f"the encoder of {run.path} reads images of {levels} levels, but {data.name} is read "
-            f"at {data.levels}; set --data.levels {levels}"
-        )
-    maker = getattr(encoder, "made_by", None)
-    if maker is not None and data.encoder not in (None, maker):
-        raise ValueError(
-            f"{run.path} was trained on embeddings made by {maker!r}, but those of {data.name} "
-            f"were made by {data.encoder!r}"
-        )
-    name = run.path.resolve().name + (", untrained" if untrained else "")
-    made_by = identity(encoder, spec["init_args"], data)
-    if isinstance(encoder, activations.LayerActivations) and spec["init_args"]["weights"] is None:
-        made_by = f"{made_by}{RANDOM}{spec['init_args']['seed']}"
-    if layer is not None:
-        shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
-        encoder = activations.LayerActivations(cast(nn.Module, encoder), layer, pool, **shape)
-        name, made_by = f"{name}.{layer}", identity(encoder, {}, data)
-    return encode_data(name, encoder, data, made_by, **how)
-
-
-def _untrained(run: Run) -> Encoder | None:
-    """The run's encoder with the weights that its training began with."""
-    from repr_toolkit.models.assemble import assemble
-
-    config = run.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seed"])
-        encoder = assemble(config).encoder
-    if encoder is None:
-        return None
-    if not any(weight.requires_grad for weight in cast(nn.Module, encoder).parameters()):
-        raise ValueError(
-            f"the {type(encoder).__name__} of {run.path} has no weights that training changes, so "
-            f"untrained it is the same"
-        )
-    return encoder
 
 
 def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:

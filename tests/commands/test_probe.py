@@ -47,7 +47,7 @@ def test_a_run_beside_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]
     [kept] = kept_of(run, "probing")
     assert {"command": kept.command, **kept.numbers} == result
     assert kept.numbers["fingerprint"] == run.info["data"]["fingerprint"]
-    assert (kept.numbers["split"], kept.numbers["seed"]) == ("test", 0)
+    assert (kept.numbers["split"], kept.numbers["protocol"]["seed"]) == ("test", 0)
     assert kept.asked["beside"] == ["pixels"]
     assert kept.command == (
         f"repr-toolkit probe {run.path} --probes logistic knn --orders 1 --json"

@@ -20,7 +20,7 @@ from repr_toolkit.analyses.frozen.blocks import frozen_study
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
 from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
-from repr_toolkit.page.cells import estimate_cell, interval_cell, plain, share_cell
+from repr_toolkit.page.cells import estimate_cell, share_cell
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
@@ -42,10 +42,7 @@ NAN = float("nan")
 def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
     assert estimate_cell(Estimate(0.42691, 0.0047, 500)) == Cell("0.4269", "0.4177 to 0.4361")
     assert share_cell(0.862, 0.829, 0.8895) == Cell("86.2", "82.9 to 88.9")
-    assert interval_cell(-1.5, None, 1) == Cell("−1.5")
     assert estimate_cell(Estimate(NAN, 0.1, 5)) == share_cell(NAN) == Cell()
-    assert interval_cell(NAN, (0, 1), 1) == Cell(plain(NAN)) == Cell()
-    assert interval_cell(1.0, (NAN, 2.0), 1) == Cell("1.0")
 
 
 def test_captions_say_what_all_runs_were_measured_with() -> None:

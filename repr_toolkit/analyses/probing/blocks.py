@@ -77,7 +77,7 @@ class Probed:
     @property
     def protocol(self) -> str:
         """What is equal of targets whose readings may stand in one table, under one caption."""
-        keys = ("data", "fingerprint", "levels", "split", "seed", "protocol")
+        keys = ("data", "fingerprint", "levels", "protocol")
         of_target = ("name", "kind", "classes", "images", "baseline")
         parts = [self.numbers.get(key) for key in keys]
         return json.dumps([parts, [self.target.get(key) for key in of_target]], sort_keys=True)
@@ -121,14 +121,14 @@ def _table(one: Probed, columns: Columns) -> Table:
     caption = (
         f"{target['name']}, read from h. Probes are fitted on {counts['train']:,} images, their "
         f"settings chosen on {counts['val']:,}, and scored on {counts['test']:,}; seed "
-        f"{one.numbers['seed']}. Beside a number its 95 % interval."
+        f"{one.numbers['protocol']['seed']}. Beside a number its 95 % interval."
     )
     return Table(caption, [*columns], [row for row in rows if not row.empty], corner="Probe")
 
 
 def _scores(target: Numbers, columns: Columns) -> list[Row]:
     shares = target["kind"] == "classification"
-    group = "Accuracy, %" if shares else target["measure"]
+    group = "Accuracy, %" if shares else "R²"
 
     def score(numbers: Numbers | None) -> Cell:
         number = Number.from_dict((numbers or {}).get("score"))
@@ -208,9 +208,9 @@ def _notes(group: Sequence[Probed]) -> list[str]:
     if any(target["dropped"].values()):
         counts = ", ".join(f"{n:,} of {split}" for split, n in target["dropped"].items())
         notes.append(f"{target['name']}: images without a finite value are left out ({counts}).")
-    if target["unseen_test_images"]:
+    if target["unseen"]:
         notes.append(
-            f"{target['name']}: {target['unseen_test_images']:,} of {target['images']['test']:,} "
+            f"{target['name']}: {target['unseen']:,} of {target['images']['test']:,} "
             "test images have a value that no training image has; they count as errors."
         )
     skipped = {s["name"]: s["why"] for one in group for s in one.numbers["skipped"]}

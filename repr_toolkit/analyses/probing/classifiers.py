@@ -185,9 +185,9 @@ def choose(
     score: Score,
     patience: int = 2,
 ) -> Chosen:
-    """The first fit of the best ``score(truth, predicted)`` on ``validation``.
+    """The first fit of the best `score(truth, predicted)` on `validation`.
 
-    Those of each series are tried in turn, until ``patience`` in a row do no better. The test
+    Those of each series are tried in turn, until `patience` in a row do no better. The test
     images' values are no argument: their predictions are taken of each fit that is the best so far,
     and no more.
     """

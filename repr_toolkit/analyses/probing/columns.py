@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from repr_toolkit.analyses.probing.classifiers import Features
@@ -15,6 +16,9 @@ from repr_toolkit.data.images import SPLITS
 from repr_toolkit.representations import Representation, Source, options_for, represent
 from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run
+
+Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
+"""What makes h, or h itself."""
 
 PIXEL_BYTES = 2**30  # of float32, above which the pixels are no baseline of themselves
 
@@ -40,33 +44,72 @@ class Columns:
 
     Attributes:
         data: The data.
+        sources: The sources that were asked for, but for arrays.
+        options: Those of `represent`, for all of them.
         all: The columns, in the order of the table.
-        runs: For each run whose own h of its own images is a column, by its source: the name of
-            that column under "run", and those of its baselines under "untrained" and "pixels".
         left_out: The sources of baselines that there are none of, and why.
     """
 
     data: ImageData
+    sources: Sequence[Source]
+    options: Mapping[str, Any]
     all: list[Column] = field(default_factory=list)
-    runs: dict[str, dict[str, str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def add(
-        self, h: Representation, source: Source | None, options: Mapping[str, Any]
-    ) -> Representation:
-        """A column more; one whose name is taken is named as its source."""
-        if source is None:
-            self.all.append(Column(h))
-            return h
+    def represent(self, source: Source) -> Representation:
+        """h of the data by a source, with the options that it gets."""
+        options = options_for(source, self.sources, self.options)
+        return represent(source.text, self.data, **options)[0]
+
+    def add(self, h: Representation, source: Source) -> None:
+        """Add a column; one whose name is taken is named as its source."""
         if h.name in [column.h.name for column in self.all]:
             h = replace(h, name=source.text)
+        options = options_for(source, self.sources, self.options)
         encode = image_encoder(source, self.data, options)
         self.all.append(Column(h, [source.text], encode))
-        return h
+
+    def add_baseline(self, source: Source) -> None:
+        """Add what the others have to beat, unless it is there, or cannot be had."""
+        if source.text == "pixels" and _pixel_bytes(self.data) > PIXEL_BYTES:
+            size = f"{_pixel_bytes(self.data) / 2**30:.1f} GiB"
+            why = f"all of them take {size}; name pixels as a source to probe them all the same"
+            self.left_out["pixels"] = why
+            return
+        try:
+            h = self.represent(source)
+        except ValueError as error:
+            self.left_out[source.text] = str(error)
+            return
+        same = [column for column in self.all if column.h.made_by == h.made_by]
+        if same:
+            same[0].sources.append(source.text)
+        else:
+            self.add(h, source)
+
+    @property
+    def runs(self) -> dict[str, dict[str, str]]:
+        """The columns of runs and their baselines, as `Probing.runs` has them."""
+        runs = {}
+        for source in self.sources:
+            layer = options_for(source, self.sources, self.options).get("layer")
+            trained = source.kind == "run" and not source.untrained
+            if trained and layer is None and _is_of(source.path, self.data):
+                runs[source.text] = self._roles(source.text)
+        return runs
+
+    def _roles(self, run: str) -> dict[str, str]:
+        """The names of a run's column and of its baselines, by what they are to it."""
+        roles: dict[str, str] = {}
+        for role, text in {"run": run, "untrained": UNTRAINED + run, "pixels": "pixels"}.items():
+            for column in self.all:
+                if text in column.sources and column.h.name not in roles.values():
+                    roles[role] = column.h.name
+        return roles
 
 
 def gather(
-    made: Sequence[str | Representation],
+    made: Sequence[Made],
     data: ImageData | None = None,
     *,
     baselines: bool = True,
@@ -82,79 +125,62 @@ def gather(
     them, one that is equal to another only once. Raises ValueError for a source that is given
     twice, and as `represent` does.
     """
-    given = [s if isinstance(s, Representation) else _parsed(s) for s in made]
+    given = [_parsed(one, data) for one in made]
     sources = [source for source in given if isinstance(source, Source)]
     texts = [source.text for source in sources]
     for text in texts:
         if texts.count(text) > 1:
             raise ValueError(f"{text} is given twice; once is enough")
-
-    def make(source: Source, data: ImageData | None) -> tuple[Representation, ImageData]:
-        tell(f"h of {source.text}")
-        return represent(source.text, data, **options_for(source, sources, options))
-
     first: dict[str, Representation] = {}
     if data is None:
-        if not texts:
-            raise ValueError("h that is given as arrays says nothing of its data: give them too")
+        if not sources:
+            raise ValueError("a representation does not hold its data: give them too")
         leading = next((s for s in sources if s.kind in ("file", "run")), sources[0])
-        first[leading.text], data = make(leading, None)
-    columns = Columns(data)
+        tell(f"h of {leading.text}")
+        how = options_for(leading, sources, options)
+        first[leading.text], data = represent(leading.text, None, **how)
+    columns = Columns(data, sources, options)
     wanted = []
     for source in given:
         if isinstance(source, Representation):
-            columns.add(source, None, {})
+            columns.all.append(Column(source))
             continue
-        h = first[source.text] if source.text in first else make(source, data)[0]
-        named = replace(h, name=source.name or h.name)
-        columns.add(named, source, options_for(source, sources, options))
-        if source.kind == "run" or (source.kind == "network" and not h.is_random):
-            wanted += [] if source.untrained else [Source(UNTRAINED + source.text)]
-        elif baselines and source.kind in ("simple", "file") and source.text != "pixels":
-            columns.left_out[UNTRAINED + source.text] = "it has no encoder"
+        if source.text not in first:
+            tell(f"h of {source.text}")
+        h = first[source.text] if source.text in first else columns.represent(source)
+        columns.add(replace(h, name=source.name or h.name), source)
+        untrained = Source(UNTRAINED + source.text)
+        if source.kind == "file" or source.text in ("pca", "labels"):
+            if baselines:
+                columns.left_out[untrained.text] = "it has no encoder"
+        elif source.kind != "simple" and not (source.untrained or _is_random(source, h)):
+            wanted.append(untrained)
     for source in [*wanted, Source("pixels")] if baselines else []:
-        if source.text in texts:
-            continue
-        if source.text == "pixels" and _pixel_bytes(data) > PIXEL_BYTES:
-            size = f"{_pixel_bytes(data) / 2**30:.1f} GiB"
-            why = f"all of them take {size}; name pixels as a source to probe them all the same"
-            columns.left_out["pixels"] = why
-            continue
-        try:
-            h, _ = make(source, data)
-        except ValueError as error:
-            columns.left_out[source.text] = str(error)
-            continue
-        same = next((column for column in columns.all if column.h.made_by == h.made_by), None)
-        if same is None:
-            columns.add(h, source, options_for(source, sources, options))
-        else:
-            same.sources.append(source.text)
-    for source in sources:
-        whole = options_for(source, sources, options).get("layer") is None
-        if source.kind == "run" and not source.untrained and whole and _is_of(source.path, data):
-            columns.runs[source.text] = _roles(source, columns.all)
+        if source.text not in texts:
+            tell(f"h of {source.text}")
+            columns.add_baseline(source)
     return columns
 
 
-def _parsed(text: str) -> Source:
-    """A source whose run directory is written in one way."""
-    source = Source.parse(text)
+def _is_random(source: Source, h: Representation) -> bool:
+    """Whether a network is its own untrained one."""
+    return source.kind == "network" and h.is_random
+
+
+def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
+    """A source, whose run directory is written in one way; arrays as a representation."""
+    if isinstance(made, Representation):
+        return made
+    if isinstance(made, Mapping):
+        if data is None:
+            raise ValueError("arrays of h need the data that they are of")
+        h = {split: np.asarray(values, np.float32) for split, values in made.items()}
+        return Representation.of_data(data, "h", "arrays", h)
+    source = Source.parse(str(made.path if isinstance(made, Run) else made))
     if source.kind != "run":
         return source
     path = str(Path(source.path))
     return replace(source, text=f"{UNTRAINED}{path}" if source.untrained else path)
-
-
-def _roles(run: Source, columns: Sequence[Column]) -> dict[str, str]:
-    """The names of a run's column and of its baselines, by what they are to it."""
-    texts = {"run": run.text, "untrained": UNTRAINED + run.text, "pixels": "pixels"}
-    roles: dict[str, str] = {}
-    for role, text in texts.items():
-        name = next((column.h.name for column in columns if text in column.sources), None)
-        if name is not None and name not in roles.values():
-            roles[role] = name
-    return roles
 
 
 def _is_of(run: str, data: ImageData) -> bool:

@@ -6,9 +6,10 @@ takes to learn to read h, and how sure the reader becomes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from math import log2
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,12 @@ class OnlineCode:
     def compression(self) -> float:
         """The uniform code's length over this one's: 1 where h tells nothing of the label."""
         return self.uniform / self.total.value
+
+    def as_dict(self) -> dict[str, Any]:
+        """The lengths in bits, ready for JSON."""
+        total = {"bits": asdict(self.total), "uniform_bits": self.uniform}
+        portions = {"bits_of_portions": self.bits, "C_of_portions": self.strengths}
+        return {**total, "compression": self.compression, "ends": self.ends, **portions}
 
 
 def online_code(

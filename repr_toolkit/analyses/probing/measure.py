@@ -1,23 +1,15 @@
 """Probes of whatever makes h: what simple classifiers read from it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from repr_toolkit.analyses.probing.columns import gather
+from repr_toolkit.analyses.probing.columns import Made, gather
 from repr_toolkit.analyses.probing.readings import probe_representations
 from repr_toolkit.analyses.probing.result import Probing
 from repr_toolkit.data import ImageData
-from repr_toolkit.representations import Representation
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
-
-Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
-"""What makes h, or h itself."""
 
 
 def probe(
@@ -71,11 +63,8 @@ def probe(
         ValueError: For names of targets or probes that there are not, data without anything to
             probe, and h of other data; and as `represent` does.
     """
-    single = isinstance(source, str | Path | Run | Representation | Mapping)
-    given: Any = [source] if single else source
-    columns = gather(
-        [_source(made, data) for made in given], data, baselines=baselines, tell=tell, **options
-    )
+    given: Any = [source] if isinstance(source, Made) else source
+    columns = gather([*given], data, baselines=baselines, tell=tell, **options)
     result = probe_representations(
         [column.h for column in columns.all],
         columns.data,
@@ -99,15 +88,3 @@ def measure(run: Run, split: str = "test") -> Probing:
     if split != "test":
         raise ValueError(f"probes are scored on the test images, not on those of {split}")
     return probe(run, tell=say).of_run(run)
-
-
-def _source(made: Made, data: ImageData | None) -> str | Representation:
-    """What `gather` takes for what was given."""
-    if isinstance(made, Mapping):
-        if data is None:
-            raise ValueError("arrays of h need the data that they are of")
-        h = {split: np.asarray(values, np.float32) for split, values in made.items()}
-        return Representation.of_data(data, "h", "arrays", h)
-    if isinstance(made, Run):
-        return str(made.path)
-    return made if isinstance(made, Representation) else str(made)

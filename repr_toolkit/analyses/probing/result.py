@@ -12,8 +12,6 @@ from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import RESAMPLES, Number
 
-MEASURES = {"classification": "accuracy", "regression": "R²"}
-
 
 @dataclass(frozen=True)
 class Baseline:
@@ -23,23 +21,14 @@ class Baseline:
     score: Number
     bits: float | None  # to send the training labels one by one by their frequencies
 
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {"name": self.name, "score": self.score.as_dict(), "bits": self.bits}
-
 
 @dataclass(frozen=True)
 class Reading:
     """What one probe reads of one target from one representation.
 
-    Attributes:
-        representation: Its name.
-        probe: A name in `PROBES`, or "mdl" for the online code, which has the `code` alone.
-        score: Accuracy or R² on the test images.
-        validation: The score that the settings were chosen by.
-        settings: The hyper-parameters.
-        control: The same probe on random labels.
-        code: The online code.
+    The `score` on the test images, the one on the `validation` images, the `settings` that were
+    best on these, and the `control` on random labels are of a probe of `PROBES`; the `code` is of
+    the probe "mdl", which has no others.
     """
 
     representation: str
@@ -52,27 +41,8 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: fractions of one, R², and bits."""
-        numbers: dict[str, Any] = {"representation": self.representation, "probe": self.probe}
-        if self.score is not None:
-            numbers["score"] = self.score.as_dict()
-            numbers |= {"validation": self.validation, "settings": self.settings}
-        if self.control is not None:
-            numbers["control"] = {
-                "types": self.control.types,
-                "accuracy": self.control.accuracy.as_dict(),
-                "selectivity": self.control.selectivity,
-            }
-        if self.code is not None:
-            code = self.code
-            numbers["code"] = {
-                "bits": code.total.as_dict(),
-                "uniform_bits": code.uniform,
-                "compression": code.compression,
-                "ends": code.ends,
-                "bits_of_portions": code.bits,
-                "C_of_portions": code.strengths,
-            }
-        return numbers
+        numbers = {key: value for key, value in asdict(self).items() if value is not None}
+        return numbers | ({"code": self.code.as_dict()} if self.code else {})
 
 
 @dataclass(frozen=True)
@@ -97,17 +67,7 @@ class TargetResult:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "measure": MEASURES[self.kind],
-            "classes": self.classes,
-            "images": dict(self.images),
-            "dropped": dict(self.dropped),
-            "unseen_test_images": self.unseen,
-            "baseline": self.baseline.as_dict(),
-            "readings": [reading.as_dict() for reading in self.readings],
-        }
+        return asdict(self) | {"readings": [reading.as_dict() for reading in self.readings]}
 
 
 @dataclass(frozen=True)
@@ -155,20 +115,14 @@ class Probing:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {
-            "data": self.data,
-            "fingerprint": self.fingerprint,
-            "levels": self.levels,
+        representations = [
+            {"name": name, "made_by": made_by, "dim": dim}
+            for name, (made_by, dim) in self.representations.items()
+        ]
+        return asdict(self) | {
             "split": "test",
-            "seed": self.protocol["seed"],
-            "protocol": dict(self.protocol),
-            "representations": [
-                {"name": name, "made_by": made_by, "dim": dim}
-                for name, (made_by, dim) in self.representations.items()
-            ],
+            "representations": representations,
             "targets": [target.as_dict() for target in self.targets],
-            "skipped": [asdict(skip) for skip in self.skipped],
-            "left_out": dict(self.left_out),
         }
 
     def arrays(self) -> dict[str, Any]:

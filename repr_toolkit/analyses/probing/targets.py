@@ -67,12 +67,12 @@ def find_targets(
 ) -> tuple[list[Target], list[Skipped]]:
     """The targets of a data set, and the keys that cannot be one.
 
-    Every key is looked at but the image and the embedding, or those of ``names`` alone, in which
+    Every key is looked at but the image and the embedding, or those of `names` alone, in which
     KEY[i] is one column of a key (see `ImageSplit.column`). Integers
     and truth values are codes to classify, each column by itself; floating numbers are regressed,
     all that belong to an image together, and images without a finite value are dropped and
     counted. A key is skipped where its training values are all the same, and codes are where no
-    validation or no test image has one of training, as people of disjoint splits. ``rows`` gives
+    validation or no test image has one of training, as people of disjoint splits. `rows` gives
     the positions of the images to look at in each split (default: all). Raises ValueError for a
     name that the data lack.
     """

@@ -28,9 +28,9 @@ def probed(*readings: Mapping[str, Any], images: int = 100, seed: int = 0) -> di
     """The JSON of a probe of labels."""
     names = dict.fromkeys(of["representation"] for of in readings)
     target = {
-        "name": "label", "kind": "classification", "measure": "accuracy", "classes": 10,
+        "name": "label", "kind": "classification", "classes": 10,
         "images": dict.fromkeys(("train", "val", "test"), images), "baseline": deepcopy(BASELINE),
-        "readings": list(readings), "dropped": {"train": 0}, "unseen_test_images": 0,
+        "readings": list(readings), "dropped": {"train": 0}, "unseen": 0,
     }  # fmt: skip
     return {
         "data": "digits", "fingerprint": "f", "levels": 17, "split": "test", "seed": seed,

@@ -1,0 +1,127 @@
+"""The encoders that sources name: those of runs, and of any network by its import path."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from repr_toolkit.data import ImageData
+from repr_toolkit.encoders import Encoder, activations
+from repr_toolkit.encoders.networks import build_network, import_callable
+from repr_toolkit.models.assemble import assemble
+from repr_toolkit.representations.encode import identity
+from repr_toolkit.representations.representation import RANDOM
+from repr_toolkit.runs.run import Run, load
+
+
+def run_encoder(
+    run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str
+) -> tuple[str, Encoder, str]:
+    """A name, a run's encoder or a layer of it, trained or not, and its maker."""
+    encoder = _untrained(run) if untrained else load(run).encoder
+    if encoder is None:
+        raise ValueError(f"{run.path} has no encoder, so there is no h")
+    spec = run.config["model"]["encoder"]
+    levels = spec["init_args"].get("levels")
+    if encoder.source == "image" and levels not in (None, data.levels):
+        raise ValueError(
+            f"the encoder of {run.path} reads images of {levels} levels, but {data.name} is read "
+            f"at {data.levels}; set --data.levels {levels}"
+        )
+    maker = getattr(encoder, "made_by", None)
+    if maker is not None and data.encoder not in (None, maker):
+        raise ValueError(
+            f"{run.path} was trained on embeddings made by {maker!r}, but those of {data.name} "
+            f"were made by {data.encoder!r}"
+        )
+    name = run.path.resolve().name + (", untrained" if untrained else "")
+    made_by = identity(encoder, spec["init_args"], data)
+    if isinstance(encoder, activations.LayerActivations) and spec["init_args"]["weights"] is None:
+        made_by = f"{made_by}{RANDOM}{spec['init_args']['seed']}"
+    if layer is not None:
+        shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
+        encoder = activations.LayerActivations(cast(nn.Module, encoder), layer, pool, **shape)
+        name, made_by = f"{name}.{layer}", identity(encoder, {}, data)
+    return name, encoder, made_by
+
+
+def _untrained(run: Run) -> Encoder | None:
+    """The run's encoder with the weights that its training began with."""
+    config = run.config
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config["seed"])
+        encoder = assemble(config).encoder
+    if encoder is None:
+        return None
+    if not any(weight.requires_grad for weight in cast(nn.Module, encoder).parameters()):
+        raise ValueError(
+            f"the {type(encoder).__name__} of {run.path} has no weights that training changes, so "
+            f"untrained it is the same"
+        )
+    return encoder
+
+
+def network_encoder(
+    path: str,
+    data: ImageData,
+    *,
+    untrained: bool,
+    layer: str | None,
+    pool: str,
+    weights: str | None,
+    seed: int,
+    init_args: Mapping[str, Any] | None,
+    size: int | None,
+) -> tuple[str, Encoder, str]:
+    """A name, an encoder and its maker, as the function `represent` describes them."""
+    weights, init_args = weights or _default_weights(path), dict(init_args or {})
+    shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
+    encoder: Encoder | None = None
+    if layer is None:
+        net, _ = build_network(path, init_args, weights, seed=seed, provided=shape)
+        if hasattr(net, "source") and hasattr(net, "h_dim"):
+            encoder = cast(Encoder, net)
+            if size is not None:
+                raise ValueError(f"{path} is an encoder, which takes images as they are: no size")
+    if encoder is None:
+        made = {"init_args": init_args, "weights": weights, "seed": seed, "size": size}
+        encoder = activations.LayerActivations(path, layer, pool, **made, **shape)
+    weighted = any(True for _ in cast(nn.Module, encoder).parameters())
+    if untrained and not weighted:
+        raise ValueError(f"{path} has no weights, so untrained it is the same")
+    if untrained and weights is not None:
+        _draw_weights(cast(nn.Module, encoder), path, init_args, seed, shape)
+    known = {key: value for key, value in shape.items() if hasattr(encoder, key)}
+    made_by = identity(encoder, {**known, **init_args}, data)
+    name = str(init_args.get("model_name", path.rpartition(".")[2]))
+    if layer is not None:
+        name = f"{name}.{layer}"
+    if weighted and (untrained or weights is None):
+        name = f"{name}, {'untrained' if untrained else 'random'}"
+        made_by = f"{made_by}{RANDOM}{seed}"
+    return name, encoder, made_by
+
+
+def _default_weights(path: str) -> str | None:
+    """The weights that a class such as FaceNet takes by itself, by their name."""
+    parameter = inspect.signature(import_callable(path)).parameters.get("weights")
+    default = None if parameter is None else parameter.default
+    return default if isinstance(default, str) else None
+
+
+def _draw_weights(
+    encoder: nn.Module, path: str, init_args: dict[str, Any], seed: int, shape: dict[str, Any]
+) -> None:
+    """Replace the weights that a network was given by those that it starts with.
+
+    All else stays, such as how the weights want images scaled.
+    """
+    net = encoder.net if isinstance(encoder, activations.LayerActivations) else encoder
+    try:
+        fresh, _ = build_network(path, init_args, None, seed=seed, provided=shape)
+        net.load_state_dict(fresh.state_dict())
+    except Exception as error:  # anyone's class, built as nobody may ever have built it
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"{path} cannot be built without its weights ({reason})") from error
