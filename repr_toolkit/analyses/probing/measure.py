@@ -1,13 +1,15 @@
 """Probes of whatever makes h: what simple classifiers read from it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from repr_toolkit.analyses.probing.columns import Made, gather
 from repr_toolkit.analyses.probing.readings import probe_representations
 from repr_toolkit.analyses.probing.result import Probing
 from repr_toolkit.data import ImageData
+from repr_toolkit.representations import Representation
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 
@@ -63,7 +65,8 @@ def probe(
         ValueError: For names of targets or probes that there are not, data without anything to
             probe, and h of other data; and as `represent` does.
     """
-    given: Any = [source] if isinstance(source, Made) else source
+    single = isinstance(source, str | Path | Run | Representation | Mapping)
+    given: Any = [source] if single else source
     columns = gather([*given], data, baselines=baselines, tell=tell, **options)
     result = probe_representations(
         [column.h for column in columns.all],
