@@ -5,10 +5,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from repr_toolkit.analyses.frozen.blocks import study_of
 from repr_toolkit.page.blocks import Block, Notes, Paragraph, Section, Source
+from repr_toolkit.report.frozen import study_of
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.report.missing import COMMANDS
 from repr_toolkit.runs.run import Run
 
 GENERAL = (
@@ -49,23 +48,14 @@ def training_command(run: Run) -> str:
 
 
 def analysis_commands(found: Reported) -> list[str]:
-    """The commands of all analyses on the page that name theirs, each once.
-
-    What a run's analysis is made by replaces whatever is kept by then.
-    """
+    """The commands of all analyses on the page, as they were typed, each once."""
     commands: dict[str, None] = {}
-    for name in COMMANDS:
-        for analysis in found.analyses(name).values():
-            if analysis.numbers.get("command"):
-                words = where_runs_are(shlex.split(analysis.numbers["command"]), found)
-                words.append("--keep")
-                commands[shlex.join(words)] = None
     for kept in (found.kept(analysis) for analysis in found.analyses_shown):
         for result in kept.values():
             commands[shlex.join(where_runs_are(shlex.split(result.command), found))] = None
     study = study_of(found)
-    if study is not None and study.numbers.get("command"):
-        commands[str(study.numbers["command"])] = None
+    if study is not None:
+        commands[study.command] = None
     return [*commands]
 
 
@@ -95,11 +85,11 @@ def report_command(
     *,
     measure: bool = False,
     wandb: bool = False,
-    information: str | Path | None = None,
+    frozen: str | Path | None = None,
 ) -> list[str]:
     """The command that writes the report again."""
     words = ["repr-toolkit", "report", *map(str, paths), "--split", split, "--out", str(out)]
-    words += ["--information", str(information)] if information is not None else []
+    words += ["--frozen", str(frozen)] if frozen is not None else []
     return words + ["--all"] * measure + ["--wandb"] * wandb
 
 

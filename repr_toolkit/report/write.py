@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from repr_toolkit.analyses.frozen.blocks import read_study
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.html import MARK, render
 from repr_toolkit.page.wandb import log_beside, log_page
+from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
-from repr_toolkit.report.missing import measure_all, measure_missing
+from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.provenance import report_command
 from repr_toolkit.report.sections import all_sections
 from repr_toolkit.support.files import atomic_write
@@ -26,17 +26,17 @@ def write_report(
     overwrite: bool = False,
     measure: bool = False,
     wandb: bool = False,
-    information: str | Path | None = None,
+    frozen: str | Path | None = None,
     analyses: Sequence[str] = (),
 ) -> Path:
     """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
 
-    ``out`` is by default report.html in the run's folder, or in the one that the runs have in
-    common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
-    be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
-    made too. ``information`` is the folder of a study of frozen h, of the same images, to show with
-    them. `analyses` are import paths of modules with an `ANALYSIS` of one's own. ``wandb`` logs
-    the page, its tables and its pictures to Weights & Biases as well.
+    `out` is by default report.html in the run's folder, or in the one that the runs have in
+    common. A report is replaced by a newer one; any other file only with `overwrite`. What has to
+    be measured first is measured on `split`; with `measure` every analysis that a run lacks is made
+    too. `frozen` is the folder of a study of frozen h, of the same images, to show with them.
+    `analyses` are import paths of modules with an `ANALYSIS` of one's own. `wandb` logs the page,
+    its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
     file that is no report, and ValueError for runs that have no folder in common without ``out``,
@@ -47,14 +47,11 @@ def write_report(
         raise ValueError("the runs have no folder in common to write to; name the file with --out")
     out = Path(out) if out is not None else _default(paths, found) / "report.html"
     refuse_others(out, overwrite=overwrite)
-    if information is not None:
-        found = replace(found, study=read_study(information, found))
+    if frozen is not None:
+        found = replace(found, study=read_study(frozen, found))
     if measure:
         measure_all(found)
-        measure_missing(found)
-    command = report_command(
-        paths, split, out, measure=measure, wandb=wandb, information=information
-    )
+    command = report_command(paths, split, out, measure=measure, wandb=wandb, frozen=frozen)
     sections = all_sections(found, command)
     runs = list(found.runs)
     name = runs[0] if len(runs) == 1 else _folder_name(found)

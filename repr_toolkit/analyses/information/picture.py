@@ -6,16 +6,18 @@ without red and green.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
 
 from repr_toolkit.analyses.information.code_lengths import Floats, Maps
-from repr_toolkit.support.pictures import displayable
+from repr_toolkit.support.pictures import DPI, displayable
 from repr_toolkit.support.roc import COLOURS, LINES
 
-DPI = 150
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 SCALE = "PuOr"
 CELL = 1.25  # inches
 LEFT = 1.6  # inches of a row's title
@@ -32,10 +34,10 @@ class Row:
     """Saved up to each pixel, in the order of generation, (H·W,)."""
 
 
-def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
+def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> "Figure":
     """A matplotlib Figure: per row the mean map and single images', below them all in order.
 
-    ``images`` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
+    `images` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
     its images' maps have a scale each, symmetric about 0, whose ends stand at the row's title and
     bars; a map is transparent where it is 0, and the image shows through, in grey.
     """
@@ -43,12 +45,9 @@ def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
     from matplotlib.figure import Figure
 
     count = len(images)
-    height = CELL * max(len(rows), 1) + 2.6
+    height = CELL * len(rows) + 2.6
     figure = Figure(figsize=(LEFT + CELL * (count + 1.5), height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    if not rows:
-        figure.text(0.5, 0.5, "this decoder has no likelihood of sub-pixels: no maps", ha="center")
-        return figure
     grid = figure.add_gridspec(len(rows) + 1, count + 1, height_ratios=[*[1] * len(rows), 1.7])
     grey = displayable(images, levels).mean(-1)  # (s, H, W) in 0…255
     for number, row in enumerate(rows):
