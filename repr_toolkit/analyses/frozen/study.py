@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks, rows
 from repr_toolkit.analyses.frozen.measure import measure
 from repr_toolkit.analyses.frozen.variants import (
@@ -137,4 +135,4 @@ def _picture(kept: Kept) -> "Figure":
     lines = [
         Row(source["name"], mean, shown, source["cumulative"]) for source, mean, shown in sources
     ]
-    return overlays(lines, torch.from_numpy(maps["image"]), levels=int(maps["levels"]))
+    return overlays(lines, maps["image"], levels=int(maps["levels"]))

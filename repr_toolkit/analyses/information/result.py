@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-import torch
 
 from repr_toolkit.analyses.information.picture import Row, overlays
 
@@ -67,4 +66,4 @@ class Information:
             for kind, (name, _) in KINDS.items()
             if kind in self.numbers["saves"]
         ]
-        return overlays(rows, torch.from_numpy(maps["image"]), levels=int(maps["levels"]))
+        return overlays(rows, maps["image"], levels=int(maps["levels"]))
