@@ -31,7 +31,7 @@ class Compared:
 class Reported:
     """The runs of a report by the names that stand over their columns.
 
-    ``folder`` is the one run's, or the one that the runs have in common; None where they have none.
+    `folder` is the one run's, or the one that the runs have in common; None where they have none.
     `study` is one of frozen h that lies elsewhere; see `repr_toolkit.report.frozen`.
     """
 
@@ -123,24 +123,24 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
     """The runs that are named, or that the named folders hold, in this order; each once.
 
     A folder's runs come in the order of its comparison, or else by name; those of them that are
-    not finished are left out and named in ``unfinished``. Raises FileNotFoundError for what is
+    not finished are left out and named in `unfinished`. Raises FileNotFoundError for what is
     neither a run nor a folder with a finished one, and for a named run that is not finished.
     """
-    found: list[Run] = []
+    named: list[Run] = []
     unfinished: list[str] = []
     for path in map(Path, paths):
         run = Run(path)
         if run.config_file.is_file() or not path.is_dir():
             run.require_finished()
-            found.append(run)
+            named.append(run)
             continue
         inside = [Run(file.parent) for file in sorted(path.glob("*/config.yaml"))]
         ready = [run for run in inside if run.finished]
         if not ready:
             raise FileNotFoundError(f"{path} is no run, and no folder of finished runs")
         unfinished += [run.path.name for run in inside if not run.finished]
-        found += _in_order(path, ready)
-    once = {run.path.resolve(): run for run in found}
+        named += _in_order(path, ready)
+    once = {run.path.resolve(): run for run in named}
     places = list(once)
     folder = places[0] if len(places) == 1 else _common(places)
     return Reported(

@@ -11,15 +11,15 @@ from repr_toolkit.report.provenance import notes, origins
 from repr_toolkit.report.training import curves
 
 
-def all_sections(found: Reported, command: Sequence[str]) -> list[Section]:
-    """Everything that is known of the runs; ``command`` is the one that writes the report."""
+def all_sections(reported: Reported, command: Sequence[str]) -> list[Section]:
+    """Everything that is known of the runs; `command` is the one that writes the report."""
     sections = [
-        summary(found),
-        pictures(found),
-        *analysis_sections(found),
-        curves(found),
-        origins(found, command),
-        notes(found),
+        summary(reported),
+        pictures(reported),
+        *analysis_sections(reported),
+        curves(reported),
+        origins(reported, command),
+        notes(reported),
     ]
     return [section for section in sections if section is not None]
 

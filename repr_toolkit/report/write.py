@@ -39,27 +39,27 @@ def write_report(
     its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
-    file that is no report, and ValueError for runs that have no folder in common without ``out``,
+    file that is no report, and ValueError for runs that have no folder in common without `out`,
     for runs of different data, and for a split that the data lacks; and as `read_study` does.
     """
-    found = replace(find_runs(paths, split), further=analyses)
-    if out is None and found.folder is None:
+    reported = replace(find_runs(paths, split), further=analyses)
+    if out is None and reported.folder is None:
         raise ValueError("the runs have no folder in common to write to; name the file with --out")
-    out = Path(out) if out is not None else _default(paths, found) / "report.html"
+    out = Path(out) if out is not None else _default(paths, reported) / "report.html"
     refuse_others(out, overwrite=overwrite)
     if frozen is not None:
-        found = replace(found, study=read_study(frozen, found))
+        reported = replace(reported, study=read_study(frozen, reported))
     if measure:
-        measure_all(found)
+        measure_all(reported)
     command = report_command(paths, split, out, measure=measure, wandb=wandb, frozen=frozen)
-    sections = all_sections(found, command)
-    runs = list(found.runs)
-    name = runs[0] if len(runs) == 1 else _folder_name(found)
-    text = render(name, facts_of(found), sections)
+    sections = all_sections(reported, command)
+    runs = list(reported.runs)
+    name = runs[0] if len(runs) == 1 else _folder_name(reported)
+    text = render(name, facts_of(reported), sections)
     with atomic_write(out) as file:
         file.write(text.encode())
     if wandb:
-        _log(found, sections, text)
+        _log(reported, sections, text)
     return out
 
 
@@ -90,28 +90,28 @@ def refuse_others(out: Path, *, overwrite: bool) -> None:
     )
 
 
-def _default(paths: Sequence[str | Path], found: Reported) -> Path:
+def _default(paths: Sequence[str | Path], reported: Reported) -> Path:
     """The common folder, as the user wrote it where one path alone says it."""
-    assert found.folder
+    assert reported.folder
     one = Path(paths[0])
-    return one if len(paths) == 1 and one.resolve() == found.folder else found.folder
+    return one if len(paths) == 1 and one.resolve() == reported.folder else reported.folder
 
 
-def facts_of(found: Reported) -> dict[str, str]:
+def facts_of(reported: Reported) -> dict[str, str]:
     """What stands at the head of the page."""
-    comparison = found.comparison
-    channels, height, width = next(iter(found.configs.values()))["model"]["decoder"]["init_args"][
-        "image_shape"
-    ]
+    comparison = reported.comparison
+    channels, height, width = next(iter(reported.configs.values()))["model"]["decoder"][
+        "init_args"
+    ]["image_shape"]
     return {
         "Data": comparison.data,
         "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
         f"{comparison.levels} levels",
-        "Held out": f"{comparison.images:,} {found.split} images",
-        "Runs": str(len(found.runs)),
+        "Held out": f"{comparison.images:,} {reported.split} images",
+        "Runs": str(len(reported.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }
 
 
-def _folder_name(found: Reported) -> str:
-    return found.folder.name if found.folder else f"{len(found.runs)} runs"
+def _folder_name(reported: Reported) -> str:
+    return reported.folder.name if reported.folder else f"{len(reported.runs)} runs"
