@@ -35,7 +35,7 @@ from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.memory import keep_freed_memory
-from repr_toolkit.training.train import _Fitting
+from repr_toolkit.training.train import Fitting
 from repr_toolkit.training.trainer import quiet_lightning
 
 BATCH = 16
@@ -103,7 +103,7 @@ class Steps:
         decoder = cast(GatedPixelCNN, decoder)
         with TemporaryDirectory() as folder:
             # What `repr-toolkit train` makes of the configuration; nothing is written.
-            fitting = _Fitting(Run(Path(folder) / "run"), config, data, False, None, "bench")
+            fitting = Fitting(Run(Path(folder) / "run"), config, data)
         self.trainer = fitting.trainer
         device = self.trainer.strategy.root_device
         self.model = EncoderDecoder(

@@ -30,7 +30,7 @@ EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError)
 keep their traceback; --debug shows that of these too."""
 
 
-TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "information")
+TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "frozen")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,9 +98,9 @@ def is_interruption(stop: BaseException) -> bool:
 
 def continuation(command: str, argv: Sequence[str]) -> str:
     """How to go on after an interruption, as a sentence; empty where nothing is kept."""
-    if command not in ("train", "study", "information", "sample", "faces"):
+    if command not in ("train", "study", "frozen", "sample", "faces"):
         return ""
-    by_itself = command in ("study", "information") or "--resume" in argv
+    by_itself = command in ("study", "frozen") or "--resume" in argv
     resume = [] if by_itself else ["--resume"]
     return "Go on from what is kept with:\n  " + shlex.join(["repr-toolkit", *argv, *resume])
 

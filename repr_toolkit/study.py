@@ -15,37 +15,39 @@ def run_study(
 ) -> list[Run]:
     """Train every variant of a study into `study_dir`/VARIANT, then compare them.
 
-    Variants that are finished are not trained again, one that was cut goes on from its last
-    checkpoint. Before anything is trained, every variant is built once, and ValueError is
-    raised for one that cannot be, or whose run was made with other settings, and where some
-    variants have a decoder and others train an encoder alone.
+    A finished variant stays as it is, and one that was cut goes on from its last checkpoint. Before
+    any training each variant is built once: ValueError for one that cannot be built, or whose run
+    was made with other settings, and where some variants have a decoder and others train an encoder
+    alone.
     """
     study_dir = Path(study_dir)
-    alone = {"metric" in variant["model"] for variant in variants(config).values()}
-    if len(alone) > 1:
+    kinds = {"metric" in variant["model"] for variant in variants(config).values()}
+    if len(kinds) > 1:
         raise ValueError(
             "study: some variants have a model.decoder and others a model.metric, and no table "
             "holds both: make two studies of them"
         )
     runs, sources = train_variants(config, study_dir, wandb=wandb)
-    if alone == {True}:
-        _compare_encoders(study_dir, runs)
-    else:
-        _compare(study_dir, runs, sources)
+    _compare(study_dir, runs, sources, encoders_alone=kinds == {True})
     return list(runs.values())
 
 
 @first_process_only
-def _compare(study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None]) -> None:
-    from repr_toolkit.analyses.comparison.measure import compare, outputs
+def _compare(
+    study_dir: Path,
+    runs: Mapping[str, Run],
+    sources: Sequence[str | None],
+    *,
+    encoders_alone: bool,
+) -> None:
+    paths = {name: run.path for name, run in runs.items()}
+    if encoders_alone:
+        from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
 
-    if not compared(study_dir, runs, outputs(sources)):
-        compare(study_dir, {name: run.path for name, run in runs.items()})
+        if not compared(study_dir, runs, OUTPUTS):
+            compare_encoders(study_dir, paths)
+    else:
+        from repr_toolkit.analyses.comparison.measure import compare, outputs
 
-
-@first_process_only
-def _compare_encoders(study_dir: Path, runs: Mapping[str, Run]) -> None:
-    from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
-
-    if not compared(study_dir, runs, OUTPUTS):
-        compare_encoders(study_dir, {name: run.path for name, run in runs.items()})
+        if not compared(study_dir, runs, outputs(sources)):
+            compare(study_dir, paths)

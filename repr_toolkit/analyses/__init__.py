@@ -4,7 +4,7 @@ from importlib import import_module
 
 from repr_toolkit.analyses.base import Analysis
 
-ANALYSES = ("probing", "invariance", "traversal", "placement")
+ANALYSES = ("probing", "information", "invariance", "traversal", "placement")
 """In the order in which the report shows them."""
 
 

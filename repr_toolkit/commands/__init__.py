@@ -13,6 +13,7 @@ from repr_toolkit.commands import (
     classify,
     embed,
     faces,
+    frozen,
     information,
     invariance,
     portraits,
@@ -37,6 +38,7 @@ MODULES = (
     invariance,
     traversal,
     information,
+    frozen,
     report,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""

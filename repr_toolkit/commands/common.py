@@ -1,7 +1,5 @@
 """What several commands share: what they tell, and the pictures they are given."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,16 +80,6 @@ def encode_pictures(
     return images, h
 
 
-def tell_left(kept: "Path | None", run: Path, name: str) -> None:
-    """Say on stderr where an analysis was not kept, since another stands in its place."""
-    if kept is None:
-        file = run / "analysis" / f"{name}.json"
-        print(
-            f"{file} answers another question and stays as it is; --keep puts this in its place",
-            file=sys.stderr,
-        )
-
-
 def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
     """The arguments of `repr_toolkit.representations.represent` from the options of `add_source`.
 
@@ -105,29 +93,6 @@ def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
         raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
     given = {name: options[name] for name in SOURCE_OPTIONS}
     return {**given, "init_args": init_args, "data_settings": data_settings(settings)}
-
-
-def command_line(
-    words: Sequence[str], names: Sequence[str], options: Namespace, settings: Settings
-) -> str:
-    """The command that does the same again: its words, the options of these names, the settings.
-
-    ``no_NAME`` is for a flag --no-NAME that turns the option NAME off.
-    """
-    given = options.as_dict()
-    command = ["repr-toolkit", *words]
-    for name in names:
-        value = given[name.removeprefix("no_")]
-        if name.startswith("no_"):
-            value = not value
-        if value is True:
-            command.append(f"--{name.replace('_', '-')}")
-        elif value is not None and value is not False:
-            values = value if isinstance(value, list) else [value]
-            command += [f"--{name.replace('_', '-')}", *map(str, values)]
-    for setting, text in settings.items():
-        command += [f"--{setting}", text]
-    return shlex.join(command)
 
 
 def data_settings(settings: Settings) -> dict[str, Any]:

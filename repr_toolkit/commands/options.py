@@ -70,15 +70,6 @@ def add_training_options(command: ArgumentParser) -> None:
     command.add_argument("--seed", type=NonNegativeInt, help="instead of the recipe's seed")
 
 
-def add_keep(command: Any) -> None:
-    """Whether what is kept for the report may be replaced by the answer to another question."""
-    command.add_argument(
-        "--keep",
-        action="store_true",
-        help="keep this in RUN/analysis/ for the report, in the place of what other options gave",
-    )
-
-
 def add_split(command: Any) -> None:
     """The split that is looked at."""
     command.add_argument("--split", default="test", help="train, val or test")

@@ -20,7 +20,7 @@ def report(options: Namespace, settings: Settings) -> None:
         overwrite=options.overwrite,
         measure=options.all,
         wandb=options.wandb,
-        information=options.information,
+        frozen=options.frozen,
         analyses=options.analysis,
     )
     print(written)
@@ -33,7 +33,7 @@ def add_commands(subcommands: Any) -> None:
         "runs side by side, reconstructions, what h tells and leaves open, training curves,\n"
         "configurations. A run's analyses are those that `probe`, `information`, `traverse` and\n"
         "others kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is\n"
-        "found by `information RECIPE RUN…`, and stands in the report with --information."
+        "measured by `frozen RECIPE RUN…`, and stands in the report with --frozen."
     )
     command.add_argument(
         "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
@@ -48,9 +48,9 @@ def add_commands(subcommands: Any) -> None:
         help="first make the analyses that runs lack, some minutes for each run on a CPU",
     )
     command.add_argument(
-        "--information",
+        "--frozen",
         metavar="STUDY",
-        help="folder that `information RECIPE RUN…` wrote, such as runs/information_NAME: show its "
+        help="folder that `frozen RECIPE RUN…` wrote, such as runs/frozen_NAME: show its "
         "study of frozen h, which must be of the runs' own images, with them",
     )
     command.add_argument(

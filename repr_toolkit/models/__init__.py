@@ -1,1 +1,1 @@
-"""Encoder and decoder as one model that can be trained, and what is computed with it."""
+"""The models that are trained: an encoder with a decoder, or an encoder alone."""

@@ -1,4 +1,4 @@
-"""From a configuration to a model that can be trained, of whichever kind it describes."""
+"""From a configuration to a model of the kind that it describes."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 
 class Assembly(NamedTuple):
-    """A model's parts, still to be joined, and the configuration that alone rebuilds them.
+    """The parts of a model.
 
-    `join` takes the keyword arguments of `Learner`.
+    Attributes:
+        encoder: The encoder, or None.
+        join: Makes the model from the parts and the keyword arguments of `Learner`.
+        config: The complete configuration, which alone rebuilds the model.
     """
 
     encoder: "Encoder | None"
@@ -26,8 +29,9 @@ class Assembly(NamedTuple):
 
 
 def assemble(config: Mapping[str, Any], data: HasShape | None = None) -> Assembly:
-    """The model of a configuration: an encoder with a decoder, or with a metric-learning loss.
+    """The parts of a configuration's model: an encoder with a decoder, or with a metric loss.
 
+    `data` gives the image shape and the number of levels, unless the configuration states them.
     Raises as `build` does.
     """
     if "metric" in config["model"]:

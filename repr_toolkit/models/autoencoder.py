@@ -1,6 +1,6 @@
-"""An encoder and a decoder as one model: h = encoder(batch[source]), log p(x|h), its training."""
+"""An encoder and a decoder as one model: h = encoder(batch[source]), log p(x|h) and the loss."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,15 +13,15 @@ from repr_toolkit.models.learner import Batch, Learner
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
 
+Pair = tuple[Tensor, Tensor | None]
+"""Images x, uint8 (B, C, H, W), and their h (B, h_dim), or None."""
+
 
 class EncoderDecoder(Learner):
-    """Any encoder and any decoder that keep their contracts, trained together.
+    """An encoder (see `repr_toolkit.encoders.Encoder`) and a decoder, trained together.
 
-    The encoder is a module with `source` (the key of a batch that it reads), `h_dim`, and
-    forward(x) → h, float32 (B, h_dim); None makes the model unconditional. The decoder has
-    `log_prob(x, h)` and `loss(x, h)`, the scalar that training minimises. Weights stay in
-    float32; whatever the precision of training, `log_prob` is computed in float32.
-
+    Without an encoder the model is unconditional. Training minimises the decoder's `loss(x, h)`.
+    Weights are float32, and `log_prob` is computed in float32 whatever the precision of training.
     `fitting` are the keyword arguments of `Learner`.
     """
 
@@ -30,25 +30,25 @@ class EncoderDecoder(Learner):
         self.encoder = encoder
         self.decoder = decoder
         self.lay_out()
-        self._code_lengths: list[Tensor] = []
+        self._bits: list[Tensor] = []
 
     @property
     def description(self) -> str:
-        """What is trained, in a few words."""
+        """The model in a few words."""
         encoder = "no encoder" if self.encoder is None else type(self.encoder).__name__
         return f"{encoder} → h ({self.decoder.h_dim}) → {type(self.decoder).__name__}"
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What model.json says of the kind of model."""
+        """The entries of model.json that depend on the kind of model."""
         return {"is_bound": bool(self.decoder.is_bound), "h_dim": self.decoder.h_dim}
 
     def log_prob(
         self, batch: Batch, h: Tensor | None = None, noise: Tensor | None = None
     ) -> Tensor:
-        """log p(x|h) in nats, (B,), in float32; h is the batch's own code where none is given.
+        """log p(x|h) in nats, float32 (B,); h (B, h_dim) is the batch's own if None.
 
-        `noise` is what a stochastic likelihood takes.
+        `noise` (B, C, H, W) is that of a stochastic likelihood, as in `Decoder.log_prob`.
         """
         with full_precision(self.device):
             if h is None:
@@ -56,7 +56,7 @@ class EncoderDecoder(Learner):
             return self.decoder.log_prob(self.laid_out(batch["image"]), h, noise=noise)
 
     def bits_per_dim(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
-        """Bits/dim of each image of a batch given its own h, (B,)."""
+        """Bits/dim of each image of a batch given its own h, float32 (B,)."""
         return bits_per_dim(self.log_prob(batch, noise=noise), self.decoder.image_shape)
 
     @property
@@ -65,30 +65,29 @@ class EncoderDecoder(Learner):
         return type(self.decoder).prepare is not Decoder.prepare
 
     def prepare(self, batches: Iterable[Batch]) -> None:
-        """Initialise from training images what the decoder initialises from data.
+        """Initialise the decoder from training images, by `Decoder.prepare`.
 
-        h is the untrained encoder's, in eval mode; the decoder is in training mode. In float32 and
-        without gradients.
+        The encoder, still untrained, is in eval mode, and the decoder in training mode.
         """
-        training = self.training
-        self.eval()
-        self.decoder.train()
-        with torch.no_grad(), full_precision(self.device):
-            pairs = ((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
-            self.decoder.prepare(pairs)
-        self.train(training)
+        self._with_pairs(self.decoder.prepare, batches, training=True)
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
-        """Fit what no gradient fits (such as the MSE baseline's σ) from training images.
+        """Fit what no gradient fits, such as the MSE baseline's σ, by `Decoder.calibrate`."""
+        self._with_pairs(self.decoder.calibrate, batches, training=False)
 
-        In eval mode, in float32 and without gradients.
+    def _with_pairs(
+        self, method: Callable[[Iterator[Pair]], None], batches: Iterable[Batch], *, training: bool
+    ) -> None:
+        """Give a method of the decoder pairs (x, h), in float32 and without gradients.
+
+        The encoder is in eval mode, the decoder in training mode if `training`.
         """
-        training = self.training
+        former = self.training
         self.eval()
+        self.decoder.train(training)
         with torch.no_grad(), full_precision(self.device):
-            pairs = ((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
-            self.decoder.calibrate(pairs)
-        self.train(training)
+            method((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
+        self.train(former)
 
     def training_step(self, batch: Batch) -> Tensor:
         return self.compiled_core(batch)
@@ -98,17 +97,16 @@ class EncoderDecoder(Learner):
         return self.decoder.loss(self.laid_out(batch["image"]), self.encode(batch))
 
     def validation_step(self, batch: Batch) -> None:
-        # Noise by the image's place, and none of it from training's random numbers.
-        start, world = sum(map(len, self._code_lengths)), self.trainer.world_size
+        # The image's number decides its noise, and training's random numbers stay as they are.
+        start, world = sum(map(len, self._bits)), self.trainer.world_size
         places = range(start, start + len(batch["image"]))
         numbers = [self.trainer.global_rank + world * place for place in places]
-        noise = likelihood_noise(self.decoder, numbers)
-        self._code_lengths.append(self.bits_per_dim(batch, noise))
+        self._bits.append(self.bits_per_dim(batch, likelihood_noise(self.decoder, numbers)))
 
     def on_validation_epoch_end(self) -> None:
         """The exact mean over all validation images of all devices, accumulated in float64."""
-        bits = torch.cat(self._code_lengths).cpu().double()
-        self._code_lengths.clear()
+        bits = torch.cat(self._bits).cpu().double()
+        self._bits.clear()
         total = torch.stack([bits.sum(), torch.tensor(float(len(bits)), dtype=torch.float64)])
         if self.trainer.world_size > 1:
             total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum").cpu()

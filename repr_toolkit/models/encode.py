@@ -1,4 +1,4 @@
-"""h of images: of a batch, and of a whole split."""
+"""h of a batch and of a whole split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -22,29 +22,29 @@ def encode_split(
     batch_size: int = 256,
     progress: bool = False,
 ) -> Tensor | None:
-    """h of every image of a split, in order: float32 (N, h_dim) on the CPU; None without encoder.
+    """h of the images of a split, or of `indices` of it: float32 (N, h_dim) on the CPU, in order.
 
-    Or of the images of `indices` only. Computed on the model's device and in the mode that the
-    model is in (`load` gives it in eval mode); see `encode_by`.
+    None without an encoder. Computed as by `encode_by`, on the model's device and in the model's
+    mode (`load` returns it in eval mode).
     """
     if model.encoder is None:
         return None
-    looked = range(len(split)) if indices is None else indices
-    return encode_by(model.encode, split, looked, batch_size, model.device, "encoding", progress)
+    return encode_by(model.encode, split, indices, batch_size, model.device, "encoding", progress)
 
 
 def encode_by(
     encode: Callable[[Mapping[str, Tensor]], Tensor | None],
     split: ImageSplit,
-    indices: Sequence[int],
+    indices: Sequence[int] | None,
     batch_size: int,
     device: torch.device,
     description: str = "",
     progress: bool = False,
 ) -> Tensor:
-    """What `encode` makes of batches on a device, (N, d) on the CPU, a row for each index.
+    """The values of `encode` for the images of a split, or of `indices` of it, in order.
 
-    Without gradients and without autocast.
+    Returns (N, d) on the CPU. `encode` gets batches on `device`, without gradients and in full
+    precision, and returns (B, d).
     """
     parts: list[Tensor] = []
     with exactly():
@@ -63,7 +63,7 @@ def batches(
     description: str = "",
     progress: bool = False,
 ) -> Iterator[dict[str, Tensor]]:
-    """The images of a split, or of `indices`, in batches on a device, beside a bar if wanted."""
+    """Batches of a split, or of `indices` of it, on a device; `progress` shows a bar."""
     order = range(len(split)) if indices is None else indices
     with bar(description, len(order), shown=progress) as show:
         for start in range(0, len(order), batch_size):
@@ -73,7 +73,7 @@ def batches(
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on the device; a CUDA device works on meanwhile."""
+    """A CPU tensor on the device, without waiting for a CUDA device."""
     if device.type != "cuda":
         return value.to(device)
     return value.pin_memory().to(device, non_blocking=True)
@@ -83,4 +83,4 @@ def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor | None
     """h of a batch, (B, h_dim) on the model's device, in full precision; None without encoder."""
     with exactly():
         h = model.encode({key: value.to(model.device) for key, value in batch.items()})
-    return None if h is None else h.clone()  # an ordinary tensor again
+    return None if h is None else h.clone()  # an ordinary tensor, no longer one of inference mode

@@ -1,4 +1,4 @@
-"""What every model that is trained here shares: an encoder, and how its weights are fitted."""
+"""What every trained model shares: an encoder, an optimizer, a schedule, a memory layout."""
 
 from collections.abc import Callable, Mapping
 from math import cos, pi
@@ -20,15 +20,14 @@ Batch = Mapping[str, Tensor]
 
 
 class Learner(LightningModule):
-    """An encoder, or none, and the optimisation of all weights by steps of one scalar loss.
+    """An encoder, or none, and how all weights are trained on one scalar loss.
 
-    `optimizer` makes an optimizer from the parameters. Its learning rate rises linearly over
-    the first `warmup` of all `steps`, and then follows the `schedule`. `compile` applies
-    torch.compile to `core`, `channels_last` lays out weights (and, by `laid_out`, images) for
-    convolutions.
+    `optimizer` makes an optimizer from the parameters. Its learning rate rises linearly over the
+    first `warmup` of all `steps` and then follows the `schedule`. `compile` applies torch.compile
+    to `core`. `channels_last` chooses that memory layout for weights and, by `laid_out`, images.
 
-    A subclass registers its modules and then calls `lay_out`; its training step calls
-    `compiled_core`; after each validation it leaves the numbers in `validation_results`.
+    A subclass registers its modules and then calls `lay_out`. Its training step calls
+    `compiled_core`, and each validation sets `validation_results`.
     """
 
     encoder: "Encoder | None"
@@ -54,31 +53,31 @@ class Learner(LightningModule):
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.validation_results = {}
         self.compiled_core: Callable[[Batch], Tensor] = self.core
-        """The core, compiled during training where that is asked for."""
+        """`core`, compiled during training if `compile` is True."""
 
     @property
     def description(self) -> str:
-        """What is trained, in a few words."""
+        """The model in a few words."""
         raise NotImplementedError
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What model.json says of the kind of model."""
+        """The entries of model.json that depend on the kind of model."""
         raise NotImplementedError
 
     def core(self, batch: Batch) -> Tensor:
-        """What of a training step is compiled: a function of the batch alone."""
+        """The part of a training step that torch.compile compiles, a function of the batch."""
         raise NotImplementedError
 
     def encode(self, batch: Batch) -> Tensor | None:
-        """h of a batch, flattened, (B, h_dim); None without an encoder."""
+        """h of a batch, flattened to (B, h_dim); None without an encoder."""
         if self.encoder is None:
             return None
         return self.encoder(batch[self.encoder.source]).flatten(1)
 
     def lay_out(self) -> None:
         """Bring the weights of all registered modules into the chosen memory layout."""
-        # The weights alone: distributed training cannot broadcast a mask that was laid out anew.
+        # Masks keep theirs: distributed training cannot broadcast a buffer in another layout.
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=self._layout)
@@ -92,7 +91,7 @@ class Learner(LightningModule):
         schedule, warmup, steps = self._schedule, self._warmup, self._steps
 
         def factor(step: int) -> float:
-            """What the learning rate is multiplied by at a step, counted from 0."""
+            """The factor of the learning rate at a step, counted from 0."""
             if step < warmup:
                 return (step + 1) / (warmup + 1)
             if schedule == "constant":
@@ -108,8 +107,8 @@ class Learner(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        # Lightning refuses to clip for fused optimizers, for the sake of a loss scaler; without
-        # one there is nothing against it.
+        # Lightning refuses to clip for fused optimizers because of loss scalers; without a scaler
+        # clipping is sound.
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
         elif gradient_clip_val and gradient_clip_algorithm == "value":

@@ -1,4 +1,4 @@
-"""Full precision for what is measured, whatever a model was trained in."""
+"""Full precision for measurements, whatever the precision of training."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from repr_toolkit.support.processes import CPU, fastest_device
 
 @contextmanager
 def exactly() -> Iterator[None]:
-    """No gradients, no autocast, no TF32: results in the full precision of the weights."""
+    """No gradients, no autocast and no TF32, on the CPU and on this process's CUDA device."""
     device = fastest_device()
     with torch.inference_mode(), decoders.full_precision(device), decoders.full_precision(CPU):
         yield

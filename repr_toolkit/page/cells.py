@@ -1,12 +1,12 @@
 """Numbers as cells of a report's tables: to the digits that their error allows, with intervals."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
 from repr_toolkit.page.blocks import Cell
 from repr_toolkit.support.stats import Estimate, Number
-from repr_toolkit.support.tables import interval_text, number_parts, per_cent, plain, with_error
+from repr_toolkit.support.tables import interval_text, number_parts, per_cent, with_error
 
 
 def number_cell(number: Number | None, scale: float = 1, digits: int | None = None) -> Cell:
@@ -38,15 +38,6 @@ def estimate_cell(estimate: Estimate | None, scale: float = 1) -> Cell:
         return Cell()
     scaled = Estimate(estimate.mean * scale, estimate.standard_error * scale, estimate.count)
     return Cell(with_error(scaled).split(" ± ")[0], interval_text(scaled))
-
-
-def bits_cell(numbers: Mapping[str, Any] | None, key: str = "bits", digits: int = 2) -> Cell:
-    """A number of a dict with the bounds ``low`` and ``high`` of its interval, if it has any."""
-    if numbers is None or not _number(numbers.get(key)):
-        return Cell()
-    low, high = numbers.get("low"), numbers.get("high")
-    interval = f"{plain(low, digits)} to {plain(high, digits)}" if _number(low, high) else ""
-    return Cell(plain(numbers[key], digits), interval)
 
 
 def share_cell(share: float | None, low: float | None = None, high: float | None = None) -> Cell:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
-from repr_toolkit.analyses.base import Analysis as BuiltInOrPlugIn
+from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.analyses.comparison.result import Comparison
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept
@@ -31,37 +31,37 @@ class Compared:
 class Reported:
     """The runs of a report by the names that stand over their columns.
 
-    ``folder`` is the one run's, or the one that the runs have in common; None where they have none.
-    ``study`` is one of frozen h that lies elsewhere; see `repr_toolkit.analyses.frozen.blocks`.
+    `folder` is the one run's, or the one that the runs have in common; None where they have none.
+    `study` is one of frozen h that lies elsewhere; see `repr_toolkit.report.frozen`.
     """
 
     runs: Mapping[str, Run]
     folder: Path | None
     split: str
     unfinished: Sequence[str] = field(default=())
-    study: "Analysis | None" = None
+    study: Kept | None = None
     further: Sequence[str] = ()  # import paths of analyses beside `ANALYSES`
 
     @cached_property
-    def analyses_shown(self) -> list[BuiltInOrPlugIn]:
+    def analyses_shown(self) -> list[Analysis]:
         """The analyses of the page, in its order."""
         return [load_analysis(name) for name in (*ANALYSES, *self.further)]
 
-    def split_of(self, analysis: BuiltInOrPlugIn) -> str:
+    def split_of(self, analysis: Analysis) -> str:
         """The split that an analysis is shown of."""
         return analysis.only_split or self.split
 
-    def kept(self, analysis: BuiltInOrPlugIn) -> dict[str, Kept]:
+    def kept(self, analysis: Analysis) -> dict[str, Kept]:
         """The newest answer of each run that has one, of the page's split and today's weights."""
         chosen = {name: self._chosen(analysis, name)[0] for name in self.runs}
         return {name: kept for name, kept in chosen.items() if kept is not None}
 
-    def left_out(self, analysis: BuiltInOrPlugIn) -> dict[str, Sequence[str]]:
+    def left_out(self, analysis: Analysis) -> dict[str, Sequence[str]]:
         """Of each run that keeps more answers, why those are not shown."""
         reasons = {name: self._chosen(analysis, name)[1] for name in self.runs}
         return {name: why for name, why in reasons.items() if why}
 
-    def _chosen(self, analysis: BuiltInOrPlugIn, name: str) -> tuple[Kept | None, Sequence[str]]:
+    def _chosen(self, analysis: Analysis, name: str) -> tuple[Kept | None, Sequence[str]]:
         return choose_kept(self.runs[name], analysis.name, self.split_of(analysis))
 
     @cached_property
@@ -118,84 +118,29 @@ class Reported:
         compare(place, paths, split=self.split)
         return _read(place)
 
-    def analyses(self, name: str) -> dict[str, "Analysis"]:
-        """What is kept of an analysis of ``split``, by run; a run without one has no entry.
-
-        One of other data than the run's own counts as none: see `of_other_data`.
-        """
-        split = self.split
-        return {
-            run: found
-            for run, found in self._kept(name).items()
-            if found.numbers.get("split", split) == split and found.is_of(self.runs[run])
-        }
-
-    def of_other_data(self, name: str) -> list[str]:
-        """The runs with which an analysis of other data, or other levels of them, is kept."""
-        return [run for run, of in self._kept(name).items() if not of.is_of(self.runs[run])]
-
-    def of_another_split(self, name: str) -> list[str]:
-        """The runs with which an analysis of their own data, but not of ``split``, is kept."""
-        there = [run for run, of in self._kept(name).items() if of.is_of(self.runs[run])]
-        return [run for run in there if run not in self.analyses(name)]
-
-    def _kept(self, name: str) -> dict[str, "Analysis"]:
-        kept = {run: read_analysis(of.path / "analysis", name) for run, of in self.runs.items()}
-        return {run: found for run, found in kept.items() if found is not None}
-
-    def shared_analysis(self, name: str) -> "Analysis | None":
-        """An analysis that is kept for the folder of the runs, as of several representations."""
-        if self.folder is None or len(self.runs) == 1:
-            return None
-        return read_analysis(self.folder, name) or read_analysis(self.folder / "analysis", name)
-
-
-@dataclass(frozen=True, eq=False)
-class Analysis:
-    """The numbers of an analysis; its arrays are read where they are asked for."""
-
-    numbers: Mapping[str, Any]
-    file: Path  # of the arrays
-
-    @cached_property
-    def arrays(self) -> Mapping[str, Any]:
-        """The arrays by name; none where there is no file."""
-        import numpy as np
-
-        if not self.file.is_file():
-            return {}
-        with np.load(self.file, allow_pickle=False) as kept:
-            return {key: kept[key] for key in kept.files}
-
-    def is_of(self, run: Run) -> bool:
-        """Whether it is of the images that a run was trained on; one that does not say so, is."""
-        info = run.info
-        own = {"fingerprint": info["data"]["fingerprint"], "levels": info.get("levels")}
-        return all(value in (None, self.numbers.get(key, value)) for key, value in own.items())
-
 
 def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
     """The runs that are named, or that the named folders hold, in this order; each once.
 
     A folder's runs come in the order of its comparison, or else by name; those of them that are
-    not finished are left out and named in ``unfinished``. Raises FileNotFoundError for what is
+    not finished are left out and named in `unfinished`. Raises FileNotFoundError for what is
     neither a run nor a folder with a finished one, and for a named run that is not finished.
     """
-    found: list[Run] = []
+    named: list[Run] = []
     unfinished: list[str] = []
     for path in map(Path, paths):
         run = Run(path)
         if run.config_file.is_file() or not path.is_dir():
             run.require_finished()
-            found.append(run)
+            named.append(run)
             continue
         inside = [Run(file.parent) for file in sorted(path.glob("*/config.yaml"))]
         ready = [run for run in inside if run.finished]
         if not ready:
             raise FileNotFoundError(f"{path} is no run, and no folder of finished runs")
         unfinished += [run.path.name for run in inside if not run.finished]
-        found += _in_order(path, ready)
-    once = {run.path.resolve(): run for run in found}
+        named += _in_order(path, ready)
+    once = {run.path.resolve(): run for run in named}
     places = list(once)
     folder = places[0] if len(places) == 1 else _common(places)
     return Reported(
@@ -252,15 +197,3 @@ def _common(places: Sequence[Path]) -> Path | None:
 def _read(folder: Path) -> Compared:
     comparison = Comparison.from_dict(read_json(folder / COMPARISON))
     return Compared(comparison, {name: (folder / name).read_bytes() for name in comparison.figures})
-
-
-def read_analysis(folder: Path, name: str) -> Analysis | None:
-    """What NAME.json and NAME.npz in a folder hold; None without the former.
-
-    Raises ValueError for a file that is damaged.
-    """
-    file = folder / f"{name}.json"
-    if not file.is_file():
-        return None
-    numbers = read_json(file)
-    return Analysis(numbers, file.with_suffix(".npz"))

@@ -13,12 +13,12 @@ from repr_toolkit.report.inputs import Reported
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 
 
-def curves(found: Reported) -> Section:
+def curves(reported: Reported) -> Section:
     """The training loss over the steps, and bits/dim at each validation."""
-    colours = {name: number for number, name in enumerate(found.runs)}
-    metrics = {name: read_metrics(run.metrics_file) for name, run in found.runs.items()}
+    colours = {name: number for number, name in enumerate(reported.runs)}
+    metrics = {name: read_metrics(run.metrics_file) for name, run in reported.runs.items()}
     blocks: list[Block] = []
-    for number, (decoder, names) in enumerate(_by_decoder(found.configs).items()):
+    for number, (decoder, names) in enumerate(_by_decoder(reported.configs).items()):
         series = [
             Series(name, *_points(metrics[name]["train/loss"]), colours[name])
             for name in names
@@ -39,7 +39,7 @@ def curves(found: Reported) -> Section:
             prefix = key.split("/")[0]
             svg = line_chart(f"curve-{prefix}", alt, series, x="step", y="bits/dim")
             blocks.append(Chart(svg, f"bits/dim of {images}, at each validation"))
-    for name, run in found.runs.items():
+    for name, run in reported.runs.items():
         if not metrics[name]:
             blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
     lead = (
@@ -81,11 +81,11 @@ def _points(curve: Curve) -> tuple[list[float], list[float]]:
 
 def _by_decoder(configs: Mapping[str, Config]) -> dict[str, list[str]]:
     """The runs' names by their decoders' classes, since these say what the loss is."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for name, config in configs.items():
         decoder = str(config["model"]["decoder"]["class_path"])
-        found.setdefault(decoder.rpartition(".")[2], []).append(name)
-    return found
+        groups.setdefault(decoder.rpartition(".")[2], []).append(name)
+    return groups
 
 
 def _ends(series: list[Series]) -> str:

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from repr_toolkit.analyses.frozen.blocks import read_study
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.html import MARK, render
 from repr_toolkit.page.wandb import log_beside, log_page
+from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
-from repr_toolkit.report.missing import measure_all, measure_missing
+from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.provenance import report_command
 from repr_toolkit.report.sections import all_sections
 from repr_toolkit.support.files import atomic_write
@@ -26,43 +26,40 @@ def write_report(
     overwrite: bool = False,
     measure: bool = False,
     wandb: bool = False,
-    information: str | Path | None = None,
+    frozen: str | Path | None = None,
     analyses: Sequence[str] = (),
 ) -> Path:
     """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
 
-    ``out`` is by default report.html in the run's folder, or in the one that the runs have in
-    common. A report is replaced by a newer one; any other file only with ``overwrite``. What has to
-    be measured first is measured on ``split``; with ``measure`` every analysis that a run lacks is
-    made too. ``information`` is the folder of a study of frozen h, of the same images, to show with
-    them. `analyses` are import paths of modules with an `ANALYSIS` of one's own. ``wandb`` logs
-    the page, its tables and its pictures to Weights & Biases as well.
+    `out` is by default report.html in the run's folder, or in the one that the runs have in
+    common. A report is replaced by a newer one; any other file only with `overwrite`. What has to
+    be measured first is measured on `split`; with `measure` every analysis that a run lacks is made
+    too. `frozen` is the folder of a study of frozen h, of the same images, to show with them.
+    `analyses` are import paths of modules with an `ANALYSIS` of one's own. `wandb` logs the page,
+    its tables and its pictures to Weights & Biases as well.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
-    file that is no report, and ValueError for runs that have no folder in common without ``out``,
+    file that is no report, and ValueError for runs that have no folder in common without `out`,
     for runs of different data, and for a split that the data lacks; and as `read_study` does.
     """
-    found = replace(find_runs(paths, split), further=analyses)
-    if out is None and found.folder is None:
+    reported = replace(find_runs(paths, split), further=analyses)
+    if out is None and reported.folder is None:
         raise ValueError("the runs have no folder in common to write to; name the file with --out")
-    out = Path(out) if out is not None else _default(paths, found) / "report.html"
+    out = Path(out) if out is not None else _default(paths, reported) / "report.html"
     refuse_others(out, overwrite=overwrite)
-    if information is not None:
-        found = replace(found, study=read_study(information, found))
+    if frozen is not None:
+        reported = replace(reported, study=read_study(frozen, reported))
     if measure:
-        measure_all(found)
-        measure_missing(found)
-    command = report_command(
-        paths, split, out, measure=measure, wandb=wandb, information=information
-    )
-    sections = all_sections(found, command)
-    runs = list(found.runs)
-    name = runs[0] if len(runs) == 1 else _folder_name(found)
-    text = render(name, facts_of(found), sections)
+        measure_all(reported)
+    command = report_command(paths, split, out, measure=measure, wandb=wandb, frozen=frozen)
+    sections = all_sections(reported, command)
+    runs = list(reported.runs)
+    name = runs[0] if len(runs) == 1 else _folder_name(reported)
+    text = render(name, facts_of(reported), sections)
     with atomic_write(out) as file:
         file.write(text.encode())
     if wandb:
-        _log(found, sections, text)
+        _log(reported, sections, text)
     return out
 
 
@@ -93,28 +90,28 @@ def refuse_others(out: Path, *, overwrite: bool) -> None:
     )
 
 
-def _default(paths: Sequence[str | Path], found: Reported) -> Path:
+def _default(paths: Sequence[str | Path], reported: Reported) -> Path:
     """The common folder, as the user wrote it where one path alone says it."""
-    assert found.folder
+    assert reported.folder
     one = Path(paths[0])
-    return one if len(paths) == 1 and one.resolve() == found.folder else found.folder
+    return one if len(paths) == 1 and one.resolve() == reported.folder else reported.folder
 
 
-def facts_of(found: Reported) -> dict[str, str]:
+def facts_of(reported: Reported) -> dict[str, str]:
     """What stands at the head of the page."""
-    comparison = found.comparison
-    channels, height, width = next(iter(found.configs.values()))["model"]["decoder"]["init_args"][
-        "image_shape"
-    ]
+    comparison = reported.comparison
+    channels, height, width = next(iter(reported.configs.values()))["model"]["decoder"][
+        "init_args"
+    ]["image_shape"]
     return {
         "Data": comparison.data,
         "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
         f"{comparison.levels} levels",
-        "Held out": f"{comparison.images:,} {found.split} images",
-        "Runs": str(len(found.runs)),
+        "Held out": f"{comparison.images:,} {reported.split} images",
+        "Runs": str(len(reported.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }
 
 
-def _folder_name(found: Reported) -> str:
-    return found.folder.name if found.folder else f"{len(found.runs)} runs"
+def _folder_name(reported: Reported) -> str:
+    return reported.folder.name if reported.folder else f"{len(reported.runs)} runs"

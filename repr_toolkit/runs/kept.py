@@ -6,7 +6,6 @@ takes the place of an earlier one to the same question, and of no other.
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -88,6 +87,8 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
     if arrays := findings.arrays():
         with atomic_write(file.with_suffix(".npz")) as stream:
             write_npz(stream, arrays)
+    else:
+        file.with_suffix(".npz").unlink(missing_ok=True)
     when = datetime.now(UTC).isoformat()
     numbers = findings.as_dict()
     write_json(file, {**question, "command": command, "when": when, "numbers": numbers})
@@ -126,70 +127,3 @@ def read_kept(file: Path) -> Kept:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is damaged ({error!r}); delete it, or make it again") from error
     return Kept(**parts, file=file)
-
-
-def save_analysis(
-    run: Path,
-    name: str,
-    numbers: Mapping[str, Any],
-    arrays: Mapping[str, Any] | None = None,
-    *,
-    keep: bool = False,
-) -> Path | None:
-    """Write RUN/analysis/NAME.npz and, last, NAME.json, each whole, and return the latter's path.
-
-    They take the place of earlier ones that answer the same question (`question`), and of any
-    others with ``keep``; without it those stay as they are, and None is returned. ``arrays`` hold
-    numbers or texts, nothing that would be pickled (ValueError); without any there is no .npz.
-    """
-    folder = run / "analysis"
-    file = folder / f"{name}.json"
-    if not keep and _answers_another(file, numbers):
-        return None
-    folder.mkdir(exist_ok=True)
-    if arrays:
-        with atomic_write(folder / f"{name}.npz") as stream:
-            write_npz(stream, arrays)
-    else:
-        (folder / f"{name}.npz").unlink(missing_ok=True)
-    return write_json(file, numbers)
-
-
-def question(numbers: Mapping[str, Any]) -> Any:
-    """What an analysis was asked: its ``asked`` or else its command's options.
-
-    Whatever the run was called.
-
-    >>> question({"command": "repr-toolkit traverse runs/a --steps 9"})
-    ['--steps', '9']
-    """
-    if "asked" in numbers:
-        return numbers["asked"]
-    words = shlex.split(numbers.get("command", ""))
-    return words[next((at for at, word in enumerate(words) if word.startswith("--")), len(words)) :]
-
-
-def _answers_another(file: Path, numbers: Mapping[str, Any]) -> bool:
-    """Whether a file holds the answer to another question, or of other data, or of more than this.
-
-    A damaged one answers none.
-    """
-    try:
-        there = json.loads(file.read_text("utf-8"))
-        here = json.loads(json.dumps(dict(numbers)))
-        if "asked" in here and "asked" not in there:
-            return False  # of before analyses said what they were asked
-        alike = there.get("fingerprint") == here.get("fingerprint")
-        alike = alike and question(there) == question(here)
-        return not (alike and _beside(there) <= _beside(here))
-    except (OSError, ValueError, AttributeError):
-        return False
-
-
-def _beside(numbers: Mapping[str, Any]) -> set[str]:
-    """The makers of the representations that probes have been held against, as in one table.
-
-    But for untrained encoders: of several runs that are probed together each has its own.
-    """
-    made: Any = numbers.get("representations", [])
-    return {of["made_by"] for of in made if not of["name"].endswith(", untrained")}

@@ -1,4 +1,4 @@
-"""The run directory: one folder that holds a run's configuration, weights, metrics and pictures."""
+"""The run directory: a folder with a run's configuration, weights, metrics and pictures."""
 
 import hashlib
 import json
@@ -22,21 +22,22 @@ if TYPE_CHECKING:
     from repr_toolkit.models.learner import Learner
 
 FROZEN = "frozen"
-"""Where in a study's folder the frozen representations lie on which its runs are trained."""
+"""The folder, within a study's, of the frozen representations that its runs are trained on."""
 
 
 class Run:
-    """The paths of one run and what is read from and written to them.
+    """The files of one run, and what is read from and written to them.
 
     Attributes:
         path: The directory.
         config_file: The complete configuration, which alone rebuilds the model.
-        weights_file: The trained weights (their moving average where there is one); it exists
-            once training is finished.
-        info_file: What is known of the trained model: steps, bits/dim, sizes, seconds.
-        checkpoint_dir: What training needs to resume.
-        metrics_file: One row for each time that something was measured.
+        weights_file: The trained weights (their moving average, if there is one); it exists once
+            training is finished.
+        info_file: Facts about the trained model: steps, bits/dim, sizes, seconds.
+        checkpoint_dir: The last checkpoints, from which training resumes.
+        metrics_file: A row for each measurement.
         image_dir: A picture for each validation.
+        wandb_id_file: The id of the run at Weights & Biases.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -58,7 +59,7 @@ class Run:
         run = cls(path)
         run.require_new()
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
-        # Under another name first: the directory is there with its config.yaml, or not at all.
+        # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
         unfinished.mkdir(parents=True)
         with atomic_write(unfinished / run.config_file.name) as file:
@@ -67,7 +68,7 @@ class Run:
         return run
 
     def require_new(self) -> None:
-        """Raise FileExistsError if the directory exists already."""
+        """Raise FileExistsError if the directory exists."""
         if self.path.exists():
             raise FileExistsError(
                 f"{self.path} exists already; resume it (--resume), choose another --name, "
@@ -76,7 +77,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training came to its end."""
+        """Whether training has ended and its result is saved."""
         return self.weights_file.is_file() and self.info_file.is_file()
 
     @property
@@ -95,7 +96,7 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What model.json says.
+        """The content of model.json.
 
         Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
         """
@@ -107,7 +108,7 @@ class Run:
 
     @cached_property
     def weights_digest(self) -> str:
-        """SHA-256 (hex) of the file of trained weights; FileNotFoundError before there is one."""
+        """SHA-256 (hex) of the weights' file; FileNotFoundError while training is not finished."""
         self.require_finished()
         with self.weights_file.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -117,11 +118,11 @@ class Run:
         return sorted(self.checkpoint_dir.glob("step_*.ckpt"), key=checkpoint_step)
 
     def checkpoint(self, step: int) -> Path:
-        """Where the checkpoint of a step is."""
+        """The path of a step's checkpoint."""
         return self.checkpoint_dir / f"step_{step:07d}.ckpt"
 
     def save_model(self, model: "nn.Module", info: Mapping[str, Any]) -> None:
-        """Write model.json and, last of all, model.safetensors, whose presence ends the run."""
+        """Write model.json and, last, model.safetensors, with which the run is finished."""
         from safetensors.torch import save
 
         state = model.state_dict()
@@ -132,10 +133,7 @@ class Run:
             file.write(save(tensors))
 
     def load_data(self) -> "ImageData":
-        """The data that the run was trained on.
-
-        Raises ValueError if the run saw other data than what is found now.
-        """
+        """The data that the run was trained on; ValueError if the images are not the same now."""
         from repr_toolkit.data import load_data
 
         data = load_data(**self.data_arguments())
@@ -143,20 +141,20 @@ class Run:
         return data
 
     def data_arguments(self) -> dict[str, Any]:
-        """As the function `data_arguments`, of the run's configuration.
+        """`data_arguments` of the run's configuration.
 
-        Frozen representations that are not where they were are looked for beside the run, as in a
-        study whose folder was moved.
+        A file of frozen representations that is missing may lie beside the run: somebody may have
+        moved the study's folder.
         """
         arguments = data_arguments(self.config)
-        source, beside = arguments["source"], self.path.parent / FROZEN
-        there = Path(arguments["root"] or ".") / source
-        if not there.exists() and (beside / source).is_file():
-            arguments["root"] = str(beside)
+        source, frozen = arguments["source"], self.path.parent / FROZEN
+        file = Path(arguments["root"] or ".") / source
+        if not file.exists() and (frozen / source).is_file():
+            arguments["root"] = str(frozen)
         return arguments
 
     def require_finished(self) -> None:
-        """Raise FileNotFoundError, saying what is missing, unless this is a finished run."""
+        """Raise FileNotFoundError, naming what is missing, unless this is a finished run."""
         if not self.config_file.is_file():
             raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
         if not self.finished:
@@ -169,11 +167,11 @@ class Run:
 
 
 def load(run: str | Path | Run) -> "Learner":
-    """The trained model of a run directory, in eval mode on the CPU; the data is not needed.
+    """The trained model of a run directory, in eval mode on the CPU, without reading the data.
 
-    An `EncoderDecoder`, or a `MetricLearner` where an encoder was trained alone. Raises
-    FileNotFoundError for what is no run or one still in training, ValueError for files that are
-    damaged or do not belong together.
+    An `EncoderDecoder`, or a `MetricLearner` if the run trained an encoder alone. Raises
+    FileNotFoundError where there is no run or its training is not finished, and ValueError for
+    files that are damaged or do not belong together.
     """
     import torch
     from safetensors import SafetensorError
@@ -188,7 +186,7 @@ def load(run: str | Path | Run) -> "Learner":
         state = load_file(run.weights_file)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{run.weights_file} is damaged: {error}") from error
-    with torch.random.fork_rng(devices=[]):  # initial weights are drawn, only to be replaced
+    with torch.random.fork_rng(devices=[]):  # for initial weights, which the saved ones replace
         model = assemble(_without_weights(config)).join(
             channels_last=config["training"]["channels_last"]
         )
@@ -202,7 +200,7 @@ def load(run: str | Path | Run) -> "Learner":
 
 
 def _without_weights(config: Config) -> Config:
-    """A configuration whose encoder reads no weights of its own: the run's file brings them."""
+    """A configuration whose encoder loads no pretrained weights, since the run's file has all."""
     encoder = config["model"]["encoder"]
     if not (encoder and "weights" in encoder["init_args"]):
         return config
@@ -212,7 +210,7 @@ def _without_weights(config: Config) -> Config:
 
 
 def load_with_decoder(run: str | Path | Run) -> "EncoderDecoder":
-    """`load`, for what needs a decoder; ValueError for a run that trained an encoder alone."""
+    """`load` a model with a decoder; ValueError for a run that trained an encoder alone."""
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
     model = load(run)
@@ -232,9 +230,9 @@ def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
-    """A configuration that states which images it is for.
+    """A configuration that states the fingerprint of its data.
 
-    Raises ValueError if it does so already, and these are others.
+    Raises ValueError if it states another one already.
     """
     stated = config["data"]["fingerprint"]
     if stated not in (None, data.fingerprint):
@@ -247,16 +245,15 @@ def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """The runs' folder names, with as much of the path before them as tells them apart."""
-    places = [run.path.resolve() for run in runs]
-    if len({place.name for place in places}) == len(places):
-        return [place.name for place in places]
-    top = commonpath(places)
-    return [str(place.relative_to(top)) for place in places]
+    """The runs' folder names, with enough of the path before them that no two are alike."""
+    paths = [run.path.resolve() for run in runs]
+    if len({path.name for path in paths}) == len(paths):
+        return [path.name for path in paths]
+    return [str(path.relative_to(commonpath(paths))) for path in paths]
 
 
 def checkpoint_step(path: Path) -> int:
-    """The number of steps after which a checkpoint was written, by its name."""
+    """The step of a checkpoint, from its name."""
     return int(path.stem.removeprefix("step_"))
 
 

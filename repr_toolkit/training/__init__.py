@@ -1,1 +1,1 @@
-"""Training a model of a configuration by Lightning: the loop, its callbacks, its files."""
+"""Trains the model of a configuration with Lightning: the Trainer, its callbacks and its files."""

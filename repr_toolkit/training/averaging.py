@@ -1,4 +1,4 @@
-"""The exponential moving average of the weights, which is what validation and the result use."""
+"""The exponential moving average of the weights, used for validation and saved as the result."""
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
@@ -7,11 +7,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class ExponentialAverage(WeightAveraging):
-    """Keeps ema ← d·ema + (1−d)·weights after each step, with d = min(decay, (1+n)/(10+n)).
+    """Sets ema ← d·ema + (1−d)·weights after each step, with d = min(decay, (1+n)/(10+n)).
 
-    n counts the steps so far: early on the average is over fewer of them, so that the random
-    initial weights fade from a short run too. Buffers are not averaged. Validation runs on the
-    average, a checkpoint holds both, and training ends with the average in the model.
+    n is the number of steps so far. The small d of the first steps makes the random initial weights
+    fade from a short run too. Buffers are not averaged. Validation runs on the average, a
+    checkpoint holds both, and training ends with the average in the model.
     """
 
     def __init__(self, decay: float) -> None:
@@ -20,11 +20,11 @@ class ExponentialAverage(WeightAveraging):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage == "fit":
-            # Before training the model is still on the CPU; its average belongs beside it later.
+            # The model is still on the CPU here; its average belongs where the model will be.
             self._device = trainer.strategy.root_device
             super().setup(trainer, pl_module, stage)
             assert self._average_model is not None
-            # The count decides on the host what is done: on a GPU each step would wait for it.
+            # The host reads the count at every step, and would wait for a GPU each time.
             self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
     def averaged(self) -> LightningModule:

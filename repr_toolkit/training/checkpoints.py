@@ -1,4 +1,4 @@
-"""Checkpoints: all that training needs to go on, written in one piece or not at all."""
+"""Checkpoints: all that training needs to go on, in files that are whole or absent."""
 
 import errno
 from pathlib import Path
@@ -15,26 +15,23 @@ from repr_toolkit.training.monitor import LossMonitor
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Checkpoints as files that are whole or absent, and that are read without unpickling code."""
+    """Writes each checkpoint whole or not at all, and reads it without unpickling code."""
 
     def save_checkpoint(
-        self,
-        checkpoint: dict[str, Any],
-        path: str | Path,
-        storage_options: Any | None = None,
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write a checkpoint; raises OSError if it cannot be, and leaves the others alone."""
+        """Write a checkpoint; OSError where that fails, which leaves the earlier ones whole."""
         path = Path(path)
         path.parent.mkdir(exist_ok=True)
         try:
             with atomic_write(path) as file:
                 torch.save(checkpoint, file)
         except (OSError, RuntimeError) as error:
-            former = sorted(path.parent.glob("*.ckpt"))
-            keeps = f"{former[-1]} is whole" if former else "there is no earlier one"
+            earlier = sorted(path.parent.glob("*.ckpt"))
+            rest = f"{earlier[-1]} is whole" if earlier else "there is no earlier one"
             raise OSError(
                 getattr(error, "errno", None) or errno.EIO,
-                f"the checkpoint {path} could not be written ({error}); {keeps}. Make room on the "
+                f"the checkpoint {path} could not be written ({error}); {rest}. Make room on the "
                 f"disk, then resume the run",
             ) from error
 
@@ -44,15 +41,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         map_location: Any | None = "cpu",
         weights_only: bool | None = True,
     ) -> dict[str, Any]:
-        """Read a checkpoint; raises ValueError, naming the file, if it is damaged."""
+        """Read a checkpoint onto the CPU; ValueError, naming the file, if it is damaged."""
         path = Path(path)
         try:
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (FileNotFoundError, PermissionError, MemoryError):  # say nothing of its content
+        except (FileNotFoundError, PermissionError, MemoryError):  # the file itself may be whole
             raise
         except Exception as error:  # torch.load raises many kinds for a damaged file
-            former = sorted(p for p in path.parent.glob("*.ckpt") if p != path)
-            fall_back = f"resume from {former[-1].name}" if former else "start from the beginning"
+            others = sorted(p for p in path.parent.glob("*.ckpt") if p != path)
+            fall_back = f"resume from {others[-1].name}" if others else "start from the beginning"
             raise ValueError(
                 f"the checkpoint {path} is damaged or cut short ({error}); delete it to {fall_back}"
             ) from error
@@ -62,7 +59,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(Checkpoint):
     """Writes a checkpoint after every validation and keeps the last two.
 
-    Nothing is written once a loss or a weight is not finite: FloatingPointError is raised.
+    Raises FloatingPointError, and writes nothing, once a loss or a weight is not finite.
     """
 
     def __init__(self, run: Run, monitor: LossMonitor) -> None:

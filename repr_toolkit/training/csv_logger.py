@@ -1,4 +1,4 @@
-"""metrics.csv: one row for each time that something was measured, kept through every resume."""
+"""metrics.csv: a row for each measurement, through every resume."""
 
 import csv
 import io
@@ -14,9 +14,9 @@ from repr_toolkit.support.processes import first_process, first_process_only
 class CsvLogger(Logger):
     """Writes metrics to a CSV file, a row at a time, with `step` as the first column.
 
-    Rows after `step`, such as a run leaves that was cut after its last checkpoint, are dropped
-    when the file is opened. A metric that comes later gets a new column. (Lightning's own
-    CSVLogger deletes the file when a run is resumed.)
+    Opening the file drops the rows after `step`: a run that was cut wrote them after its last
+    checkpoint. A metric that appears later gets a new column. (Lightning's own CSVLogger deletes
+    the file when a run resumes.)
     """
 
     def __init__(self, path: Path, step: int = 0) -> None:
@@ -40,12 +40,12 @@ class CsvLogger(Logger):
         return ""
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """Nothing: the configuration is in config.yaml."""
+        """Does nothing: config.yaml holds the configuration."""
 
     @first_process_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Append a row. Values are written so that they read back exactly."""
-        row = {"step": str(step or 0), **{key: repr(value) for key, value in metrics.items()}}
+        """Append a row; every value reads back exactly."""
+        row = {"step": str(step or 0)} | {key: repr(value) for key, value in metrics.items()}
         self._rows.append(row)
         new = [key for key in row if key not in self._columns]
         if new or len(self._rows) == 1:
@@ -65,6 +65,6 @@ class CsvLogger(Logger):
 
 
 def _step(row: dict[str, str]) -> float:
-    """The step of a row, infinite for a row that was cut while it was written."""
-    whole = None not in row and None not in row.values()
-    return int(row["step"]) if whole and (row.get("step") or "").isdigit() else float("inf")
+    """The step of a row; infinite for an incomplete row, of a process that was killed."""
+    complete = None not in row and None not in row.values()
+    return int(row["step"]) if complete and row.get("step", "").isdigit() else float("inf")

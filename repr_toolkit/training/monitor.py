@@ -1,4 +1,4 @@
-"""Watches the training loss without making the device wait, and stops a run that has diverged."""
+"""Watches the training loss without making the device wait, and stops a run that diverges."""
 
 import time
 from collections.abc import Mapping
@@ -17,9 +17,12 @@ from repr_toolkit.runs.run import Run
 class LossMonitor(Callback):
     """Logs the mean training loss, the learning rate and the speed every `interval` steps.
 
-    The loss is summed on the device and read only then, and before each checkpoint. The first
-    step whose loss is not finite is kept beside the sum, so that the error which stops the run
-    can name it. `seconds` is the time spent in training, through all resumes.
+    The device sums the loss, and the host reads the sum at the end of an interval and before each
+    checkpoint. The device also remembers the first step whose loss is not finite, so that the
+    error that stops the run can name it.
+
+    Attributes:
+        loss: The mean training loss of the last interval; NaN before the first.
     """
 
     _sum: Tensor
@@ -35,10 +38,10 @@ class LossMonitor(Callback):
         self._started: float | None = None
         self._reset(torch.device("cpu"))
         self.loss = float("nan")
-        """The mean training loss over the last interval that was read."""
 
     @property
     def seconds(self) -> float:
+        """The time spent in training, through all resumes."""
         running = 0.0 if self._started is None else time.monotonic() - self._started
         return self._earlier + running
 
@@ -52,7 +55,7 @@ class LossMonitor(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if self._count == 0:  # validation between two intervals belongs to neither
+        if self._count == 0:  # no interval counts the time of a validation
             self._interval_started = time.monotonic()
 
     def on_train_batch_end(
@@ -75,7 +78,7 @@ class LossMonitor(Callback):
             self._read(trainer, pl_module)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Before the weights are used, raise FloatingPointError if they are not finite."""
+        """Raise FloatingPointError if a loss or a weight is not finite, before any use of it."""
         if self._count:
             self._read(trainer, pl_module)
         norms = torch.stack([p.detach().norm() for p in pl_module.parameters()])
@@ -98,7 +101,7 @@ class LossMonitor(Callback):
 
     def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(trainer.strategy.reduce(self._sum / self._count, reduce_op="mean"))
-        if not isfinite(loss):  # the same on every device, so that all get here
+        if not isfinite(loss):  # reduced, so every process stops
             bad = trainer.strategy.reduce(self._bad_step.double(), reduce_op="max")
             self._stop(f"the training loss at step {int(bad)} is not finite ({loss})")
         self.loss = loss
@@ -117,14 +120,16 @@ class LossMonitor(Callback):
         self._bad_step = torch.zeros((), dtype=torch.long, device=device)
         self._count = 0
 
-    def _stop(self, what: str) -> None:
+    def _stop(self, reason: str) -> None:
         raise FloatingPointError(
-            f"{what}; {what_is_kept(self._run)}. A lower learning rate, more warm-up or gradient "
+            f"{reason}; {what_is_kept(self._run)}. A lower learning rate, more warm-up or gradient "
             f"clipping (trainer.gradient_clip_val) usually helps"
         )
 
 
 def what_is_kept(run: Run) -> str:
-    """Which checkpoint of a run that has gone wrong is good, as part of a sentence."""
-    good = run.checkpoints()
-    return f"the last good checkpoint is {good[-1]}" if good else "no checkpoint was written"
+    """Names the last good checkpoint of a run that went wrong, as part of a sentence."""
+    checkpoints = run.checkpoints()
+    if not checkpoints:
+        return "no checkpoint was written"
+    return f"the last good checkpoint is {checkpoints[-1]}"

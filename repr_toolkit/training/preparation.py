@@ -1,4 +1,4 @@
-"""What a decoder initialises from data, before the first step."""
+"""Initialises a decoder from data, before the first step."""
 
 import torch
 from lightning import LightningModule, Trainer
@@ -13,11 +13,12 @@ PREPARATION_IMAGES = 1024
 
 
 class Preparation(Callback):
-    """Prepares the decoder of a training that starts afresh, on the first process for all.
+    """Calls `prepare` of a decoder on the first process, and copies the result to the others.
 
-    It comes before the callback that averages weights, which copies them when it is set up, and
-    takes evenly spaced training images, so that neither training's random numbers nor its place in
-    the data move. A training that resumes has no such callback: its checkpoint holds the result.
+    Only a training that starts afresh has this callback: a checkpoint holds the result. It comes
+    before the average of the weights, which copies them in its own setup. It reads evenly spaced
+    training images and draws from a generator of its own, so training's random numbers and its
+    place in the data stay as they are.
     """
 
     def __init__(self, data: ImageData, batch_size: int, seed: int) -> None:
@@ -41,4 +42,4 @@ class Preparation(Callback):
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)
             model.prepare(batches(self._split, chosen, self._batch_size, device))
-        model.to("cpu")  # where the weights of all processes are before training
+        model.to("cpu")  # Lightning expects the weights of all processes on the CPU

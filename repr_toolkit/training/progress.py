@@ -1,4 +1,4 @@
-"""What a user sees of training: a bar on a terminal, a line now and then elsewhere."""
+"""What a user sees of a training: a bar on a terminal, or a line now and then."""
 
 import sys
 import time
@@ -18,9 +18,10 @@ SECONDS_BETWEEN_LINES = 30
 
 
 class TrainingProgress(Callback):
-    """Shows steps, loss, bits/dim and remaining time: live on a terminal, else line by line.
+    """Shows the steps, the loss, the last validation and the remaining time.
 
-    A line stands for each validation, and for every half minute in between.
+    A terminal has a bar and a line for each validation; elsewhere there is also a line every half
+    minute in between.
     """
 
     def __init__(self, steps: int, monitor: LossMonitor, validation: Results) -> None:
@@ -56,11 +57,9 @@ class TrainingProgress(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         results = self._validation.results
+        text = ", ".join(f"{name} {value:.4f}" for name, value in results.items())
         if "val/bits_per_dim" in results:
-            numbers = (f"{name.split('/')[0]} {value:.4f}" for name, value in results.items())
-            text = f"bits/dim: {', '.join(numbers)}"
-        else:
-            text = ", ".join(f"{name} {value:.4f}" for name, value in results.items())
+            text = f"bits/dim: {text.replace('/bits_per_dim', '')}"
         self._line(trainer.global_step, text)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

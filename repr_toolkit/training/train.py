@@ -1,4 +1,4 @@
-"""One training run, from a configuration to a run directory with the trained model."""
+"""Trains one run, from a configuration to a run directory with the trained model."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,7 +9,7 @@ from uuid import uuid4
 import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.build import optimizer_factory
 from repr_toolkit.config.recipe import Config, complete, differences
@@ -17,12 +17,7 @@ from repr_toolkit.data import ImageData, ImageDataModule, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import PROJECT
-from repr_toolkit.runs.run import (
-    Run,
-    checkpoint_step,
-    data_arguments,
-    with_fingerprint,
-)
+from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import remove_leftovers
 from repr_toolkit.support.processes import first_process, first_process_only
@@ -49,22 +44,21 @@ def train(
     name: str | None = None,
     data: ImageData | None = None,
 ) -> Run:
-    """Train the model of a configuration and write the run directory; return the run.
+    """Train the model of a configuration, write the run directory, and return the run.
 
-    A configuration's variants (`study`) play no part. With `resume`, a run that was cut goes on
-    from its last checkpoint and ends in the same weights as if it had not been; one that is
-    finished is left as it is, and one that does not exist yet is started. `wandb` logs to
-    Weights & Biases too, under `name` (default: the directory's) and `group`. `data` is the
-    configuration's data where it is loaded already.
+    The section `study` of a configuration plays no part. With `resume`, a run that was cut goes on
+    from its last checkpoint and ends in the same weights as without the cut; a finished run stays
+    as it is, and a run that does not exist starts. `wandb` also logs to Weights & Biases, under
+    `name` (default: the directory's name) and `group`. `data` is the configuration's data, if the
+    caller has loaded it already.
 
-    Raises FileExistsError if the directory exists and `resume` is not given, ValueError for
-    what the configuration cannot mean or where it differs from that of the run to resume,
-    FloatingPointError when the loss is not finite, OSError when the disk is full; the last
-    good checkpoint then stays.
+    Raises FileExistsError if the directory exists and `resume` is False, ValueError for a
+    configuration that makes no model or differs from that of the run to resume, FloatingPointError
+    where the loss is not finite, and OSError where the disk is full; the last good checkpoint
+    stays.
     """
     run = Run(run_dir)
-    # Where several processes train together, the first has made the directory for the others.
-    first = first_process()
+    first = first_process()  # makes the directory, which other processes may find already
     if first and not resume:
         run.require_new()
     config = complete({key: value for key, value in config.items() if key != "study"})
@@ -91,7 +85,7 @@ def train(
             say(f"{run.path} is finished already")
             return run
     with quiet_lightning():
-        fitting = _Fitting(run, config, data, wandb, group, name or run.path.name)
+        fitting = Fitting(run, config, data, _wandb_logger(run, group, name) if wandb else None)
         if first and not run.path.exists():
             Run.create(run.path, config)
         fitting.fit(join(**fitting.model_arguments()))
@@ -101,14 +95,14 @@ def train(
 def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
     """Raise ValueError, naming the settings, if a run was made with another configuration.
 
-    A setting that is younger than the run counts as the default with which the run is loaded.
+    A setting that is newer than the run counts as its default.
     """
-    there = run.config
-    # Building the model must not move the run's noise; and what cannot be built of these data, or
-    # any more, differs in what the run states.
+    stated = run.config
+    # Building draws random numbers, which are not training's. A configuration that builds no model
+    # of these data any more is compared as the run states it.
     with torch.random.fork_rng(devices=[]), suppress(ValueError, TypeError, ImportError):
-        there = assemble(there, data).config
-    different = differences(there, config)
+        stated = assemble(stated, data).config
+    different = differences(stated, config)
     if different:
         raise ValueError(
             f"{run.path} was made with other settings ({', '.join(different)}); choose another "
@@ -116,21 +110,19 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
         )
 
 
-class _Fitting:
-    """The Trainer of one run with all that hangs on it; a new run gets no file by making it."""
+class Fitting:
+    """A run's Trainer with its callbacks, loggers and data; making it writes no file of a new run.
+
+    Raises ValueError for settings of the Trainer, the data or the validation that cannot be.
+    """
 
     def __init__(
-        self,
-        run: Run,
-        config: Config,
-        data: ImageData,
-        wandb: bool,
-        group: str | None,
-        name: str,
+        self, run: Run, config: Config, data: ImageData, wandb: WandbLogger | None = None
     ) -> None:
-        self.run, self.config, self.data = run, config, data
-        training, batch_size = config["training"], config["data"]["batch_size"]
-        self.steps = training["steps"]
+        self.run, self.config, self.data, self.wandb = run, config, data, wandb
+        training, seed = config["training"], config["seed"]
+        batch_size: int = config["data"]["batch_size"]
+        self.steps: int = training["steps"]
         checkpoints = run.checkpoints()
         self.checkpoint = checkpoints[-1] if checkpoints else None
         self.first_step = checkpoint_step(self.checkpoint) if self.checkpoint else 0
@@ -139,44 +131,40 @@ class _Fitting:
             data,
             batch_size=batch_size,
             steps_per_epoch=training["validate_every"],
-            seed=config["seed"],
+            seed=seed,
             workers=config["data"]["workers"],
             images_per_identity=config["data"]["images_per_identity"],
         )
-        self.validation = self.validation_of(config)
+        pictures = training["pictures"]
+        self.validation: Results = (
+            EmbeddingValidation(run, data, draws=pictures > 0)
+            if "metric" in config["model"]
+            else Validation(run, data, batch_size, self.steps, seed, pictures)
+        )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
-        # In this order: what is averaged is what was prepared.
-        fresh = [] if self.checkpoint else [Preparation(data, batch_size, config["seed"])]
-        callbacks: list[Callback] = [*fresh, *([self.average] if self.average else [])]
-        callbacks += [
-            _Reseeding(config["seed"]),
+        callbacks = [
+            # In this order: the average begins with the prepared weights.
+            None if self.checkpoint else Preparation(data, batch_size, seed),
+            self.average,
+            _Reseeding(seed),
             self.monitor,
             self.validation,
             TrainingProgress(self.steps, self.monitor, self.validation),
             Checkpoints(run, self.monitor),
         ]
-        loggers: list[Logger] = [CsvLogger(run.metrics_file, self.first_step)]
-        self.wandb = _wandb_logger(run, group, name) if wandb else None
-        if self.wandb:
-            loggers.append(self.wandb)
-        self.trainer = make_trainer(config, callbacks, loggers)
-        self.images.train_order(world_size=self.trainer.world_size)  # before anything is made
-
-    def validation_of(self, config: Config) -> Results:
-        """What is measured and drawn at a validation; ValueError where the images allow none."""
-        pictures, batch_size = config["training"]["pictures"], config["data"]["batch_size"]
-        if "metric" in config["model"]:
-            return EmbeddingValidation(self.run, self.data, draws=pictures > 0)
-        return Validation(self.run, self.data, batch_size, self.steps, config["seed"], pictures)
+        loggers = [CsvLogger(run.metrics_file, self.first_step), wandb]
+        self.trainer = make_trainer(config, [*filter(None, callbacks)], [*filter(None, loggers)])
+        # Raises for a batch size that the processes cannot share, before any file is written.
+        self.images.train_order(world_size=self.trainer.world_size)
 
     def model_arguments(self) -> dict[str, Any]:
-        """The keyword arguments of a Learner that a configuration and a device decide."""
+        """The keyword arguments of a `Learner` that the configuration and the device decide."""
         training = self.config["training"]
         device = self.trainer.strategy.root_device
         compile = training["compile"] and can_compile(device)
         if compile != training["compile"]:
             say("training without torch.compile: it needs a C++ compiler (g++), and there is none")
-        # The loss scaler of 16-mixed and fused optimizers exclude each other in Lightning.
+        # Lightning's loss scaler, of 16-mixed, refuses fused optimizers.
         fused = device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
         return {
             "optimizer": optimizer_factory(self.config, fused=fused),
@@ -191,7 +179,7 @@ class _Fitting:
         if self.trainer.is_global_zero:
             remove_leftovers(self.run.path)
             self.introduce(model)
-        status = "failed"
+        exit_code = 1
         try:
             if self.wandb:
                 self.start_wandb(self.wandb)
@@ -201,38 +189,37 @@ class _Fitting:
             if self.trainer.global_step != self.steps:
                 raise RuntimeError(f"training ended at step {self.trainer.global_step}, too early")
             if self.trainer.is_global_zero:
-                # A run that resumes after its last step does not train: the average is taken from
-                # where the checkpoint put it.
+                # A run that resumes after its last step does not train, so the average is only in
+                # the callback, which read it from the checkpoint.
                 result = self.average.averaged() if self.average else model
                 self.run.save_model(result, self.info(model))
             self.trainer.strategy.barrier()
-            status = "success"
+            exit_code = 0
         finally:
             if self.wandb and self.trainer.is_global_zero:
                 import wandb
 
-                wandb.finish(exit_code=0 if status == "success" else 1)
+                wandb.finish(exit_code=exit_code)
         results = ", ".join(f"{k} {v:.4f}" for k, v in self.validation.results.items())
         say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")
 
     def introduce(self, model: Learner) -> None:
-        """Say what is trained, on what, and where the results will be."""
-        config, trainer, data = self.config, self.trainer, self.data
+        """Say what is trained, on which images and devices, and where the results will be."""
+        data, splits = self.data, self.data.splits
         channels, height, width = data.image_shape
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
-        count = trainer.world_size
         say(
             f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
             f"  images: {data.name}, {height}×{width}×{channels}, {data.levels} levels, "
-            f"{len(data.splits['train']):,} to train on, {len(data.splits['val']):,} to validate\n"
-            f"  {self.steps:,} steps of {config['data']['batch_size']} images on "
-            f"{count} × {_device_name(trainer)}, precision {trainer.precision}\n"
+            f"{len(splits['train']):,} to train on, {len(splits['val']):,} to validate\n"
+            f"  {self.steps:,} steps of {self.config['data']['batch_size']} images on "
+            f"{self.device_name}, precision {self.trainer.precision}\n"
             f"  results: {self.run.path}"
         )
 
     def info(self, model: Learner) -> dict[str, Any]:
-        """What model.json says."""
+        """The content of model.json."""
         counts = {
             name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
         }
@@ -244,21 +231,32 @@ class _Fitting:
             "levels": self.data.levels,
             "parameters": {k: count for k, count in counts.items() if count or k == "encoder"},
             "seconds": self.monitor.seconds,
-            "device": f"{self.trainer.world_size} × {_device_name(self.trainer)}",
+            "device": self.device_name,
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
         }
 
+    @property
+    def device_name(self) -> str:
+        """The number of devices and what they are, such as "1 × CPU (2 threads)"."""
+        device = self.trainer.strategy.root_device
+        kind = str(device)
+        if device.type == "cuda":
+            kind = torch.cuda.get_device_name(device)
+        elif device.type == "cpu":
+            kind = f"CPU ({torch.get_num_threads()} threads)"
+        return f"{self.trainer.world_size} × {kind}"
+
     @first_process_only
     def start_wandb(self, logger: WandbLogger) -> None:
-        """Log the configuration, and remember the id: a run that is resumed stays one run."""
+        """Log the configuration, and save the W&B run's id, under which a resumed run goes on."""
         logger.log_hyperparams(self.config)
         self.run.wandb_id_file.write_text(f"{logger.version}\n")
 
 
 class _Reseeding(Callback):
-    """Makes the state of all random numbers at an epoch's start a function of seed, epoch, rank.
+    """Seeds all random numbers at the start of each epoch by seed, step and rank.
 
-    A resumed run then draws what it would have drawn, and processes draw differently.
+    So a resumed run draws what it would have drawn, and each process draws its own numbers.
     """
 
     def __init__(self, seed: int) -> None:
@@ -272,20 +270,13 @@ class _Reseeding(Callback):
             seed_everything(int(np.random.SeedSequence(words).generate_state(1)[0]), verbose=False)
 
 
-def _wandb_logger(run: Run, group: str | None, name: str) -> WandbLogger:
-    known = run.wandb_id_file
+def _wandb_logger(run: Run, group: str | None, name: str | None) -> WandbLogger:
+    id_file = run.wandb_id_file
     return WandbLogger(
-        name=name,
+        name=name or run.path.name,
         project=PROJECT,
         group=group,
         save_dir=run.path,
-        id=known.read_text().strip() if known.is_file() else uuid4().hex[:8],
+        id=id_file.read_text().strip() if id_file.is_file() else uuid4().hex[:8],
         log_model=False,
     )
-
-
-def _device_name(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)

@@ -1,4 +1,4 @@
-"""The one place where a lightning.Trainer is made: what is ours to set, and what is refused."""
+"""Makes the Lightning Trainer, and refuses settings under which training would not be exact."""
 
 import inspect
 import logging
@@ -24,11 +24,11 @@ PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
 def make_trainer(
     config: Mapping[str, Any], callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
-    """A Trainer whose epochs are the stretches of `validate_every` steps between validations.
+    """A Trainer with epochs of `validate_every` steps, a validation after each.
 
-    The section `trainer` of the configuration is passed through. Raises ValueError, naming
-    the argument, for one that Trainer does not have, for a precision in which the weights are
-    not float32, and for a strategy that shards the model.
+    The section `trainer` of the configuration holds further arguments. Raises ValueError, naming
+    the argument, for one that Trainer does not have, for a precision in which the weights are not
+    float32, and for a strategy that shards the model.
     """
     training, given = config["training"], config["trainer"]
     known = list(inspect.signature(Trainer.__init__).parameters)[1:]
@@ -51,12 +51,12 @@ def make_trainer(
             plugins=[AtomicCheckpointIO()],
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            # A decoder's buffers are written in validation, and inference tensors are for ever.
+            # Validation writes buffers, and a tensor of inference mode would never train again.
             inference_mode=False,
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except MisconfigurationException as error:  # such as an accelerator that is not there
+    except MisconfigurationException as error:  # such as an accelerator that the machine lacks
         raise ValueError(f"trainer: {error}") from error
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         raise ValueError(
@@ -81,8 +81,8 @@ def can_compile(device: torch.device) -> bool:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Without Lightning's tips, and without warnings about what is meant to be so here."""
-    # torch.compile looks for CUDA where only a CPU is, and says that it found none.
+    """Silences Lightning's tips and its warnings about what is intended here."""
+    # torch.compile warns of a missing CUDA on machines that have only a CPU.
     quiet = {
         "lightning.pytorch": logging.WARNING,
         "lightning.fabric": logging.WARNING,

@@ -1,6 +1,5 @@
-"""What happens at each validation beside the validation images: calibration, pictures, numbers."""
+"""What each validation does: calibrates the decoder, logs numbers, draws a picture."""
 
-from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 1024
 FINAL_CALIBRATION_IMAGES = 10_000
-CALIBRATION_SUBPIXELS = 32_000_000  # what a calibration may keep in memory
+CALIBRATION_SUBPIXELS = 32_000_000  # the most that a calibration holds in memory
 TRAIN_IMAGES = 256
 
 
 class Results(Callback):
-    """Logs the numbers of every validation, and keeps the last in `results`, by name."""
+    """Logs the numbers of every validation; `results` holds the last ones, by name."""
 
     def __init__(self) -> None:
         self.results: dict[str, float] = {}
@@ -48,10 +48,10 @@ class Results(Callback):
 class Validation(Results):
     """Calibrates the decoder, measures bits/dim on both splits, and draws a picture.
 
-    Calibration and the training images' bits/dim use evenly spaced training images, the same
-    ones each time; the last validation calibrates on more of them, for what is kept. All of it
-    runs on the averaged weights, where there are any, in eval mode and float32. `results` holds
-    the last numbers: train/bits_per_dim and val/bits_per_dim.
+    Calibration and the bits/dim of training images use evenly spaced training images, the same
+    at each validation. The last validation calibrates on more of them, for the saved model. All
+    of it runs in eval mode and float32, on the averaged weights if there is an average. `results`
+    holds the last numbers, train/bits_per_dim and val/bits_per_dim.
     """
 
     def __init__(
@@ -67,19 +67,19 @@ class Validation(Results):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, EncoderDecoder)
-        train = self._data.splits["train"]
+        train, device = self._data.splits["train"], pl_module.device
         last = trainer.global_step >= self._steps
         count = FINAL_CALIBRATION_IMAGES if last else CALIBRATION_IMAGES
         count = max(1, min(count, CALIBRATION_SUBPIXELS // prod(self._data.image_shape)))
-        pl_module.calibrate(self._spread(train, count, pl_module))
+        pl_module.calibrate(batches(train, spaced(train, count), self._batch_size, device))
         if trainer.world_size > 1:  # the same on every device to the last bit
-            buffers = dict(pl_module.decoder.named_buffers())
-            kept = pl_module.decoder.state_dict()  # without masks and other constants
-            state = {name: value.cpu() for name, value in buffers.items() if name in kept}
-            for name, value in trainer.strategy.broadcast(state).items():
+            saved = pl_module.decoder.state_dict()  # without masks and other constants
+            buffers = {n: b.cpu() for n, b in pl_module.decoder.named_buffers() if n in saved}
+            for name, value in trainer.strategy.broadcast(buffers).items():
                 pl_module.decoder.get_buffer(name).copy_(value)
-        bits = [pl_module.bits_per_dim(b) for b in self._spread(train, TRAIN_IMAGES, pl_module)]
-        self.results = {"train/bits_per_dim": float(torch.cat(bits).double().mean())}
+        measured = batches(train, spaced(train, TRAIN_IMAGES), self._batch_size, device)
+        bits = torch.cat([pl_module.bits_per_dim(batch) for batch in measured])
+        self.results = {"train/bits_per_dim": float(bits.double().mean())}
         if trainer.is_global_zero and self._pictures:
             self._draw(trainer, pl_module)
 
@@ -87,12 +87,12 @@ class Validation(Results):
         """Rows of originals, their reconstructions, and samples; without h, samples alone."""
         from repr_toolkit.support.pictures import image_grid
 
-        split = self._data.splits["val"]
-        columns = min(self._pictures, len(split))
-        batch = next(self._spread(split, columns, model, whole=True))
+        indices = spaced(self._data.splits["val"], self._pictures)
+        columns = len(indices)
+        [batch] = batches(self._data.splits["val"], indices, columns, model.device)
         decoder, h = model.decoder, model.encode(batch)
         rows: list[Tensor] = [] if h is None else [batch["image"]]
-        # The same noise at each validation, and none taken from training's random numbers.
+        # The noise is the same at each validation, and training's random numbers stay as they are.
         devices = [model.device] if model.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)
@@ -102,20 +102,15 @@ class Validation(Results):
         picture = image_grid(torch.cat(rows), columns=columns, levels=decoder.levels)
         save_picture(trainer, self._run, picture, "validation")
 
-    def _spread(
-        self, split: ImageSplit, count: int, model: EncoderDecoder, whole: bool = False
-    ) -> Iterator[dict[str, Tensor]]:
-        """Batches of `count` images evenly spaced over a split, on the model's device."""
-        count = min(count, len(split))
-        chosen = np.linspace(0, len(split) - 1, count).round().astype(int).tolist()
-        size = count if whole else self._batch_size
-        for start in range(0, count, size):
-            batch = split[chosen[start : start + size]]
-            yield {key: value.to(model.device) for key, value in batch.items()}
+
+def spaced(split: ImageSplit, count: int) -> list[int]:
+    """Up to `count` indices, evenly spaced from the first image of a split to its last."""
+    places = np.linspace(0, len(split) - 1, min(count, len(split))).round()
+    return [int(place) for place in places]
 
 
 def save_picture(trainer: Trainer, run: Run, picture: "Image", name: str) -> None:
-    """Keep a validation's picture in the run, and under a name with Weights & Biases."""
+    """Save a picture of a validation in the run, and log it to Weights & Biases under `name`."""
     run.image_dir.mkdir(exist_ok=True)
     with atomic_write(run.image_dir / f"step_{trainer.global_step:07d}.png") as file:
         picture.save(file, "PNG")

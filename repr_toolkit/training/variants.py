@@ -1,4 +1,4 @@
-"""The variants of a study: trained, resumed or left as they are."""
+"""Trains the variants of a study."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +16,11 @@ from repr_toolkit.training.train import require_same, train
 def train_variants(
     config: Mapping[str, Any], study_dir: Path, *, wandb: bool = False
 ) -> tuple[dict[str, Run], list[str | None]]:
-    """The runs of a study by variant, every one finished, and what each encoder reads.
+    """Train the variants of a study into `study_dir`/VARIANT, each to its end.
 
-    Trained, resumed or left as they are; what is raised, before anything is trained, is as in
-    `run_study`.
+    A finished variant stays as it is, and one that was cut goes on. Returns the runs by variant,
+    and the key of a batch that each variant's encoder reads (None without an encoder). Raises as
+    `run_study` does, before any training.
     """
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
@@ -41,7 +42,11 @@ def train_variants(
 
 
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
-    """A variant, its data and what its encoder reads, once it is known that they make a model."""
+    """A variant, its data and its encoder's source; builds the model once, to see that it can be.
+
+    Raises what building raises, naming the variant, and ValueError where its run exists and was
+    made with other settings.
+    """
     data = load_data(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
@@ -55,7 +60,7 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, s
 
 
 def compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
-    """Whether these files of a comparison are there and newer than every run; says so if."""
+    """Whether a study's files `outputs` exist and are newer than every run; says so if they are."""
     files = [study_dir / name for name in outputs]
     if not all(file.is_file() for file in files):
         return False

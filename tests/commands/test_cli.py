@@ -32,6 +32,7 @@ COMMANDS = (
     "probe",
     "invariance",
     "information",
+    "frozen",
     "traverse",
     "edit",
     "report",

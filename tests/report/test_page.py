@@ -12,9 +12,10 @@ from repr_toolkit.analyses import load_analysis
 from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.cli import main
 from repr_toolkit.page import html
+from repr_toolkit.page.blocks import Missing, Notes
 from repr_toolkit.report import write_report
 from repr_toolkit.report.inputs import find_runs
-from repr_toolkit.report.missing import missing
+from repr_toolkit.report.missing import not_measured
 from repr_toolkit.support.tables import number_parts
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 from toys.runs import untrained_run
@@ -52,7 +53,10 @@ def test_headings_go_down_one_by_one(page: Page) -> None:
 
 def test_the_summary_comes_first_and_the_sections_in_their_order(page: Page) -> None:
     ids = [attributes["id"] for attributes in page.all("section")]
-    expected = ["summary", "figures", "information", "probing", "invariance", "traversal"]
+    expected = [
+        *("summary", "figures", "probing"),
+        *("information", "frozen", "invariance", "traversal"),
+    ]
     assert ids == [*expected, "training", "origins", "notes"]
 
 
@@ -174,13 +178,16 @@ def test_one_run_is_measured_and_its_comparison_kept(
 
 
 def test_analyses_of_another_split_are_not_shown(reported: Path) -> None:
-    assert find_runs([reported.parent]).analyses("information")
-    assert not find_runs([reported.parent], "val").analyses("information")
+    information = load_analysis("information")
+    assert find_runs([reported.parent]).kept(information)
     of_val = find_runs([reported.parent], "val")
     assert of_val.kept(load_analysis("probing"))  # always of test images
-    assert not of_val.kept(load_analysis("invariance"))
-    [line] = missing(find_runs([reported.parent], "val"), "information", [], "bits")
-    assert line.command.endswith(" --split val --keep")
+    assert not of_val.kept(information)
+    left, line = not_measured(of_val, information)
+    assert isinstance(left, Notes)
+    assert left.items == ["Left out of pixelcnn_m3: 1 of another split (test)."]
+    assert isinstance(line, Missing)
+    assert line.command.endswith(" --split val")
 
 
 def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -13,10 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repr_toolkit.analyses import ANALYSES, load_analysis
+from repr_toolkit.analyses import ANALYSES, frozen, load_analysis
 from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
-from repr_toolkit.analyses.frozen.blocks import frozen_study
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
 from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
@@ -26,7 +24,7 @@ from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.page.wandb import loggable
 from repr_toolkit.report import missing, write_report
-from repr_toolkit.report.inputs import Analysis, find_runs
+from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.sections import pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
@@ -157,20 +155,23 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
 
 
 def usable(bits: float) -> dict[str, Any]:
-    return {"bits": bits, "low": bits - 1, "high": bits + 1}
+    return {"bits": {"value": bits, "low": bits - 1, "high": bits + 1, "how": "over images"}}
 
 
 def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     bound = {**usable(3.9), "ceiling": 4.0, "saturated": True}
     numbers = {
-        "data": "digits", "split": "test", "steps": 100, "seeds": [0, 1], "null_bits": 90.25,
-        "what": "bits saved: what they are", "sources": [
-            {"name": "pixels", "dim": 64, "usable": usable(9.5), "minus_best": None,
-             "shuffled_costs": usable(20), "lower_bound": bound,
-             "masked": {"coordinates": [{"name": "h[1]", **usable(2)}]}},
-            {"name": "pca", "dim": 8, "usable": usable(5.5), "minus_best": usable(-4),
-             "shuffled_costs": usable(11), "lower_bound": usable(2.5) | {"saturated": False},
-             "masked": None},
+        "data": "digits", "split": "test", "images": 180, "levels": 17, "likelihood": "exact",
+        "steps": 100, "seeds": [0, 1], "null_bits": 90.25, "null_bits_of_seeds": [90, 90.5],
+        "dims": 64, "sources": [
+            {"name": "pixels", "dim": 64, "bits": 80.75, "usable": usable(9.5),
+             "minus_best": None, "shuffled_costs": usable(20), "lower_bound": bound,
+             "cumulative": None,
+             "masked": {"against_own_null": usable(5),
+                        "coordinates": [{"name": "h[1]", **usable(2)}]}},
+            {"name": "pca", "dim": 8, "bits": 84.75, "usable": usable(5.5),
+             "minus_best": usable(-4), "shuffled_costs": usable(11), "cumulative": None,
+             "lower_bound": usable(2.5) | {"saturated": False}, "masked": None},
         ],
     }  # fmt: skip
     maps = {
@@ -180,16 +181,16 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
         "image": np.zeros((3, 1, 8, 8), np.uint8),
         "levels": np.array(16),
     }
-    np.savez(tmp_path / "information.npz", **maps)
-    blocks = frozen_study(Analysis(numbers, tmp_path / "information.npz"))
+    np.savez(tmp_path / "frozen.npz", **maps)
+    blocks = frozen.blocks({"study": Kept({}, "", "", "", numbers, tmp_path / "frozen.json")})
     table = blocks[0]
     assert isinstance(table, Table)
     texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
     assert texts["bits saved"] == ["9.5", "5.5"]
     assert texts["minus the best"] == ["–", "−4.0"]
-    assert table.rows[-1].cells[0].detail == "at its ceiling, 4.00"
+    assert table.rows[-1].cells[0].detail == "2.90–4.90; at its ceiling, 4.00"
     assert "2 seeds" in table.caption
-    assert [block.kind for block in blocks[1:]] == ["picture", "picture", "chart", "notes"]
+    assert [b.kind for b in blocks[1:]] == ["picture", "picture", "chart", "table", "notes"]
     mean = blocks[1]
     assert isinstance(mean, Picture)
     assert mean.columns == ["pixels (±1)", "pca (±0.5)"]  # each map has a scale of its own
@@ -210,36 +211,15 @@ def test_what_cannot_be_measured_is_told_and_left_out(
     found = find_runs([reported.parent])
     missing.measure_all(found)
     [_, other] = found.runs  # the first one has them all
-    possible = [
-        name for name in ANALYSES if load_analysis(name).obstacle(found.runs[other]) is None
-    ]
-    assert made == [(other, "test")] * len(possible)
+    run = found.runs[other]
+    asked = [name for name in ANALYSES if load_analysis(name).obstacle(run) is None]
+    assert made == [(other, "test")] * len(asked)
+    assert len(asked) > 3
     printed = capsys.readouterr().out
     assert f"{other}: probing\n  left out: it has no labels" in printed
     made.clear()
     missing.measure_all(find_runs([reported.parent], "val"))
     assert made.count((other, "test")) == 1  # probes are of the test images in any case
-
-
-def test_missing_analyses_are_made(
-    reported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    made = []
-
-    measures: Mapping[str, Any] = {
-        name: lambda run, split: made.append(run.path.name) for name in missing.MEASURES
-    }
-    monkeypatch.setattr(missing, "MEASURES", measures)
-    found = find_runs([reported.parent])
-    missing.measure_missing(found)
-    [_, other] = found.runs  # the first one has them all
-    assert made == [other]
-    # Of another split none is made in the place of what there is.
-    made.clear()
-    missing.measure_missing(find_runs([reported.parent], "val"))
-    assert made == [other]
-    told = capsys.readouterr().out
-    assert told.count("is of another split, and stays as it is") == 1
 
 
 def test_what_goes_to_wandb_is_what_the_page_shows() -> None:

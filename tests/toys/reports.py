@@ -11,7 +11,7 @@ import yaml
 
 from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.comparison.measure import compare
-from repr_toolkit.analyses.information.measure import own_information
+from repr_toolkit.analyses.information import measure as information
 from repr_toolkit.analyses.invariance.measure import measure as invariance
 from repr_toolkit.analyses.probing import probe
 from repr_toolkit.analyses.traversal.measure import measure as traversal
@@ -65,7 +65,8 @@ def write_metrics(file: Path) -> None:
 
 def analyse(run: Run) -> None:
     """Every analysis, as small as can be."""
-    own_information(run.path, parts=2, part_images=4, candidates=2, bound_images=8).save(run.path)
+    few = {"parts": 2, "part_images": 4, "candidates": 2, "bound_images": 8}
+    keep(run, "information", information(run, **few), f"repr-toolkit information {run.path}")
     shown, judge.SHOWN, judge.EPOCHS = (judge.SHOWN, judge.EPOCHS), 100, 1
     try:
         result = invariance(run, images=6, samples=2, rows=3, k=2)

@@ -1,142 +1,165 @@
-"""Studies of frozen h: how many bits each saves a fresh decoder of one kind and budget."""
+"""A study of frozen h as blocks: the bits that each saves a decoder of one kind and budget."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from repr_toolkit.analyses.frozen.result import STATEMENT
 from repr_toolkit.analyses.information.pieces import (
+    Numbers,
     bars,
+    bits_cell,
+    bits_of,
     bound_cell,
     curves,
-    interval_of,
+    intervals,
     map_pictures,
+    masked_blocks,
 )
-from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Row, Source, Table
-from repr_toolkit.page.cells import bits_cell
-from repr_toolkit.report.inputs import Analysis, Reported, read_analysis
+from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
+from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import plain
 
-NAME = "information"
+TITLE = "Frozen h, fresh decoders"
+LEAD = (
+    "Which h saves a decoder the most bits, whatever made it: one decoder of the same kind is "
+    "trained on each frozen h, and one on none, with the same images and steps."
+)
 AGAINST = "a decoder without h"
 
-Numbers = Mapping[str, Any]
+
+def blocks(kept: Mapping[str, Kept], order: Sequence[str] = ()) -> list[Block]:
+    """The tables, maps and charts of studies; `order` says which colours the names of runs have."""
+    return [block for study in kept.values() for block in _blocks(study, order)]
 
 
-def read_study(folder: str | Path, found: Reported) -> Analysis:
-    """The study that `repr-toolkit information RECIPE SOURCE…` wrote to a folder.
-
-    Raises FileNotFoundError for a folder without one, and ValueError for a file that is damaged, or
-    of other images, levels or another split than the report.
-    """
-    folder = Path(folder)
-    study = read_analysis(folder, NAME)
-    if study is None or not study.numbers.get("sources"):
-        raise FileNotFoundError(
-            f"{folder} holds no study of frozen h; name the folder in which "
-            "`repr-toolkit information RECIPE SOURCE…` wrote information.json"
-        )
-    split = study.numbers.get("split", found.split)
-    if split != found.split:
-        raise ValueError(
-            f"{folder} was measured on {split} images and this report is of {found.split} images; "
-            f"write it with --split {split}, or measure again by `repr-toolkit information … "
-            f"--split {found.split}`"
-        )
-    for name, run in found.runs.items():
-        if not study.is_of(run):
-            raise ValueError(
-                f"{folder} is of other images, or other levels of them, than {name} was trained "
-                "on; name a study that `repr-toolkit information RECIPE "
-                f"{run.path}` made with a recipe of those images"
-            )
-    return study
+def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
+    numbers, arrays = study.numbers, study.arrays
+    sources = {source["name"]: source for source in numbers["sources"]}
+    blocks: list[Block] = [_table(numbers, sources)]
+    if "saved_map" in arrays:
+        names = [str(name) for name in arrays["names"]]
+        title = "bits that frozen h saves a pixel, against no h"
+        maps = (arrays["saved_map"], arrays["shown"], arrays["image"], int(arrays["levels"]))
+        blocks += map_pictures(names, *maps, title)
+    totals = {name: source["cumulative"] for name, source in sources.items()}
+    totals = {name: total for name, total in totals.items() if total}
+    blocks += curves("frozen-position", totals, AGAINST, order)
+    masked = {name: source["masked"] for name, source in sources.items() if source["masked"]}
+    for number, (name, network) in enumerate(masked.items()):
+        caption = f"{name}: bits of each coordinate"
+        parts = network["coordinates"]
+        blocks.append(bars(f"frozen{number}", caption, parts, "bits lost without it"))
+    blocks += masked_blocks(masked)
+    return [*blocks, Notes(_notes(numbers, bool(masked), "saved_map" in arrays))]
 
 
-def study_of(found: Reported) -> Analysis | None:
-    """The study of frozen h that was asked for, or else the one that lies with the runs."""
-    study = found.study or found.shared_analysis(NAME)
-    return study if study is not None and "sources" in study.numbers else None
-
-
-def frozen(found: Reported) -> list[Block]:
-    """The study of frozen h, or how to have one where there are several h to compare."""
-    study = study_of(found)
-    if study is not None:
-        return [Heading("Frozen h, fresh decoders"), *frozen_study(study, list(found.runs))]
-    if len(found.encoders) < 2:
-        return []
-    title = (
-        "Not measured here: which frozen h saves a fresh decoder the most bits. To add it, with a "
-        "RECIPE of these images:"
-    )
-    return [Source(title, "\n".join(map(shlex.join, study_commands(found))), folded=True)]
-
-
-def study_commands(found: Reported) -> list[list[str]]:
-    """A study of the h of all runs beside their folder, and the report that shows it."""
-    folder, runs = found.folder, [str(run.path) for run in found.runs.values()]
-    place = Path("runs") if folder is None else Path(runs[0]).parent.parent
-    name = NAME if folder is None else f"{NAME}_{folder.name}"
-    split = [] if found.split == "test" else ["--split", found.split]
-    encoders = [
-        f"{of.replace('/', '_')}={found.runs[of].path}" if "/" in of else str(found.runs[of].path)
-        for of in found.encoders
-    ]
-    study = ["repr-toolkit", NAME, "RECIPE", *encoders, "--name", name, "--runs-dir", str(place)]
-    report = ["repr-toolkit", "report", *runs, "--information", str(place / name)]
-    return [study + split, report + split]
-
-
-def frozen_study(study: Analysis, order: Sequence[str] = ()) -> list[Block]:
-    """Fresh decoders of one kind and budget, one on each h; ``order`` gives runs their colours."""
-    numbers = study.numbers
-    sources: Sequence[Numbers] = numbers["sources"]
-    names = [of["name"] for of in sources]
-
+def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
     def row(label: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
-        return Row(label, [cell(of) for of in sources], about)
+        return Row(label, [cell(source) for source in sources.values()], about)
 
     rows = [
-        row("m", "numbers in h", lambda of: Cell(f"{of['dim']:,}")),
+        row("m", "numbers in h", lambda source: Cell(f"{source['dim']:,}")),
+        row(
+            "needs",
+            "bits of an image given its h",
+            lambda source: Cell(plain(source["bits"], 1)),
+        ),
         row(
             "bits saved",
             "to a decoder without h: usable information",
-            lambda of: bits_cell(of["usable"], digits=1),
+            lambda source: bits_cell(source["usable"]),
         ),
-        row("minus the best", "paired by image", lambda of: bits_cell(of["minus_best"], digits=1)),
+        row("minus the best", "paired by image", lambda source: bits_cell(source["minus_best"])),
         row(
             "h of another image",
             "bits that it costs more than own h",
-            lambda of: bits_cell(of["shuffled_costs"], digits=1),
+            lambda source: bits_cell(source["shuffled_costs"]),
         ),
         row(
             "I(x; h) ≥",
             "lower bound of the mutual information",
-            lambda of: bound_cell(of["lower_bound"]),
+            lambda source: bound_cell(source["lower_bound"]),
         ),
     ]
+    at_most = "" if numbers["likelihood"] == "exact" else "at most "
+    null, seeds = numbers["null_bits"], len(numbers["seeds"])
+    each = ", ".join(plain(bits) for bits in numbers["null_bits_of_seeds"])
     caption = (
-        f"Bits an image of {numbers['data']}, {numbers['split']} images: one decoder of the same "
-        f"kind on each frozen h, {numbers['steps']:,} steps, {len(numbers['seeds'])} seed"
-        f"{'s' if len(numbers['seeds']) > 1 else ''}; the one without h needs "
-        f"{plain(numbers['null_bits'], 1)} bits. "
-        + interval_of([of["usable"] for of in sources], [of["lower_bound"] for of in sources])
+        f"Bits an image, of {numbers['images']:,} {numbers['split']} images of {numbers['data']}, "
+        f"{numbers['levels']} levels: one decoder of the same kind on each frozen h, "
+        f"{numbers['steps']:,} steps, {seeds} seed{'s' if seeds > 1 else ''}. The one without h "
+        f"needs {at_most}{plain(null, 1)} bits, {plain(null / numbers['dims'], 4)} bits/dim"
+        f"{f' (by seed: {each})' if seeds > 1 else ''}. "
+        + intervals(
+            [source["usable"] for source in sources.values()],
+            [source["lower_bound"] for source in sources.values()],
+        )
     )
-    blocks: list[Block] = [Table(caption, names, [row for row in rows if not row.empty])]
-    arrays = study.arrays
-    if "saved_map" in arrays:
-        with_maps = [str(name) for name in arrays["names"]]
-        title = "bits that frozen h saves a pixel, against no h"
-        maps = (arrays["saved_map"], arrays["shown"], arrays["image"], int(arrays["levels"]))
-        blocks += map_pictures(with_maps, *maps, title)
-    totals = {of["name"]: of["cumulative"] for of in sources if of.get("cumulative")}
-    blocks += curves("frozen-position", totals, AGAINST, order)
-    for number, of in enumerate(sources):
-        if of.get("masked"):
-            caption = f"{of['name']}: bits of each coordinate"
-            parts = of["masked"]["coordinates"]
-            blocks.append(bars(f"frozen{number}", caption, parts, "bits lost without it"))
-    if numbers.get("what"):
-        blocks.append(Notes([numbers["what"]]))
-    return blocks
+    return Table(caption, list(sources), [row for row in rows if not row.empty])
+
+
+def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
+    """What a reader has to know of the numbers."""
+    ceiling = plain(numbers["sources"][0]["lower_bound"]["ceiling"])
+    notes = [
+        STATEMENT,
+        f"Every decoder was trained for {numbers['steps']:,} steps (seeds "
+        f"{', '.join(map(str, numbers['seeds']))}) on h that is frozen and standardised by "
+        "training images. Where one has not learnt what it could (its bits differ between seeds by "
+        "more than chance, or are above a known entropy), train longer: what the decoder without h "
+        "alone misses would be counted for h.",
+        "h of another image: by one fixed random cycle of the images. At or below 0 the decoder "
+        "makes nothing of h.",
+        "I(x; h) ≥: E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included, of the "
+        "first seed: **a true lower bound of the mutual information** (van den Oord et al. 2018, "
+        "arXiv:1807.03748), with the 95 % interval of its estimate. It cannot exceed log₂ of the "
+        f"number of candidates, {ceiling} bits; at its ceiling it says no more than that.",
+    ]
+    if masked:
+        notes.append(
+            "masked: one decoder, trained with random coordinates of h hidden. all of h: against "
+            "the same network with all hidden; a coordinate: CE(x|h without it) − CE(x|h), so that "
+            "coordinates that say the same are worth nothing beside each other."
+        )
+    if maps:
+        notes.append(
+            "Maps: bits saved at each pixel (summed over channels), given the pixels before it in "
+            "the decoder’s order; violet where h saves bits, orange where it costs some. What h "
+            "repeats of pixels that are known by then saves nothing."
+        )
+    notes.append(
+        "frozen.json in the study’s folder has all numbers, of all seeds, each source minus each "
+        "other too; frozen.npz has the maps, and the bits of every image."
+    )
+    return notes
+
+
+def rows(study: Kept) -> list[dict[str, Any]]:
+    """A line a source for CSV, all digits."""
+    numbers = study.numbers
+    lines = []
+    for source in numbers["sources"]:
+        line: dict[str, Any] = {
+            "source": source["name"],
+            "dim": source["dim"],
+            "data": numbers["data"],
+            "split": numbers["split"],
+            "levels": numbers["levels"],
+            "images": numbers["images"],
+            "seeds": len(numbers["seeds"]),
+            "bits": source["bits"],
+            "null_bits": numbers["null_bits"],
+        }
+        for column, key in (
+            ("usable_bits", "usable"),
+            ("minus_best", "minus_best"),
+            ("shuffled_costs", "shuffled_costs"),
+            ("lower_bound", "lower_bound"),
+        ):
+            bits = bits_of(source[key])
+            line[column] = bits and bits.value
+            line[f"{column}_low"], line[f"{column}_high"] = bits and bits.low, bits and bits.high
+        line["lower_bound_ceiling"] = source["lower_bound"]["ceiling"]
+        line["made_by"] = source["made_by"]
+        lines.append(line)
+    return lines

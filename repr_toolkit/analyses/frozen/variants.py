@@ -40,12 +40,14 @@ def standardised(h: Representation) -> Representation:
     # What is left of a constant by rounding must not be blown up to one.
     constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
     scale = np.where(constant, 0, 1 / np.where(constant, 1, deviation))
-    values = {split: ((of - mean) * scale).astype(np.float32) for split, of in h.h.items()}
+    values = {
+        split: ((numbers - mean) * scale).astype(np.float32) for split, numbers in h.h.items()
+    }
     return replace(h, made_by=f"{h.made_by}, standardised", h=values)
 
 
 def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored:
-    """Write `data` with h as their `embedding` to ``folder``/NAME.npz, as `embed` does.
+    """Write `data` with h as their `embedding` to `folder`/NAME.npz, as `embed` does.
 
     A file that is there is kept if it holds the same. Raises ValueError if it holds something else,
     or h is of other images.
@@ -61,14 +63,14 @@ def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored
     return stored
 
 
-def _require_same(h: Representation, there: ImageData, file: Path) -> None:
-    same = there.encoder == h.made_by and there.levels == h.levels
+def _require_same(h: Representation, stored: ImageData, file: Path) -> None:
+    same = stored.encoder == h.made_by and stored.levels == h.levels
     for split in SPLITS:
-        found = there.splits[split].column("embedding").numpy()
-        same = same and np.array_equal(found, h.h[split])
+        embedding = stored.splits[split].column("embedding").numpy()
+        same = same and np.array_equal(embedding, h.h[split])
     if not same:
         raise ValueError(
-            f"{file} holds another h than {h.name} is now ({there.encoder} there, {h.made_by} "
+            f"{file} holds another h than {h.name} is now ({stored.encoder} there, {h.made_by} "
             f"now); choose another --name, or name the source anew, as in OTHER=SOURCE"
         )
 

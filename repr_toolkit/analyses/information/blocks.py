@@ -1,143 +1,157 @@
-"""What h tells of an image in bits: of each run by its own decoder, of frozen h by fresh ones."""
+"""What h tells of an image in bits, by each run's own decoder."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from repr_toolkit.analyses.frozen.blocks import frozen
 from repr_toolkit.analyses.information.pieces import (
+    Numbers,
     bars,
+    bits_cell,
     bound_cell,
-    covers,
     curves,
-    interval_of,
+    intervals,
     map_pictures,
+    masked_blocks,
+    parts_table,
 )
-from repr_toolkit.page.blocks import Block, Cell, Paragraph, Row, Section, Table
-from repr_toolkit.page.cells import bits_cell, spanned
-from repr_toolkit.report.inputs import Analysis, Reported
-from repr_toolkit.report.missing import missing
+from repr_toolkit.analyses.information.result import KINDS
+from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
+from repr_toolkit.page.cells import number_cell, spanned, with_remark
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import per_cent, plain
 
-KINDS = {
-    "without": ("a decoder without h", "bits that own h saves to it: usable information"),
-    "hidden": ("all of h hidden", "bits that own h saves to the same decoder"),
-    "shuffled": ("h of another image", "bits that it costs more than own h"),
-    "mean_h": ("the mean of all h", "bits that it costs more than own h"),
-}
 
-Numbers = Mapping[str, Any]
-
-
-def information(found: Reported) -> Section:
-    """The table of bits, their maps, and what single parts of h are worth."""
-    kept = found.analyses("information")
-    blocks: list[Block] = []
-    if kept:
-        names = list(kept)
-        numbers = [analysis.numbers for analysis in kept.values()]
-        blocks += [_table(names, numbers), *_maps(kept), *_by_position(kept, list(found.runs))]
-        blocks += _parts(kept, list(found.runs))
-    blocks += missing(found, "information", kept, "the bits in h")
-    blocks += frozen(found)
-    lead = (
-        "How many bits of an image h saves its decoder, and where in the image. The decoder is "
-        "given less than the image’s own h, and the bits that it then needs more are counted."
-    )
-    return Section("information", "Information in h", lead, blocks)
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
+    """The table of bits, their maps, what single parts of h are worth, and what all this is."""
+    numbers = {name: result.numbers for name, result in kept.items()}
+    return [
+        _table(numbers),
+        *_maps(kept),
+        *_by_position(numbers),
+        *_parts(numbers),
+        Notes(_notes(numbers)),
+    ]
 
 
-def _table(names: Sequence[str], numbers: Sequence[Numbers]) -> Table:
+def _table(numbers: Mapping[str, Numbers]) -> Table:
+    results = list(numbers.values())
+    needs, bounds = "Bits an image", "Lower bounds, bits"
     rows = [
+        Row("m", [Cell(f"{result['h_dim']:,}") for result in results], "numbers in h", needs),
         Row(
             "own h",
-            [Cell(plain(of["bits"], 1), of["likelihood"]) for of in numbers],
+            [Cell(plain(result["bits"], 1), result["likelihood"]) for result in results],
             "bits of an image given its h",
-            "Bits an image",
-        )
+            needs,
+        ),
+        Row(
+            "own h, bits/dim",
+            [number_cell(Number.from_dict(result["bits_per_dim"])) for result in results],
+            "the same a sub-pixel",
+            needs,
+        ),
     ]
     for kind, (title, about) in KINDS.items():
-        cells = [bits_cell(of["saves"].get(kind), digits=1) for of in numbers]
-        rows.append(Row(title, cells, about, "Bits an image"))
-        if kind == "shuffled":
-            shares = [of["saves"].get(kind, {}).get("share_of_images") for of in numbers]
-            told = [Cell() if share is None else Cell(per_cent(share)) for share in shares]
-            rows.append(Row("images that it costs bits, %", told, "", "Bits an image"))
-    for key, title in (("lower_bound", "I(x; h) ≥"), ("label_lower_bound", "I(x; y) ≥")):
-        cells = [bound_cell(of.get(key)) for of in numbers]
-        about = "lower bound of the mutual information"
-        rows.append(Row(title, cells, about, "Lower bounds, bits"))
-    intervals = interval_of(
-        [saved for of in numbers for saved in of["saves"].values()],
-        [of.get(key) for of in numbers for key in ("lower_bound", "label_lower_bound")],
+        cells = [_saved(result["saves"].get(kind)) for result in results]
+        rows.append(Row(title, cells, about, needs))
+    for key, title in (("lower_bound", "I(x; h) ≥"), ("label_lower_bound", "I(x; label) ≥")):
+        cells = [bound_cell(result[key]) for result in results]
+        rows.append(Row(title, cells, "lower bound of the mutual information", bounds))
+        ends = [result[key] and plain(result[key]["ceiling"]) for result in results]
+        cells = [Cell(end) if end else Cell() for end in ends]
+        rows.append(Row("at most", cells, "what this bound can say", bounds))
+    sentence = intervals(
+        [saved for result in results for saved in result["saves"].values()],
+        [result[key] for result in results for key in ("lower_bound", "label_lower_bound")],
     )
     caption = (
-        f"{spanned(of['images'] for of in numbers)} {numbers[0]['split']} images. {intervals} A "
-        "bound at its ceiling says no more than the ceiling."
+        f"{spanned(result['images'] for result in results)} {results[0]['split']} images, "
+        f"{spanned(result['levels'] for result in results)} levels. {sentence}"
     )
-    return Table(caption, names, [row for row in rows if not row.empty])
+    return Table(caption, list(numbers), [row for row in rows if not row.empty])
 
 
-def _maps(kept: Mapping[str, Analysis]) -> list[Block]:
+def _saved(saved: Numbers | None) -> Cell:
+    """Bits that own h saves, and the share of images on which it saves any."""
+    if saved is None:
+        return Cell()
+    return with_remark(bits_cell(saved), f"on {per_cent(saved['share_of_images'])} % of images")
+
+
+def _maps(kept: Mapping[str, Kept]) -> list[Block]:
     """All runs' maps of the same images on one scale; a row of pictures for each set of images."""
     blocks: list[Block] = []
     groups: dict[tuple[str, bytes], list[str]] = {}
-    for name, analysis in kept.items():
-        kind = _kind(analysis)
+    for name, result in kept.items():
+        kind = next((kind for kind in KINDS if f"saved_{kind}" in result.arrays), None)
         if kind is not None:
-            images = np.ascontiguousarray(analysis.arrays["image"]).tobytes()
+            images = np.ascontiguousarray(result.arrays["image"]).tobytes()
             groups.setdefault((kind, images), []).append(name)
     for (kind, _), names in groups.items():
         arrays = [kept[name].arrays for name in names]
         title = f"bits that own h saves a pixel, against {KINDS[kind][0]}"
-        means = np.stack([of[f"saved_{kind}"] for of in arrays])
-        single = np.stack([of[f"shown_{kind}"] for of in arrays])
-        of_first = arrays[0]
-        blocks += map_pictures(
-            names, means, single, of_first["image"], int(of_first["levels"]), title
-        )
+        means = np.stack([maps[f"saved_{kind}"] for maps in arrays])
+        single = np.stack([maps[f"shown_{kind}"] for maps in arrays])
+        image, levels = arrays[0]["image"], int(arrays[0]["levels"])
+        blocks += map_pictures(names, means, single, image, levels, title)
     return blocks
 
 
-def _kind(analysis: Analysis) -> str | None:
-    """What the maps are held against: the first of `KINDS` of which there are any."""
-    return next((kind for kind in KINDS if f"saved_{kind}" in analysis.arrays), None)
-
-
-def _by_position(kept: Mapping[str, Analysis], order: Sequence[str]) -> list[Block]:
+def _by_position(numbers: Mapping[str, Numbers]) -> list[Block]:
     """Bits saved by the time that a pixel is coded, against what all runs were held against."""
-    saves = {name: analysis.numbers["saves"] for name, analysis in kept.items()}
-    saves = {name: of for name, of in saves.items() if any("cumulative" in v for v in of.values())}
-    kind = next((kind for kind in KINDS if saves and all(kind in of for of in saves.values())), "")
-    if not kind:
-        return []
-    totals = {name: of[kind]["cumulative"] for name, of in saves.items()}
-    return curves("position", totals, KINDS[kind][0], order)
+    saves = {name: result["saves"] for name, result in numbers.items()}
+    saves = {n: kinds for n, kinds in saves.items() if "cumulative" in kinds["shuffled"]}
+    kind = next(k for k in KINDS if all(k in kinds for kinds in saves.values()))
+    totals = {name: kinds[kind]["cumulative"] for name, kinds in saves.items()}
+    return curves("position", totals, KINDS[kind][0])
 
 
-def _parts(kept: Mapping[str, Analysis], order: Sequence[str]) -> list[Block]:
-    """A chart of bars for each run: the coordinates or directions of h by what they are worth."""
+def _parts(numbers: Mapping[str, Numbers]) -> list[Block]:
+    """Of each run a chart of its parts of h by what they are worth, and tables of the first."""
     blocks: list[Block] = []
-    drawn: list[Numbers] = []
-    for number, (name, analysis) in enumerate(kept.items()):
-        masked = analysis.numbers.get("masked")
-        sensitivity = analysis.numbers["sensitivity"]
-        parts = masked["coordinates"] if masked else sensitivity["parts"]
-        if not parts:
-            continue
-        drawn += parts
+    for number, (name, result) in enumerate(numbers.items()):
+        masked = result["masked"]
+        parts = masked["coordinates"] if masked else result["sensitivity"]["parts"]
         what = "bits of each coordinate" if masked else "sensitivity to each part of h"
         axis = "bits lost without it" if masked else "bits, if it is another image’s"
-        colour = order.index(name)
-        blocks.append(bars(f"parts{number}", f"{name}: {what}", parts, axis, colour))
-    if blocks:
-        blocks.append(
-            Paragraph(
-                "Sensitivity is what it costs to exchange one number of h, or one principal "
-                "direction, with another image’s. It is no information: the h that are put "
-                "together so need not be any image’s. A line is a bar’s 95 % interval: "
-                f"{covers(drawn)}."
-            )
+        blocks.append(bars(f"parts{number}", f"{name}: {what}", parts, axis, number))
+    sensitive = {name: result["sensitivity"]["parts"] for name, result in numbers.items()}
+    caption = (
+        "Sensitivity: bits that an image costs more if one number of h, or one principal "
+        "direction, is another image’s."
+    )
+    blocks.append(parts_table(caption, sensitive))
+    return blocks + masked_blocks({name: result["masked"] for name, result in numbers.items()})
+
+
+def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
+    """What the numbers are, and what they are not."""
+    kinds = {kind for result in numbers.values() for kind in result["saves"]}
+    notes = [
+        "What own h saves is counted by one decoder and paired by image. Against another image’s "
+        "h or the mean h it is a **control, not information**: the decoder never learnt to code "
+        "without its h, and the wrong h misleads it. It must be above 0.",
+    ]
+    if "without" in kinds:
+        notes.append(
+            "Against a decoder without h it is *usable* information, CE(x) − CE(x|h) of decoders "
+            "of one family and budget, if theirs are (Xu et al. 2020, arXiv:2002.10689); no bound "
+            "of the mutual information, which for a deterministic encoder is H(h) and says "
+            "nothing. An unconditional decoder lacks the maps that tell positions apart, too."
         )
-    return blocks
+    notes += [
+        "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
+        "labels, over all of them by their frequency), with Student’s interval over groups of "
+        "images that share candidates: **a true lower bound** of the mutual information, and at "
+        "most log₂ of the candidates’ number; at its ceiling it says no more.",
+        "Sensitivity is to single parts of h. The h that are put together so need not be any "
+        "image’s, so it is no information.",
+    ]
+    if any(result["masked"] for result in numbers.values()):
+        notes.append(
+            "Masked: a decoder that was trained with random coordinates hidden, against itself: "
+            "CE(x|h without the coordinate) − CE(x|h)."
+        )
+    return notes

@@ -1,8 +1,8 @@
 """Lower bounds of the mutual information that one conditional network gives on held-out images."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from math import log2, sqrt
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from repr_toolkit.analyses.classification.bayes import Classification
 from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.support.stats import Number, student
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -26,9 +27,9 @@ SATURATED = 0.95  # of the most that a bound can reach
 class Bound:
     """A lower bound of I(x; h), estimated on held-out images.
 
-    ``values`` are independent draws, (G,), whose expectation the bound is: its estimate is their
-    mean, which may lie above I(x; h) by chance. ``ceiling`` is the most that it can be, in bits,
-    ``images`` how many it was measured on, ``what`` says which bound.
+    `values` are independent draws, (G,), whose expectation the bound is: its estimate is their
+    mean, which may lie above I(x; h) by chance. `ceiling` is the most that it can be, in bits,
+    `images` how many it was measured on, `what` says which bound.
     """
 
     values: Floats
@@ -36,48 +37,39 @@ class Bound:
     images: int
     what: str
 
-    @property
-    def bits(self) -> float:
-        """The estimate of the bound, in bits."""
-        return float(self.values.mean())
+    @cached_property
+    def bits(self) -> Number:
+        """The estimate of the bound (not of the information), with Student's interval of it.
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the bound (not of the information), by Student's t.
-
-        It ends at the ceiling, which the bound cannot exceed.
+        The interval ends at the ceiling, which the bound cannot exceed.
         """
-        from scipy.stats import t
-
-        count = len(self.values)
-        half = float(t.ppf(0.975, count - 1)) * float(self.values.std(ddof=1)) / sqrt(count)
-        return self.bits - half, min(self.bits + half, max(self.ceiling, self.bits))
+        size = self.images // len(self.values)
+        number = student(self.values, f"groups of {size} images" if size > 1 else "images")
+        assert number.high is not None
+        high = min(number.high, max(self.ceiling, number.value))
+        how = f"{number.how}; leaves out training seeds"
+        return replace(number, high=high, how=how, error=None)
 
     @property
     def saturated(self) -> bool:
         """Whether the bound is so near its ceiling that it says little more than the ceiling."""
-        return self.bits >= SATURATED * self.ceiling
+        return self.bits.value >= SATURATED * self.ceiling
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        low, high = self.interval
         return {
             "what": self.what,
-            "bits": self.bits,
-            "low": low,
-            "high": high,
-            "interval": "95 %, Student's t over the draws; leaves out training seeds",
+            "bits": self.bits.as_dict(),
             "ceiling": self.ceiling,
             "saturated": self.saturated,
             "images": self.images,
-            "draws": len(self.values),
         }
 
 
 def candidate_bound(
     model: "EncoderDecoder",
     split: ImageSplit,
-    codes: Tensor,
+    h: Tensor,
     *,
     candidates: int = 16,
     images: int = 512,
@@ -89,8 +81,8 @@ def candidate_bound(
 
     For images drawn independently this is at most I(x; h), whatever q, and at most log₂ M (van den
     Oord et al. 2018, arXiv:1807.03748; Poole et al. 2019, arXiv:1905.06922, Eq. 12). About
-    ``images`` of the split, drawn by ``seed``, are parted into groups of M = ``candidates``; the
-    candidates of an image are the h of its group, ``codes`` (N, h_dim) being those of the split.
+    `images` of the split, drawn by `seed`, are parted into groups of M = `candidates`; the
+    candidates of an image are the h of its group, `h` (N, h_dim) being those of the split.
     Groups are independent, so that the draws are the groups' means: M likelihoods an image.
 
     Raises ValueError for fewer than two candidates, and where the split has no two groups of them.
@@ -105,9 +97,7 @@ def candidate_bound(
         )
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     members = order[: groups * candidates].reshape(groups, candidates)
-    readings = [
-        Reading(model, codes[members.roll(shift, 1).flatten()]) for shift in range(candidates)
-    ]
+    readings = [Reading(model, h[members.roll(shift, 1).flatten()]) for shift in range(candidates)]
     coded = code_lengths(
         readings,
         split,
@@ -132,18 +122,11 @@ def own_over_mean(log2_likelihood: Floats) -> Floats:
     return own
 
 
-def label_bound(found: Classification) -> Bound:
+def label_bound(classified: Classification) -> Bound:
     """E[log₂ q(x|y) − log₂ Σ_y p(y) q(x|y)] ≤ I(x; y), for a model conditional on labels.
 
     See `Classification.information_bits`. Its ceiling is H(y).
     """
-    values = found.information_bits
+    values = classified.information_bits
     kind = "log₂ q(x|y) − log₂ Σ p(y) q(x|y) over labels y"
-    return Bound(values, found.prior_entropy, len(values), kind)
-
-
-def told(bound: Mapping[str, Any]) -> str:
-    """A bound's dict as a short text, which says so where it is at its ceiling."""
-    text = f"{bound['bits']:.2f} ({bound['low']:.2f} to {bound['high']:.2f})"
-    full = f", at its ceiling {bound['ceiling']:.2f}" if bound["saturated"] else ""
-    return text.replace("-", "−") + full
+    return Bound(values, classified.prior_entropy, len(values), kind)

@@ -31,7 +31,7 @@ class Reading(NamedTuple):
     """A model, and the h that it is given of each image that is read: (n, h_dim), or None."""
 
     model: "EncoderDecoder"
-    codes: Tensor | None
+    h: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,20 +86,20 @@ def code_lengths(
     batch_size: int = 256,
     progress: bool = False,
 ) -> CodeLengths:
-    """Code the images of a split, or of ``indices``, in order, once under every reading.
+    """Code the images of a split, or of `indices`, in order, once under every reading.
 
-    ``shown`` counts among the images that are read. The likelihoods are computed in float32,
+    `shown` counts among the images that are read. The likelihoods are computed in float32,
     without autocast, on each model's device; they are exact unless a model's
-    ``decoder.is_bound``. Raises ValueError without readings, for a reading that has not one h an
+    `decoder.is_bound`. Raises ValueError without readings, for a reading that has not one h an
     image, and where a likelihood is not finite.
     """
     if not readings:
         raise ValueError("there is no reading to code the images by")
     order = range(len(split)) if indices is None else indices
-    for number, (_, codes) in enumerate(readings):
-        if codes is not None and len(codes) != len(order):
+    for number, (_, h) in enumerate(readings):
+        if h is not None and len(h) != len(order):
             raise ValueError(
-                f"reading {number} has h of {len(codes)} images, but {len(order)} are read"
+                f"reading {number} has h of {len(h)} images, but {len(order)} are read"
             )
     maps = maps and all(reading.model.decoder.has_subpixel_log_prob for reading in readings)
     reference = readings[0].model.decoder
@@ -113,14 +113,14 @@ def code_lengths(
     nats: list[Tensor] = []  # (K, b) of each batch
     sums: list[Tensor] = []  # (2, K, C, H, W): of the savings, and of their squares, a batch each
     total: Floats | float = 0.0  # of earlier batches
-    kept: dict[int, Tensor] = {}  # (K, C, H, W) by the number of the image
+    single: dict[int, Tensor] = {}  # (K, C, H, W) by the number of the image
     with exactly(), ExitStack() as stack, bar("bits", len(order), shown=progress) as show:
         for reading in readings:
             stack.enter_context(decoders.full_precision(reading.model.device))
         for start in range(0, len(order), size):
             stop = min(start + size, len(order))
             image = split[order[start:stop]]["image"]
-            images = {of: image.to(of) for of in devices}  # once, for all readings
+            images = {where: image.to(where) for where in devices}  # once, for all readings
             numbers = order[start:stop]
             terms = [
                 _terms(reading, images, start, stop, maps, numbers).to(device)
@@ -131,7 +131,7 @@ def code_lengths(
                 nats.append(stacked.flatten(2).sum(2))
                 savings = stacked - stacked[0]
                 sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
-                kept |= {i: savings[:, i - start] for i in shown if start <= i < stop}
+                single |= {i: savings[:, i - start] for i in shown if start <= i < stop}
                 if len(sums) == FOLDED:
                     total, sums = total + _doubled(torch.stack(sums)).sum(0), []
             else:
@@ -147,7 +147,7 @@ def code_lengths(
     first, second = np.asarray(total + rest) / len(order)
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
     variance = np.maximum(second - first**2, 0) / max(len(order) - 1, 1)
-    maps_shown = torch.stack([kept[i] for i in shown], 1) if len(shown) else None
+    maps_shown = torch.stack([single[i] for i in shown], 1) if len(shown) else None
     return CodeLengths(
         bits,
         first / log(2),
@@ -169,9 +169,9 @@ def _terms(
 
     `numbers` are those of the images, by which a stochastic likelihood has its noise.
     """
-    model, codes = reading
+    model, every = reading
     x = model.laid_out(images[model.device])
-    h = None if codes is None else codes[start:stop].to(model.device)
+    h = None if every is None else every[start:stop].to(model.device)
     if maps:
         return model.decoder.subpixel_log_prob(x, h)
     return model.decoder.log_prob(x, h, noise=likelihood_noise(model.decoder, numbers))

@@ -11,7 +11,7 @@ from torch import Tensor
 from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.choose import choose_evenly, other_images
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -30,7 +30,7 @@ class Masked(Protocol):
 class Part:
     """Bits that a coordinate or direction of h is worth on each image.
 
-    ``share`` is the part of h's total variance that lies along it, where that was asked for.
+    `share` is the part of h's total variance that lies along it, where that was asked for.
     """
 
     name: str
@@ -39,18 +39,19 @@ class Part:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
-        return {"name": self.name, "share_of_variance": self.share, **self.worth.as_dict()}
+        share = {} if self.share is None else {"share_of_variance": self.share}
+        return {"name": self.name, **share, **self.worth.as_dict()}
 
 
-def mean_of(codes: Tensor) -> Tensor:
+def mean_of(h: Tensor) -> Tensor:
     """The mean of h (N, h_dim), for every image: another (N, h_dim)."""
-    return codes.double().mean(0).to(codes.dtype).expand_as(codes)
+    return h.double().mean(0).to(h.dtype).expand_as(h)
 
 
 def sensitivity(
     model: "EncoderDecoder",
     split: ImageSplit,
-    codes: Tensor,
+    h: Tensor,
     *,
     along: str = "coordinates",
     parts: int = 32,
@@ -61,21 +62,19 @@ def sensitivity(
 ) -> list[Part]:
     """Bits that an image costs more when one part of its h is that of another image.
 
-    ``along`` "coordinates" resamples the single numbers of h, "principal" its coefficients along
-    the principal directions; of either the first ``parts`` by variance, most sensitive first in
-    the result. ``codes`` (N, h_dim) is h of the split's images, of which ``images`` spread evenly
+    `along` "coordinates" resamples the single numbers of h, "principal" its coefficients along
+    the principal directions; of either the first `parts` by variance, most sensitive first in
+    the result. `h` (N, h_dim) is that of the split's images, of which `images` spread evenly
     over the split are read. It is a *sensitivity*, not information: each part keeps its marginal
     distribution, but the h that are put together so need not be any image's.
 
-    Raises ValueError for another ``along``.
+    Raises ValueError for another `along`.
     """
-    from repr_toolkit.support.choose import choose_evenly
-
-    values = codes.double()
+    values = h.double()
     centred = values - values.mean(0)
     if along == "coordinates":
-        axes = torch.eye(codes.shape[1], dtype=torch.float64)
-        names = [f"h[{j}]" for j in range(codes.shape[1])]
+        axes = torch.eye(h.shape[1], dtype=torch.float64)
+        names = [f"h[{j}]" for j in range(h.shape[1])]
     elif along == "principal":
         axes = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1).T
         names = [f"direction {k + 1}" for k in range(len(axes))]
@@ -87,7 +86,7 @@ def sensitivity(
     chosen = choose_evenly(len(split), images)
     swapped = (weights[other_images(len(values), seed)] - weights)[chosen]
     tables = [values[chosen] + swapped[:, k : k + 1] * axes[k] for k in largest]
-    readings = [Reading(model, table.to(codes.dtype)) for table in (values[chosen], *tables)]
+    readings = [Reading(model, table.to(h.dtype)) for table in (values[chosen], *tables)]
     coded = code_lengths(
         readings, split, indices=chosen, maps=False, batch_size=batch_size, progress=progress
     )
@@ -142,13 +141,11 @@ def coordinate_bits(
 
     The network is one whose encoder hides random coordinates in training (`MaskedCoordinates`); a
     coordinate that repeats others is worth nothing beside them. Its null is the same network with
-    all coordinates hidden. ``images`` of the split are read, spread evenly, and the first
-    ``parts`` coordinates are measured (default: all).
+    all coordinates hidden. `images` of the split are read, spread evenly, and the first
+    `parts` coordinates are measured (default: all).
 
     Raises ValueError for a model with any other encoder.
     """
-    from repr_toolkit.support.choose import choose_evenly
-
     if not hides_parts(model):
         raise ValueError(
             "bits of single coordinates need a decoder that was trained with random coordinates "
@@ -175,16 +172,18 @@ def coordinate_bits(
     return OfOneNetwork(worths[0], _sorted(coordinates))
 
 
-def together(found: Sequence[OfOneNetwork]) -> OfOneNetwork:
+def together(networks: Sequence[OfOneNetwork]) -> OfOneNetwork:
     """What networks of several seeds say of the same images, so that intervals include seeds."""
-    by_name = [{part.name: part.worth.saved for part in of.coordinates} for of in found]
+    by_name = [
+        {part.name: part.worth.saved for part in network.coordinates} for network in networks
+    ]
     coordinates = [
         Part(name, Usable(np.concatenate([saved[name] for saved in by_name])))
         for name in by_name[0]
     ]
-    usable = Usable(np.concatenate([of.usable.saved for of in found]))
+    usable = Usable(np.concatenate([network.usable.saved for network in networks]))
     return OfOneNetwork(usable, _sorted(coordinates))
 
 
 def _sorted(parts: list[Part]) -> list[Part]:
-    return sorted(parts, key=lambda part: -part.worth.bits)
+    return sorted(parts, key=lambda part: -part.worth.mean)

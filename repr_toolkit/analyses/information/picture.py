@@ -1,22 +1,20 @@
-"""Maps of bits over the images that they are of, on a scale that people of any colour vision read.
-
-Purple against orange, both ends of which differ in lightness from the middle and are told apart
-without red and green.
-"""
+"""Maps of bits over the images that they are of, as a figure; the report's pictures are alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
+import numpy.typing as npt
 
 from repr_toolkit.analyses.information.code_lengths import Floats, Maps
-from repr_toolkit.support.pictures import displayable
+from repr_toolkit.page.pictures import SIGNED, end_of, overlay
+from repr_toolkit.support.pictures import DPI
 from repr_toolkit.support.roc import COLOURS, LINES
 
-DPI = 150
-SCALE = "PuOr"
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 CELL = 1.25  # inches
 LEFT = 1.6  # inches of a row's title
 
@@ -26,45 +24,41 @@ class Row:
     """One kind of saving: its mean map (C, H, W) and those of single images (s, C, H, W)."""
 
     title: str
-    mean: Floats
+    mean: Floats | Maps
     shown: Maps
-    cumulative: Sequence[float] | Floats
+    cumulative: Sequence[float]
     """Saved up to each pixel, in the order of generation, (H·W,)."""
 
 
-def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
-    """A matplotlib Figure: per row the mean map and single images', below them all in order.
+def overlays(rows: Sequence[Row], images: npt.NDArray[np.uint8], *, levels: int) -> "Figure":
+    """Per row the mean map and single images', below them all in order.
 
-    ``images`` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
-    its images' maps have a scale each, symmetric about 0, whose ends stand at the row's title and
-    bars; a map is transparent where it is 0, and the image shows through, in grey.
+    `images` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
+    its images' maps have a scale each, symmetric about 0, whose ends stand at their bars; a map is
+    transparent where it is 0, and the image shows through, in grey.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count = len(images)
-    height = CELL * max(len(rows), 1) + 2.6
+    count, height = len(images), CELL * len(rows) + 2.6
     figure = Figure(figsize=(LEFT + CELL * (count + 1.5), height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    if not rows:
-        figure.text(0.5, 0.5, "this decoder has no likelihood of sub-pixels: no maps", ha="center")
-        return figure
     grid = figure.add_gridspec(len(rows) + 1, count + 1, height_ratios=[*[1] * len(rows), 1.7])
-    grey = displayable(images, levels).mean(-1)  # (s, H, W) in 0…255
+    mean_image = np.rint(images.mean(0)).astype(np.uint8)
     for number, row in enumerate(rows):
-        mean, single = row.mean.sum(0), row.shown.sum(1)
-        axes = figure.add_subplot(grid[number, 0])
-        drawn = _map(axes, mean, grey.mean(0), _end(mean))
-        figure.colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=5)
+        end = end_of(row.mean[None])
+        [mean] = overlay(row.mean[None], mean_image[None], levels, end)
+        axes = _shown(figure.add_subplot(grid[number, 0]), mean[0])
         axes.set_ylabel(row.title, rotation=0, ha="right", va="center", fontsize=7)
         if number == 0:
             axes.set_title("mean", fontsize=8)
-        end = _end(single)
-        for column, (bits, image) in enumerate(zip(single, grey, strict=True), 1):
-            axes = figure.add_subplot(grid[number, column])
-            drawn = _map(axes, bits, image, end)
+        _bar(figure, axes, end)
+        end = end_of(row.shown)
+        [single] = overlay(row.shown, images, levels, end)
+        for column, (drawn, bits) in enumerate(zip(single, row.shown, strict=True), 1):
+            axes = _shown(figure.add_subplot(grid[number, column]), drawn)
             axes.set_title(f"{bits.sum():.1f} bits".replace("-", "−"), fontsize=6)
-        figure.colorbar(drawn, ax=axes, shrink=0.8).ax.tick_params(labelsize=5)
+        _bar(figure, axes, end)
     axes = figure.add_subplot(grid[len(rows), :])
     for number, row in enumerate(rows):
         style = LINES[number // len(COLOURS) % len(LINES)]
@@ -78,17 +72,17 @@ def overlays(rows: Sequence[Row], images: Tensor, *, levels: int) -> Any:
     return figure
 
 
-def _map(axes: Any, bits: Any, image: Any, end: float) -> Any:
-    """One overlay on axes; the map, for its colour bar."""
-    axes.imshow(255 - (255 - image) * 0.35, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    opaque = np.clip(np.abs(bits) / (0.35 * end), 0, 1)
-    drawn = axes.imshow(
-        bits, cmap=SCALE, vmin=-end, vmax=end, alpha=opaque, interpolation="nearest"
-    )
+def _shown(axes: Any, picture: npt.NDArray[np.uint8]) -> Any:
+    """Axes with a picture (H, W, 3) and no ticks."""
+    axes.imshow(picture, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
-    return drawn
+    return axes
 
 
-def _end(bits: Any) -> float:
-    """The end of a scale: the largest bits but for the outermost half per cent of pixels."""
-    return max(float(np.quantile(np.abs(bits), 0.995)), 1e-6)
+def _bar(figure: "Figure", axes: Any, end: float) -> None:
+    """The scale of a map's colours beside its axes."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    scale = ScalarMappable(Normalize(-end, end), SIGNED)
+    figure.colorbar(scale, ax=axes, shrink=0.8).ax.tick_params(labelsize=5)

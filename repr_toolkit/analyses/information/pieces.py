@@ -1,41 +1,82 @@
-"""Bits of h as pictures, charts and cells, alike for a run's own decoder and for fresh ones."""
+"""Bits of h as cells, tables, charts and pictures, alike for a run's own decoder and fresh ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from repr_toolkit.page.blocks import Block, Cell, Chart, Picture
-from repr_toolkit.page.cells import bits_cell
+from repr_toolkit.page.blocks import Block, Cell, Chart, Picture, Row, Table
+from repr_toolkit.page.cells import number_cell, with_remark
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.pictures import end_of, overlay, scale_of, shown, signed_bar, tiled
-from repr_toolkit.support.tables import plain
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import per_cent, plain
 
 PARTS = 16  # bars of a chart
+NAMED = 10  # parts of each column of a table
 POINTS = 160  # of a curve
 
 Numbers = Mapping[str, Any]
 
 
-def interval_of(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) -> str:
-    """What the intervals of bits and of lower bounds cover, in a table's small print."""
-    told = f"In small print the 95 % interval: {covers(bits)}."
+def bits_of(numbers: Numbers | None) -> Number | None:
+    """The bits of what `as_dict` of `Usable`, `Bound` or `Part` gave, with their interval."""
+    return None if numbers is None else Number.from_dict(numbers["bits"])
+
+
+def bits_cell(numbers: Numbers | None) -> Cell:
+    """The bits of such numbers, as a cell."""
+    return number_cell(bits_of(numbers))
+
+
+def bound_cell(bound: Numbers | None) -> Cell:
+    """A lower bound, which says so where it is at its ceiling."""
+    cell = number_cell(bits_of(bound), digits=2)
+    if bound is None or not bound["saturated"]:
+        return cell
+    return with_remark(cell, f"at its ceiling, {plain(bound['ceiling'])}")
+
+
+def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) -> str:
+    """A sentence on what the intervals of bits and of lower bounds are, and what they leave out."""
+    sentence = f"95 % intervals: {covers(bits)}"
     of_bounds = covers(bound for bound in bounds if bound)
-    return f"{told} Of lower bounds: {of_bounds}." if of_bounds else told
+    return f"{sentence}; of lower bounds: {of_bounds}." if of_bounds else f"{sentence}."
 
 
 def covers(bits: Iterable[Numbers]) -> str:
-    """What intervals take into account and what they leave out, as it is kept with them."""
-    said = dict.fromkeys(str(of.get("interval", "over images")) for of in bits)
-    return " or ".join(text.removeprefix("95 %, ") for text in said)
+    """What intervals are over and what they leave out, each wording once."""
+    return " or ".join(dict.fromkeys(str(numbers["bits"]["how"]) for numbers in bits))
 
 
-def bound_cell(of: Numbers | None) -> Cell:
-    """A lower bound, which says so where it is at its ceiling."""
-    cell = bits_cell(of)
-    if of is None or not of.get("saturated"):
-        return cell
-    return Cell(cell.text, f"at its ceiling, {plain(of['ceiling'])}")
+def masked_blocks(networks: Mapping[str, Numbers | None]) -> list[Block]:
+    """What decoders with random coordinates hidden say, if there are any: a column each."""
+    columns = {
+        name: [{"name": "all of h", **network["against_own_null"]}, *network["coordinates"]]
+        for name, network in networks.items()
+        if network
+    }
+    caption = "Masked: bits that an image costs more if this is hidden."
+    return [parts_table(caption, columns, NAMED + 1)] if columns else []
+
+
+def parts_table(caption: str, columns: Mapping[str, Sequence[Numbers]], most: int = NAMED) -> Table:
+    """Parts of h by their bits: a row for each of the first `most` of any column."""
+    by_name = {
+        name: {part["name"]: _part_cell(part) for part in parts} for name, parts in columns.items()
+    }
+    named = dict.fromkeys(part["name"] for parts in columns.values() for part in parts[:most])
+    rows = [Row(part, [cells.get(part, Cell()) for cells in by_name.values()]) for part in named]
+    left = max(len(cells.keys() - named.keys()) for cells in by_name.values())
+    more = f" {left} of fewer bits are in the JSON." if left else ""
+    sentence = intervals(part for parts in columns.values() for part in parts)
+    return Table(f"{caption} {sentence}{more}", [*columns], rows, corner="Part of h")
+
+
+def _part_cell(part: Numbers) -> Cell:
+    share = part.get("share_of_variance")
+    cell = bits_cell(part)
+    return cell if share is None else with_remark(cell, f"{per_cent(share)} % of the variance")
 
 
 def map_pictures(
@@ -46,18 +87,18 @@ def map_pictures(
     Each run has a scale of colours of its own, once for its mean map and once for those of images:
     on a common one the map of a run that saves less would show nothing.
     """
-    mean_ends = [end_of(of[None]) for of in means]
+    mean_ends = [end_of(mean[None]) for mean in means]
     mean_image = np.rint(images.mean(0)).astype(np.uint8)
     drawn = [
-        overlay(of[None], mean_image[None], levels, end)
-        for of, end in zip(means, mean_ends, strict=True)
+        overlay(mean[None], mean_image[None], levels, end)
+        for mean, end in zip(means, mean_ends, strict=True)
     ]
     png, size = tiled(np.concatenate(drawn, axis=1), gap=2)
     average = Picture(
         png,
         size,
         f"Maps of {title}, averaged over the images, by {', '.join(names)}; the most is in "
-        f"{'; '.join(_place(of) for of in means)}.",
+        f"{'; '.join(map(_place, means))}.",
         f"The mean map of each model: {title}.",
         scale=scale_of(images.shape, 140),
         pixelated=True,
@@ -65,8 +106,8 @@ def map_pictures(
         columns=_with_ends(names, mean_ends),
     )
     rows = [shown(images[None], levels)]
-    ends = [end_of(of) for of in single]
-    rows += [overlay(of, images, levels, end) for of, end in zip(single, ends, strict=True)]
+    ends = [end_of(maps) for maps in single]
+    rows += [overlay(maps, images, levels, end) for maps, end in zip(single, ends, strict=True)]
     png, size = tiled(np.concatenate(rows))
     each = Picture(
         png,
@@ -101,12 +142,12 @@ def _place(saved: Any) -> str:
 
 
 def curves(
-    prefix: str, totals: Mapping[str, Sequence[float]], against: str, order: Sequence[str]
+    prefix: str, totals: Mapping[str, Sequence[float]], against: str, order: Sequence[str] = ()
 ) -> list[Block]:
-    """Bits saved by the time that a pixel is coded; ``order`` says which colours names have."""
+    """Bits saved by the time that a pixel is coded; `order` says which colours names have."""
     if not totals:
         return []
-    places = [*order, *(name for name in totals if name not in order)]
+    places = list(dict.fromkeys([*order, *totals]))
     series: list[Series] = []
     for name, total in totals.items():
         at = np.unique(np.linspace(0, len(total) - 1, POINTS).round().astype(int))
@@ -114,20 +155,17 @@ def curves(
         series.append(Series(name, x, y, places.index(name)))
     ends = "; ".join(f"{line.name} ends at {line.y[-1]:.1f}" for line in series)
     alt = f"Bits saved so far over the pixels coded: {ends}."
-    svg = line_chart(prefix, alt, series, x="pixels coded, row by row", y="bits saved so far")
+    svg = line_chart(prefix, alt, series, x="pixels coded, in their order", y="bits saved so far")
     return [Chart(svg, f"When h saves its bits, against {against}")]
 
 
 def bars(prefix: str, caption: str, parts: Sequence[Numbers], axis: str, colour: int = 0) -> Chart:
     """Parts of h by their bits, the first `PARTS` of them."""
-    first = parts[:PARTS]
-    values = [part["bits"] for part in first]
-    limits = [(part["low"], part["high"]) for part in first]
+    names = [part["name"] for part in parts[:PARTS]]
+    bits = [part["bits"] for part in parts[:PARTS]]
+    values = [number["value"] for number in bits]
+    ends = [(number["low"], number["high"]) for number in bits]
     more = f", the first {PARTS} of {len(parts)}" if len(parts) > PARTS else ""
-    alt = f"{caption}, in bits: " + ", ".join(
-        f"{part['name']} {plain(part['bits'])}" for part in first
-    )
-    names = [part["name"] for part in first]
-    return Chart(
-        bar_chart(prefix, alt, names, values, limits, x=axis, colour=colour), caption + more
-    )
+    named = zip(names, values, strict=True)
+    alt = f"{caption}, in bits: " + ", ".join(f"{name} {plain(value)}" for name, value in named)
+    return Chart(bar_chart(prefix, alt, names, values, ends, x=axis, colour=colour), caption + more)

@@ -15,7 +15,6 @@ conditioning's map too, which tells positions apart even where h says nothing; w
 would be counted for h.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,18 +22,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from repr_toolkit.support.stats import Number, bootstrap
 
-RESAMPLES = 2000
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Usable:
     """Bits that are saved on each held-out image, by one pair of trainings a seed.
 
-    ``saved`` is float64 (S, N): S seeds, each with a decoder with h and its null, and the same N
+    `saved` is float64 (S, N): S seeds, each with a decoder with h and its null, and the same N
     images for all; or (N,) for one pair. A difference of two such numbers on the same images is
-    one again: ``Usable(a.saved - b.saved)``.
+    one again: `Usable(a.saved - b.saved)`.
 
     Raises ValueError for fewer than two images.
     """
@@ -48,9 +47,17 @@ class Usable:
             raise ValueError(f"saved is (seeds, images), two images or more, not {saved.shape}")
         object.__setattr__(self, "saved", saved)
 
+    @cached_property
+    def bits(self) -> Number:
+        """The mean over images and seeds, in bits an image; see `bootstrap`.
+
+        No interval has what both trainings miss alike.
+        """
+        return bootstrap(self.saved, seed=self.resampling_seed)
+
     @property
-    def bits(self) -> float:
-        """The mean over images and seeds, in bits an image."""
+    def mean(self) -> float:
+        """The value of `bits`."""
         return float(self.saved.mean())
 
     @property
@@ -58,56 +65,6 @@ class Usable:
         """The mean over images of each seed."""
         return [float(mean) for mean in self.saved.mean(1)]
 
-    @cached_property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of `bits`: bootstrap over images, Student's t over several seeds.
-
-        The percentiles of 2,000 resamples. Images are drawn with replacement, the same ones under
-        h and null and for all seeds. Of S > 1 seeds each resample's mean is moved by s/√S times a
-        variate of Student's t with S − 1 degrees of freedom, s the standard deviation of their
-        means: to resample so few would cover far too little (of 2 seeds their range, one half).
-        One seed's interval leaves the spread between trainings out, and no interval has what both
-        trainings miss alike.
-        """
-        from scipy.stats import t
-
-        seeds, images = self.saved.shape
-        draw = np.random.default_rng(self.resampling_seed)
-        of_images = self.saved.mean(0)
-        means = np.array([of_images @ weights for weights in _weights(images, draw)])
-        if seeds > 1:
-            error = self.saved.mean(1).std(ddof=1) / np.sqrt(seeds)
-            # Its quantiles in a random order, which no tail is missing of.
-            variates = t.ppf((np.arange(RESAMPLES) + 0.5) / RESAMPLES, seeds - 1)
-            means += error * draw.permutation(variates)
-        low, high = np.quantile(means, [0.025, 0.975])
-        return float(low), float(high)
-
-    @property
-    def covers(self) -> str:
-        """What the interval takes into account, and what it leaves out."""
-        seeds, images = self.saved.shape
-        if seeds == 1:
-            return f"bootstrap over {images:,} images; leaves out fit bias and training seeds"
-        return (
-            f"bootstrap over {images:,} images, Student's t over {seeds} training seeds; leaves "
-            "out fit bias"
-        )
-
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: bits an image with their interval, and the mean of each seed."""
-        low, high = self.interval
-        return {
-            "bits": self.bits,
-            "low": low,
-            "high": high,
-            "interval": self.covers,
-            "images": self.saved.shape[1],
-            "of_seeds": self.of_seeds,
-        }
-
-
-def _weights(images: int, draw: np.random.Generator) -> Iterator[Floats]:
-    """How often each image is in a resample, as a share of all."""
-    for _ in range(RESAMPLES):
-        yield np.bincount(draw.integers(images, size=images), minlength=images) / images
+        return {"bits": self.bits.as_dict(), "of_seeds": self.of_seeds}

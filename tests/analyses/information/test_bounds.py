@@ -8,7 +8,8 @@ import torch
 
 from repr_toolkit.analyses.classification.bayes import classify
 from repr_toolkit.analyses.information import Bound, candidate_bound, label_bound
-from repr_toolkit.analyses.information.bounds import own_over_mean, told
+from repr_toolkit.analyses.information.bounds import own_over_mean
+from repr_toolkit.analyses.information.pieces import bound_cell
 from repr_toolkit.data.known_bits import BITS, known_bits
 from repr_toolkit.runs.run import Run, load
 from toys.encoders import ONE_HOT
@@ -37,9 +38,12 @@ def test_with_the_true_likelihoods_it_is_what_it_must_be() -> None:
         bound = candidate_bound(
             exact("bits"), split, split.column("bits"), candidates=m, images=640
         )
-        assert bound.bits == pytest.approx(expected, abs=0.08)
-        assert bound.interval[0] < expected < bound.interval[1]
-        assert bound.bits < min(BITS, bound.ceiling)
+        low, high = bound.bits.low, bound.bits.high
+        assert bound.bits.value == pytest.approx(expected, abs=0.08)
+        assert low is not None
+        assert high is not None
+        assert low < expected < high
+        assert bound.bits.value < min(BITS, bound.ceiling)
         assert (bound.ceiling, bound.images, len(bound.values)) == (log2(m), 640, 640 // m)
 
 
@@ -63,21 +67,24 @@ def test_it_is_the_bound_of_its_groups() -> None:
 def test_at_its_ceiling_it_says_so() -> None:
     full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "")
     assert full.saturated
-    assert told(full.as_dict()).endswith("at its ceiling 4.00")
-    assert full.interval[0] < 3.98
-    assert full.interval[1] == 4.0  # Student's would end beyond it
+    assert bound_cell(full.as_dict()).detail.endswith("at its ceiling, 4.00")
+    assert full.bits.low is not None
+    assert full.bits.low < 3.98
+    assert full.bits.high == 4.0  # Student's would end beyond it
+    assert full.bits.how == "Student's t over 3 groups of 16 images; leaves out training seeds"
     half = Bound(np.array([2.0, 2.4]), 5.0, 32, "")
     assert not half.saturated
-    assert "ceiling" not in told(half.as_dict())
-    assert half.bits == pytest.approx(2.2)
-    assert half.interval[1] - half.bits == pytest.approx(12.706 * 0.2, rel=1e-3)  # t of 1 freedom
+    assert "ceiling" not in bound_cell(half.as_dict()).detail
+    assert half.bits.value == pytest.approx(2.2)
+    assert half.bits.high is not None
+    assert half.bits.high - 2.2 == pytest.approx(12.706 * 0.2, rel=1e-3)  # t of 1 freedom
 
 
 def test_that_of_labels_is_that_of_bayes_rule(tmp_path: object) -> None:
     run = untrained_run(tmp_path / "run", encoder=ONE_HOT)  # type: ignore[operator]
     found = classify(load(run), Run(run.path).load_data(), "val")
     bound = label_bound(found)
-    assert bound.bits == pytest.approx(found.information_bits.mean())
+    assert bound.bits.value == pytest.approx(found.information_bits.mean())
     assert (bound.ceiling, bound.images) == (found.prior_entropy, 180)
 
 

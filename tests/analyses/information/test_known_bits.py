@@ -69,7 +69,10 @@ def test_with_the_true_likelihoods_the_estimate_is_the_truth(data: ImageData) ->
         np.testing.assert_allclose(of_one, TRUE_MAP, atol=1e-6)
     assert not coded.saved_map[0].any()
     usable = Usable(coded.saved(1))
-    np.testing.assert_allclose([usable.bits, *usable.interval], BITS, atol=1e-4)
+    bits = usable.bits
+    np.testing.assert_allclose(
+        np.array([bits.value, bits.low, bits.high], np.float64), BITS, atol=1e-4
+    )
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +98,11 @@ def test_trained_decoders_find_the_truth_over_three_seeds(
     coded = [code_lengths([r["without"], r["bits"]], split) for r in trained]
     usable = Usable(np.stack([c.saved(1) for c in coded]))
     assert all(abs(bits - BITS) < 0.06 for bits in usable.of_seeds)  # 2 %
-    assert abs(usable.bits - BITS) < 0.05
-    low, high = usable.interval
-    assert BITS - 0.1 < low < usable.bits < high < BITS + 0.1
+    assert abs(usable.mean - BITS) < 0.05
+    low, high = usable.bits.low, usable.bits.high
+    assert low is not None
+    assert high is not None
+    assert BITS - 0.1 < low < usable.mean < high < BITS + 0.1
     for c in coded:
         assert c.saved_map is not None
         np.testing.assert_allclose(c.saved_map[1], TRUE_MAP, atol=0.02)
@@ -109,12 +114,14 @@ def test_h_independent_of_x_saves_nothing_over_three_seeds(
     split = data.splits["test"]
     coded = [code_lengths([r["without"], r["coins"]], split) for r in trained]
     usable = Usable(np.stack([c.saved(1) for c in coded]))
-    assert usable.interval[0] <= 0
-    assert abs(usable.bits) < 0.15
+    assert usable.bits.low is not None
+    assert usable.bits.low <= 0
+    assert abs(usable.mean) < 0.15
     for readings in trained:
         model, codes = readings["coins"]
         assert codes is not None
-        low, _ = candidate_bound(model, split, codes).interval
+        low = candidate_bound(model, split, codes).bits.low
+        assert low is not None
         assert low <= 0
 
 
@@ -125,7 +132,9 @@ def test_another_images_h_costs_bits(data: ImageData, trained: list[dict[str, Re
         assert codes is not None
         other = Reading(model, codes[other_images(len(codes))])
         coded = code_lengths([Reading(model, codes), other], split)
-        assert Usable(-coded.saved(1)).interval[0] > BITS
+        low = Usable(-coded.saved(1)).bits.low
+        assert low is not None
+        assert low > BITS
 
 
 @pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
@@ -144,9 +153,9 @@ def test_a_network_that_ignores_h_saves_exactly_nothing(data: ImageData, conditi
     assert coded.saved_error is not None
     for values in (coded.saved(1), coded.saved_map[1], coded.saved_error[1]):
         assert not values.any()
-    assert Usable(coded.saved(1)).interval == (0, 0)
     bound = candidate_bound(model, split, codes, images=64)
-    assert bound.bits == 0 == bound.interval[0] == bound.interval[1]
+    for bits in (Usable(coded.saved(1)).bits, bound.bits):
+        assert (bits.value, bits.low, bits.high) == (0, 0, 0)
     for along in ("coordinates", "principal"):
         parts = sensitivity(model, split, codes, along=along, images=32)
-        assert [part.worth.bits for part in parts] == [0, 0, 0]
+        assert [part.worth.mean for part in parts] == [0, 0, 0]

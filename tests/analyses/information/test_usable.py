@@ -3,20 +3,30 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.analyses.frozen.table import bits_text
 from repr_toolkit.analyses.information import Usable
-from repr_toolkit.analyses.information import usable as module
+from repr_toolkit.support import stats
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import number_text
+
+
+def ends(usable: Usable) -> tuple[float, float]:
+    """The interval of usable bits."""
+    low, high = usable.bits.low, usable.bits.high
+    assert low is not None
+    assert high is not None
+    return low, high
 
 
 def test_over_images_it_is_that_of_a_mean() -> None:
     saved = np.random.default_rng(0).normal(2, 3, 900)
     usable = Usable(saved)
     half = 1.96 * saved.std(ddof=1) / 30
-    assert usable.bits == saved.mean()
-    assert usable.interval == pytest.approx((usable.bits - half, usable.bits + half), abs=0.02)
-    assert usable.covers == "bootstrap over 900 images; leaves out fit bias and training seeds"
-    assert Usable(saved).interval == usable.interval
-    assert Usable(saved, resampling_seed=1).interval != usable.interval
+    assert usable.bits.value == usable.mean == saved.mean()
+    assert ends(usable) == pytest.approx((usable.mean - half, usable.mean + half), abs=0.02)
+    assert usable.bits.how == "bootstrap over 900 images; leaves out fit bias and training seeds"
+    assert usable.bits.count == 900
+    assert ends(Usable(saved)) == ends(usable)
+    assert ends(Usable(saved, resampling_seed=1)) != ends(usable)
 
 
 def test_over_seeds_it_is_that_of_their_mean() -> None:
@@ -25,25 +35,25 @@ def test_over_seeds_it_is_that_of_their_mean() -> None:
     of_seeds = draw.normal(5, 1, 40)
     usable = Usable(np.repeat(of_seeds[:, None], 10, axis=1))
     half = 1.96 * of_seeds.std(ddof=1) / np.sqrt(40)
-    assert usable.interval == pytest.approx((usable.bits - half, usable.bits + half), abs=0.06)
-    assert usable.covers == (
+    assert ends(usable) == pytest.approx((usable.mean - half, usable.mean + half), abs=0.06)
+    assert usable.bits.how == (
         "bootstrap over 10 images, Student's t over 40 training seeds; leaves out fit bias"
     )
     np.testing.assert_allclose(usable.of_seeds, of_seeds)
     # Of few seeds it is Student's interval, which goes far beyond them.
-    low, high = Usable(np.repeat([[1.0], [3.0]], 10, axis=1)).interval
+    low, high = ends(Usable(np.repeat([[1.0], [3.0]], 10, axis=1)))
     assert (low, high) == pytest.approx((2 - 12.706, 2 + 12.706), rel=0.05)
 
 
 @pytest.mark.parametrize(("seeds", "spread"), [(2, 3.0), (3, 0.1), (3, 3.0)])
 def test_it_covers_what_it_says(seeds: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of data drawn again, 95 % of intervals hold the truth, by images or few seeds alike."""
-    monkeypatch.setattr(module, "RESAMPLES", 300)  # for speed
+    monkeypatch.setattr(stats, "RESAMPLES", 300)  # for speed
     draw, found = np.random.default_rng(7), 0
     for number in range(60):
         images = draw.normal(0, 5, 40)
         saved = images + draw.normal(0, spread, seeds)[:, None] + draw.normal(0, 1, (seeds, 40))
-        low, high = Usable(saved, resampling_seed=number).interval
+        low, high = ends(Usable(saved, resampling_seed=number))
         found += low <= 0 <= high
     assert found >= 52  # of 57 expected, three standard deviations below
 
@@ -52,14 +62,16 @@ def test_images_are_drawn_alike_for_all_seeds() -> None:
     """What two seeds share by image does not average out between them."""
     images = np.random.default_rng(2).normal(0, 1, 400)
     one, two = Usable(images), Usable(np.stack([images, images]))
-    width = np.ptp(two.interval)
-    assert width == pytest.approx(np.ptp(one.interval), rel=0.1)
+    width = np.ptp(ends(two))
+    assert width == pytest.approx(np.ptp(ends(one)), rel=0.1)
 
 
 def test_it_is_ready_for_json() -> None:
-    found = Usable(np.array([[1.0, 2.0], [3.0, 4.0]])).as_dict()
-    assert (found["bits"], found["images"], found["of_seeds"]) == (2.5, 2, [1.5, 3.5])
-    assert found["low"] <= 2.5 <= found["high"]
+    usable = Usable(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    numbers = usable.as_dict()
+    assert numbers["of_seeds"] == [1.5, 3.5]
+    assert Number.from_dict(numbers["bits"]) == usable.bits
+    assert (usable.bits.value, usable.bits.count) == (2.5, 2)
 
 
 @pytest.mark.parametrize("saved", [np.zeros(1), np.zeros((2, 1)), np.zeros((2, 2, 2))])
@@ -68,7 +80,8 @@ def test_too_little(saved: np.ndarray) -> None:
         Usable(saved)
 
 
-def test_bits_are_told_to_the_digits_that_are_known() -> None:
-    assert bits_text(282.512, 271.8, 294.02) == "282.5 (271.8 to 294.0)"
-    assert bits_text(-0.0123, -0.0142, -0.0101) == "−0.0123 (−0.0142 to −0.0101)"
-    assert bits_text(0, 0, 0) == "0.000 (0.000 to 0.000)"
+def test_bits_are_shown_to_the_digits_that_are_known() -> None:
+    assert number_text(Number(282.512, 271.8, 294.02)) == "282.5 (271.8–294.0)"
+    assert number_text(Number(1282.5, 1101.0, 1394.2)) == "1,282.5 (1,101.0–1,394.2)"
+    assert number_text(Number(-0.0123, -0.0142, -0.0101)) == "−0.0123 (−0.0142 to −0.0101)"
+    assert number_text(Number(0, 0, 0)) == "0.000 (0.000–0.000)"

@@ -1,24 +1,22 @@
 """A study of frozen h: what is stored and trained, what is kept, and what its tables say."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from repr_toolkit.analyses.frozen.measure import OUTPUTS, run_information
-from repr_toolkit.analyses.frozen.to_wandb import log_study
+from repr_toolkit.analyses.frozen import run_frozen, study
+from repr_toolkit.analyses.frozen.study import WRITTEN
 from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
 from repr_toolkit.analyses.information import coordinate_bits
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import Representation, represent
+from repr_toolkit.runs.kept import read_kept
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
-from toys.offline_wandb import records, values
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +92,10 @@ def test_a_study(
 ) -> None:
     folder = tmp_path / "s"
     sources = [made("noise", data), made("more, noise", data, 5, seed=1)]
-    path = run_information(RECIPE, folder, sources, data, seeds=[0, 4], masked=True, candidates=4)
-    assert path == folder / "information.md"
+    how: dict[str, Any] = {"seeds": [0, 4], "masked": True, "candidates": 4, "command": "typed"}
+    kept = run_frozen(RECIPE, folder, sources, data, **how)
+    assert kept is not None
+    assert (kept.file, kept.command) == (folder / "frozen.json", "typed")
     names = ["without", "noise", "noise_masked", "more_noise", "more_noise_masked"]
     runs = {p.name for p in folder.iterdir() if (p / "config.yaml").is_file()}
     assert runs == {*names, *(f"{name}_seed4" for name in names)}
@@ -108,19 +108,20 @@ def test_a_study(
     train = [Run(folder / name).load_data().splits["train"].column("image") for name in names[:2]]
     np.testing.assert_array_equal(*train)
 
-    found = json.loads((folder / "information.json").read_text("utf-8"))
+    found = kept.numbers
     assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 4], "exact")
     assert found["fingerprint"] == data.fingerprint
     assert "nor a bound" in found["what"]
     assert {source["name"] for source in found["sources"]} == {"noise", "more_noise"}
-    bits = [source["usable"]["bits"] for source in found["sources"]]
+    bits = [source["usable"]["bits"]["value"] for source in found["sources"]]
     assert bits == sorted(bits, reverse=True)
     for source in found["sources"]:
         assert len(source["usable"]["of_seeds"]) == 2
-        assert source["usable"]["bits"] == pytest.approx(found["null_bits"] - source["bits"])
+        usable = source["usable"]["bits"]
+        assert usable["value"] == pytest.approx(found["null_bits"] - source["bits"])
         pairs = zip(found["null_bits_of_seeds"], source["bits_of_seeds"], strict=True)
         assert source["usable"]["of_seeds"] == pytest.approx([n - b for n, b in pairs])
-        assert source["cumulative"][-1] == pytest.approx(source["usable"]["bits"], abs=1e-3)
+        assert source["cumulative"][-1] == pytest.approx(usable["value"], abs=1e-3)
         assert len(source["cumulative"]) == 64
         assert source["lower_bound"]["ceiling"] == 2
         assert len(source["masked"]["coordinates"]) == source["dim"]
@@ -128,14 +129,14 @@ def test_a_study(
             run = Run(folder / f"{source['name']}_masked{suffix}")
             alone = coordinate_bits(load_with_decoder(run), run.load_data().splits["test"])
             for part in source["masked"]["coordinates"]:
-                [worth] = [p.worth.bits for p in alone.coordinates if p.name == part["name"]]
+                [worth] = [p.worth.mean for p in alone.coordinates if p.name == part["name"]]
                 assert part["of_seeds"][seed] == pytest.approx(worth)
             null = source["masked"]["against_own_null"]
-            assert null["of_seeds"][seed] == pytest.approx(alone.usable.bits)
-        assert "2 training seeds" in source["usable"]["interval"]
-    rows = [*csv.DictReader((folder / "information.csv").read_text("utf-8").splitlines())]
+            assert null["of_seeds"][seed] == pytest.approx(alone.usable.mean)
+        assert "2 training seeds" in usable["how"]
+    rows = [*csv.DictReader((folder / "frozen.csv").read_text("utf-8").splitlines())]
     assert [float(row["usable_bits"]) for row in rows] == pytest.approx(bits)
-    maps = np.load(folder / "information.npz")
+    maps = kept.arrays
     assert maps["saved_map"].shape == (2, 1, 8, 8)
     assert maps["names"].tolist() == [source["name"] for source in found["sources"]]
     np.testing.assert_allclose(maps["null_bits"].mean(1), found["null_bits_of_seeds"])
@@ -143,72 +144,60 @@ def test_a_study(
         minus = found["sources"][source]["minus"][found["sources"][other]["name"]]
         of_images = maps["saved_bits"][source] - maps["saved_bits"][other]
         assert of_images.shape == (2, 180)
-        assert minus["bits"] == pytest.approx(of_images.mean())
+        assert minus["bits"]["value"] == pytest.approx(of_images.mean())
         assert minus["of_seeds"] == pytest.approx(of_images.mean(1))
-    costs = [source["shuffled_costs"]["bits"] for source in found["sources"]]
+    costs = [source["shuffled_costs"]["bits"]["value"] for source in found["sources"]]
     np.testing.assert_allclose(maps["other_h_costs"].mean((1, 2)), costs)
     np.testing.assert_allclose(maps["saved_map"].sum((1, 2, 3)), bits, atol=1e-3)
-    text = path.read_text("utf-8")
-    lines = [line for line in text.splitlines() if str(tmp_path) not in line]
-    assert max(map(len, lines)) <= 100
+    text = (folder / "frozen.md").read_text("utf-8")
+    assert max(map(len, text.splitlines())) <= 100
     assert "not the mutual information, nor a bound of it" in " ".join(text.split())
     assert "2 training seeds; leaves out fit bias" in " ".join(text.split())
 
     # The same again keeps everything; another question is answered without training.
     capsys.readouterr()
-    times = {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*.*"))}
-    run_information(RECIPE, folder, sources, data, seeds=[0, 4], masked=True, candidates=4)
+    times = {file: file.stat().st_mtime_ns for file in folder.rglob("*.*")}
+    (folder / "frozen.md").unlink()
+    again = run_frozen(RECIPE, folder, sources, data, **{**how, "command": "again"})
     said = capsys.readouterr().out
     assert said.count("done before") == 10
-    assert "compared before" in said
-    assert times == {file: file.stat().st_mtime_ns for file in sorted(folder.rglob("*.*"))}
-    (folder / "information.csv").unlink()
+    assert "measured before" in said
+    assert again is not None
+    assert (again.when, again.command) == (kept.when, "typed")
+    shown = {folder / f"frozen{suffix}" for suffix in (".csv", ".md", ".png")}
+    assert (folder / "frozen.md").read_text("utf-8") == text
+    for file, time in times.items():
+        assert file in shown or file.stat().st_mtime_ns == time
     folder = folder.rename(tmp_path / "moved")
     times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
-    logged: list[Path] = []
-    monkeypatch.setattr("repr_toolkit.analyses.frozen.to_wandb.log_study", logged.append)
+    logged: dict[str, Any] = {}
+    monkeypatch.setattr(study, "log_page", lambda sections, **to: logged.update(to, of=sections))
     more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
-    run_information(RECIPE, folder, sources[:1], data, **more)
-    assert logged == [folder]
+    run_frozen(RECIPE, folder, sources[:1], data, **more)
+    [section] = logged["of"]
+    assert {block.kind for block in section.blocks} == {"table", "picture", "chart", "notes"}
+    assert (logged["folder"], logged["group"], logged["name"]) == (folder, "moved", "frozen")
     moved, _ = represent(str(folder / "noise"))
     assert moved.h["test"].shape == (180, 3)
-    again = json.loads((folder / "information.json").read_text("utf-8"))
-    assert (again["split"], len(again["sources"])) == ("val", 1)
-    assert all((folder / name).is_file() for name in OUTPUTS)
+    other = read_kept(folder / "frozen.json").numbers
+    assert (other["split"], len(other["sources"])) == ("val", 1)
+    assert all((folder / f"frozen{suffix}").is_file() for suffix in WRITTEN)
     for name in runs:
         file = Run(folder / name).weights_file
         assert times[file] == file.stat().st_mtime_ns
 
 
-def test_what_goes_to_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offline: the file of the run holds what was logged."""
-    folder = tmp_path / "study"
-    folder.mkdir()
-    (folder / "information.csv").write_text("h,usable_bits\nnoise,0.5\n")
-    Image.new("RGB", (8, 8)).save(folder / "information.png")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    log_study(folder)
-    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
-    (start,) = [record.run for record in found if record.HasField("run")]
-    assert (start.run_group, start.display_name) == ("study", "information")
-    [row] = [values(record.history.item) for record in found if record.HasField("history")]
-    assert row["information/table/_type"] == "table-file"
-    assert row["information/maps/_type"] == "image-file"
-
-
 def test_what_cannot_be_studied(data: ImageData, tmp_path: Path) -> None:
     h = made("a", data)
     with pytest.raises(ValueError, match="name one or more sources"):
-        run_information(RECIPE, tmp_path / "s", [], data)
+        run_frozen(RECIPE, tmp_path / "s", [], data)
     with pytest.raises(ValueError, match="two sources are called a"):
-        run_information(RECIPE, tmp_path / "s", [h, h], data)
+        run_frozen(RECIPE, tmp_path / "s", [h, h], data)
     with pytest.raises(ValueError, match="no split 'valid'"):
-        run_information(RECIPE, tmp_path / "s", [h], data, split="valid")
+        run_frozen(RECIPE, tmp_path / "s", [h], data, split="valid")
     other = Representation("a", "me", "other", data.levels, h.h)
     with pytest.raises(ValueError, match="fingerprint"):
-        run_information(RECIPE, tmp_path / "s", [other], data)
+        run_frozen(RECIPE, tmp_path / "s", [other], data)
     alone = {**RECIPE, "model": {**RECIPE["model"], "decoder": None}}
     with pytest.raises(ValueError, match=r"give a recipe with a model\.decoder"):
-        run_information(alone, tmp_path / "s", [h], data)
+        run_frozen(alone, tmp_path / "s", [h], data)

@@ -1,0 +1,138 @@
+"""A study of frozen representations: a fresh decoder on each, and what they say, in one folder."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks, rows
+from repr_toolkit.analyses.frozen.measure import measure
+from repr_toolkit.analyses.frozen.variants import (
+    NULL,
+    folder_name,
+    masked_name,
+    standardised,
+    store,
+    study_of,
+    variant_name,
+)
+from repr_toolkit.analyses.information.picture import Row, overlays
+from repr_toolkit.data import ImageData
+from repr_toolkit.page.blocks import Section
+from repr_toolkit.page.terminal import as_text
+from repr_toolkit.page.wandb import log_page
+from repr_toolkit.representations import Representation
+from repr_toolkit.runs.kept import Kept, read_kept, write_kept
+from repr_toolkit.runs.run import FROZEN, Run
+from repr_toolkit.support.console import say
+from repr_toolkit.support.files import atomic_write, csv_text
+from repr_toolkit.support.pictures import DPI
+from repr_toolkit.support.processes import first_process_only
+from repr_toolkit.training.variants import train_variants
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WRITTEN = (".json", ".npz", ".csv", ".md", ".png")
+"""The files `frozen.*` of a study; no .png without maps."""
+
+
+def run_frozen(
+    config: Mapping[str, Any],
+    study_dir: str | Path,
+    sources: Sequence[Representation],
+    data: ImageData,
+    *,
+    seeds: Sequence[int] | None = None,
+    masked: bool = False,
+    split: str = "test",
+    candidates: int = 16,
+    wandb: bool = False,
+    command: str = "",
+) -> Kept | None:
+    """Train a fresh decoder of a recipe on each frozen representation, and one on none; compare.
+
+    Each is given h standardised by training images, on the same images in the same order and for
+    as many steps; `seeds` (default: the recipe's) repeats all of it. With `masked`, a further
+    decoder of each is trained with random coordinates of h hidden. Runs go to `study_dir`/NAME,
+    the representations to `study_dir`/frozen; finished runs are kept and one that was cut is
+    resumed. What they say is kept in `study_dir`/frozen.json and .npz, and measured again only if
+    other things are asked or a run is another; .csv, .md and .png show it. `command` is for the
+    record. On any process but the first the result is None.
+
+    Raises ValueError for representations of other images than `data`, which are the recipe's,
+    for two of one name, and what `run_study` raises.
+    """
+    study_dir = Path(study_dir)
+    if not sources:
+        raise ValueError("there is no representation to measure: name one or more sources")
+    data.split(split)
+    names = [folder_name(h.name) for h in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two sources are called {name}; name one anew, as in OTHER=SOURCE")
+    seeds = [config["seed"]] if seeds is None else [*dict.fromkeys(map(int, seeds))]
+    stored = [
+        store(standardised(h), data, study_dir / FROZEN, name)
+        for h, name in zip(sources, names, strict=True)
+    ]
+    runs, _ = train_variants(study_of(config, stored, seeds, masked), study_dir, wandb=wandb)
+    by_seed = {
+        seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
+        for seed in seeds
+    }
+    hidden = {
+        name: [runs[variant_name(masked_name(name), seed, config)] for seed in seeds]
+        for name in names
+        if masked
+    }
+    asked = {"split": split, "candidates": candidates, "sources": names, "seeds": seeds}
+    kept: Kept | None = _compare(
+        study_dir / "frozen.json", {**asked, "masked": masked}, by_seed, hidden, data, command
+    )
+    if kept is not None and wandb:
+        section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
+        group = study_dir.resolve().name
+        log_page([section], folder=study_dir, group=group, name="frozen")
+    return kept
+
+
+@first_process_only
+def _compare(
+    file: Path,
+    asked: dict[str, Any],
+    by_seed: Mapping[int, Mapping[str, Run]],
+    hidden: Mapping[str, Sequence[Run]],
+    data: ImageData,
+    command: str,
+) -> Kept:
+    """What the runs say: as it is kept, where that answers the same of them, or measured."""
+    runs = [run for of_seed in by_seed.values() for run in of_seed.values()]
+    runs += [run for of_source in hidden.values() for run in of_source]
+    weights = hashlib.sha256("".join(run.weights_digest for run in runs).encode()).hexdigest()
+    kept = read_kept(file) if file.is_file() else None
+    if kept is not None and (kept.asked, kept.weights) == (asked, weights):
+        say(f"measured before, see {file}")
+    else:
+        question = {"asked": asked, "data": data.fingerprint, "weights": weights}
+        kept = write_kept(file, question, measure(asked, by_seed, hidden, data), command)
+    for suffix, text in (
+        (".csv", csv_text(rows(kept))),
+        (".md", f"# {TITLE}\n\n{as_text(blocks({file.parent.name: kept}))}"),
+    ):
+        with atomic_write(file.with_suffix(suffix)) as out:
+            out.write(text.encode())
+    if "image" in kept.arrays:
+        with atomic_write(file.with_suffix(".png")) as out:
+            _picture(kept).savefig(out, dpi=DPI, format="png")
+    return kept
+
+
+def _picture(kept: Kept) -> "Figure":
+    """The maps of every source over some images."""
+    maps = kept.arrays
+    sources = zip(kept.numbers["sources"], maps["saved_map"], maps["shown"], strict=True)
+    lines = [
+        Row(source["name"], mean, shown, source["cumulative"]) for source, mean, shown in sources
+    ]
+    return overlays(lines, maps["image"], levels=int(maps["levels"]))

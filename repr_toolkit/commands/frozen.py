@@ -1,0 +1,98 @@
+"""The command that compares frozen representations by the bits that they save fresh decoders."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeInt
+
+from repr_toolkit.commands.common import represent_options
+from repr_toolkit.commands.information import add_candidates
+from repr_toolkit.commands.options import (
+    SETTINGS_HELP,
+    Settings,
+    add_json,
+    add_source,
+    add_split,
+    make_parser,
+)
+
+
+def frozen(options: Namespace, settings: Settings) -> None:
+    """Train fresh decoders on frozen h, and print how many bits each h saves."""
+    from repr_toolkit.analyses.frozen import blocks, run_frozen
+    from repr_toolkit.analyses.frozen.study import WRITTEN
+    from repr_toolkit.config.recipe import apply_settings, load_recipe
+    from repr_toolkit.data import load_data
+    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.representations import Representation, Source, options_for, represent
+    from repr_toolkit.runs.run import data_arguments
+
+    config = apply_settings(load_recipe(options.recipe), settings)
+    data = load_data(**data_arguments(config))
+    sources = [*map(Source.parse, options.sources)]
+    given = represent_options(options, {})
+    folder = Path(options.runs_dir) / (options.name or f"frozen_{Path(options.recipe).stem}")
+
+    def h_of(source: Source) -> Representation:
+        how = options_for(source, sources, given)
+        h, _ = represent(source.text, data, **how, progress=not options.json)
+        return replace(h, name=source.name or h.name)
+
+    kept = run_frozen(
+        config,
+        folder,
+        [h_of(source) for source in sources],
+        data,
+        seeds=options.seeds,
+        masked=options.masked,
+        split=options.split,
+        candidates=options.candidates,
+        wandb=options.wandb,
+        command=options.typed,
+    )
+    if kept is None:  # the first process speaks
+        return
+    if options.json:
+        numbers = {"command": kept.command, **kept.numbers}
+        print(json.dumps(numbers, indent=2, ensure_ascii=False))
+        return
+    print(as_text(blocks({folder.name: kept})))
+    for file in (folder / f"frozen{suffix}" for suffix in WRITTEN):
+        if file.is_file():
+            print(file)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Compare encoders of any origin by the bits that their h saves: each source's h is\n"
+        "frozen, and a fresh decoder of the recipe is trained on each, and one on no h, with the\n"
+        "same images and steps. NAME=SOURCE names a source. The same command again keeps what is\n"
+        "done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png; the report of runs of\n"
+        "these images shows the study with --frozen RUNS_DIR/NAME.\n\n" + SETTINGS_HELP
+    )
+    command.add_argument("recipe", metavar="RECIPE", help="a packaged recipe, or a YAML file")
+    add_source(command, many=True)
+    add_split(command)
+    add_candidates(command)
+    command.add_argument("--name", help="name of the study (default: frozen_ and the recipe's)")
+    command.add_argument("--runs-dir", default="runs", help="folder of the study")
+    command.add_argument(
+        "--seeds",
+        type=NonNegativeInt,
+        nargs="+",
+        metavar="SEED",
+        help="train everything with each of these seeds (default: the recipe's alone)",
+    )
+    command.add_argument(
+        "--masked",
+        action="store_true",
+        help="train a further decoder of each source with random coordinates of h hidden, for the "
+        "bits of each coordinate",
+    )
+    command.add_argument("--wandb", action="store_true", help="log to Weights & Biases too")
+    add_json(command)
+    subcommands.add_subcommand("frozen", command, help="bits that frozen h saves a fresh decoder")
