@@ -22,6 +22,7 @@ def report(options: Namespace, settings: Settings) -> None:
         wandb=options.wandb,
         frozen=options.frozen,
         analyses=options.analysis,
+        command=options.typed,
     )
     print(written)
 

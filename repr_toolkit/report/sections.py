@@ -1,7 +1,5 @@
 """The sections of a report, in their order."""
 
-from collections.abc import Sequence
-
 from repr_toolkit.analyses.comparison.blocks import LEADS, blocks, figures
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.report.frozen import frozen
@@ -11,7 +9,7 @@ from repr_toolkit.report.provenance import notes, origins
 from repr_toolkit.report.training import curves
 
 
-def all_sections(reported: Reported, command: Sequence[str]) -> list[Section]:
+def all_sections(reported: Reported, command: str) -> list[Section]:
     """Everything that is known of the runs; `command` is the one that writes the report."""
     sections = [
         summary(reported),

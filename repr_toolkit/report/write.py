@@ -1,5 +1,6 @@
 """The report of runs: what is known of them, as one page."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -11,7 +12,6 @@ from repr_toolkit.page.wandb import log_beside, log_page
 from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
 from repr_toolkit.report.missing import measure_all
-from repr_toolkit.report.provenance import report_command
 from repr_toolkit.report.sections import all_sections
 from repr_toolkit.support.files import atomic_write
 
@@ -28,6 +28,7 @@ def write_report(
     wandb: bool = False,
     frozen: str | Path | None = None,
     analyses: Sequence[str] = (),
+    command: str = "",
 ) -> Path:
     """Write the report of runs, or of the runs in folders, as one HTML file; return its path.
 
@@ -36,7 +37,8 @@ def write_report(
     be measured first is measured on `split`; with `measure` every analysis that a run lacks is made
     too. `frozen` is the folder of a study of frozen h, of the same images, to show with them.
     `analyses` are import paths of modules with an `ANALYSIS` of one's own. `wandb` logs the page,
-    its tables and its pictures to Weights & Biases as well.
+    its tables and its pictures to Weights & Biases as well. `command` is what was typed, which the
+    page shows.
 
     Raises FileNotFoundError for what is no finished run and no folder of any, FileExistsError for a
     file that is no report, and ValueError for runs that have no folder in common without `out`,
@@ -51,7 +53,7 @@ def write_report(
         reported = replace(reported, study=read_study(frozen, reported))
     if measure:
         measure_all(reported)
-    command = report_command(paths, split, out, measure=measure, wandb=wandb, frozen=frozen)
+    command = command or shlex.join(["repr-toolkit", "report", *map(str, paths)])
     sections = all_sections(reported, command)
     runs = list(reported.runs)
     name = runs[0] if len(runs) == 1 else _folder_name(reported)

@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from repr_toolkit.page.html import rich
 from repr_toolkit.report import write_report
 from repr_toolkit.report.frozen import frozen
 from repr_toolkit.report.inputs import find_runs
-from repr_toolkit.report.provenance import GENERAL, analysis_commands, where_runs_are
+from repr_toolkit.report.provenance import GENERAL
 from repr_toolkit.runs.kept import Kept, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import write_json
@@ -81,8 +80,7 @@ def test_a_study_of_frozen_h_stands_in_the_report_of_the_runs(study: Path, tmp_p
     assert "Frozen h, fresh decoders" in page.text
     assert "Not measured here" not in page.text
     assert "<em>usable</em>" in text
-    [command] = re.findall(r"repr-toolkit report .*--out.*", page.text)
-    assert f"--frozen {folder}" in command
+    assert f"repr-toolkit report {study} --frozen {folder}" in page.text
     assert COMMAND in page.text
 
 
@@ -170,17 +168,17 @@ def test_the_general_note_leaves_room_for_seeds() -> None:
 
 
 def test_the_commands_of_all_analyses_come_before_the_report(study: Path) -> None:
-    run = study / "pixelcnn_m3"
     path = write_report([study])
     told = re.findall(r"<code>(repr-toolkit[^<]*)</code></pre>", path.read_text("utf-8"))
     [again] = [text.splitlines() for text in told if "repr-toolkit report" in text
                and "RECIPE" not in text]  # fmt: skip
-    assert again[:-1] == [
-        f"repr-toolkit probe {run} --images 60",
-        f"repr-toolkit information {run}",
-        f"repr-toolkit invariance {run} --images 6",
-        f"repr-toolkit traverse {run} --steps 3",
+    words = [line.split() for line in again]
+    assert [word[1] for word in words] == [
+        *("probe", "information", "invariance", "traverse", "report")
     ]
+    # As they were typed, when the folder lay elsewhere.
+    assert all(word[2].endswith("/pixelcnn_m3") for word in words[:-1])
+    assert words[0][3:] == ["--images", "60"]
     assert "--all" not in again[-1]
     assert "new run beside each" in path.read_text("utf-8")
 
@@ -193,27 +191,10 @@ def test_the_reports_own_options_are_in_its_command(
     done: list[str] = []
     monkeypatch.setattr(page, "measure_all", lambda found: done.append("measured"))
     monkeypatch.setattr(page, "_log", lambda *given: done.append("logged"))
-    text = write_report([study], measure=True, wandb=True).read_text("utf-8")
+    assert main(["report", str(study), "--all", "--wandb"]) == 0
     assert done == ["measured", "logged"]
-    [command] = re.findall(r"repr-toolkit report .*--out.*html(.*?)</code>", text)
-    assert command.split() == ["--all", "--wandb"]
-
-
-def test_commands_name_runs_where_they_are_now(study: Path) -> None:
-    found = find_runs([study])
-    now = str(study / "pixelcnn_m3")
-    words = [
-        "a=old/pixelcnn_m3",
-        "untrained:old/pixelcnn_m3",
-        "pixelcnn_m3",
-        "other/labels",
-        "--seed",
-    ]
-    assert where_runs_are(words, found) == [f"a={now}", f"untrained:{now}", *words[2:]]
-    two = ["old/pixelcnn_m3", "--without", "older/pixelcnn_m3"]
-    assert where_runs_are(two, found) == two  # which of them it is cannot be told
-    one = replace(found, runs={"pixelcnn_m3": found.runs["pixelcnn_m3"]})
-    assert analysis_commands(one)  # those of the toolkit's own analyses
+    text = (study / "report.html").read_text("utf-8")
+    assert f"repr-toolkit report {study} --all --wandb</code>" in text
 
 
 # Texts

@@ -6,10 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 
-def records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
+def records(path: Path) -> list[wandb_internal_pb2.Record]:
+    """The records of a .wandb file, once the service that writes it has ended."""
+    wandb.teardown()
+    return [*_records(path)]
+
+
+def _records(path: Path) -> Iterator[wandb_internal_pb2.Record]:
     """The records of a .wandb file: protocol buffers in LevelDB's log framing.
 
     After a header of 7 bytes, blocks of 32 KiB hold pieces, each with a checksum (4 bytes), a
