@@ -1,6 +1,7 @@
 """What h tells of labels and attributes: every probe under one protocol, with its baselines."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +46,10 @@ def tables(results: Mapping[str, Numbers]) -> list[Block]:
     targets = dict.fromkeys(one.target["name"] for one in probed)
     groups = _alike(probed)
     notes = [_notes(group) for group in groups]
-    common = [note for note in notes[0] if all(note in others for others in notes)]
     parted = len(groups) > len(targets)
+    often = Counter(note for said in notes for note in said)
+    enough = len(groups) if parted else min(2, len(groups))
+    common = [note for note, times in often.items() if times >= enough]
     shown: list[Block] = []
     if parted:
         shown.append(

@@ -176,7 +176,8 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
             raise ValueError("arrays of h need the data that they are of")
         h = {split: np.asarray(values, np.float32) for split, values in made.items()}
         return Representation.of_data(data, "h", "arrays", h)
-    source = Source.parse(str(made.path if isinstance(made, Run) else made))
+    path = str(made.path if isinstance(made, Run) else made)
+    source = Source.parse(path) if isinstance(made, str) else Source(path)
     if source.kind != "run":
         return source
     path = str(Path(source.path))
