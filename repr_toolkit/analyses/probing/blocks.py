@@ -218,8 +218,8 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         )
     skipped = {s["name"]: s["why"] for one in group for s in one.numbers["skipped"]}
     notes += [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
-    left_out = {of: why for one in group for of, why in one.numbers["left_out"].items()}
-    return notes + [f"Left out: {of}: {why}." for of, why in left_out.items()]
+    left_out = {source: why for one in group for source, why in one.numbers["left_out"].items()}
+    return notes + [f"Left out: {source}: {why}." for source, why in left_out.items()]
 
 
 def _control_notes(group: Sequence[Probed]) -> list[str]:
