@@ -249,7 +249,7 @@ def test_wandb_gets_the_report_of_a_study_in_its_group(
     monkeypatch.setenv("WANDB_SILENT", "true")
     write_report([reported.parent], wandb=True)
     (file,) = reported.parent.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
+    found = records(file)
     (start,) = [record.run for record in found if record.HasField("run")]
     assert (start.run_group, start.display_name) == ("study", "report")
     history = [values(record.history.item) for record in found if record.HasField("history")]
