@@ -126,7 +126,7 @@ def add_source(command: ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_source_options(command: Any) -> None:
-    """How a source makes h; `repr_toolkit.commands.common.represent_source` reads these.
+    """How a source makes h; `repr_toolkit.commands.common.represent_options` reads these.
 
     To a parser or to a group of one.
     """
