@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from jsonargparse import ArgumentParser
@@ -15,6 +14,7 @@ from torch.optim import Optimizer
 
 from repr_toolkit.config.recipe import Config, explain
 from repr_toolkit.decoders import Decoder
+from repr_toolkit.encoders.networks import import_callable
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -228,22 +228,17 @@ def _parse(
 
 
 def import_class(path: str, kind: type, name: str) -> type:
-    module_name, _, class_name = path.rpartition(".")
-    if not module_name:
-        raise ImportError(f"{name}.class_path {path!r} is not of the form package.module.Class")
+    """The subclass of `kind` at an import path that the setting `name` gives as its class_path.
+
+    Raises ImportError for a path that leads nowhere, TypeError for anything but such a class.
+    """
     try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{name}.class_path {path!r}: {error}") from error
-    found = getattr(module, class_name, None)
-    if found is None:
-        public = [key for key in vars(module) if inspect.isclass(getattr(module, key))]
-        close = get_close_matches(class_name, public, n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ImportError(f"{name}.class_path: {module_name} has no {class_name}{hint}")
-    if not (inspect.isclass(found) and issubclass(found, kind)):
+        cls = import_callable(path)
+    except ImportError as error:
+        raise ImportError(f"{name}.class_path: {error}") from error
+    if not (inspect.isclass(cls) and issubclass(cls, kind)):
         raise TypeError(f"{name}.class_path {path} is not a subclass of {kind.__name__}")
-    return found
+    return cls
 
 
 def _attribute(module: nn.Module, attribute: str, kind: type, name: str) -> Any:
