@@ -35,19 +35,21 @@ def check(class_path: str, **init_args: Any) -> list[str]:
             if hasattr(cls, "log_prob"):
                 raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
             return check_encoder(cls(**_with_defaults(cls, init_args)))
-        variants = [
-            (f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}", shape, {"h_dim": h_dim})
+        variants: list[tuple[str, dict[str, Any]]] = [
+            (
+                f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
+                {"image_shape": shape, "h_dim": h_dim},
+            )
             for shape in cls.check_shapes
             for h_dim in (0, 4)
         ]
         if "h_shape" in signature(cls).parameters:
-            variants.append(("h a map", cls.check_shapes[0], {"h_shape": (2, 2, 3)}))
+            given = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
+            variants.append(("h a map", given))
         return [
             f"{name}: {sentence}"
-            for name, shape, h in variants
-            for sentence in check_decoder(
-                cls(**{"image_shape": shape, "levels": 5, **h, **init_args})
-            )
+            for name, given in variants
+            for sentence in check_decoder(cls(**({"levels": 5} | given | init_args)))
         ]
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error
