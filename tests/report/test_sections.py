@@ -18,7 +18,7 @@ from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
 from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
-from repr_toolkit.page.cells import estimate_cell, share_cell
+from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
@@ -29,7 +29,7 @@ from repr_toolkit.report.sections import pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import Number
 from toys.encoders import ONE_HOT
 from toys.offline_wandb import records, values
 from toys.runs import untrained_run
@@ -38,9 +38,14 @@ NAN = float("nan")
 
 
 def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
-    assert estimate_cell(Estimate(0.42691, 0.0047, 500)) == Cell("0.4269", "0.4177 to 0.4361")
-    assert share_cell(0.862, 0.829, 0.8895) == Cell("86.2", "82.9 to 88.9")
-    assert estimate_cell(Estimate(NAN, 0.1, 5)) == share_cell(NAN) == Cell()
+    mean = Number(0.42691, 0.4177, 0.4361, error=0.0047)
+    assert number_cell(mean) == Cell("0.4269", "0.4177–0.4361", "0.0047")
+    assert share_of(Number(0.862, 0.829, 0.8895)) == Cell("86.2", "82.9–88.9")
+    assert number_cell(Number(-1.5), digits=1) == Cell("−1.5")
+    assert number_cell(Number(-1.5, -2.0, 1.0), digits=1) == Cell("−1.5", "−2.0 to 1.0")
+    assert number_cell(Number(NAN, 0.1, 0.2, error=0.1)) == share_of(Number(NAN)) == Cell()
+    assert number_cell(Number(1.0, NAN, 2.0), digits=1) == Cell("1.0")
+    assert number_cell(None) == share_of(None) == Cell()
 
 
 def test_captions_say_what_all_runs_were_measured_with() -> None:
