@@ -25,10 +25,9 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
-    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.faces.sitters import facenet_of, sitters
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
     from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
@@ -36,15 +35,16 @@ def portraits(options: Namespace, settings: Settings) -> None:
     model = load_with_decoder(options.run).to(fastest_device())
     faces, h = sitters(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
-        drawn = decode(
-            model.decoder,
+        images = sample(
+            model,
             h,
-            common_noise(model.decoder, options.n, options.seed),
+            n=options.n,
+            seed=options.seed,
             temperature=options.temperature,
             engine=options.engine,
             progress=True,
         )
-    rows = torch.cat([faces[:, None], drawn], dim=1)  # (N, 1 + n, C, H, W)
+    rows = torch.cat([faces[:, None], images], dim=1)  # (N, 1 + n, C, H, W)
     save_images(out, rows.flatten(0, 1), columns=rows.shape[1], overwrite=options.overwrite)
     name_outputs(out)
 
@@ -53,14 +53,8 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """Draw rows of pictures from one picture's h to another's, each row under one noise."""
     import torch
 
-    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import (
-        decode,
-        reconstruction_temperature,
-        refuse_unwritable,
-        save_images,
-    )
+    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
     from repr_toolkit.sampling.paths import path, smoothness
     from repr_toolkit.support.processes import fastest_device
 
@@ -75,25 +69,27 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     )
     levels = model.decoder.levels
     with engine_log_shown():
-        drawn = decode(
-            model.decoder,
+        steps = sample(
+            model,
             path(a, b, options.steps, options.way),
-            common_noise(model.decoder, options.rows, options.seed),
-            temperature=reconstruction_temperature(model.decoder, options.temperature),
+            n=options.rows,
+            seed=options.seed,
+            temperature=options.temperature,
             engine=options.engine,
             progress=True,
-        ).transpose(0, 1)  # (rows, steps, C, H, W)
-    left, right = (end.expand(len(drawn), 1, *end.shape) for end in ends)
-    rows = torch.cat([left, drawn, right], dim=1)
+        )
+    images = steps.transpose(0, 1)  # (rows, steps, C, H, W)
+    left, right = (end.expand(len(images), 1, *end.shape) for end in ends)
+    rows = torch.cat([left, images, right], dim=1)
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
     )
-    if len(drawn) > 1:
-        found = smoothness(drawn, levels)
+    if len(images) > 1:
+        apart = smoothness(images, levels)
         print(
-            f"neighbours in a row differ by {_mean(found.adjacent):.4f}, the same h under other "
-            f"noise by {_mean(found.other_noise):.4f} (mean absolute intensities of [0, 1]); "
-            f"closer in {found.smooth_rows} of {len(drawn)} rows"
+            f"neighbours in a row differ by {_mean(apart.adjacent):.4f}, the same h under other "
+            f"noise by {_mean(apart.other_noise):.4f} (mean absolute intensities of [0, 1]); "
+            f"closer in {apart.smooth_rows} of {len(images)} rows"
         )
     name_outputs(out)
 
@@ -188,7 +184,7 @@ def add_commands(subcommands: Any) -> None:
         help="the straight line, or one that keeps the length of h, 1 for face embeddings",
     )
     add_weights(command)
-    add_drawing_options(command, "interpolate.png", temperature=None)
+    add_drawing_options(command, "interpolate.png")
     subcommands.add_subcommand(
         "interpolate", command, help="draw the way from one picture to another"
     )

@@ -97,7 +97,10 @@ def measure_alike(
         noise = common_noise(model.decoder, len(chosen), seed)
         read = reader.read(draw(chosen, noise[:, None])[:, 0])
         samples = draw(pictured, common_noise(model.decoder, columns, seed))
-        scores = {"own": reader.score(read, stated), "other": reader.score(read, stated[others])}
+        scores = {
+            "own_h": reader.score(read, stated),
+            "other_h": reader.score(read, stated[others]),
+        }
         result = Placement(
             run=str(run.path),
             data=data.name,
@@ -117,7 +120,7 @@ def measure_alike(
             },
         )
         if results:
-            difference = bootstrap(scores["own"] - results[0].scores["own"])
+            difference = bootstrap(scores["own_h"] - results[0].scores["own_h"])
             result = replace(result, minus_first=(results[0].run, difference))
         results.append(result)
     return results
