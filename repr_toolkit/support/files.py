@@ -145,8 +145,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file; ValueError, naming the file, if it is damaged."""
     try:
         value = json.loads(path.read_text("utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it does not hold a mapping of names to values")
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; delete it, or make it again") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} does not hold a mapping of names to values; make it again")
+        raise ValueError(f"{path} is damaged ({error}); delete it, or make it again") from error
     return value
