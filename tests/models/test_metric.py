@@ -80,7 +80,7 @@ def test_a_distance_is_built_from_its_class_path() -> None:
     [
         ({"data__images_per_identity": None}, r"data\.images_per_identity is missing"),
         ({"data__batch_size": 26}, r"data\.batch_size \(26\) is not a multiple of .* \(4\)"),
-        ({"model__encoder": None}, r"model\.encoder is missing, which model\.metric"),
+        ({"model__encoder": None}, r"model\.encoder is missing: model\.metric"),
         ({"model__decoder": WIDE_CONV}, r"model\.metric trains an encoder alone"),
         ({"model__metric__los": {}}, r"unknown setting model\.metric\.los .did you mean"),
         ({"model__metric": {"lose": {}}}, r"unknown key model\.metric\.lose"),
