@@ -1,11 +1,10 @@
-"""The commands that draw people from their face embeddings, and measure the likeness."""
+"""The commands that draw people from their face embeddings."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 
 from repr_toolkit.commands.common import encode_pictures, name_outputs
 from repr_toolkit.commands.options import (
@@ -16,9 +15,6 @@ from repr_toolkit.commands.options import (
     make_parser,
 )
 from repr_toolkit.support.console import engine_log_shown
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def portraits(options: Namespace, settings: Settings) -> None:
@@ -94,61 +90,6 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     name_outputs(out)
 
 
-def likeness(options: Namespace, settings: Settings) -> None:
-    """Say whether a run's portraits keep the person, beside what real faces score."""
-    from rich.console import Console
-
-    from repr_toolkit.analyses.likeness.measure import likeness, table, whitened_pixels
-    from repr_toolkit.faces.sitters import facenet_of
-    from repr_toolkit.runs.run import Run, load_with_decoder
-    from repr_toolkit.sampling.draw import refuse_unwritable, save_images
-    from repr_toolkit.support.processes import fastest_device
-
-    out = Path(options.out) if options.out else None
-    if out:
-        refuse_unwritable(out, overwrite=options.overwrite)
-    run = Run(options.run)
-    model = load_with_decoder(run).to(fastest_device())
-    facenet = facenet_of(model, options.weights)
-    data = run.load_data()
-
-    def embed(images: "Tensor") -> "Tensor":
-        embedding: Tensor = facenet(images.to(model.device))
-        return embedding
-
-    report = likeness(
-        model,
-        data,
-        embed,
-        whitened_pixels(data),
-        split=options.split,
-        people=options.people,
-        n=options.n,
-        temperatures=options.temperatures,
-        seed=options.seed,
-        progress=not options.json,
-    )
-    if options.json:
-        print(json.dumps({"run": str(run.path), **report.as_dict()}, indent=2))
-    else:
-        Console().print(table(report))
-        print(
-            f"distance to the nearest training image (root mean square, of [0, 1]):\n"
-            f"portraits {report.nearest:.3f}, the people's real images {report.nearest_of_real:.3f}"
-        )
-    if out:
-        rows = report.pictures[: options.shown]
-        save_images(
-            out,
-            rows.flatten(0, 1),
-            columns=rows.shape[1],
-            levels=data.levels,
-            overwrite=options.overwrite,
-        )
-        if not options.json:
-            name_outputs(out)
-
-
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
@@ -188,35 +129,3 @@ def add_commands(subcommands: Any) -> None:
     subcommands.add_subcommand(
         "interpolate", command, help="draw the way from one picture to another"
     )
-
-    command = make_parser(
-        "Say whether a run's portraits keep the person. Portraits of held-out people are embedded\n"
-        "again and matched with the people: AUC, and the share whose most similar person is their\n"
-        "own. Real faces, put through the same, say what the numbers mean. Hard: against the ten\n"
-        "most similar other people only. Second: by another embedder, fitted on training pixels."
-    )
-    add_run(command)
-    command.add_argument("--split", default="test", help="train, val or test")
-    command.add_argument(
-        "--people", type=PositiveInt, help="how many (default: all with two photographs)"
-    )
-    command.add_argument("-n", type=PositiveInt, default=4, help="portraits of each person")
-    command.add_argument(
-        "--temperatures",
-        type=NonNegativeFloat,
-        nargs="+",
-        default=[1.0],
-        metavar="T",
-        help="of the distributions drawn from",
-    )
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of noise and intervals")
-    add_weights(command)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument(
-        "--out", help="PNG to write: photograph, portraits, the training images nearest to them"
-    )
-    command.add_argument(
-        "--shown", type=PositiveInt, default=12, help="people in the picture --out"
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-    subcommands.add_subcommand("likeness", command, help="say whether portraits keep the person")

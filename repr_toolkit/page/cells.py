@@ -8,11 +8,14 @@ from repr_toolkit.support.tables import number_parts, per_cent
 
 
 def number_cell(number: Number | None, scale: float = 1, digits: int | None = None) -> Cell:
-    """A number with its 95 % interval, to `digits` decimals or as many as `number_parts` takes."""
+    """A number with its 95 % interval, or else its standard error.
+
+    To `digits` decimals, or as many as `number_parts` takes.
+    """
     if number is None:
         return Cell()
     text, error, interval = number_parts(number, scale, digits)
-    return Cell(text, interval, error)
+    return Cell(text, interval or (f"± {error}" if error else ""), error)
 
 
 def share_of(number: Number | None) -> Cell:

@@ -1,7 +1,7 @@
 """Sections of blocks at Weights & Biases: their tables and pictures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,24 +24,39 @@ def log_page(
     _log(sections, page, dir=folder, name=name, job_type="report", group=group)
 
 
-def log_beside(sections: Sequence[Section], *, folder: Path, id_file: Path, page: str = "") -> None:
+def log_beside(
+    sections: Sequence[Section],
+    *,
+    folder: Path,
+    id_file: Path,
+    page: str = "",
+    group: str | None = None,
+    numbers: Mapping[str, float] | None = None,
+) -> None:
     """Log the same to the W&B run of a training, whose id is in `id_file`.
 
-    A training that was not logged gets a W&B run, and the file.
+    A training that was not logged gets a W&B run in `group`, and the file. `numbers` are logged by
+    their names.
     """
     if not id_file.is_file():
         id_file.write_text(f"{uuid4().hex[:8]}\n")
     id = id_file.read_text().strip()
-    _log(sections, page, dir=folder, id=id, name=folder.resolve().name, resume="allow")
+    name = folder.resolve().name
+    _log(sections, page, numbers, dir=folder, id=id, name=name, group=group, resume="allow")
 
 
-def _log(sections: Sequence[Section], page: str, **run: Any) -> None:
+def _log(
+    sections: Sequence[Section],
+    page: str,
+    numbers: Mapping[str, float] | None = None,
+    **run: Any,
+) -> None:
     import wandb
 
     with wandb.init(project=PROJECT, **run) as logged:
         # The page has what tables and pictures lack: charts, scales of colours, explanations.
         html = {"report/page": wandb.Html(page, inject=False)} if page else {}
-        logged.log(html | loggable(sections))
+        logged.log({**html, **(numbers or {}), **loggable(sections)})
 
 
 def loggable(sections: Sequence[Section]) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def test_a_validation_measures_all_images_of_the_averaged_weights(whole: Run) ->
     assert info["val_one_nn"] == pytest.approx(correct / queries, abs=1e-6)
     assert info["val_spread"] == pytest.approx(spread(h.numpy()), rel=1e-4)
     found = verify(h.numpy(), people)
-    assert info["val_accuracy"] == pytest.approx(found.accuracy, abs=1e-3)
+    assert info["val_accuracy"] == pytest.approx(found.accuracy.value, abs=1e-3)
     for far, rate in found.tar.items():
         assert rate is not None
         assert info[f"val_tar_at_{far:g}"] == pytest.approx(rate, abs=1e-3)

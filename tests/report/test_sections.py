@@ -17,7 +17,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
-from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
+from repr_toolkit.page.blocks import Cell, Missing, Picture, Row, Section, Strip, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
@@ -25,7 +25,8 @@ from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.page.wandb import loggable
 from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import find_runs
-from repr_toolkit.report.sections import pictures, summary
+from repr_toolkit.report.missing import measure_all
+from repr_toolkit.report.sections import analysis_sections, pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.runs.run import Run
@@ -137,7 +138,8 @@ def test_metrics_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 def test_models_of_labels_have_figure_3_and_bayes_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = [Baseline(name, "so", 0.9, (0.8, 0.95), 10, 100) for name in ("3-NN", "Some New One")]
+    accuracy = Number(0.9, 0.8, 0.95)
+    known = [Baseline(name, "so", accuracy, 100) for name in ("3-NN", "Some New One")]
     monkeypatch.setattr(comparison, "baselines", lambda data, split: known)
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
     folder = run.path / "analysis" / "comparison"
@@ -157,6 +159,18 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     labels = [row.label for row in table.rows]
     assert "bits/dim, label not told" in labels
     assert "MSE × 10³, one draw" not in labels
+    sections = {section.id: section for section in analysis_sections(found) if section}
+    [missing_line] = sections["classification"].blocks
+    assert missing_line == Missing(
+        "Not measured yet: how well Bayes’ rule reads the label.",
+        f"repr-toolkit classify {run.path}",
+    )
+    measure_all(replace(found, split="val"))
+    found = find_runs([run.path], "val")
+    sections = {section.id: section for section in analysis_sections(found) if section}
+    assert [block.kind for block in sections["classification"].blocks] == [
+        *("table", "table", "notes")
+    ]
 
 
 def usable(bits: float) -> dict[str, Any]:
