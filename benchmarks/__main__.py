@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
-    """Run the parts, print what they found, and return the raw numbers."""
+    """Run the parts, print their results, and return the raw numbers."""
     console.print(_machine())
     ceiling = ceilings.measure()
     console.print(ceilings.table(ceiling))
@@ -84,9 +84,9 @@ def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
         console.print(table(results.rows))
         console.print(
             "ratio: time over that of the comparison's reference, the side with ratio 1. GFLOP/s: "
-            "the operations that the work needs, a second; of peak: over the better ceiling of its "
-            "precision and shape. MB: growth from the model's making to the peak, in a process of "
-            "its own.",
+            "the operations that the work needs, per second; of peak: over the better ceiling of "
+            "its precision and shape. MB: growth of a separate process from the model's making to "
+            "the peak.",
             highlight=False,
         )
     for remark in results.remarks:

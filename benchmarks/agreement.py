@@ -18,29 +18,34 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 
 @dataclass
 class Agreement:
-    """Of the native engine with the full forward: decision by decision, and left to itself."""
+    """The native engine beside the full forward: sub-pixel by sub-pixel, and on its own samples.
+
+    Attributes:
+        decisions: The sub-pixels that both decide, given the same earlier ones.
+        largest_difference: The largest difference of two logits in these decisions.
+        largest_logit: The largest logit, for comparison: float32 has seven digits.
+        other_choices: The decisions in which the two choose different levels.
+        images: The images.
+        images_parted: Those in which the engine's own sample departs from the forward's choices.
+        widest_tie: The largest |F − u| of all other choices and of all first departures. F is the
+            nearest edge of the CDF, u the noise.
+    """
 
     decisions: int
     largest_difference: float
-    """Of the logits, under the same past."""
     largest_logit: float
-    """The size of what the difference stands beside: float32 has seven digits."""
     other_choices: int
-    """Decisions that fall otherwise under the same past."""
     images: int
     images_parted: int
-    """Images that, drawn by the engine alone, part somewhere from the forward's."""
     widest_tie: float
-    """|F − u| at the sub-pixel where an image first parts, the largest: F is the nearest edge of
-    the CDF, u the noise. Also over all decisions that fall otherwise under the same past."""
 
 
 @torch.inference_mode()
 def agreement(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> Agreement:
-    """Compare for images x (uint8 (B, C, H, W)), their h (B, h_dim), and noise u like x.
+    """Compare the two on images x, uint8 (B, C, H, W), their h (B, h_dim), and noise u like x.
 
-    Left to itself the engine draws other images than x; where it first parts from what the full
-    forward would draw by the same noise is where their choices first differ under its own past.
+    The engine's own sample departs from the forward's at the first sub-pixel for which the two
+    choose different levels, given the sample's earlier ones.
     """
     model.eval()
     with full_precision(x.device):
@@ -92,14 +97,14 @@ def main() -> None:
     with torch.no_grad():
         h = model.encode(batch)
     u = torch.rand(batch["image"].shape, generator=torch.Generator().manual_seed(0))
-    found = agreement(decoder, batch["image"], h, u)
-    same = 1 - found.other_choices / found.decisions
+    result = agreement(decoder, batch["image"], h, u)
+    same = 1 - result.other_choices / result.decisions
     print(
-        f"under the same past: logits up to {found.largest_logit:.0f} within "
-        f"{found.largest_difference:.1e}, {same:.4%} of {found.decisions:,} decisions "
-        f"equal ({found.other_choices} other)\n"
-        f"left to itself: {found.images_parted} of {found.images} images part somewhere\n"
-        f"every first difference has |F − u| ≤ {found.widest_tie:.1e}"
+        f"given the same past: logits up to {result.largest_logit:.0f} within "
+        f"{result.largest_difference:.1e}, {same:.4%} of {result.decisions:,} decisions "
+        f"equal ({result.other_choices} other)\n"
+        f"own samples: {result.images_parted} of {result.images} images depart somewhere\n"
+        f"every first difference has |F − u| ≤ {result.widest_tie:.1e}"
     )
 
 

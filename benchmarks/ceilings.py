@@ -1,10 +1,10 @@
-"""What the machine can do at most, measured by plain torch calls in the same run.
+"""The most that the machine can do, measured by plain torch calls in the same run.
 
 The shapes are those of the work: the vertical stack's convolution at batch 16, for 66 features
 with 3×3 kernels and for the paper's 384 with 5×5, and one product of a sampler's step. As a
 matrix product, M × K by K × N, such a convolution has M = 16·32·32 positions, K = inputs times
-kernel and N outputs. torch computes products and convolutions by different libraries, of which
-either may be the faster one: the ceiling is the better of the two.
+kernel and N outputs. torch computes products and convolutions by different libraries, and either
+may be faster: the ceiling is the better of the two.
 """
 
 import time
@@ -40,7 +40,7 @@ class Convolution:
 STEP = Convolution(66, (2, 3))
 PAPER = Convolution(384, (3, 5))
 CELL = (8, 66, 48)
-"""8 images, 66 maps, 48 outputs: about what one layer computes for one sub-pixel."""
+"""8 images, 66 maps, 48 outputs: about the work of one layer for one sub-pixel."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Ceilings:
     bandwidth: float
 
     def of(self, kind: str) -> float:
-        """The better of both: FLOP/s of "fp32", "bf16" or "paper fp32"."""
+        """The better FLOP/s of the two, for "fp32", "bf16" or "paper fp32"."""
         return max(self.products[kind], self.convolutions[kind])
 
 
 def measure(seconds: float = 1.0) -> Ceilings:
-    """The best of many calls of each kind, `seconds` for each: about ten in all."""
+    """The best of many calls of each kind, within `seconds` for each kind; there are eight."""
     kinds = {
         "fp32": (STEP, torch.float32),
         "bf16": (STEP, torch.bfloat16),
@@ -79,13 +79,13 @@ def product(
     """FLOP/s of torch.mm."""
     m, k, n = shape
     a, b, out = _random((m, k), dtype), _random((k, n), dtype), _random((m, n), dtype)
-    calls = max(1, 10**7 // (m * k * n))  # what is timed must be long beside the clock's own time
+    calls = max(1, 10**7 // (m * k * n))  # long beside a reading of the clock
     with one_thread() if threads == 1 else nullcontext():
         return 2 * m * k * n / _best(lambda: torch.mm(a, b, out=out), seconds, calls)
 
 
 def convolution(shape: Convolution, dtype: torch.dtype, seconds: float) -> float:
-    """FLOP/s of torch's convolution with all its maps channels last."""
+    """FLOP/s of torch's convolution, with channels last."""
     p, (height, width) = shape.features, shape.kernel
     x = _random((BATCH, p, SIDE + height - 1, SIDE + width - 1), dtype)
     weight = _random((2 * p, p, height, width), dtype)
@@ -95,7 +95,7 @@ def convolution(shape: Convolution, dtype: torch.dtype, seconds: float) -> float
 
 
 def bandwidth(seconds: float, floats: int = 2**26) -> float:
-    """Bytes/s of a ← b + c on arrays far larger than any cache, two read and one written."""
+    """Bytes/s of a ← b + c, two arrays read and one written, far larger than any cache."""
     a, b, c = (torch.ones(floats, device=fastest_device()) for _ in range(3))
     return 3 * 4 * floats / _best(lambda: torch.add(b, c, out=a), seconds)
 
@@ -121,7 +121,7 @@ def _random(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _best(call: Callable[[], object], seconds: float, calls: int = 1) -> float:
-    """The shortest time of a call, from `seconds` of blocks of so many calls."""
+    """The shortest time of a call, over blocks of `calls` calls for `seconds`."""
 
     def block() -> None:
         for _ in range(calls):

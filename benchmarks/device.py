@@ -1,4 +1,4 @@
-"""Where the work runs: the fastest device there is, and with how many threads."""
+"""The device and the threads of the work."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from repr_toolkit.support.processes import fastest_device
 
 
 def waiting(run: Callable[[], object]) -> Callable[[], None]:
-    """The same call, which on CUDA also waits for the device that it gave work to."""
+    """The same call, which on CUDA also waits until the device is done."""
     cuda = fastest_device().type == "cuda"
 
     def wait() -> None:

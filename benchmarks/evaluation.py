@@ -17,12 +17,12 @@ FORWARDS = "forwards alone"
 
 
 def run(rounds: int, ceilings: Ceilings) -> Results:
-    """Bits/dim of 128 images in memory, and the forwards of the same."""
+    """Bits/dim of 128 images in memory, and their forwards alone."""
     net = model()
     whole = EncoderDecoder(None, net).eval().to(next(net.parameters()).device)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, *SHAPE), dtype=np.uint8)
     split = ImageSplit({"image": images}, np.arange(IMAGES), 256)
-    sizes: list[int] = []  # of the batches that the evaluation makes: the forwards have the same
+    sizes: list[int] = []  # of the evaluation's batches, for forwards of the same sizes
     hook = net.gated_layers()[0].register_forward_hook(
         lambda layer, x, maps: sizes.append(len(maps[0]))
     )

@@ -1,8 +1,8 @@
-"""What a Gated PixelCNN's work needs, counted from the model: operations, and weights to read.
+"""The operations that a Gated PixelCNN needs and the weights that it reads, counted from a model.
 
-A convolution multiplies each of its weights once at every position that it is computed at, so
-that its floating-point operations are 2 × weights × positions. Weights that a mask sets to zero
-are counted: kernels are cropped, so that these are few.
+A convolution multiplies each of its weights once at every position, so it needs 2 × weights ×
+positions floating-point operations. Weights that a mask sets to zero count too; kernels are
+cropped, so these are few.
 """
 
 from math import prod
@@ -15,10 +15,10 @@ from repr_toolkit.decoders.gated_pixelcnn import GatedLayer
 
 
 def forward_flops(model: GatedPixelCNN) -> int:
-    """Floating-point operations of one image's forward: its products and sums, nothing else.
+    """Floating-point operations of one image's forward: the products and sums of convolutions.
 
-    Biases, gates and the loss are a few per cent more. Sampling an image needs as many, if
-    nothing is computed twice.
+    Biases, gates and the loss need a few per cent more. Sampling an image needs as many, if it
+    computes nothing twice.
     """
     positions = prod(model.image_shape[1:])
     per_position = _weights(model.head_hidden, model.head_logits)
@@ -30,9 +30,9 @@ def forward_flops(model: GatedPixelCNN) -> int:
 
 
 def training_flops(model: GatedPixelCNN) -> int:
-    """Floating-point operations of one image's part in a training step of an unconditional model.
+    """Floating-point operations per image of a training step of an unconditional model.
 
-    Backward is a product for the weights and one for the inputs, each as large as the forward's;
+    Backward needs a product for the weights and one for the inputs, each as large as the forward's;
     but the image needs no gradient.
     """
     first = model.gated_layers()[0]
@@ -43,7 +43,7 @@ def training_flops(model: GatedPixelCNN) -> int:
 def weights_read(model: GatedPixelCNN) -> int:
     """Bytes of float32 weights that sampling one image alone reads, from memory or a cache.
 
-    The vertical stack's once a row and the horizontal stack's once a pixel.
+    It reads the vertical stack's once per row and the horizontal stack's once per pixel.
     """
     _, height, width = model.image_shape
     a_row = sum(
@@ -68,7 +68,7 @@ def _stacks(layer: GatedLayer) -> list[nn.Module | None]:
 
 
 def _weights(*parts: nn.Module | None) -> int:
-    """The number of weights, without biases, of the convolutions that are there."""
+    """The number of weights, without biases, of the convolutions that are not None."""
     return sum(part.get_parameter("weight").numel() for part in parts if part is not None)
 
 

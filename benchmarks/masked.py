@@ -1,4 +1,4 @@
-"""The same Gated PixelCNN with masked n×n convolutions, as public code writes it: the opponent."""
+"""A Gated PixelCNN with masked n×n convolutions, as public code writes it, to compare with."""
 
 from copy import deepcopy
 
@@ -33,7 +33,7 @@ class MaskedConv(nn.Module):
 
 
 def masked_form(model: GatedPixelCNN) -> GatedPixelCNN:
-    """A copy that computes the same function from the same weights, its kernels not cropped."""
+    """A copy with the same weights and the same function, whose kernels are not cropped."""
     model = deepcopy(model)
     for parent in list(model.modules()):
         for name, child in parent.named_children():

@@ -1,8 +1,8 @@
 """Peak memory of training and sampling, each in a fresh process: python -m benchmarks.memory WORK
 
-What is counted is by how much the process grows from where the model (and for sampling, the
-noise) has been made to its peak at work. A tiny model goes through the same first, so that what
-libraries load and compile is not counted; of compiling the model itself only what stays is.
+The number is the growth of the process from the making of the model (and of the noise, for
+sampling) to its peak at work. A tiny model does the same work first, so that nothing counts that
+libraries load and compile, and little of the model's own compilation.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def run() -> Results:
-    """A row for each piece of work; ratios are to the first row of its kind."""
+    """A row for each piece of work."""
     from benchmarks.training import SIDES
 
     rows = []
@@ -76,7 +76,7 @@ class Meter:
     def __init__(self) -> None:
         gc.collect()
         if sys.platform == "linux":
-            # What is free but still held would be used again, and not seen as growth.
+            # Work in memory that is free but still held would not show as growth.
             trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
             if trim is not None:
                 trim(0)
@@ -84,7 +84,7 @@ class Meter:
         self.before = torch.cuda.memory_allocated() / MB if self.cuda else resident("VmRSS")
 
     def peak(self, work: Callable[[], object]) -> float:
-        """The most that there is at any time of the work."""
+        """The megabytes at the peak of the work."""
         if self.cuda:
             torch.cuda.reset_peak_memory_stats()
             work()
@@ -96,15 +96,15 @@ class Meter:
 
 
 def resident(what: str) -> float:
-    """Megabytes of this process in memory: now ("VmRSS") or at most ("VmHWM").
+    """Megabytes of this process in memory: now ("VmRSS") or at the peak ("VmHWM").
 
-    Without Linux's /proc the second is given for both.
+    Without Linux's /proc both are the peak.
     """
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(rf"{what}:\s+(\d+) kB", status.read_text())
-        assert found is not None
-        return int(found[1]) / 1024
+        line = re.search(rf"{what}:\s+(\d+) kB", status.read_text())
+        assert line is not None
+        return int(line[1]) / 1024
     import resource
 
     unit = MB if sys.platform == "darwin" else 1024

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: rows of the table, and remarks beneath it."""
+"""The results of comparisons: rows of the table, and remarks below it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from benchmarks.timing import Comparison
 class Row:
     """One side of one comparison.
 
-    `seconds` and `ratios` have a value a round; a ratio is the side's time over that of the
-    comparison's reference, whose own ratios are 1. `flops` are the operations that the work
-    needs, however many the side spends; `ceiling` is what the machine reaches at most, a second.
+    `seconds` and `ratios` have a value for each round; a ratio is the side's time over that of the
+    comparison's reference, whose own ratios are 1. `flops` are the operations that the work needs,
+    whatever the side does; `ceiling` is the most that the machine reaches per second.
     """
 
     work: str
@@ -26,7 +26,7 @@ class Row:
 
     @property
     def flops_per_second(self) -> float | None:
-        """Of the work's operations, how many are done a second."""
+        """The work's operations per second."""
         return self.flops / median(self.seconds) if self.flops and self.seconds else None
 
 
@@ -49,7 +49,7 @@ def compared(
     flops: float | None = None,
     ceiling: Callable[[str], float] | None = None,
 ) -> Results:
-    """The rows of a comparison, held against the side `reference`; `ceiling` is given a side."""
+    """The rows of a comparison with the side `reference`; `ceiling` takes the name of a side."""
     rows = [
         Row(
             comparison.work,

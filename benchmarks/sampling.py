@@ -1,7 +1,7 @@
 """Sampling 32×32 RGB images by every engine that works here, against one forward of the batch.
 
-One forward has the arithmetic that sampling needs if nothing is computed twice, all of it in
-large operations: an engine that takes as long loses nothing to taking the sub-pixels in turn.
+One forward does all the arithmetic that sampling needs, in large operations. An engine that takes
+as long loses nothing by drawing the sub-pixels in turn.
 """
 
 import time
@@ -23,7 +23,7 @@ from repr_toolkit.support.processes import fastest_device
 SHAPE = (3, 32, 32)
 DIMS = 3 * 32 * 32
 STEPS = 30
-"""Sub-pixels that the naive engine draws, spread over the image; its time is scaled."""
+"""Sub-pixels that the naive engine draws, spread over the image, before its time is scaled."""
 TRAINED_STEPS = 50
 SLOW = ("naive", "fixed_point")
 NAIVE = "naive (scaled)"
@@ -39,8 +39,8 @@ def model() -> GatedPixelCNN:
 def trained_model() -> GatedPixelCNN:
     """The same after a few steps on photographs.
 
-    Only the fixed point's time depends on the weights, but that strongly: as long as a network
-    hardly looks at its context, all sub-pixels are right after two or three forwards.
+    Only the fixed point's time depends on the weights, and strongly: if a network hardly uses its
+    context, all sub-pixels are right after two or three forwards.
     """
     data, images = patches(TRAINED_STEPS)
     steps = Steps(Way(EAGER), data, images)
@@ -51,9 +51,9 @@ def trained_model() -> GatedPixelCNN:
 
 
 def paper_model() -> GatedPixelCNN:
-    """20 layers × 384 features, 5×5, 256 levels, and a head of 1,026 (the paper has 1,024).
+    """20 layers × 384 features, 5×5, 256 levels, and a head of 1,026 (the paper's has 1,024).
 
-    Its weights lie channels last, in which torch's convolutions are fastest.
+    Its weights are channels last, the fastest layout for torch's convolutions.
     """
     torch.manual_seed(0)
     net = GatedPixelCNN(SHAPE, features=384, layers=20, kernel_size=5, head_features=1026)
@@ -66,7 +66,7 @@ def working(net: GatedPixelCNN) -> list[str]:
 
 
 def run(rounds: int, ceilings: Ceilings) -> Results:
-    """16 images by every engine; 1 and 64 by those that take no minutes."""
+    """16 images by every engine; 1 and 64 by the fast ones."""
     net = trained_model() if "fixed_point" in GatedPixelCNN.engines else model()
     results = Results()
     for batch in (16, 1, 64):
@@ -103,13 +103,13 @@ def run(rounds: int, ceilings: Ceilings) -> Results:
 
 
 def paper(rounds: int, ceilings: Ceilings) -> Results:
-    """16 images of the paper's model by the fastest engine; half a minute a side and round."""
+    """16 images of the paper's model by the fastest engine; each takes half a minute a round."""
     net = paper_model()
     engine = working(net)[-1]
     if engine in (*SLOW, "cached") and fastest_device().type == "cpu":
         reason = net.obstacle("native") if "native" in net.engines else "not in this version"
         return Results(remarks=[f"paper size: left out, no native engine ({reason})"])
-    # What an engine compiles or loads once is not what is timed.
+    # Not timed: what an engine compiles or loads once.
     GatedPixelCNN((3, 4, 4), features=3, layers=1).to(fastest_device()).sample(engine=engine)
     sides = Draws(net, 16, [engine]).sides
     comparison = alternate("paper size: 16 images, seconds", sides, rounds=rounds, warm_up=False)
@@ -118,9 +118,9 @@ def paper(rounds: int, ceilings: Ceilings) -> Results:
 
 
 def complete_naive() -> tuple[float, bool]:
-    """Seconds of one whole naive run, and whether its images are the cached engine's.
+    """Seconds of one whole naive run, and whether the cached engine draws the same images.
 
-    They are, until a tie of float32 (see `Decoder.sample`).
+    It does, unless there is a tie in float32 (see `Decoder.sample`).
     """
     net = model()
     noise = torch.rand(16, *SHAPE)

@@ -1,4 +1,4 @@
-"""The one table that a run ends with, at most 100 columns wide."""
+"""The table at the end of a run, at most 100 columns wide."""
 
 from itertools import groupby
 from statistics import median
@@ -12,7 +12,7 @@ NONE = "–"
 
 
 def table(rows: list[Row]) -> Table:
-    """Rows as a table, a line beneath each comparison."""
+    """Rows as a table, with a line below each comparison."""
     result = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     result.add_column("work", min_width=12, max_width=14)
     result.add_column("side", min_width=14, max_width=16)
@@ -26,7 +26,7 @@ def table(rows: list[Row]) -> Table:
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """What stands in one row after the work: seconds, ratios and GFLOP/s to three digits."""
+    """The cells of a row after the work: seconds, ratios and GFLOP/s to three digits."""
     speed = row.flops_per_second
     share = speed / row.ceiling if speed and row.ceiling else None
     return (
@@ -41,7 +41,7 @@ def cells(row: Row) -> tuple[str, ...]:
 
 
 def spread(values: list[float]) -> str:
-    """The smallest and the largest of several values, or nothing to see.
+    """The smallest and the largest of several values, or a dash.
 
     >>> spread([0.5, 0.25, 1.0])
     '0.25–1'

@@ -1,4 +1,4 @@
-"""Timing sides in turns, so that whatever else the machine does falls on all of them."""
+"""Times sides in turns, so that other work of the machine slows all of them."""
 
 import os
 import statistics
@@ -12,7 +12,7 @@ from benchmarks.device import waiting
 
 @dataclass
 class Comparison:
-    """Seconds of each side, a value a round, each already scaled to the whole work.
+    """Seconds of each side, a value for each round, scaled to the whole work.
 
     `others_load` is the share of all cores that other processes used meanwhile.
     """
@@ -25,14 +25,11 @@ class Comparison:
         return statistics.median(self.seconds[side])
 
     def ratios(self, side: str, reference: str) -> list[float]:
-        """How many times the reference's time a side took, round by round.
-
-        A side that was run once only is held against the reference's median.
-        """
-        own, other = self.seconds[side], self.seconds[reference]
-        if len(own) != len(other):
-            own, other = [self.median(side)], [self.median(reference)]
-        return [a / b for a, b in zip(own, other, strict=True)]
+        """A side's time over the reference's, round by round; by medians if their rounds differ."""
+        times, references = self.seconds[side], self.seconds[reference]
+        if len(times) != len(references):
+            times, references = [self.median(side)], [self.median(reference)]
+        return [a / b for a, b in zip(times, references, strict=True)]
 
 
 def alternate(
@@ -44,11 +41,11 @@ def alternate(
     warm_up: bool = True,
     limit: float = 60.0,
 ) -> Comparison:
-    """Run each side once a round, `rounds` times, after one round that is not counted.
+    """Run each side once per round, `rounds` times, after a first round that does not count.
 
-    A side that does only a part of the work has its seconds multiplied by its `scale`. One whose
-    first run takes more than `limit` seconds is not repeated; that run is then its one value.
-    Without `warm_up` every run is counted and repeated.
+    The seconds of a side that does only a part of the work are multiplied by its `scale`. A side
+    whose first run takes more than `limit` seconds runs only once, and this run counts. Without
+    `warm_up` every run counts.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     scale = scale or {}
@@ -63,13 +60,13 @@ def alternate(
     slow = {name for name in first if first[name] > limit}
     for name in slow:
         seconds[name].append(first[name] * scale.get(name, 1.0))
-    busy, own, start = _busy(), _own(), time.perf_counter()
+    busy, used, start = _busy(), _used(), time.perf_counter()
     for _ in range(rounds):
         for name in sides:
             if name not in slow:
                 seconds[name].append(timed(name) * scale.get(name, 1.0))
     elapsed = (time.perf_counter() - start) * (os.cpu_count() or 1)
-    others = max(0.0, (_busy() - busy) - (_own() - own)) / elapsed
+    others = max(0.0, (_busy() - busy) - (_used() - used)) / elapsed
     return Comparison(work, seconds, others)
 
 
@@ -82,13 +79,13 @@ def _busy() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def _own() -> float:
+def _used() -> float:
     """Seconds that this process and those it started have worked (Linux; else 0)."""
     total = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if int(fields[2]) == os.getpgrp():
             total += int(fields[11]) + int(fields[12])  # user and system

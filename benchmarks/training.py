@@ -1,10 +1,10 @@
 """Training steps at batch 16: the recipe's settings against the eager, fp32, masked form.
 
-Both sides start from the same weights and see the same images, so that their losses can be held
-beside each other. Model, optimizer, layout, compilation, precision and clipping are those that
-the toolkit makes of the recipe; of what `repr-toolkit train` does in a step, the loading of
-images, the average of the weights and the logging are left out. Each side trains in a process of
-its own, since some of what the toolkit sets holds for a whole process.
+Both sides start from the same weights and see the same images, so that their losses are
+comparable. The toolkit makes model, optimizer, layout, compilation, precision and clipping of the
+recipe; a step here lacks the loading of images, the average of the weights and the logging of
+`repr-toolkit train`. Each side trains in a separate process, since some settings of the toolkit
+hold for a whole process.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ COMMON: dict[str, Any] = {
     "training.warmup": 0,
     "training.pictures": 0,
 }
-"""What both sides have in place of the recipe's: its learning rate from the first step on."""
+"""What both sides change in the recipe; the learning rate is constant from the first step on."""
 
 NCHW = {"training.channels_last": False}
 FP32 = {"trainer.precision": "32-true"}
@@ -64,7 +64,8 @@ EAGER = {"training.compile": False}
 class Way:
     """A way of training: the recipe with some settings changed.
 
-    `masked` kernels are not cropped; without `keep_memory` the process hands back what it frees.
+    `masked` kernels are not cropped. Without `keep_memory` the process returns freed memory to the
+    system.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -93,7 +94,7 @@ SWITCHES = {
 
 
 class Steps:
-    """Steps of training on a fixed sequence of images; remembers the losses (bits/dim)."""
+    """Steps of training on a fixed sequence of images, and their losses in bits/dim."""
 
     def __init__(self, way: Way, data: ImageData, images: Tensor) -> None:
         recipe = {key: value for key, value in load_recipe(RECIPE).items() if key != "study"}
@@ -102,7 +103,7 @@ class Steps:
         _, decoder, config = build(config, data)
         decoder = cast(GatedPixelCNN, decoder)
         with TemporaryDirectory() as folder:
-            # What `repr-toolkit train` makes of the configuration; nothing is written.
+            # As `repr-toolkit train` makes it; nothing is written.
             fitting = Fitting(Run(Path(folder) / "run"), config, data)
         self.trainer = fitting.trainer
         device = self.trainer.strategy.root_device
@@ -138,7 +139,7 @@ class Steps:
 
 
 class Side:
-    """Steps in a process of their own."""
+    """`Steps` in a separate process."""
 
     def __init__(self, way: Way, steps: int, seed: int) -> None:
         self._process = ProcessPoolExecutor(
@@ -149,7 +150,7 @@ class Side:
         self._process.submit(_block, steps).result()
 
     def losses(self) -> list[float]:
-        """Those of all steps so far, bits/dim."""
+        """The losses of all steps so far, in bits/dim."""
         return self._process.submit(_losses).result()
 
     @property
@@ -161,7 +162,7 @@ class Side:
 
 
 _steps: Steps
-"""The steps of this process, where it is that of a side."""
+"""The steps of this process, if it is that of a side."""
 
 
 def _begin(way: Way, steps: int, seed: int) -> None:
@@ -187,7 +188,7 @@ def _precision() -> str:
 
 @contextmanager
 def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dict[str, Side]]:
-    """The ways of training on the same photo patches, enough for so many steps."""
+    """The ways of training, on the same photo patches, which suffice for `steps` steps."""
     sides = {name: Side(way, steps, seed) for name, way in ways.items()}
     try:
         yield sides
@@ -197,38 +198,38 @@ def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dic
 
 
 def run(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
-    """Seconds a step, images a second, and each side's last losses."""
+    """Seconds per step, images per second, and the last losses of each side."""
     return _compare(f"training at batch {BATCH}, seconds a step", SIDES, rounds, ceilings, steps)
 
 
 def switches(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
-    """What each of the recipe's settings is worth: the step with all of them but one."""
+    """The step without each of the recipe's settings in turn."""
     work = "training without one setting, seconds a step"
     return _compare(work, SWITCHES, rounds, ceilings, steps)
 
 
 def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
     """The mean loss of the last steps on both sides, from several seeds."""
-    found: dict[str, list[float]] = {name: [] for name in SIDES}
+    means: dict[str, list[float]] = {name: [] for name in SIDES}
     for seed in range(seeds):
         with training(SIDES, steps, seed) as sides:
             for name, side in sides.items():
                 side.block(steps)
-                found[name].append(mean(side.losses()[-last:]))
+                means[name].append(mean(side.losses()[-last:]))
     table = Table(title=f"bits/dim, mean of the last {last} of {steps} steps", title_justify="left")
     table.add_column("side")
     for seed in range(seeds):
         table.add_column(f"seed {seed}", justify="right")
     table.add_column("mean ± sd", justify="right")
-    found["difference"] = [b - a for a, b in zip(*found.values(), strict=True)]
-    for name, values in found.items():
+    means["difference"] = [b - a for a, b in zip(*means.values(), strict=True)]
+    for name, values in means.items():
         sd = f" ± {stdev(values):.4f}" if seeds > 1 else ""
         table.add_row(name, *(f"{value:.4f}" for value in values), f"{mean(values):.4f}{sd}")
-    return table, {"steps": steps, "last": last, "losses": found}
+    return table, {"steps": steps, "last": last, "losses": means}
 
 
 def patches(steps: int, seed: int = 0) -> tuple[ImageData, Tensor]:
-    """The photographs, and their train patches in random order for so many steps."""
+    """The photographs, and their train patches in random order for `steps` steps."""
     data = load_data("photos", size=32)
     split = data.splits["train"]
     order = np.random.default_rng(seed).permutation(len(split)).tolist()
@@ -254,9 +255,9 @@ def _compare(
         )
         last = max(1, rounds * steps // 3)
         for name, side in sides.items():
-            seen = side.losses()
+            bits = side.losses()
             results.remarks.append(
                 f"{name}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
-                f"{last} of {len(seen)} steps {mean(seen[-last:]):.3f} bits/dim"
+                f"{last} of {len(bits)} steps {mean(bits[-last:]):.3f} bits/dim"
             )
     return results

@@ -10,13 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repr_toolkit.encoders.images import require_images
-from repr_toolkit.encoders.networks import (
-    IMAGENET,
-    Inputs,
-    build_network,
-    channels_of,
-    inputs_of,
-)
+from repr_toolkit.encoders.networks import IMAGENET, Inputs, build_network, inputs_of
 from repr_toolkit.encoders.state import weights_digest
 
 POOLS = ("mean", "max", "none")
@@ -24,30 +18,35 @@ GREY = (0.299, 0.587, 0.114)  # luma of R, G and B (ITU-R BT.601)
 
 
 class LayerActivations(nn.Module):
-    """h is what a layer of a network makes of the image, pooled to one vector.
+    """h is the output of a layer of a network for the image, pooled to one vector.
 
-    `model` is an nn.Module, of which a copy is taken, or the import path of a class or function
-    that gives one, with its `init_args` (and image_shape and levels, where it has parameters for
-    them): torchvision.models.resnet18, timm.create_model, or a class of one's own. `layer` is a
-    name of the network's `named_modules`; None takes the network's own output. A module that is
-    called several times in one pass gives what its first call gives. `pool` makes one vector of
+    `model` is an nn.Module, which is copied, or the import path of a class or function that gives
+    one: torchvision.models.resnet18, timm.create_model, or your own class. It is called with
+    `init_args`, and with image_shape and levels if it has parameters for them. `layer` is a name
+    from the network's `named_modules`; None takes the output of the network. A module that is
+    called several times in one pass gives the output of its first call. `pool` makes one vector of
     spatial maps (B, C, H, W) or of tokens (B, T, C): their "mean", their "max", or "none", which
-    flattens them. Maps of a network that keeps the channels last are told by their shape.
+    flattens them. Maps (B, H, W, C) are recognised by their shape.
 
-    `weights` is a file or a name (see `networks.build_network`), and None draws them by `seed`.
-    The images, of values 0…levels−1, are brought to `size` (one side, or height and width),
-    antialiased, repeated to RGB or turned to grey as the network needs, and scaled to
-    (x − `mean`) / `std` of intensities x in [0, 1]. What is not given is as the network's library
-    says; where it says nothing the size stays and mean and std are ImageNet's. A network that is
-    an encoder itself is given the images as they are.
+    `weights` is a file or a name (see `networks.build_network`); None draws the weights by `seed`.
+    Images, with values 0…levels−1, are resized to `size` (one side, or height and width) with
+    antialiasing, repeated to RGB or turned to grey as the network needs, and scaled to
+    (x − `mean`) / `std` of intensities x in [0, 1]. The network's library gives what is None; if
+    it gives nothing, images keep their size, and mean and std are ImageNet's. A network that is
+    itself an encoder takes the images as they are.
 
-    Frozen: no gradients, full precision under autocast, and eval mode whatever `train()` says.
+    Frozen: no gradients, full precision under autocast, and eval mode even after `train()`.
 
-    Attributes: `h_dim`; `description`, what is done to the images and to the layer's output;
-    `identity`, which tells equal makers of h by a digest of all that, and of the weights.
+    Attributes: `h_dim`; `description`, how images and the layer's output are processed;
+    `identity`, that description with a digest of it and of the weights.
 
-    Raises ValueError for a layer that the network has not (naming close ones) or does not use, and
+    Raises ValueError for a layer that the network lacks (with close names) or does not use, and
     for images that it does not take; and as `build_network` does.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, kernel_size=3), nn.ReLU())
+    >>> encoder = LayerActivations(net, "0", image_shape=(3, 16, 16))
+    >>> encoder(torch.zeros(4, 3, 16, 16, dtype=torch.uint8)).shape
+    torch.Size([4, 8])
     """
 
     source = "image"
@@ -77,9 +76,10 @@ class LayerActivations(nn.Module):
         self.is_encoder = hasattr(self.net, "source") and hasattr(self.net, "h_dim")
         if self.is_encoder and self.net.source != "image":
             raise ValueError(f"{self.name} reads {self.net.source!r}, not images")
-        given = image_shape or (3, *(inputs.size or (224, 224)))
-        channels = channels_of(self.net)
-        self.channels = given[0] if channels is None or self.is_encoder else channels
+        shape = image_shape or (3, *(inputs.size or (224, 224)))
+        # The channels that the first convolution reads.
+        channels = next((m.in_channels for m in self.net.modules() if isinstance(m, nn.Conv2d)), 0)
+        self.channels = shape[0] if self.is_encoder else channels or shape[0]
         if self.channels not in (1, 3):
             raise ValueError(f"{self.name} reads {self.channels} channels, and images have 1 or 3")
         if isinstance(size, int):
@@ -94,22 +94,22 @@ class LayerActivations(nn.Module):
             self.register_buffer(key, torch.tensor(values).view(-1, 1, 1))
         self.luma: Tensor
         self.register_buffer("luma", torch.tensor(GREY).view(-1, 1, 1), persistent=False)
-        # With the weights, so that those of a trained run bring the size that they are for.
+        # A buffer, so that the saved weights of a run bring their size with them.
         self.geometry: Tensor
         bicubic = int(self.interpolation == "bicubic")
         self.register_buffer("geometry", torch.tensor([*(self.size or (0, 0)), bicubic]))
         self.net.requires_grad_(False)
         self.train(self.training)
-        self.has_places = self.channels_last = False  # as the first look tells
-        self.h_dim = self._find_h_dim(given)
+        self.has_places = self.channels_last = False  # _find_h_dim sets them
+        self.h_dim = self._find_h_dim(shape)
 
     def train(self, mode: bool = True) -> "LayerActivations":
-        """As for every module, but that the network stays in eval mode."""
+        """As for every module, except that the network stays in eval mode."""
         super().train(mode)
         self.net.eval()
         return self
 
-    # Frozen, and stopped by an exception, which no graph can hold.
+    # An exception stops the network, which no graph can hold.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to h, float32 (B, h_dim).
@@ -118,10 +118,6 @@ class LayerActivations(nn.Module):
         beyond the levels.
         """
         require_images(x, self.levels)
-        if x.ndim != 4 or x.shape[1] not in (1, 3):
-            raise ValueError(
-                f"images of shape (B, 3, H, W) or (B, 1, H, W) expected, not {tuple(x.shape)}"
-            )
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             h = self.pooled(self.activation(self.prepared(x)), len(x))
         if h.shape[1] != self.h_dim:
@@ -132,7 +128,7 @@ class LayerActivations(nn.Module):
         return h
 
     def prepared(self, x: Tensor) -> Tensor:
-        """What the network is given for images uint8 (B, C, H, W)."""
+        """The network's input for images uint8 (B, C, H, W)."""
         if self.is_encoder:
             return x
         values = x.to(torch.float32) / (self.levels - 1)
@@ -141,22 +137,21 @@ class LayerActivations(nn.Module):
         elif x.shape[1] == 3:
             values = (values * self.luma).sum(1, keepdim=True)
         if self.size is not None and tuple(x.shape[2:]) != self.size:
-            # Where a side grows, antialiasing changes nothing.
-            mode = self.interpolation
+            mode = self.interpolation  # antialiasing acts only on sides that shrink
             values = F.interpolate(values, self.size, mode=mode, antialias=True).clamp(0, 1)
         parameter = next((p for p in self.net.parameters() if p.is_floating_point()), None)
         scaled = (values - self.mean) / self.std
         return scaled if parameter is None else scaled.to(parameter.dtype)
 
     def activation(self, prepared: Tensor) -> Tensor:
-        """What the layer gives, (B, …), the network being left there."""
+        """The layer's output, (B, …); the pass stops at the layer."""
         if self.layer is None:
             return _tensor(self.net(prepared))
 
         def stop(module: nn.Module, arguments: Any, output: Any) -> None:
             raise _Reached(output)
 
-        # For this pass only: a copy, a pickle and the network itself know nothing of it.
+        # For this pass only, so that no copy, pickle or later pass of the network has the hook.
         handle = self.net.get_submodule(self.layer).register_forward_hook(stop)
         try:
             self.net(prepared)
@@ -167,7 +162,7 @@ class LayerActivations(nn.Module):
         raise ValueError(f"{self.name} does not use its layer {self.layer!r} for an image")
 
     def pooled(self, activation: Tensor, count: int) -> Tensor:
-        """One vector an image, float32 (count, h_dim)."""
+        """One vector for each image, float32 (count, h_dim)."""
         if activation.ndim < 2 or len(activation) != count:
             raise ValueError(
                 f"the layer {self.layer!r} of {self.name} gives the shape "
@@ -181,16 +176,15 @@ class LayerActivations(nn.Module):
 
     @property
     def description(self) -> str:
-        """Layer, pooling and what is done to the images, in words."""
+        """Layer, pooling and preprocessing of the images, in words."""
         layer = self.layer or "output"
         pooling = {"mean": "mean over places", "max": "max over places", "none": "flattened"}
         words = [f"{self.name} {layer}", *([pooling[self.pool]] if self.has_places else [])]
         if not self.is_encoder:
+            side = "in their own size"
             if self.size is not None:
-                words.append(f"images {self.interpolation} to {self.size[0]}×{self.size[1]}")
-            else:
-                words.append("images in their own size")
-            words.append("in RGB" if self.channels == 3 else "in grey")
+                side = f"{self.interpolation} to {self.size[0]}×{self.size[1]}"
+            words += [f"images {side}", "in RGB" if self.channels == 3 else "in grey"]
             mean, std = ([round(v, 4) for v in t.flatten().tolist()] for t in (self.mean, self.std))
             imagenet = (mean, std) == tuple([round(v, 4) for v in values] for values in IMAGENET)
             scale = "ImageNet's mean and std" if imagenet else f"mean {mean} and std {std}"
@@ -203,12 +197,12 @@ class LayerActivations(nn.Module):
         return f"{self.description}, {weights_digest(self, self.description)[:12]}"
 
     def _find_h_dim(self, image_shape: tuple[int, int, int]) -> int:
-        """How many numbers h has, by looking at a black image; and where the channels are."""
+        """h_dim, from two black images; sets `has_places` and `channels_last`, too."""
         images = torch.zeros(2, *image_shape, dtype=torch.uint8)
         try:
             with torch.no_grad():
                 prepared = self.prepared(images)
-                found = self.activation(prepared)
+                output = self.activation(prepared)
         except (RuntimeError, AssertionError, TypeError, IndexError) as error:
             reason = " ".join(str(error).split())[:200]
             shape = "×".join(map(str, (self.channels, *(self.size or image_shape[1:]))))
@@ -216,12 +210,12 @@ class LayerActivations(nn.Module):
                 f"{self.name} does not take images of {shape} ({reason}); give another size, "
                 f"or arguments for this one"
             ) from error
-        self.has_places = found.ndim > 2
-        if found.ndim == 4:
+        self.has_places = output.ndim > 2
+        if output.ndim == 4:
             height, width = prepared.shape[2:]
-            first, last = (_fits(found.shape[i : i + 2], height, width) for i in (2, 1))
+            first, last = (_fits(output.shape[i : i + 2], height, width) for i in (2, 1))
             self.channels_last = last and not first
-        return self.pooled(found, len(images)).shape[1]
+        return self.pooled(output, len(images)).shape[1]
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *rest: Any, **more: Any
@@ -233,7 +227,7 @@ class LayerActivations(nn.Module):
 
 
 class _Reached(Exception):
-    """The layer was reached, and the rest of the network need not be."""
+    """The layer gave its output, so that the rest of the network need not run."""
 
     def __init__(self, output: Any) -> None:
         self.output = output
@@ -261,9 +255,9 @@ def _require_layer(name: str, net: nn.Module, layer: str | None) -> None:
     layers = [known for known, _ in net.named_modules() if known]
     if layer is not None and layer not in layers:
         close = get_close_matches(layer, layers, n=5, cutoff=0.5)
-        told = "close ones are" if close else "it has, among others,"
+        hint = "close ones are" if close else "it has, among others,"
         known = close or [key for key, _ in net.named_children()]
-        raise ValueError(f"{name} has no layer {layer!r}; {told} {', '.join(known)}")
+        raise ValueError(f"{name} has no layer {layer!r}; {hint} {', '.join(known)}")
 
 
 def _name(model: str | nn.Module, init_args: Mapping[str, Any] | None) -> str:
@@ -274,17 +268,14 @@ def _name(model: str | nn.Module, init_args: Mapping[str, Any] | None) -> str:
 
 
 def _tensor(output: Any) -> Tensor:
-    """The first tensor of what a module gives: itself, or in a tuple, list or mapping."""
-    if isinstance(output, Tensor):
-        return output
+    """The first tensor of a module's output: itself, or in a tuple, list or mapping."""
     parts = output.values() if isinstance(output, Mapping) else output
-    if isinstance(output, Mapping | tuple | list):
-        for part in parts:
-            if isinstance(part, Tensor):
-                return part
+    for part in parts if isinstance(output, Mapping | tuple | list) else [output]:
+        if isinstance(part, Tensor):
+            return part
     raise ValueError(f"the layer gives a {type(output).__name__} without a tensor")
 
 
 def _fits(side: torch.Size, height: int, width: int) -> bool:
-    """Whether two lengths are in the proportion of an image's, up to rounding."""
+    """Whether two lengths have the aspect ratio of an image, up to rounding."""
     return abs(side[0] * width - side[1] * height) < max(height, width)

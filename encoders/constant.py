@@ -1,14 +1,17 @@
-"""An h that says nothing: the null that a conditional decoder is held against."""
+"""An h that says nothing: the null that a conditional decoder is compared with."""
 
 from torch import Tensor, nn
 
 
 class Constant(nn.Module):
-    """h is 0 for every image, float32 (B, h_dim), whatever the batch's `source` holds.
+    """h is 0 for every image, float32 (B, h_dim), whatever the key `source` of the batch holds.
 
-    A decoder that is trained on it is the same as with any h, its conditioning maps included,
-    but for what h says. An unconditional decoder lacks those maps too, which tell positions apart
-    even for an h that is constant.
+    A decoder trained on it differs from one trained on any other h only by what h says: it has
+    conditioning maps too, which distinguish positions even under a constant h. An unconditional
+    decoder lacks them.
+
+    >>> Constant(2)(Tensor([[5.0]]))
+    tensor([[0., 0.]])
     """
 
     def __init__(self, h_dim: int = 1, *, source: str = "image") -> None:

@@ -11,6 +11,11 @@ class ConvBottleneck(nn.Module):
     Each convolution halves height and width, until the longer side is at most 4; the first has
     `features` maps and each further one twice as many, up to 4·`features`. Any image_shape
     (C, H, W); values are 0…levels−1.
+
+    >>> import torch
+    >>> encoder = ConvBottleneck((1, 28, 28), h_dim=10)
+    >>> encoder(torch.zeros(4, 1, 28, 28, dtype=torch.uint8)).shape
+    torch.Size([4, 10])
     """
 
     source = "image"

@@ -1,21 +1,22 @@
-"""What every network that reads images does first: checks them, and scales them."""
+"""The check and the scaling of images with which every network begins."""
 
 import torch
 from torch import Tensor
 
 
 def require_images(x: Tensor, levels: int, image_shape: tuple[int, int, int] | None = None) -> None:
-    """Raise TypeError unless x is uint8; ValueError for another shape (C, H, W) where one is given.
+    """Raise unless x are images uint8 (B, C, H, W) of `image_shape`, or of any size if it is None.
 
-    On a CPU ValueError too for values beyond the levels.
+    TypeError for another dtype, ValueError for another shape or, on a CPU, for values ≥ levels.
     """
     if x.dtype != torch.uint8:
         raise TypeError(f"images are uint8 with values 0…{levels - 1}, not {x.dtype}")
-    if image_shape is not None and tuple(x.shape[1:]) != tuple(image_shape):
-        raise ValueError(
-            f"images of shape (B, {', '.join(map(str, image_shape))}) expected, "
-            f"not {tuple(x.shape)}"
-        )
+    shape = tuple(x.shape)
+    if image_shape is None and (len(shape) != 4 or shape[1] not in (1, 3)):
+        raise ValueError(f"images of shape (B, 3, H, W) or (B, 1, H, W) expected, not {shape}")
+    if image_shape is not None and shape[1:] != tuple(image_shape):
+        size = ", ".join(map(str, image_shape))
+        raise ValueError(f"images of shape (B, {size}) expected, not {shape}")
     # On an accelerator the check would make every step wait for the device, and in a compiled
     # step it would break the graph.
     checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
@@ -28,6 +29,6 @@ def require_images(x: Tensor, levels: int, image_shape: tuple[int, int, int] | N
 def scaled_images(
     x: Tensor, levels: int, image_shape: tuple[int, int, int], dtype: torch.dtype
 ) -> Tensor:
-    """Images uint8 (B, C, H, W) as numbers in [−1, 1] of a dtype; raises as `require_images`."""
+    """Images uint8 (B, C, H, W) scaled to [−1, 1] in a dtype; raises as `require_images` does."""
     require_images(x, levels, image_shape)
     return x.to(dtype) * (2 / (levels - 1)) - 1

@@ -1,4 +1,4 @@
-"""Stored numbers as h, of which training hides a random part: one decoder for every part of h."""
+"""Stored numbers as h, a random part of them hidden in training: one decoder for every part."""
 
 import torch
 from torch import Tensor, nn
@@ -9,15 +9,17 @@ from repr_toolkit.encoders.precomputed import Precomputed
 class MaskedCoordinates(nn.Module):
     """h is [v ⊙ keep, keep] for the m stored numbers v of an image and a mask keep in {0, 1}^m.
 
-    In training each image draws how many of its numbers are kept, uniform on 0…m, and which,
-    uniform among the sets of that size, from torch's global generator. In eval mode all are kept;
-    `masked` takes any mask. So one decoder is trained on p(x | any part of v), nothing included:
-    it gives its own null, and what one number adds to the others is a difference within one
+    In training, how many numbers of an image stay is drawn uniformly from 0…m, and which ones
+    uniformly from the sets of that size, by torch's global generator. In eval mode all stay;
+    `masked` takes any mask. So one decoder is trained on p(x | any part of v), the empty part
+    included: it is its own null, and what one number adds to others is a difference within one
     network.
 
-    `h_dim`, `source`, `offset`, `scale` and `made_by` are those of `Precomputed`: h_dim counts the
-    numbers, m. The attribute `h_dim` is what the decoder receives, 2m. Standardised numbers (mean
-    0) are hidden best, since a hidden one reads 0.
+    The arguments are those of `Precomputed`, where `h_dim` is m; the attribute `h_dim` is 2m.
+    Numbers should have mean 0, since a hidden one reads 0.
+
+    >>> MaskedCoordinates(2).masked(torch.tensor([[5.0, 7.0]]), torch.tensor([False, True]))
+    tensor([[0., 7., 0., 1.]])
     """
 
     def __init__(
@@ -30,9 +32,7 @@ class MaskedCoordinates(nn.Module):
         made_by: str | None = None,
     ) -> None:
         super().__init__()
-        self.numbers = Precomputed(
-            h_dim, source=source, offset=offset, scale=scale, made_by=made_by
-        )
+        self.numbers = Precomputed(h_dim, source=source, offset=offset, scale=scale)
         self.count = h_dim
         self.h_dim = 2 * h_dim
         self.source = source
@@ -45,7 +45,7 @@ class MaskedCoordinates(nn.Module):
         return self.masked(x, torch.ones(self.count, dtype=torch.bool, device=x.device))
 
     def masked(self, x: Tensor, keep: Tensor) -> Tensor:
-        """h of numbers (B, …) under a mask, bool (m,) or (B, m), True where a number is kept.
+        """h of numbers (B, …) under a mask, bool (m,) or (B, m), True where a number stays.
 
         Raises ValueError for a mask of another shape.
         """
@@ -60,6 +60,6 @@ class MaskedCoordinates(nn.Module):
 
     def draw(self, batch: int, device: torch.device) -> Tensor:
         """Random masks, bool (batch, m)."""
-        kept = torch.randint(self.count + 1, (batch, 1), device=device)
+        size = torch.randint(self.count + 1, (batch, 1), device=device)
         rank = torch.rand(batch, self.count, device=device).argsort(1).argsort(1)
-        return rank < kept
+        return rank < size

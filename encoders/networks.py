@@ -1,4 +1,4 @@
-"""Anyone's network by its import path: how it is built, weighted, and wants its images."""
+"""Any network by its import path: how to build it, its weights, and its input images."""
 
 import inspect
 import warnings
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from repr_toolkit.encoders.state import read_state, require_same_weights
+from repr_toolkit.encoders.state import load_weights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
 WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
@@ -21,9 +21,9 @@ WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a network wants its images to be, intensities in [0, 1] being scaled by mean and std.
+    """How a network's images are prepared: resized to `size`, then (x − mean) / std, x in [0, 1].
 
-    `size` (height, width) is None where the images keep theirs.
+    `size` (height, width) is None if images keep theirs.
     """
 
     size: tuple[int, int] | None = None
@@ -40,17 +40,17 @@ def build_network(
     seed: int = 0,
     provided: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, Inputs]:
-    """The network that an import path's class or function gives, and what it wants of images.
+    """The network that the class or function at an import path gives, and its preprocessing.
 
     It is called with `init_args`, and those of the `provided` values that it has parameters for.
-    `weights` is a file of a state dict, .pt or .safetensors, read without unpickling anything, or
-    a name that the function knows, such as torchvision's IMAGENET1K_V1 or DEFAULT, which its
-    library may download. With None nothing is read and the weights are drawn by `seed`; what the
-    network wants of images is then what its library's default weights want.
+    `weights` is a state dict file, .pt or .safetensors, read without unpickling anything, or a name
+    that the function knows, such as torchvision's IMAGENET1K_V1 or DEFAULT, which its library may
+    download. None reads nothing and draws the weights by `seed`; the preprocessing is then that of
+    the library's default weights.
 
-    Raises ImportError for a path that leads nowhere, FileNotFoundError for weights that are not to
-    be had, ValueError for arguments or weights that do not fit, TypeError for what gives no
-    network.
+    Raises ImportError for a path that leads nowhere, FileNotFoundError for weights that cannot be
+    read or downloaded, ValueError for arguments or weights that do not fit, TypeError if the result
+    is no network.
     """
     maker = import_callable(path)
     for key in ("weights", "pretrained"):
@@ -84,33 +84,30 @@ def build_network(
         arguments["pretrained"] = name
     net = _call(path, maker, arguments, weights, seed)
     if hasattr(net, "transform_input"):
-        # torchvision's pretrained Inceptions want another scale than their transforms give, and
-        # convert it themselves; without weights they would not, and could not be rebuilt so.
+        # torchvision's pretrained Inceptions need another scale than their transforms give, and
+        # convert it themselves. Untrained ones would not, so that a saved run could not use them.
         net.transform_input = True  # type: ignore[assignment]
     if file is not None:
-        _load(path, net, Path(file).expanduser())
+        load_weights(net, Path(file).expanduser(), path)
     return net, inputs or inputs_of(net)
 
 
 def inputs_of(net: nn.Module) -> Inputs:
-    """What a network wants of images, as far as can be seen from it; else ImageNet's scale."""
-    library = type(net).__module__.split(".")[0]
-    if hasattr(net, "pretrained_cfg") and hasattr(net, "default_cfg"):  # timm's
-        found = import_module("timm.data").resolve_model_data_config(net)
-        size = tuple(found["input_size"][1:])
-        return Inputs(size, tuple(found["mean"]), tuple(found["std"]), found["interpolation"])
-    if library == "facenet_pytorch":
+    """The preprocessing that a network states; otherwise any size, and ImageNet's scale."""
+    if hasattr(net, "pretrained_cfg") and hasattr(net, "default_cfg"):  # timm
+        stated = import_module("timm.data").resolve_model_data_config(net)
+        size = tuple(stated["input_size"][1:])
+        return Inputs(size, tuple(stated["mean"]), tuple(stated["std"]), stated["interpolation"])
+    if type(net).__module__.split(".")[0] == "facenet_pytorch":
         return Inputs((160, 160), (0.5,) * 3, (128 / 255,) * 3)
     return Inputs()
 
 
-def channels_of(net: nn.Module) -> int | None:
-    """How many channels the first convolution of a network reads; None without one."""
-    return next((m.in_channels for m in net.modules() if isinstance(m, nn.Conv2d)), None)
-
-
 def import_callable(path: str) -> Callable[..., Any]:
-    """What an import path leads to, something that can be called; ImportError for what is not."""
+    """The class or function at an import path.
+
+    Raises ImportError, which names a close one, if there is none.
+    """
     module_name, _, name = path.rpartition(".")
     if not module_name:
         raise ImportError(f"{path!r} is not an import path of the form package.module.name")
@@ -118,13 +115,13 @@ def import_callable(path: str) -> Callable[..., Any]:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         raise ImportError(f"{path!r} cannot be imported: {error}") from error
-    found: Callable[..., Any] | None = getattr(module, name, None)
-    if not callable(found):
+    member: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(member):
         public = [key for key, value in vars(module).items() if callable(value)]
         close = get_close_matches(name, public, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ImportError(f"{module_name} has no class or function {name}{hint}")
-    return found
+    return member
 
 
 def _is_file(weights: str) -> bool:
@@ -132,7 +129,7 @@ def _is_file(weights: str) -> bool:
 
 
 def _torchvision_weights(maker: Callable[..., Any]) -> Any:
-    """torchvision's weights for a function of its own, or None."""
+    """torchvision's weights for one of its functions; None for anything else."""
     if maker.__module__.split(".")[0] != "torchvision":
         return None
     from torchvision.models import get_model_weights
@@ -152,7 +149,7 @@ def _choose(path: str, known: Any, name: str | None) -> Any:
 
 
 def _torchvision_inputs(transforms: Any) -> Inputs:
-    """What torchvision's transforms do, but that images are scaled whole and nothing is cropped."""
+    """The preprocessing of torchvision's transforms, with whole images instead of crops."""
     side = getattr(transforms, "crop_size", None) or getattr(transforms, "resize_size", None)
     mean = tuple(getattr(transforms, "mean", IMAGENET[0]))
     std = tuple(getattr(transforms, "std", IMAGENET[1]))
@@ -174,12 +171,12 @@ def _call(
         raise ValueError(f"{path}: {error}; its arguments are its init_args") from error
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            # torchvision announces other initial weights for its Inceptions.
+            # torchvision warns that initial weights of its Inceptions will change.
             warnings.simplefilter("ignore", FutureWarning)
             torch.manual_seed(seed)
             net = maker(**arguments)
     except (OSError, HTTPException) as error:
-        # An encoder's own FileNotFoundError says more; huggingface_hub's is of a class of its own.
+        # An encoder's FileNotFoundError says more; huggingface_hub raises a subclass of it.
         if weights is None or _is_file(weights) or type(error) is FileNotFoundError:
             raise
         raise FileNotFoundError(
@@ -189,9 +186,3 @@ def _call(
     if not isinstance(net, nn.Module):
         raise TypeError(f"{path} gives a {type(net).__name__}, not a torch network (nn.Module)")
     return net
-
-
-def _load(path: str, net: nn.Module, file: Path) -> None:
-    state = read_state(file)
-    require_same_weights(file, state, net.state_dict(), path)
-    net.load_state_dict(state)

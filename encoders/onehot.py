@@ -7,7 +7,11 @@ from torch import Tensor, nn
 class OneHot(nn.Module):
     """h is the one-hot vector of the class label (1606.05328 §3.2).
 
-    `source` is the key that holds it; any other code counting from 0 does as well.
+    `source` is the key that holds it, which may be any code that counts from 0.
+
+    >>> OneHot(3)(torch.tensor([2, 0]))
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
     """
 
     def __init__(self, num_classes: int, *, source: str = "label") -> None:
@@ -20,7 +24,7 @@ class OneHot(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Labels int64 (B,) in 0…num_classes−1 to h, float32 (B, num_classes).
 
-        Raises TypeError unless the labels are integers, ValueError (on a CPU) for one outside.
+        Raises TypeError unless the labels are integers, ValueError, on a CPU, for one outside.
         """
         if x.is_floating_point() or x.dtype == torch.bool:
             raise TypeError(f"labels are int64, not {x.dtype}")

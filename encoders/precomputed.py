@@ -1,17 +1,19 @@
-"""Numbers that were computed before, such as face embeddings or landmarks, as h."""
+"""Stored numbers, such as face embeddings or landmarks, as h."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Precomputed(nn.Module):
-    """h is a key of the batch itself: (v − offset)·scale of its flattened numbers v.
+    """h is (v − offset)·scale for the flattened numbers v under a key of the batch.
 
-    For what was computed once and stored with the data: `source` is the key, such as "embedding"
-    or "landmarks", and `h_dim` how many numbers it has an image. `offset` and `scale` bring them
-    near zero and one, which is where a network's first layer wants them; a unit vector of d
-    numbers wants `scale` √d. `made_by` names the encoder that made them (see
-    `FaceNet.identity`), so that the same can be made of a new picture.
+    `source` is the key, such as "embedding" or "landmarks", and `h_dim` how many numbers it has for
+    each image. `offset` and `scale` should bring them to a mean near 0 and a deviation near 1, for
+    the first layer of a network: a unit vector of d numbers needs `scale` √d. `made_by` names the
+    encoder that made the numbers (see `FaceNet.identity`), which can make those of a new picture.
+
+    >>> Precomputed(2, scale=10.0)(torch.tensor([[0.5, 1.0]]))
+    tensor([[ 5., 10.]])
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Precomputed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Numbers (B, …), h_dim in each row, to h, float32 (B, h_dim).
 
-        Raises ValueError for another number of them.
+        Raises ValueError if a row has more or fewer.
         """
         flat = x.reshape(len(x), -1).to(torch.float32)
         if flat.shape[1] != self.h_dim:

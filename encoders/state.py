@@ -1,7 +1,6 @@
 """State dicts: read from files without unpickling anything else, compared, and digested."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,16 @@ from torch import Tensor, nn
 def read_state(path: Path) -> dict[str, Tensor]:
     """The tensors of a state dict file, .safetensors or .pt, by name.
 
-    Of a training checkpoint the `state_dict` in it. Raises FileNotFoundError, or ValueError for
-    a file that is damaged or holds anything else.
+    A training checkpoint gives its `state_dict`. Raises FileNotFoundError, or ValueError for a file
+    that is damaged or holds anything else.
     """
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} of weights")
-    state: Any
     try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.suffix == ".safetensors"
+        state: Any = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:  # torch's safe unpickler raises errors of every kind
@@ -41,30 +37,32 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def require_same_weights(
-    path: Path, state: Mapping[str, Tensor], own: Mapping[str, Tensor], whose: str
-) -> None:
-    """Raise ValueError, with the first difference, unless names and shapes are a network's own."""
-    differences = [f"lacks {key!r}" for key in own if key not in state]
-    differences += [f"has {key!r}, which is unknown" for key in state if key not in own]
+def load_weights(net: nn.Module, path: Path, name: str, *, skip: str | None = None) -> None:
+    """Load a state dict file into a network, except keys that start with `skip`.
+
+    `name` names the architecture in errors. Raises as `read_state`, and ValueError, with the first
+    difference, unless names and shapes are those of the network.
+    """
+    state = {k: v for k, v in read_state(path).items() if skip is None or not k.startswith(skip)}
+    expected = net.state_dict()
+    differences = [f"lacks {key!r}" for key in expected if key not in state]
+    differences += [f"has {key!r}, which is unknown" for key in state if key not in expected]
     differences += [
         f"has {key!r} in the shape {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in own.items()
+        for key, value in expected.items()
         if key in state and state[key].shape != value.shape
     ]
     if differences:
         more = f", and {len(differences) - 1} differences more" if len(differences) > 1 else ""
         raise ValueError(
-            f"{path} holds the weights of another architecture than {whose}: it "
+            f"{path} holds the weights of another architecture than {name}: it "
             f"{differences[0]}{more}"
         )
+    net.load_state_dict(state)
 
 
 def weights_digest(module: nn.Module, described: str = "") -> str:
-    """SHA-256 (hex) of a description and of all weights and buffers, but for counters of batches.
-
-    By their names in the state dict, in ascending order.
-    """
+    """SHA-256 (hex) of a description and of the state dict, except counters of batches."""
     digest = hashlib.sha256(described.encode())
     for key, value in sorted(module.state_dict().items()):
         if not key.endswith("num_batches_tracked"):

@@ -1,4 +1,4 @@
-"""A small face net of one's own, for training by triplets."""
+"""A small face net, for training by triplets."""
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,15 @@ class TripletNet(nn.Module):
     compares distances. Images whose longer side is above 64 pixels are halved until it is not.
     Then every convolution halves height and width, until the longer side is at most 8; the first
     has `features` maps (a multiple of 8) and each further one twice as many, up to 8·`features`.
-    Group normalisation makes an image's h its own affair, whatever else is in the batch. Any
-    image_shape (C, H, W); values are 0…levels−1.
+    With group normalisation h of an image does not depend on the rest of the batch. Any image_shape
+    (C, H, W); values are 0…levels−1.
 
-    In training mode `augment` shows another view of every image each time (`random_views`), drawn
-    on the device from torch's global generator, as dropout is; in eval mode h is deterministic.
+    In training mode `augment` replaces every image by a random view (`random_views`), drawn on the
+    device from torch's global generator, as dropout is. In eval mode h is deterministic.
+
+    >>> encoder = TripletNet((3, 32, 32), h_dim=16)
+    >>> encoder(torch.zeros(4, 3, 32, 32, dtype=torch.uint8)).shape
+    torch.Size([4, 16])
     """
 
     source = "image"
@@ -80,13 +84,13 @@ class TripletNet(nn.Module):
 
 
 def random_views(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) in [−1, 1] as they might have been taken too, each drawn for itself.
+    """Random views of images (B, C, H, W) in [−1, 1], of the same shape.
 
-    Half of them are mirrored. A head that turns or nods is imitated by shifting the middle of the
-    picture against its edges, by up to a tenth of a side; besides, pictures are turned by up to
-    2.5°, scaled by up to 4 % and shifted by up to 1.25 % of a side. Contrast changes by up to 5 %,
-    brightness by up to 0.03: how light skin and hair are says who it is. What comes into view
-    continues the border.
+    Half of them are mirrored. The middle of the picture is shifted against its edges by up to a
+    tenth of a side, as if the head turned or nodded. The picture is rotated by up to 2.5°, scaled
+    by up to 4 % and shifted by up to 1.25 % of a side; the border is continued outside. Contrast
+    changes by up to 5 % and brightness by up to 0.03 only, since how light skin and hair are helps
+    to identify people.
     """
     count, _, height, width = images.shape
     with torch.autocast(images.device.type, enabled=False):  # bfloat16 misses pixels

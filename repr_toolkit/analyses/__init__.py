@@ -4,7 +4,16 @@ from importlib import import_module
 
 from repr_toolkit.analyses.base import Analysis
 
-ANALYSES = ("probing", "information", "invariance", "traversal", "placement")
+ANALYSES = (
+    "probing",
+    "information",
+    "invariance",
+    "traversal",
+    "placement",
+    "classification",
+    "verification",
+    "likeness",
+)
 """In the order in which the report shows them."""
 
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from torch.nn import Module
+
+from repr_toolkit.config.build import import_class
 from repr_toolkit.page.blocks import Block
 from repr_toolkit.runs.kept import Findings, Kept
 from repr_toolkit.runs.run import Run
@@ -39,6 +42,26 @@ class Analysis:
     blocks: Callable[[Mapping[str, Kept]], list[Block]]
     obstacle: Callable[[Run], str | None]
     only_split: str = ""
+
+
+def encoder_source(run: Run) -> str | None:
+    """The batch key that a run's encoder reads, by its configuration; None without an encoder."""
+    spec = run.config["model"]["encoder"]
+    if spec is None:
+        return None
+    kind = import_class(spec["class_path"], Module, "model.encoder")
+    source: str = spec["init_args"].get("source") or getattr(kind, "source", "")
+    return source
+
+
+def needs_keys(run: Run, *keys: str) -> str | None:
+    """The obstacle of a run whose data lack one of these batch keys, or cannot be read here."""
+    try:
+        data = run.load_data()
+    except (OSError, ValueError) as error:
+        return str(error)
+    missing = [key for key in keys if key not in data.arrays]
+    return f"{data.name} has no {' and no '.join(missing)}" if missing else None
 
 
 def needs_encoder(run: Run) -> str | None:

@@ -80,6 +80,11 @@ def add_seed(command: Any, of: str) -> None:
     command.add_argument("--seed", type=NonNegativeInt, default=0, help=of)
 
 
+def add_batch_size(command: Any) -> None:
+    """How many images are worked on at a time."""
+    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
+
+
 def add_json(command: Any) -> None:
     """Whether the result is printed as JSON."""
     command.add_argument("--json", action="store_true", help="print JSON")
@@ -126,7 +131,7 @@ def add_source(command: ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_source_options(command: Any) -> None:
-    """How a source makes h; `repr_toolkit.commands.common.represent_source` reads these.
+    """How a source makes h; `repr_toolkit.commands.common.represent_options` reads these.
 
     To a parser or to a group of one.
     """
@@ -158,7 +163,7 @@ def add_source_options(command: Any) -> None:
         help="of a network: side that the images are brought to (default: what it was made for)",
     )
     command.add_argument("--components", type=PositiveInt, default=64, help="of pca")
-    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
+    add_batch_size(command)
 
 
 def add_weights(command: ArgumentParser) -> None:

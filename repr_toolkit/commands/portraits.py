@@ -1,11 +1,10 @@
-"""The commands that draw people from their face embeddings, and measure the likeness."""
+"""The commands that draw people from their face embeddings."""
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
+from jsonargparse.typing import PositiveInt
 
 from repr_toolkit.commands.common import encode_pictures, name_outputs
 from repr_toolkit.commands.options import (
@@ -17,18 +16,14 @@ from repr_toolkit.commands.options import (
 )
 from repr_toolkit.support.console import engine_log_shown
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
-    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.faces.sitters import facenet_of, sitters
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import decode, refuse_unwritable, save_images
+    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
     from repr_toolkit.support.processes import fastest_device
 
     out = Path(options.out)
@@ -36,15 +31,16 @@ def portraits(options: Namespace, settings: Settings) -> None:
     model = load_with_decoder(options.run).to(fastest_device())
     faces, h = sitters(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
-        drawn = decode(
-            model.decoder,
+        images = sample(
+            model,
             h,
-            common_noise(model.decoder, options.n, options.seed),
+            n=options.n,
+            seed=options.seed,
             temperature=options.temperature,
             engine=options.engine,
             progress=True,
         )
-    rows = torch.cat([faces[:, None], drawn], dim=1)  # (N, 1 + n, C, H, W)
+    rows = torch.cat([faces[:, None], images], dim=1)  # (N, 1 + n, C, H, W)
     save_images(out, rows.flatten(0, 1), columns=rows.shape[1], overwrite=options.overwrite)
     name_outputs(out)
 
@@ -53,14 +49,8 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """Draw rows of pictures from one picture's h to another's, each row under one noise."""
     import torch
 
-    from repr_toolkit.decoders.noise import common_noise
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import (
-        decode,
-        reconstruction_temperature,
-        refuse_unwritable,
-        save_images,
-    )
+    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
     from repr_toolkit.sampling.paths import path, smoothness
     from repr_toolkit.support.processes import fastest_device
 
@@ -75,82 +65,29 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     )
     levels = model.decoder.levels
     with engine_log_shown():
-        drawn = decode(
-            model.decoder,
+        steps = sample(
+            model,
             path(a, b, options.steps, options.way),
-            common_noise(model.decoder, options.rows, options.seed),
-            temperature=reconstruction_temperature(model.decoder, options.temperature),
+            n=options.rows,
+            seed=options.seed,
+            temperature=options.temperature,
             engine=options.engine,
             progress=True,
-        ).transpose(0, 1)  # (rows, steps, C, H, W)
-    left, right = (end.expand(len(drawn), 1, *end.shape) for end in ends)
-    rows = torch.cat([left, drawn, right], dim=1)
+        )
+    images = steps.transpose(0, 1)  # (rows, steps, C, H, W)
+    left, right = (end.expand(len(images), 1, *end.shape) for end in ends)
+    rows = torch.cat([left, images, right], dim=1)
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
     )
-    if len(drawn) > 1:
-        found = smoothness(drawn, levels)
+    if len(images) > 1:
+        apart = smoothness(images, levels)
         print(
-            f"neighbours in a row differ by {_mean(found.adjacent):.4f}, the same h under other "
-            f"noise by {_mean(found.other_noise):.4f} (mean absolute intensities of [0, 1]); "
-            f"closer in {found.smooth_rows} of {len(drawn)} rows"
+            f"neighbours in a row differ by {_mean(apart.adjacent):.4f}, the same h under other "
+            f"noise by {_mean(apart.other_noise):.4f} (mean absolute intensities of [0, 1]); "
+            f"closer in {apart.smooth_rows} of {len(images)} rows"
         )
     name_outputs(out)
-
-
-def likeness(options: Namespace, settings: Settings) -> None:
-    """Say whether a run's portraits keep the person, beside what real faces score."""
-    from rich.console import Console
-
-    from repr_toolkit.analyses.likeness.measure import likeness, table, whitened_pixels
-    from repr_toolkit.faces.sitters import facenet_of
-    from repr_toolkit.runs.run import Run, load_with_decoder
-    from repr_toolkit.sampling.draw import refuse_unwritable, save_images
-    from repr_toolkit.support.processes import fastest_device
-
-    out = Path(options.out) if options.out else None
-    if out:
-        refuse_unwritable(out, overwrite=options.overwrite)
-    run = Run(options.run)
-    model = load_with_decoder(run).to(fastest_device())
-    facenet = facenet_of(model, options.weights)
-    data = run.load_data()
-
-    def embed(images: "Tensor") -> "Tensor":
-        embedding: Tensor = facenet(images.to(model.device))
-        return embedding
-
-    report = likeness(
-        model,
-        data,
-        embed,
-        whitened_pixels(data),
-        split=options.split,
-        people=options.people,
-        n=options.n,
-        temperatures=options.temperatures,
-        seed=options.seed,
-        progress=not options.json,
-    )
-    if options.json:
-        print(json.dumps({"run": str(run.path), **report.as_dict()}, indent=2))
-    else:
-        Console().print(table(report))
-        print(
-            f"distance to the nearest training image (root mean square, of [0, 1]):\n"
-            f"portraits {report.nearest:.3f}, the people's real images {report.nearest_of_real:.3f}"
-        )
-    if out:
-        rows = report.pictures[: options.shown]
-        save_images(
-            out,
-            rows.flatten(0, 1),
-            columns=rows.shape[1],
-            levels=data.levels,
-            overwrite=options.overwrite,
-        )
-        if not options.json:
-            name_outputs(out)
 
 
 def _mean(values: list[float]) -> float:
@@ -188,39 +125,7 @@ def add_commands(subcommands: Any) -> None:
         help="the straight line, or one that keeps the length of h, 1 for face embeddings",
     )
     add_weights(command)
-    add_drawing_options(command, "interpolate.png", temperature=None)
+    add_drawing_options(command, "interpolate.png")
     subcommands.add_subcommand(
         "interpolate", command, help="draw the way from one picture to another"
     )
-
-    command = make_parser(
-        "Say whether a run's portraits keep the person. Portraits of held-out people are embedded\n"
-        "again and matched with the people: AUC, and the share whose most similar person is their\n"
-        "own. Real faces, put through the same, say what the numbers mean. Hard: against the ten\n"
-        "most similar other people only. Second: by another embedder, fitted on training pixels."
-    )
-    add_run(command)
-    command.add_argument("--split", default="test", help="train, val or test")
-    command.add_argument(
-        "--people", type=PositiveInt, help="how many (default: all with two photographs)"
-    )
-    command.add_argument("-n", type=PositiveInt, default=4, help="portraits of each person")
-    command.add_argument(
-        "--temperatures",
-        type=NonNegativeFloat,
-        nargs="+",
-        default=[1.0],
-        metavar="T",
-        help="of the distributions drawn from",
-    )
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help="of noise and intervals")
-    add_weights(command)
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument(
-        "--out", help="PNG to write: photograph, portraits, the training images nearest to them"
-    )
-    command.add_argument(
-        "--shown", type=PositiveInt, default=12, help="people in the picture --out"
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-    subcommands.add_subcommand("likeness", command, help="say whether portraits keep the person")

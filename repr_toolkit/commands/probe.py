@@ -75,8 +75,8 @@ def add_commands(subcommands: Any) -> None:
         "chosen on the validation images, scored on the test images with 95 % intervals; beside\n"
         "them the pixels, each run's encoder before training, each network with random weights.\n"
         "Random labels tell how much a probe merely memorises, and the online code how many bits\n"
-        "the labels cost somebody who has h. NAME=SOURCE names a column. Kept in RUN/analysis/\n"
-        "for the report.\n\n" + DATA_HELP
+        "the labels cost somebody who has h. NAME=SOURCE names a column. Each run keeps its own\n"
+        "column and its baselines in RUN/analysis/, for the report.\n\n" + DATA_HELP
     )
     add_source(command, many=True)
     command.add_argument(

@@ -32,8 +32,8 @@ def add_commands(subcommands: Any) -> None:
     command = make_parser(
         "Write all that is known of runs to one HTML file, which needs no network: a table of all\n"
         "runs side by side, reconstructions, what h tells and leaves open, training curves,\n"
-        "configurations. A run's analyses are those that `probe`, `information`, `traverse` and\n"
-        "others kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is\n"
+        "configurations. A run's analyses are those that their commands, such as `probe` and\n"
+        "`verify`, kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is\n"
         "measured by `frozen RECIPE RUN…`, and stands in the report with --frozen."
     )
     command.add_argument(

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.base import Analysis
-    from repr_toolkit.runs.kept import Findings
+    from repr_toolkit.runs.kept import Findings, Kept
     from repr_toolkit.runs.run import Run
 
 
@@ -19,11 +19,11 @@ def keep_and_show(
     options: Namespace,
     *,
     keep: bool = True,
-) -> None:
+) -> "dict[str, Kept]":
     """Keep what was measured of each run with it, and print its tables, or JSON with --json.
 
     JSON is the findings' own dict for one run, and a list of them for several. Without `keep` the
-    findings are only shown.
+    findings are only shown. Returned is what was shown, by the runs' names.
     """
     from repr_toolkit.page.terminal import as_text
     from repr_toolkit.runs.kept import Kept
@@ -42,6 +42,7 @@ def keep_and_show(
         print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
     else:
         print(as_text(analysis.blocks(kept)), end="")
+    return kept
 
 
 def required_picture(options: Namespace) -> Path | None:

@@ -12,7 +12,9 @@ from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
     add_drawing_options,
+    add_json,
     add_run,
+    add_split,
     add_training_options,
     make_parser,
 )
@@ -104,7 +106,7 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
 
 def sample(options: Namespace, settings: Settings) -> None:
-    """Draw new images from a run's decoder, this process its share of them."""
+    """Draw new images from a run's decoder; of several processes each draws its share."""
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.job import SamplingJob
     from repr_toolkit.support.processes import fastest_device, place
@@ -159,7 +161,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     else:
         batch = _batch(run, options.split, options.images)
     with engine_log_shown():
-        drawn = reconstruct(
+        images = reconstruct(
             model,
             batch,
             n=options.n,
@@ -168,7 +170,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
             engine=options.engine,
             progress=True,
         )
-    rows = torch.cat([batch["image"][:, None], drawn], dim=1)  # (B, 1 + n, C, H, W)
+    rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
     save_images(
         out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
     )
@@ -191,11 +193,11 @@ def check(options: Namespace, settings: Settings) -> None:
 
 
 def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
-    """``count`` images of a split of a run's data, spread evenly over it, with their labels."""
+    """`count` images of a split of a run's data, spread evenly over it, with their labels."""
     from repr_toolkit.support.choose import choose_evenly
 
-    images = run.load_data().split(split)
-    return images[choose_evenly(len(images), count)]
+    held_out = run.load_data().split(split)
+    return held_out[choose_evenly(len(held_out), count)]
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:
@@ -235,9 +237,9 @@ def add_commands(subcommands: Any) -> None:
         "is an encoder, also given another image's h, and the difference of the two."
     )
     add_run(command)
-    command.add_argument("--split", default="test", help="train, val or test")
+    add_split(command)
     command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
-    command.add_argument("--json", action="store_true", help="print JSON")
+    add_json(command)
     subcommands.add_subcommand("evaluate", command, help="bits/dim of a run on a split")
 
     command = make_parser(
@@ -254,7 +256,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
     )
-    command.add_argument("--split", default="test", help="train, val or test")
+    add_split(command)
     add_drawing_options(command, "sample.png", temperature=1.0)
     command.add_argument(
         "--chunk-size", type=PositiveInt, default=256, help="images drawn and kept at a time"
@@ -279,8 +281,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--images", type=PositiveInt, default=8, help="originals that are taken from the split"
     )
-    command.add_argument("--split", default="test", help="train, val or test")
-    add_drawing_options(command, "reconstruct.png", temperature=None)
+    add_split(command)
+    add_drawing_options(command, "reconstruct.png")
     subcommands.add_subcommand("reconstruct", command, help="draw reconstructions of pictures")
 
     command = make_parser(

@@ -1,64 +1,65 @@
 """The command that measures how well a representation tells people apart."""
 
 import json
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import Settings, make_parser
+from repr_toolkit.commands.options import (
+    Settings,
+    add_batch_size,
+    add_json,
+    add_out,
+    add_split,
+    make_parser,
+)
 
 if TYPE_CHECKING:
+    from repr_toolkit.analyses.verification.measure import Verifications
     from repr_toolkit.data import ImageData
+    from repr_toolkit.runs.kept import Kept
+    from repr_toolkit.runs.run import Run
 
 
 def verify(options: Namespace, settings: Settings) -> None:
-    """Print what the verification protocol finds of a run's h, or of stored embeddings."""
-    from repr_toolkit.analyses.verification.measure import (
-        notes,
-        report_run,
-        report_stored,
-        roc_lines,
-        table,
-    )
+    """Keep with a run how its h tells people apart, and print it; print it of stored embeddings."""
+    from repr_toolkit.analyses.verification import ANALYSIS, measure
+    from repr_toolkit.analyses.verification.measure import measure_stored, roc_lines
+    from repr_toolkit.commands.results import keep_and_show, required_picture
+    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.run import Run
-    from repr_toolkit.support.files import atomic_write, require_picture
+    from repr_toolkit.support.files import atomic_write
     from repr_toolkit.support.roc import roc_picture
 
-    out = None if options.out is None else Path(options.out)
-    if out is not None:
-        require_picture(out, "the ROC", overwrite=options.overwrite)
+    out = required_picture(options)
     run = Run(options.target)
+    kept: Mapping[str, Kept] = {}
     if run.config_file.is_file():
-        report = report_run(
+        result = measure(
             run, options.split, batch_size=options.batch_size, progress=not options.json
         )
+        kept = keep_and_show(ANALYSIS, {run: result}, options)
     elif options.wandb:
         raise ValueError(
             f"{options.target} is no run; --wandb logs to the run that training logged to"
         )
     else:
-        report = report_stored(_data(options.target), options.split)
+        result = measure_stored(_data(options.target), options.split)
+        numbers = result.as_dict()
+        if options.json:
+            print(json.dumps(numbers, indent=2, ensure_ascii=False))
+        else:
+            shown = Kept(result.asked, options.typed, "", "", numbers, None)
+            print(as_text(ANALYSIS.blocks({options.target: shown})), end="")
     if out is not None:
         with atomic_write(out) as file:
-            roc_picture(roc_lines([report])).save(file, "PNG")
-    if options.json:
-        print(json.dumps(report.numbers(), indent=2))
-    else:
-        own = report.own
-        print(
-            f"{report.of}, {report.split}: {own.images:,} images of {own.people:,} people, "
-            f"{own.same_pairs:,} same and {own.different_pairs:,} different pairs\n"
-        )
-        print(table(report))
-        print(notes([report]), end="")
-        if out is not None:
-            print(f"\n{out}")
+            roc_picture(roc_lines([result])).save(file, "PNG")
+        if not options.json:
+            print(out)
     if options.wandb:  # last, so that nothing is lost without a network
-        from repr_toolkit.analyses.verification.to_wandb import log_verification
-
-        log_verification(run, report)
+        _log(run, result, kept)
 
 
 def _data(target: str) -> "ImageData":
@@ -67,8 +68,36 @@ def _data(target: str) -> "ImageData":
     try:
         return load_data(target)
     except (ValueError, FileNotFoundError) as error:
-        told = str(error).replace("--data.root or ", "")  # which this command does not take
-        raise type(error)(f"{target} is no run, and no data either: {told}") from error
+        reason = str(error).replace("--data.root or ", "")  # which this command does not take
+        raise type(error)(f"{target} is no run, and no data either: {reason}") from error
+
+
+def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> None:
+    """Log to the W&B run of the training, or to a new one in the group of the run's study.
+
+    Beside the table and the picture every number that could be measured, as verify/SPLIT/NAME, and
+    verify/SPLIT/METHOD/NAME for the methods to be beaten.
+    """
+    from repr_toolkit.analyses.verification import ANALYSIS
+    from repr_toolkit.page.blocks import Section
+    from repr_toolkit.page.wandb import log_beside
+
+    place = f"verify/{result.split}"
+    numbers: dict[str, Any] = {}
+    for name, method in result.methods.items():
+        prefix = place if method is result.first else f"{place}/{name}"
+        flat = method.flat_numbers().items()
+        numbers |= {f"{prefix}/{key}": value for key, value in flat if value is not None}
+    folder = run.path.resolve().parent
+    in_study = any((folder / f"{table}.md").is_file() for table in ("verification", "comparison"))
+    section = Section(ANALYSIS.name, ANALYSIS.title, ANALYSIS.lead, ANALYSIS.blocks(kept))
+    log_beside(
+        [section],
+        folder=run.path,
+        id_file=run.wandb_id_file,
+        group=folder.name if in_study else None,
+        numbers=numbers,
+    )
 
 
 def add_commands(subcommands: Any) -> None:
@@ -77,22 +106,22 @@ def add_commands(subcommands: Any) -> None:
         "Say how well a representation tells people apart, by the protocol of Labeled Faces in\n"
         "the Wild: same and different pairs, ROC AUC, accuracy on ten folds, true accepts at low\n"
         "false ones, and whose the nearest other image is; beside raw pixels and class-whitened\n"
-        "PCA. Of a run its encoder's h is measured, of data their stored embeddings."
+        "PCA. Of a run its encoder's h is measured, and the result kept in RUN/analysis/ for the\n"
+        "report; of data their stored embeddings."
     )
     command.add_argument(
         "target",
         metavar="RUN_OR_DATA",
         help="run directory; or data with embeddings, as a file or as a name in $REPR_TOOLKIT_DATA",
     )
-    command.add_argument("--split", default="test", help="train, val or test")
-    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
-    command.add_argument("--json", action="store_true", help="print JSON")
-    command.add_argument("--out", metavar="ROC.png", help="picture of the ROC to write")
+    add_split(command)
+    add_batch_size(command)
+    add_json(command)
+    add_out(command, "PNG of the ROC to write")
     command.add_argument(
         "--wandb",
         action="store_true",
         help="log the numbers and the ROC to the run's own on Weights & Biases too "
         "(WANDB_MODE=offline works)",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
     subcommands.add_subcommand("verify", command, help="how well h tells people apart")

@@ -1,4 +1,4 @@
-"""Recipes: what may stand in them, how they are read, and what is built from them."""
+"""Recipes: their sections, how they are read and checked, and what is built from them."""
 
 from repr_toolkit.config.recipe import (
     Config,

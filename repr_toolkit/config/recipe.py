@@ -1,13 +1,13 @@
-"""Recipes: what a run is made of, as a plain nested dict that is checked before anything is built.
+"""Recipes: the settings of a run, as a plain nested dict, checked before anything is built.
 
 A recipe is a YAML file of the sections below; a *setting* changes one value of it by its dotted
-name, such as ``training.steps``. Nothing here imports torch.
+name, such as `training.steps`. Nothing here imports torch.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, asdict, fields
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -18,8 +18,7 @@ import yaml
 from repr_toolkit.config.sections import About, Data, Training
 
 Config = dict[str, Any]
-"""A recipe, or a run's complete configuration: nested dicts of YAML's own types."""
-
+"""A recipe, or the complete configuration of a run: nested dicts of YAML's own types."""
 
 _SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
 _METRIC = ("model.metric.loss", "model.metric.miner")
@@ -54,11 +53,25 @@ _TRAINER_OWN = {
     "barebones": "the other arguments of trainer",
     "model_registry": "--wandb",
 }
-"""Arguments of lightning.Trainer that the toolkit sets itself, and what to use in their place."""
+"""Arguments of lightning.Trainer that the toolkit sets itself, and what to use instead."""
+
+_LEAST = {
+    "data.batch_size": 1,
+    "data.workers": 0,
+    "data.size": 1,
+    "data.folds": 2,
+    "data.fold": 0,
+    "data.images_per_identity": 2,
+    "training.steps": 1,
+    "training.validate_every": 1,
+    "training.pictures": 0,
+    "training.warmup": 0,
+}
+"""The smallest values of whole numbers."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as YAML 1.2 has it, and a key stands only once."""
+    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -86,8 +99,11 @@ def list_recipes() -> list[str]:
 def load_recipe(name_or_path: str | Path) -> Config:
     """The recipe of a packaged name or of a YAML file, every section checked and complete.
 
-    Raises FileNotFoundError if there is no such recipe, ValueError for what is not a recipe,
-    naming the key.
+    Raises FileNotFoundError if there is no such recipe, ValueError, which names the key, for a file
+    that is no recipe.
+
+    >>> load_recipe("bottleneck_mnist5k")["data"]["source"]
+    'mnist5k'
     """
     path = Path(name_or_path)
     if str(name_or_path) in list_recipes():
@@ -113,14 +129,19 @@ def load_recipe(name_or_path: str | Path) -> Config:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, safely: only YAML's own types come out."""
+    """The value of a YAML text, safely: of YAML's own types only.
+
+    >>> parse_yaml("{lr: 1e-3}")
+    {'lr': 0.001}
+    """
     return yaml.load(text, Loader=_Loader)
 
 
 def complete(raw: Mapping[str, Any]) -> Config:
     """A recipe with every section checked and every default filled in; `raw` stays as it is.
 
-    Raises ValueError naming the key that is unknown, missing, or has an impossible value.
+    Raises ValueError, which names the key, for a key that is unknown, missing or has a value that
+    cannot be.
     """
     _check_keys("", raw, _TOP)
     config: Config = {"about": _section("about", raw.get("about", {}))}
@@ -140,8 +161,12 @@ def complete(raw: Mapping[str, Any]) -> Config:
 def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
     """A new configuration with dotted settings changed, in their order; texts are read as YAML.
 
-    A class setting such as model.decoder replaces the whole of it. Raises ValueError naming
-    the setting that is unknown or has an impossible value.
+    A class setting such as model.decoder replaces the whole class spec. Raises ValueError, which
+    names the setting, if it is unknown or has a value that cannot be.
+
+    >>> recipe = apply_settings(load_recipe("bottleneck_mnist5k"), {"data.batch_size": "16"})
+    >>> recipe["data"]["batch_size"]
+    16
     """
     changed = deepcopy(dict(config))
     for key, value in settings.items():
@@ -154,29 +179,29 @@ def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Co
 
 
 def variants(config: Mapping[str, Any]) -> dict[str, Config]:
-    """A study's variants by name: the recipe with each variant's settings, without the study.
+    """The variants of a study by name: the recipe with the settings of each, without the study.
 
-    Raises ValueError if the recipe is no study, or for a variant that cannot be.
+    Raises ValueError if the recipe is no study, or for a variant whose settings cannot be.
     """
     study = config.get("study")
     if not study:
         raise ValueError("this recipe is not a study: it has no section `study`")
     base = {key: value for key, value in config.items() if key != "study"}
-    found: dict[str, Config] = {}
+    configs: dict[str, Config] = {}
     for name, settings in study.items():
         if not re.fullmatch(r"\w[\w.-]*", str(name)):
             raise ValueError(f"study.{name}: a variant's name is a folder's: letters, digits, _.-")
         try:
-            found[str(name)] = apply_settings(base, _mapping("its settings", settings or {}))
+            configs[str(name)] = apply_settings(base, _mapping("its settings", settings or {}))
         except ValueError as error:
             raise ValueError(f"study.{name}: {error}") from error
-    return found
+    return configs
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """The dotted names of the settings in which two configurations differ.
 
-    What changes no result is not compared: about, data.root, data.download and data.workers.
+    Settings that change no result are ignored: about, data.root, data.download and data.workers.
     """
     ignored = {"about", "study", "data.root", "data.download", "data.workers"}
 
@@ -194,7 +219,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def explain(error: Exception, section: str) -> str:
-    """What jsonargparse finds wrong in a section, in one line that names the key in full."""
+    """An error of jsonargparse in a section as one line that names the key in full."""
     text = " ".join(str(error).split())
     text = re.sub(r'(?:Parser key|Key) "([\w.]+)"', rf"{section}.\1", text.replace("object.", ""))
     return text if section in text else f"{section}: {text}"
@@ -234,7 +259,7 @@ def _model(raw: Any) -> dict[str, Any]:
 
 
 def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
-    """A loss and a miner; by default triplets, mined semi-hard with a triplet loss's own margin."""
+    """A loss and a miner; by default triplets, mined semi-hard with the margin of the loss."""
     metric = _mapping("model.metric", raw)
     _check_keys("model.metric", metric, ("loss", "miner"))
     if parts["decoder"] is not None:
@@ -242,7 +267,7 @@ def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
             "model.metric trains an encoder alone, but there is a model.decoder: set one to null"
         )
     if parts["encoder"] is None:
-        raise ValueError("model.encoder is missing, which model.metric is to train")
+        raise ValueError("model.encoder is missing: model.metric trains it")
     library = "pytorch_metric_learning"
     usual = {"class_path": f"{library}.losses.TripletMarginLoss", "init_args": {"margin": 0.2}}
     loss = _class("model.metric.loss", metric.get("loss") or usual)
@@ -250,7 +275,7 @@ def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
         miner = metric["miner"]  # null: every triplet or pair of a batch
     else:
         margin = 0.2
-        if loss["class_path"].endswith(".TripletMarginLoss"):  # those of others are no distances
+        if loss["class_path"].endswith(".TripletMarginLoss"):  # another loss's is no distance
             margin = loss["init_args"].get("margin", margin)
         miner = {
             "class_path": f"{library}.miners.TripletMarginMiner",
@@ -267,9 +292,9 @@ def _section(name: str, raw: Any) -> dict[str, Any]:
     given = _mapping(name, raw)
     _check_keys(name, given, [f.name for f in fields(kind)])
     for f in fields(kind):
-        if _default(f) is MISSING and given.get(f.name) is None:
+        if f.default is f.default_factory is MISSING and given.get(f.name) is None:
             raise ValueError(f"{name}.{f.name} is missing")
-    # A class spec is checked by `_class`: this parser would import the class, and torch with it.
+    # `_class` checks class specs: this parser would import the class, and torch with it.
     classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in _CLASSES}
     parser = jsonargparse.ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, skip=classes)
@@ -278,14 +303,7 @@ def _section(name: str, raw: Any) -> dict[str, Any]:
         values = parser.parse_object(plain).as_dict()
     except Exception as error:  # jsonargparse raises several kinds
         raise ValueError(explain(error, name)) from error
-    return {
-        f.name: given.get(f.name, _default(f)) if f.name in classes else values[f.name]
-        for f in fields(kind)
-    }
-
-
-def _default(item: Field[Any]) -> Any:
-    return item.default if item.default_factory is MISSING else item.default_factory()
+    return asdict(kind(**values, **{key: given[key] for key in classes if key in given}))
 
 
 def _class(name: str, raw: Any) -> dict[str, Any]:
@@ -308,38 +326,33 @@ def _trainer(raw: Any) -> dict[str, Any]:
 
 
 def _check_ranges(config: Config) -> None:
+    for name, least in _LEAST.items():
+        section, _, key = name.partition(".")
+        if config[section][key] is not None:
+            _integer(name, config[section][key], least)
     data, training = config["data"], config["training"]
-    _integer("data.batch_size", data["batch_size"], at_least=1)
-    _integer("data.workers", data["workers"], at_least=0)
     if data["levels"] is not None and not 2 <= data["levels"] <= 256:
         raise ValueError(f"data.levels is 2…256, not {data['levels']}")
-    if data["size"] is not None:
-        _integer("data.size", data["size"], at_least=1)
-    folds = _integer("data.folds", data["folds"], at_least=2)
-    if data["fold"] is not None and _integer("data.fold", data["fold"], at_least=0) >= folds:
-        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {data['fold']}")
-    k = data["images_per_identity"]
-    if k is not None:
-        _integer("data.images_per_identity", k, at_least=2)
-        if data["batch_size"] % k or data["batch_size"] < 2 * k:
-            raise ValueError(
-                f"data.batch_size ({data['batch_size']}) is not a multiple of "
-                f"data.images_per_identity ({k}), of two identities or more"
-            )
-    elif "metric" in config["model"]:
+    fold, folds = data["fold"], data["folds"]
+    if fold is not None and fold >= folds:
+        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")
+    k, batch_size = data["images_per_identity"], data["batch_size"]
+    if k is not None and (batch_size % k or batch_size < 2 * k):
+        raise ValueError(
+            f"data.batch_size ({batch_size}) is not a multiple of data.images_per_identity ({k}), "
+            f"of two identities or more"
+        )
+    if k is None and "metric" in config["model"]:
         raise ValueError(
             "data.images_per_identity is missing: model.metric compares images of one person, so "
             "that a batch needs several of each, such as 4"
         )
-    steps = _integer("training.steps", training["steps"], at_least=1)
-    every = _integer("training.validate_every", training["validate_every"], at_least=1)
+    steps, every = training["steps"], training["validate_every"]
     if steps % every:
         raise ValueError(
             f"training.steps ({steps}) is not a multiple of training.validate_every ({every}); "
             f"set one of them so that a validation falls on the last step"
         )
-    _integer("training.pictures", training["pictures"], at_least=0)
-    _integer("training.warmup", training["warmup"], at_least=0)
     if not 0 <= training["ema_decay"] < 1:
         raise ValueError(f"training.ema_decay is in [0, 1), not {training['ema_decay']}")
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class About:
-    """What a reader wants to know of a recipe before it is run."""
+    """What a reader of a recipe wants to know before running it."""
 
     what: str = ""
     data: str = ""
@@ -20,21 +20,21 @@ class Data:
     """Which images, and how they reach the model.
 
     Attributes:
-        source: A data set's name, an .npz file, a folder of images, or the import path of a
+        source: Name of a data set, an .npz file, a folder of images, or the import path of a
             function that returns an ImageData.
-        root: Folder in which a named file is looked up first; then in $REPR_TOOLKIT_DATA.
+        root: Folder in which a file is looked up first; then in $REPR_TOOLKIT_DATA.
         levels: Number of intensity levels, 2…256; null keeps those of the data.
         size: Side of the images in pixels, for data whose side can be chosen.
         download: Whether missing data may be fetched from the network.
-        fold: Number of the fold, 0…folds−1, of a cross-validation by identity: whom it tests,
-            validates on and trains on; null keeps the data's own splits.
+        fold: Number, 0…folds−1, of the fold of a cross-validation by identity whose splits are
+            used; null keeps those of the data.
         folds: Folds of such a cross-validation.
         batch_size: Images in one training step, over all devices together.
         images_per_identity: K, for batches of P = batch_size / K people with K images of each;
             null takes the images in random order.
         workers: Processes that load data beside the training process.
-        fingerprint: Of the images' content. A run states that of the images it was trained on, and
-            is resumed on those only.
+        fingerprint: Digest of the images. A run states that of its training images, and is
+            resumed only on these.
     """
 
     source: str
@@ -63,8 +63,8 @@ class Training:
         ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
         compile: Whether torch.compile is applied to the training loss.
         channels_last: Whether convolutions run on channels-last memory.
-        pictures: Images in each row of a validation's picture; 0 draws none, which a decoder
-            without a fast sampling engine may need. Training by triplets draws a ROC, or none at 0.
+        pictures: Images in each row of a validation's picture; 0 draws none, for decoders without
+            a fast sampling engine. Training by triplets draws a ROC, or none at 0.
     """
 
     optimizer: dict[str, Any] = field(

@@ -1,8 +1,8 @@
 """Decoded data on disk: plain .npy files, written once and memory-mapped ever after.
 
-They lie under ``$REPR_TOOLKIT_CACHE`` (``~/.cache/repr-toolkit`` unless set), one folder a data
-set: one .npy a batch key, one of row numbers a split, and meta.json. A folder appears whole or not
-at all, and deleting any of them only costs the time to make it again.
+They lie in `$REPR_TOOLKIT_CACHE/data`, a folder for each data set: one .npy for each batch key, one
+of row numbers for each split, and meta.json. A folder appears whole or not at all. Deleting one
+costs only the time to make it again.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerpri
 
 logger = logging.getLogger(__name__)
 
-# Part of every key: a change of what is stored, or of a fixed split, must not find older folders.
+# Part of every cache key; raise it when the stored arrays or a fixed split change.
 VERSION = 2
 
 
 @dataclass
 class Contents:
-    """What a builder leaves beside the .npy files of the batch keys: the rest of an ImageData.
+    """What a builder returns beside the .npy files of the batch keys: the rest of an ImageData.
 
-    ``fingerprinted`` are the keys that the fingerprint is of, where they stand for all (default:
-    all), so that runs know their data again after keys were added that follow from these.
+    `fingerprinted` names the keys that the fingerprint covers (default: all). A run recognises its
+    data although keys were added later, if those follow from the ones named here.
     """
 
     rows: Mapping[str, Array]
@@ -42,20 +42,19 @@ class Contents:
 
 
 def cache_folder() -> Path:
-    """``$REPR_TOOLKIT_CACHE``, or ``~/.cache/repr-toolkit``."""
+    """`$REPR_TOOLKIT_CACHE`, or `~/.cache/repr-toolkit`."""
     return Path(os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit")
 
 
 def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
-    """The data set that ``build`` makes, from the cache where it has been made before.
+    """The data set that `build` makes, read from the cache if it was made before.
 
-    ``build(folder)`` writes ``KEY.npy`` for each batch key into ``folder`` (see
-    :func:`write_rows`). ``key`` is any text that tells this content from any other: a fingerprint
-    of the files read and every setting that matters. Processes that build the same at once do the
-    work each for itself, and the first to finish wins.
+    `build(folder)` writes `KEY.npy` for each batch key into `folder` (see `write_rows`). `key` is
+    any text that tells this content from any other: a fingerprint of the input files and every
+    setting that matters. Processes that build the same data at once each do the whole work, and
+    the first to finish wins.
 
-    Raises what ``build`` raises, and OSError where the cache cannot be written; either way nothing
-    is left behind.
+    Raises what `build` raises, and OSError if the cache cannot be written; nothing is left behind.
     """
     digest = hashlib.sha256(f"{VERSION} {name} {key}".encode()).hexdigest()[:20]
     folder = cache_folder() / "data" / f"{Path(name).stem}-{digest}"
@@ -64,8 +63,14 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
         logger.info("preparing %s in %s, once", name, folder)
         unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
         try:
-            _fill(unfinished, name, build)
-            _move(unfinished, folder)
+            _fill(unfinished, name, build(unfinished))
+            unfinished.chmod(
+                0o755
+            )  # mkdtemp's folders are private; a shared cache must be readable
+            unfinished.replace(folder)
+        except OSError:
+            if not folder.exists():  # otherwise another process finished the same folder first
+                raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return _open(folder, name)
@@ -74,9 +79,9 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
 def write_rows(
     path: Path, dtype: np.dtype[np.generic], shape: tuple[int, ...], chunks: Iterable[Array]
 ) -> None:
-    """Writes an .npy file of this type and shape from chunks of its rows, a chunk at a time.
+    """Write an .npy file of this type and shape from chunks of its rows, one chunk at a time.
 
-    Raises ValueError where the chunks' rows do not add up to shape[0].
+    Raises ValueError if the chunks have other rows, or more or fewer of them.
     """
     written = 0
     with path.open("wb") as file:
@@ -92,7 +97,7 @@ def write_rows(
 
 
 def file_stamp(paths: Iterable[Path]) -> str:
-    """A fingerprint of files by their paths, sizes and times of change, without reading them."""
+    """A fingerprint of files by their paths, sizes and modification times, without reading them."""
     digest = hashlib.sha256()
     for path in paths:
         stat = path.stat()
@@ -100,14 +105,14 @@ def file_stamp(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def _fill(folder: Path, name: str, build: Callable[[Path], Contents]) -> None:
-    contents = build(folder)
+def _fill(folder: Path, name: str, contents: Contents) -> None:
+    """Write the splits and meta.json of a folder that holds the batch keys."""
     arrays = {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
     data = ImageData(name, arrays, contents.rows, levels=contents.levels, names=contents.names)
     fingerprint = data.fingerprint
     if contents.fingerprinted is not None:
-        standing = {key: arrays[key] for key in contents.fingerprinted}
-        fingerprint = content_fingerprint(standing, data.rows)
+        covered = {key: arrays[key] for key in contents.fingerprinted}
+        fingerprint = content_fingerprint(covered, data.rows)
     meta = {
         "name": name,
         "keys": list(arrays),
@@ -121,29 +126,9 @@ def _fill(folder: Path, name: str, build: Callable[[Path], Contents]) -> None:
     (folder / "meta.json").write_text(json.dumps(meta))
 
 
-def _move(unfinished: Path, folder: Path) -> None:
-    unfinished.chmod(0o755)  # mkdtemp's folders are private; a shared cache must be readable
-    try:
-        unfinished.replace(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        # Another process finished the same folder first; theirs is as good.
-
-
 def _open(folder: Path, name: str) -> ImageData:
     meta = json.loads((folder / "meta.json").read_text())
-    arrays = {
-        key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False)
-        for key in meta["keys"]
-    }
-    rows = {split: np.load(folder / f"rows_{split}.npy", allow_pickle=False) for split in SPLITS}
-    return ImageData(
-        name,
-        arrays,
-        rows,
-        levels=meta["levels"],
-        names=meta["names"],
-        fingerprint=meta["fingerprint"],
-        encoder=meta["encoder"],
-    )
+    arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in meta["keys"]}
+    rows = {split: np.load(folder / f"rows_{split}.npy") for split in SPLITS}
+    rest = {key: meta[key] for key in ("levels", "names", "fingerprint", "encoder")}
+    return ImageData(name, arrays, rows, **rest)

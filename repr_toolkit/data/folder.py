@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +10,34 @@ from PIL import Image, ImageOps
 
 from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
 from repr_toolkit.data.images import Array, ImageData
-from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.data.splits import complete_splits, consecutive
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-SPLIT_FOLDERS = {"train": "train", "val": "val", "valid": "val", "validation": "val"} | {
-    "test": "test"
-}
-CHUNK = 256
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+CHUNK = 256  # images decoded at a time
 
 
 def load_folder(path: Path, size: int | None = None) -> ImageData:
-    """The images in a folder, with sub-folders as classes and as splits where there are any.
+    """The images in a folder, whose sub-folders are classes, splits, or splits of classes.
 
-    Images are the files with the usual suffixes at any depth, hidden ones aside, in the order of
-    their paths; all grey or all RGB, 8 bits, turned upright where a camera says so. If there is a
-    folder ``train``, then ``train``, ``val`` (or ``valid``, ``validation``) and ``test`` are the
-    splits; missing splits are cut as in :func:`~repr_toolkit.data.splits.complete_splits`. Within
-    the folder, or each split's, the sub-folders' names in alphabetical order are the labels.
+    Images are the files with the usual suffixes at any depth, except hidden ones, in the order of
+    their paths: all grey or all RGB, 8 bits, turned upright by their EXIF orientation. If there is
+    a folder `train`, then `train`, `val` (or `valid`, `validation`) and `test` are the splits, and
+    `complete_splits` cuts the missing ones. The names of the sub-folders of the folder, or of each
+    split, are the labels, in alphabetical order.
 
-    With ``size`` every image's middle square is scaled to (size, size) by a box filter; without it
-    all images must have one shape.
+    With `size` the middle square of every image is scaled to (size, size) by a box filter. Without
+    it all images must have one shape.
 
-    Raises ValueError naming the file where an image is damaged, cut short, of another mode or
-    shape, or beside class folders instead of in one.
+    Raises ValueError, which names the file, for an image that is damaged, cut short, of another
+    mode or shape, or beside the class folders instead of in one.
     """
     folders = [sub for sub in sorted(path.iterdir()) if sub.is_dir() and sub.name[0] != "."]
     splits = {"train": path}
     if any(sub.name == "train" for sub in folders):
         splits = {}
         for sub in folders:
-            split = SPLIT_FOLDERS.get(sub.name)
+            split = SPLIT_NAMES.get(sub.name)
             if split is None or split in splits:
                 what = "is no split" if split is None else f"is a second {split} split"
                 raise ValueError(
@@ -53,55 +50,67 @@ def load_folder(path: Path, size: int | None = None) -> ImageData:
         if not paths:
             raise ValueError(f"{splits[split]}: no images ({', '.join(sorted(SUFFIXES))}) in it")
     labels = {split: _classes(splits[split], paths) for split, paths in files.items()}
-    with_classes = {split for split, names in labels.items() if names}
-    if with_classes and with_classes != set(splits):
-        odd = (set(splits) - with_classes).pop()
-        raise ValueError(f"{splits[odd]}: no class folders, but there are in the other splits")
+    bare = [split for split, names in labels.items() if not names]
+    if bare and len(bare) < len(splits):
+        raise ValueError(f"{splits[bare[0]]}: no class folders, but there are in the other splits")
     flat = [file for paths in files.values() for file in paths]
 
     def build(folder: Path) -> Contents:
-        shape, images = read_images(flat, size)
-        write_rows(folder / "image.npy", np.dtype(np.uint8), (len(flat), *shape), images)
+        write_images(folder, flat, size)
+        rows = consecutive({split: len(paths) for split, paths in files.items()})
         names = {}
-        if with_classes:
+        if not bare:
             every = np.array([name for names in labels.values() for name in names])
             unique, codes = np.unique(every, return_inverse=True)
             np.save(folder / "label.npy", codes.astype(np.int64))
             names["label"] = tuple(map(str, unique))
-        rows, start = {}, 0
-        for split, paths in files.items():
-            rows[split] = np.arange(start, start + len(paths))
-            start += len(paths)
         return Contents(complete_splits(str(path), rows), names=names)
 
     return cached(path.name or "folder", f"{file_stamp(flat)} {size}", build)
 
 
-def read_images(
-    paths: Sequence[Path], size: int | None
-) -> tuple[tuple[int, int, int], Iterator[Array]]:
-    """The (C, H, W) of these image files, and all of them as uint8 (n, C, H, W) chunks in order.
+def write_images(folder: Path, paths: Sequence[Path], size: int | None) -> None:
+    """Decode image files into `folder`/image.npy, uint8 (N, C, H, W), in order.
 
-    The first file sets the shape and the mode. Raises ValueError as :func:`load_folder` says.
+    The first file sets the shape and the mode. Raises ValueError as `load_folder` does.
     """
     if size is not None and size < 1:
         raise ValueError(f"data.size must be at least 1, got {size}")
     shape = read_image(paths[0], size).shape
-    return (shape[0], shape[1], shape[2]), _chunks(paths, size, paths[0], shape)
+
+    def chunks() -> Iterator[Array]:
+        with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
+            for start in range(0, len(paths), CHUNK):
+                chunk = paths[start : start + CHUNK]
+                images = list(pool.map(partial(read_image, size=size), chunk))
+                for path, image in zip(chunk, images, strict=True):
+                    if image.shape != shape:
+                        raise ValueError(
+                            f"{path}: shape {image.shape}, but {paths[0]} has {shape}; give "
+                            f"data.size to crop and scale all to one, and convert grey or RGB to "
+                            f"the other"
+                        )
+                yield np.stack(images)
+
+    write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), chunks())
 
 
 def read_image(path: Path, size: int | None) -> Array:
-    """One image file as uint8 (C, H, W); its middle square scaled to ``size`` where given.
+    """One image file as uint8 (C, H, W); with `size`, its middle square scaled to that side.
 
-    Raises ValueError naming the file where it is damaged, cut short, or not 8-bit grey or RGB.
+    Raises ValueError, which names the file, if it is damaged, cut short, or not 8-bit grey or RGB.
     """
     try:
         with Image.open(path) as image:
-            # Pillow opens 16-bit RGB files as RGB, dropping half the bits without a word.
+            # Pillow opens 16-bit RGB files as RGB and drops half the bits without a warning.
             deep = any(";16" in str(tile) for tile in image.tile)
             mode = f"{image.mode} of 16 bits" if deep else image.mode
             upright = ImageOps.exif_transpose(image)
-            pixels = np.asarray(upright if size is None else _middle_square(upright, size))
+            if size is not None:
+                left, top, side = middle_square(*upright.size)
+                box = (left, top, left + side, top + side)
+                upright = upright.resize((size, size), Image.Resampling.BOX, box=box)
+            pixels = np.asarray(upright)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception as error:  # Pillow's decoders raise errors of every kind
@@ -114,31 +123,9 @@ def read_image(path: Path, size: int | None) -> Array:
 
 
 def middle_square(width: int, height: int) -> tuple[int, int, int]:
-    """Where ``size`` crops an image: the square's left and top edge and its side, in pixels."""
+    """The left and top edge and the side of the middle square of an image, in pixels."""
     side = min(width, height)
     return (width - side) // 2, (height - side) // 2, side
-
-
-def _middle_square(image: Image.Image, size: int) -> Image.Image:
-    left, top, side = middle_square(*image.size)
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BOX, box=box)
-
-
-def _chunks(
-    paths: Sequence[Path], size: int | None, first: Path, shape: tuple[int, ...]
-) -> Iterator[Array]:
-    remaining = iter(paths)
-    with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-        while chunk := list(islice(remaining, CHUNK)):
-            images = list(pool.map(partial(read_image, size=size), chunk))
-            for path, image in zip(chunk, images, strict=True):
-                if image.shape != shape:
-                    raise ValueError(
-                        f"{path}: shape {image.shape}, but {first} has {shape}; give data.size "
-                        f"to crop and scale all to one, and convert grey or RGB to the other"
-                    )
-            yield np.stack(images)
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -152,7 +139,7 @@ def _image_files(folder: Path) -> list[Path]:
 
 
 def _classes(folder: Path, paths: Sequence[Path]) -> list[str]:
-    """The class folder of every image, or an empty list where no image is in one."""
+    """The class folder of every image, or an empty list if no image is in one."""
     parts = [path.relative_to(folder).parts for path in paths]
     if all(len(p) == 1 for p in parts):
         return []

@@ -6,19 +6,19 @@ from copy import copy
 import numpy as np
 
 from repr_toolkit.data.identity_batches import identity_key
-from repr_toolkit.data.images import Array, ImageData, ImageSplit
+from repr_toolkit.data.images import Array, ImageData
 
-LEAST_PEOPLE = 2  # in a split: it takes two to tell any
+LEAST_PEOPLE = 2  # people in a split, which compares at least two
 
 
 def fold_people(people: Array, fold: int, folds: int) -> dict[str, Array]:
-    """Codes of people for train, val and test, ascending; the same ones every time.
+    """The codes of the people of train, val and test, ascending; the same ones every time.
 
-    In a random order that never changes (``numpy.random.default_rng(0)``) the people are cut into
-    ``folds`` groups of nearly equal size. Group ``fold`` is test; of the others' people the first
-    tenth of that order, at least two, are val, and the rest train.
+    In a random order that never changes (`numpy.random.default_rng(0)`) the people are cut into
+    `folds` groups of nearly equal size. Group `fold` is test. Of the other people the first tenth
+    of that order, at least two, are val, and the rest train.
 
-    Raises ValueError for a fold that there is not, and where a split would have fewer than two.
+    Raises ValueError for a fold outside 0…folds−1, and if a split would have fewer than two people.
     """
     if not 0 <= fold < folds:
         raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")
@@ -37,28 +37,27 @@ def fold_people(people: Array, fold: int, folds: int) -> dict[str, Array]:
 
 
 def _held(people: int) -> int:
-    """How many of the people who are not tested are val."""
+    """How many of the people outside test are val."""
     return max(LEAST_PEOPLE, round(people / 10))
 
 
 def choose_fold(data: ImageData, fold: int, folds: int) -> ImageData:
-    """The same data with their splits cut anew by :func:`fold_people`, whatever they were.
+    """The same data with the splits of `fold_people` in place of their own.
 
-    People are told apart by :func:`~repr_toolkit.data.identity_batches.identity_key`. The
-    fingerprint covers the new splits. Raises ValueError, naming the data, as those two do.
+    `identity_key` names the key that identifies people. The fingerprint covers the new splits.
+    Raises ValueError, which names the data, as those two do.
     """
     codes = data.arrays[identity_key(data)]
-    rows = np.sort(np.concatenate([*data.rows.values()]))  # some images may be in no split
+    rows = np.sort(np.concatenate([*data.rows.values()]))  # without the images in no split
     try:
         people = fold_people(codes[rows], fold, folds)
     except ValueError as error:
         raise ValueError(f"{data.name}: {error}") from error
     folded = copy(data)
     folded.name = f"{data.name}, fold {fold}"
-    folded.rows = {split: rows[np.isin(codes[rows], own)] for split, own in people.items()}
-    folded.splits = {s: ImageSplit(data.arrays, r, data.own_levels) for s, r in folded.rows.items()}
+    folded.rows = {split: rows[np.isin(codes[rows], members)] for split, members in people.items()}
     digest = hashlib.sha256(data.fingerprint.encode())
-    for split, own in folded.rows.items():
-        digest.update(f" {split} ".encode() + own.tobytes())
+    for split, members in folded.rows.items():
+        digest.update(f" {split} ".encode() + members.tobytes())
     folded.fingerprint = digest.hexdigest()
-    return folded if data.levels == data.own_levels else folded.quantised(data.levels)
+    return folded.quantised(data.levels)

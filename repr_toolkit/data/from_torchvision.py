@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from repr_toolkit.data.cache import Contents, cache_folder, cached, file_stamp, write_rows
-from repr_toolkit.data.folder import middle_square, read_images
+from repr_toolkit.data.folder import middle_square, write_images
 from repr_toolkit.data.images import SPLITS, Array, ImageData
-from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.data.splits import complete_splits, consecutive
 
 _IDX = (
     "train-images-idx3-ubyte",
@@ -20,7 +20,7 @@ _IDX = (
 )
 _BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
 
-# What torchvision reads below a root folder; a data set is present where all of it is.
+# What torchvision reads below a root folder; a data set is present if all of it is.
 FILES = {
     "MNIST": [f"MNIST/raw/{file}" for file in _IDX],
     "FashionMNIST": [f"FashionMNIST/raw/{file}" for file in _IDX],
@@ -43,69 +43,62 @@ FILES = {
     ],
 }
 TORCHVISION = tuple(FILES)
-OF_FACES = ("CelebA", "LFWPeople")
+FACES = ("CelebA", "LFWPeople")
 
-# Part of the key of the decoded data: what an older version stored otherwise must not be found.
+# Part of the cache key; change it when what is stored changes.
 LAYOUTS = {"CelebA": "with attributes and landmarks"}
 
 
 def load_torchvision(
     name: str, roots: Sequence[Path], size: int | None, download: bool
 ) -> ImageData:
-    """A data set of torchvision's, found in one of ``roots`` or else in the cache's folder.
+    """A data set of torchvision's, read from one of `roots` or else from the cache's folder.
 
-    With ``download`` a missing one is fetched into the first root, or the cache's folder where
-    there is none. Splits: CelebA's official three (162,770, 19,867 and 19,962 images); otherwise
-    the official test images are test, and val is a tenth of the training images, drawn with a
-    fixed seed: MNIST and FashionMNIST 54,000 train, 6,000 val, 10,000 test; CIFAR10 45,000, 5,000,
-    10,000; SVHN 65,931, 7,326, 26,032. LFWPeople are the funneled images of the development sets
-    (view 1), in which no person is in both, and val is cut from train by person.
+    With `download` a missing one is fetched into the first root, or without roots into the cache's
+    folder. Splits: CelebA's official three (162,770, 19,867 and 19,962 images); otherwise the
+    official test images are test, and val is a tenth of the training images, drawn with a fixed
+    seed: MNIST and FashionMNIST 54,000 train, 6,000 val, 10,000 test; CIFAR10 45,000, 5,000,
+    10,000; SVHN 65,931, 7,326, 26,032. LFWPeople has the funneled images of the development sets
+    (view 1), which share no person, and val is cut from train by person.
 
-    MNIST, FashionMNIST, CIFAR10 and SVHN have ``label``. CelebA (3×218×178) and LFWPeople
-    (3×250×250) have ``identity``, and ``size`` scales their middle square. CelebA has each of its
-    40 attributes by its own name too, ``Smiling`` or ``5_o_Clock_Shadow``, int64 (N,) of 0 and 1,
-    and ``landmarks`` float32 (N, 5, 2): x and y of the left eye (in the picture), the right eye,
-    the nose, the left and the right corner of the mouth, in pixels of the scaled square, beyond
-    which they may lie.
+    MNIST, FashionMNIST, CIFAR10 and SVHN have `label`. CelebA (3×218×178) and LFWPeople
+    (3×250×250) have `identity`, and `size` scales their middle square. CelebA also has each of its
+    40 attributes under its name, such as `Smiling` or `5_o_Clock_Shadow`, int64 (N,) of 0 and 1,
+    and `landmarks` float32 (N, 5, 2): x and y of the left eye (in the picture), the right eye, the
+    nose, the left and the right corner of the mouth, in pixels of the scaled square, which they may
+    exceed.
 
-    Raises FileNotFoundError naming the places looked in where it is missing, and ValueError where
-    torchvision finds its files damaged.
+    Raises FileNotFoundError, which names the folders looked in, if it is missing, and ValueError if
+    torchvision calls its files damaged.
     """
     homes = [*roots, cache_folder() / "torchvision"]
-    home = next((home for home in homes if _is_in(home, name)), homes[0])
-    if not _is_in(home, name):
+    present = [home for home in homes if all((home / file).exists() for file in FILES[name])]
+    home = (present or homes)[0]
+    if not present:
         if not download:
             looked = ", ".join(str(place) for place in homes)
             raise FileNotFoundError(
                 f"{name} is not at {looked}; add --data.download true to fetch it into {home}"
             )
-        _fetch(name, home)
+        if name == "LFWPeople":
+            files = ", ".join(FILES[name])
+            raise FileNotFoundError(f"LFWPeople can no longer be fetched: put {files} into {home}")
+        home.mkdir(parents=True, exist_ok=True)
+        _open(name, home, download=True)
 
     def build(folder: Path) -> Contents:
         sets = _open(name, home)
-        return (
-            _faces(name, folder, sets, size) if name in OF_FACES else _labelled(name, folder, sets)
-        )
+        if name in FACES:
+            return _faces(name, folder, sets, size)
+        return _labelled(name, folder, sets)
 
     stamp = file_stamp(home / file for file in FILES[name])
     layout = f" {LAYOUTS[name]}" if name in LAYOUTS else ""
-    return cached(name, f"{stamp} {size if name in OF_FACES else ''}{layout}", build)
-
-
-def _is_in(home: Path, name: str) -> bool:
-    return all((home / file).exists() for file in FILES[name])
-
-
-def _fetch(name: str, home: Path) -> None:
-    if name == "LFWPeople":
-        files = ", ".join(FILES[name])
-        raise FileNotFoundError(f"LFWPeople can no longer be fetched: put {files} into {home}")
-    home.mkdir(parents=True, exist_ok=True)
-    _open(name, home, download=True)
+    return cached(name, f"{stamp} {size if name in FACES else ''}{layout}", build)
 
 
 def _open(name: str, home: Path, *, download: bool = False) -> dict[str, Any]:
-    """torchvision's own data sets, one for each split that it has."""
+    """torchvision's data sets, one for each of its splits."""
     from torchvision import datasets
 
     options: dict[str, dict[str, object]]
@@ -117,21 +110,20 @@ def _open(name: str, home: Path, *, download: bool = False) -> dict[str, Any]:
         options = {"train": {"train": True}, "test": {"train": False}}
     kind = getattr(datasets, name)
     try:
-        # The arguments differ from set to set, but each of these has root and download.
         return {s: kind(home, download=download, **option) for s, option in options.items()}
     except RuntimeError as error:
         raise ValueError(f"{name} in {home}: {error}") from error
 
 
 def _labelled(name: str, folder: Path, sets: Mapping[str, Any]) -> Contents:
-    """MNIST's, CIFAR10's and SVHN's arrays, each in torchvision's own order of dimensions."""
+    """Write images and labels of MNIST, CIFAR10 or SVHN."""
     images = [_channels_first(part.data) for part in sets.values()]
     labels = [part.labels if hasattr(part, "labels") else part.targets for part in sets.values()]
     count = sum(map(len, images))
     write_rows(folder / "image.npy", np.dtype(np.uint8), (count, *images[0].shape[1:]), images)
     np.save(folder / "label.npy", np.concatenate([np.asarray(part, np.int64) for part in labels]))
     classes = getattr(sets["train"], "classes", [str(digit) for digit in range(10)])
-    rows = _consecutive({split: len(part) for split, part in sets.items()})
+    rows = consecutive({split: len(part) for split, part in sets.items()})
     return Contents(complete_splits(name, rows), names={"label": classes})
 
 
@@ -143,34 +135,28 @@ def _channels_first(data: Any) -> Array:
 
 
 def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -> Contents:
-    """CelebA's and LFW's image files, decoded, the people's codes, and what CelebA says of them."""
+    """Decode the images of CelebA or LFWPeople, and write what these say of each."""
     paths = [path for part in sets.values() for path in _paths(part)]
-    shape, images = read_images(paths, size)
-    write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), images)
+    write_images(folder, paths, size)
     numbers = np.concatenate([_people(part) for part in sets.values()])
     people, identity = np.unique(numbers, return_inverse=True)
     np.save(folder / "identity.npy", identity.astype(np.int64))
-    by_number = {
-        number: name for name, number in getattr(sets["train"], "class_to_idx", {}).items()
-    }
-    names = tuple(by_number.get(number, str(number)) for number in people.tolist())
-    rows = _consecutive({split: len(part) for split, part in sets.items()})
+    known = {code: name for name, code in getattr(sets["train"], "class_to_idx", {}).items()}
+    names = tuple(known.get(number, str(number)) for number in people.tolist())
+    rows = consecutive({split: len(part) for split, part in sets.items()})
     if name == "CelebA":
         with Image.open(paths[0]) as first:
             _annotations(folder, sets, size, *first.size)
-    # torchvision checks the sums of all lists, so that images and people tell which data these are.
-    return Contents(
-        complete_splits(name, rows, identity),
-        names={"identity": names},
-        fingerprinted=("image", "identity"),
-    )
+    # Images and people identify the data, since torchvision checks the sums of all other lists.
+    splits, covered = complete_splits(name, rows, identity), ("image", "identity")
+    return Contents(splits, names={"identity": names}, fingerprinted=covered)
 
 
 def _annotations(
     folder: Path, sets: Mapping[str, Any], size: int | None, width: int, height: int
 ) -> None:
-    """CelebA's attributes and landmarks, of images of this width and height."""
-    # The list's first line ends in a space, which torchvision takes for one name more.
+    """Write CelebA's attributes and landmarks, for files of this width and height."""
+    # The list's first line ends in a space, after which torchvision sees one more, empty name.
     attributes = [attribute for attribute in sets["train"].attr_names if attribute]
     values = np.concatenate([np.asarray(part.attr, np.int64) for part in sets.values()])
     for attribute, column in zip(attributes, values.T, strict=True):
@@ -192,11 +178,3 @@ def _paths(part: Any) -> list[Path]:
 def _people(part: Any) -> Array:
     codes = part.identity[:, 0] if hasattr(part, "identity") else part.targets
     return np.asarray(codes, dtype=np.int64)
-
-
-def _consecutive(counts: Mapping[str, int]) -> dict[str, Array]:
-    rows, start = {}, 0
-    for split, count in counts.items():
-        rows[split] = np.arange(start, start + count)
-        start += count
-    return rows

@@ -1,6 +1,6 @@
 """Batches of P identities × K images, as training by triplets needs them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from repr_toolkit.data.order import StepSampler
 
 
 def identity_key(data: ImageData) -> str:
-    """The batch key that says who is in an image: ``identity``, or ``label`` where there is none.
+    """The batch key that says who is in an image: `identity`, or `label` in data without it.
 
-    Raises ValueError, naming the keys that there are, for data with neither.
+    Raises ValueError, which names the keys, for data with neither.
     """
     for key in ("identity", "label"):
         if key in data.arrays:
@@ -23,7 +23,7 @@ def identity_key(data: ImageData) -> str:
 
 
 def people_trained_on(data: ImageData, split: str) -> int:
-    """How many of the people of a split are in training too: none where it is cut by person."""
+    """How many people of a split are in training too: none if the splits are cut by person."""
     key = identity_key(data)
     trained, others = (data.splits[name].column(key).numpy() for name in ("train", split))
     return len(np.intersect1d(trained, others))
@@ -32,20 +32,20 @@ def people_trained_on(data: ImageData, split: str) -> int:
 class IdentitySampler(StepSampler):
     """Batches of P = batch_size / K identities × K images, each a pure function of (seed, step).
 
-    ``identities`` holds the code of every image of the split, int64 (N,). A pass over the people is
+    `identities` holds the code of every image of the split, int64 (N,). A pass over the people is
     a random order of all of them, cut into steps of P; the fewer than P who are left over wait for
-    the next pass. Every step draws K images of each of its people without replacement; of one who
-    has fewer, all of them are taken, each as often as any other, give or take one.
+    the next pass. Every step draws K images of each of its people without replacement. A person
+    with fewer than K gives all of them, each as often as any other, plus or minus one.
 
-    Who has a single image has no positive pair, and so is in the batches only to be told from
-    others: K such people together take one person's place.
+    People with a single image have no positive pair and serve only as negatives: K of them
+    together take the place of one person.
 
-    An identity's K images (or a place's K people) go to one process, so that the number of
-    processes must divide P. Everything else is as in StepSampler.
+    The K images of a place go to one process, so that the number of processes must divide P.
+    Everything else is as in StepSampler.
 
-    Raises ValueError where batch_size is no multiple of K, where a batch would hold fewer than two
-    identities or they cannot be shared, and for data with fewer than P people or with nobody
-    who has two images.
+    Raises ValueError if batch_size is no multiple of K, if a batch would hold fewer than two
+    identities or they cannot be shared, and for data with fewer than P people or with no person who
+    has two images.
     """
 
     def __init__(
@@ -76,18 +76,15 @@ class IdentitySampler(StepSampler):
                 f"({images_per_identity}): at least 2 × 2 images, and P a multiple of the number "
                 f"of processes, {world_size}"
             )
-        unique, members = np.unique(identities, return_inverse=True)
-        of_person = np.split(
-            np.argsort(members, kind="stable"), np.cumsum(np.bincount(members))[:-1]
-        )
+        unique, members, counts = np.unique(identities, return_inverse=True, return_counts=True)
+        by_person = np.split(np.argsort(members, kind="stable"), np.cumsum(counts)[:-1])
         self.images_per_identity = images_per_identity
         self.places = places
-        self._people: Sequence[Array] = [images for images in of_person if len(images) > 1]
-        alone = [images for images in of_person if len(images) == 1]
-        self._alone: Array = np.concatenate(alone) if alone else np.empty(0, np.int64)
+        self._people = [images for images in by_person if len(images) > 1]
+        self._alone = np.array([images[0] for images in by_person if len(images) == 1], np.int64)
         self._choices = len(self._people) + len(self._alone) // images_per_identity
         if len(unique) < 2:
-            raise ValueError("there is one identity only, and it takes two to tell any")
+            raise ValueError("there is one identity only, and a batch needs two to compare")
         if not self._people:
             raise ValueError(f"each of the {len(unique)} identities has a single image: no pair")
         if self._choices < places:
@@ -101,13 +98,13 @@ class IdentitySampler(StepSampler):
         """The global batch of a step: int64 (batch_size,) indices, K to a place, place by place."""
         k, part = divmod(step, self._choices // self.places)
         order, alone = self._orders(k)
-        # Of a stream of its own: the passes are drawn from [seed, k].
+        # Another stream than that of the passes, [seed, k].
         generator = np.random.default_rng([self.seed, step, 1])
         chosen = order[part * self.places : (part + 1) * self.places]
         return np.concatenate([self._images(int(choice), alone, generator) for choice in chosen])
 
     def share(self, batch: Array) -> Array:
-        """The places of a global batch that this process takes, whole."""
+        """The whole places of a global batch that this process takes."""
         shared: Array = batch.reshape(self.places, self.images_per_identity)
         return shared[self.rank :: self.world_size].reshape(-1)
 
@@ -122,4 +119,4 @@ class IdentitySampler(StepSampler):
             start = (choice - len(self._people)) * k
             return alone[start : start + k]
         images = generator.permutation(self._people[choice])
-        return np.resize(images, k)  # from the beginning again where there are fewer
+        return np.resize(images, k)  # repeats them if there are fewer

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,34 @@ Batch = dict[str, Tensor]
 
 SPLITS = ("train", "val", "test")
 
+_EXPECTED = {  # dtype, rank and shape of the keys that have a meaning
+    "label": (np.int64, 1, "(N,)"),
+    "identity": (np.int64, 1, "(N,)"),
+    "embedding": (np.float32, 2, "(N, d)"),
+    "landmarks": (np.float32, 3, "(N, 5, 2)"),
+}
+
 
 class ImageData:
     """A data set: its images and what goes with them, in the splits train, val and test.
 
-    ``arrays`` holds one array a batch key, row i of each belonging to image i: ``image`` uint8
-    (N, C, H, W) with values 0…levels−1 and, where there are any, ``label`` int64 (N,),
-    ``identity`` int64 (N,), ``embedding`` float32 (N, d), ``landmarks`` float32 (N, 5, 2) in
-    pixels, x before y, or any other numeric key. ``rows`` gives each split's row numbers.
-    ``names`` gives the names of the codes of ``label`` or ``identity``, and ``fingerprint``
-    identifies the content. Where it is None the content is new: it is read through once to compute
-    the fingerprint and to check that no value is beyond ``levels``. ``encoder`` names what made
-    the ``embedding``, where that is known (see ``FaceNet.identity``).
+    `arrays` holds one array for each batch key, whose row i belongs to image i: `image` uint8
+    (N, C, H, W) with values 0…levels−1, and optionally `label` int64 (N,), `identity` int64 (N,),
+    `embedding` float32 (N, d), `landmarks` float32 (N, 5, 2) in pixels, x before y, or any other
+    numeric key. `rows` holds the row numbers of each split, `names` the names of the codes of
+    `label` or `identity`. `fingerprint` identifies the content; with None the content is read
+    through once, to compute it and to check that all values are below `levels`. `encoder` names
+    the maker of `embedding`, if it is known (see `FaceNet.identity`).
 
-    Attributes: ``name``, ``image_shape`` (C, H, W), ``own_levels`` (the stored images'), ``levels``
-    (the batches', fewer after :meth:`quantised`), ``splits``, ``names``, ``fingerprint``,
-    ``encoder``.
+    Attributes: `name`, `arrays`, `rows`, `stored_levels` (of the stored images), `levels` (of the
+    batches, fewer after `quantised`), `splits`, `names`, `fingerprint`, `encoder`.
 
-    Raises ValueError or TypeError, naming the key or the split, where the arrays are of another
-    rank or type, differ in length, or where the splits are empty or overlap.
+    Raises ValueError or TypeError, which names the key or the split, if an array has another rank
+    or type, if the arrays differ in length, or if the splits are empty or overlap.
+
+    >>> rows = {"train": np.arange(8), "val": np.array([8]), "test": np.array([9])}
+    >>> ImageData("mine", {"image": np.zeros((10, 1, 4, 4), np.uint8)}, rows)
+    ImageData('mine', (1, 4, 4), levels=256: 8 train, 1 val, 1 test)
     """
 
     def __init__(
@@ -60,7 +70,7 @@ class ImageData:
         self.name = name
         self.arrays = dict(arrays)
         self.rows = {split: np.asarray(rows[split], dtype=np.int64) for split in SPLITS}
-        self.own_levels = self.levels = levels
+        self.stored_levels = self.levels = levels
         self.names = {key: tuple(values) for key, values in (names or {}).items()}
         self.fingerprint = fingerprint or content_fingerprint(self.arrays, self.rows)
         self.encoder = encoder
@@ -69,29 +79,28 @@ class ImageData:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image."""
-        channels, height, width = self.arrays["image"].shape[1:]
-        return channels, height, width
+        return self.splits["train"].image_shape
 
     def split(self, name: str) -> "ImageSplit":
-        """A split by its name; ValueError, naming those there are, for another name."""
+        """A split by its name; ValueError, which names the splits, for another name."""
         if name not in self.splits:
             raise ValueError(f"the data have no split {name!r}; they have {', '.join(self.splits)}")
         return self.splits[name]
 
     def quantised(self, levels: int) -> "ImageData":
-        """The same data at fewer levels of intensity, v ↦ ⌊v · levels / own_levels⌋, on the fly.
+        """The same data at fewer levels of intensity, v ↦ ⌊v · levels / stored_levels⌋.
 
-        Raises ValueError unless 2 ≤ levels ≤ own_levels.
+        Batches are quantised when they are read. Raises ValueError unless 2 ≤ levels ≤
+        stored_levels.
         """
-        if not 2 <= levels <= self.own_levels:
+        if not 2 <= levels <= self.stored_levels:
             raise ValueError(
-                f"{self.name} has {self.own_levels} levels of intensity; data.levels must be "
-                f"between 2 and {self.own_levels}, got {levels}"
+                f"{self.name} has {self.stored_levels} levels of intensity; data.levels must be "
+                f"between 2 and {self.stored_levels}, got {levels}"
             )
-        coarser = ImageData.__new__(ImageData)
-        coarser.__dict__.update(self.__dict__)
+        coarser = copy(self)
         coarser.levels = levels
-        table = (np.arange(self.own_levels) * levels // self.own_levels).astype(np.uint8)
+        table = (np.arange(self.stored_levels) * levels // self.stored_levels).astype(np.uint8)
         coarser.splits = {
             s: ImageSplit(self.arrays, r, levels, table) for s, r in self.rows.items()
         }
@@ -105,11 +114,11 @@ class ImageData:
 class ImageSplit(Dataset[Batch]):
     """One split of a data set.
 
-    ``split[i]`` is the dict of one image, ``image`` uint8 (C, H, W) and so on; ``split[[i, j, …]]``
-    is the batch dict, ``image`` uint8 (B, C, H, W) and so on, read by one gather a key. Arrays on
-    disk stay there: nothing but the rows asked for is read, and a pickled split (for workers that
-    are spawned) carries their file's place and not their content. A DataLoader of one's own takes
-    ``collate_fn=torch.utils.data.default_convert``, since what it is given is a batch already.
+    `split[i]` is the dict of one image, `image` uint8 (C, H, W) and so on. `split[[i, j, …]]` is
+    the batch dict, `image` uint8 (B, C, H, W) and so on, and takes one gather for each key. Arrays
+    on disk stay there: only the requested rows are read, and a pickled split (for workers that are
+    spawned) holds the paths of their files instead of their content. A DataLoader of your own
+    needs `collate_fn=torch.utils.data.default_convert`, since it receives whole batches.
     """
 
     def __init__(
@@ -142,19 +151,19 @@ class ImageSplit(Dataset[Batch]):
         return self._gather(index)
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """The batch dict of these images, ``split[indices]``; what a DataLoader calls."""
+        """The batch dict of these images, `split[indices]`; DataLoader calls this."""
         return self._gather(indices)
 
     def column(self, name: str) -> Tensor:
         """One key of all images at once, in order: for codes and embeddings, not for images.
 
-        Or KEY[i], number i, from 0, of what a key holds of each image: (N,). Raises KeyError naming
-        the keys that there are, ValueError for a number that the key has not.
+        The name KEY[i] gives number i, from 0, of each image's values under a key: (N,). Raises
+        KeyError, which names the keys, for another key, ValueError for a number that it lacks.
         """
-        found = find_column(self.arrays, name)
-        if found is None:
+        column = find_column(self.arrays, name)
+        if column is None:
             raise KeyError(f"no {name!r} in this data; it has {', '.join(self.keys)}")
-        key, number = found
+        key, number = column
         values = self._take(key, self.rows)
         return values if number is None else values.flatten(1)[:, number].contiguous()
 
@@ -172,14 +181,14 @@ class ImageSplit(Dataset[Batch]):
         return self.__dict__ | {"arrays": {key: _packed(a) for key, a in self.arrays.items()}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        arrays = {k: a.open() if isinstance(a, _Mapped) else a for k, a in state["arrays"].items()}
+        arrays = {k: a() if isinstance(a, partial) else a for k, a in state["arrays"].items()}
         self.__dict__.update(state | {"arrays": arrays})
 
 
 def find_column(arrays: Mapping[str, Array], name: str) -> tuple[str, int | None] | None:
-    """The key that a name means, and for KEY[i] which number of an image's; None for no key.
+    """The key that a column's name starts with, and i if the name is KEY[i]; None for no key.
 
-    Raises ValueError for a number that the key has not.
+    Raises ValueError for a number that the key lacks.
     """
     if name in arrays:
         return name, None
@@ -196,7 +205,7 @@ def find_column(arrays: Mapping[str, Array], name: str) -> tuple[str, int | None
 
 
 def content_fingerprint(arrays: Mapping[str, Array], rows: Mapping[str, Array]) -> str:
-    """SHA-256 (hex) of the arrays and the splits, 64 MiB at a time."""
+    """SHA-256 (hex) of the arrays and the splits, read 64 MiB at a time."""
     digest = hashlib.sha256()
     for name, array in sorted([*arrays.items(), *rows.items()]):
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
@@ -206,30 +215,18 @@ def content_fingerprint(arrays: Mapping[str, Array], rows: Mapping[str, Array]) 
     return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class _Mapped:
-    """The place on disk of a memory-mapped array."""
-
-    path: Path
-    dtype: str
-    offset: int
-    shape: tuple[int, ...]
-
-    def open(self) -> Array:
-        return np.memmap(self.path, self.dtype, mode="r", offset=self.offset, shape=self.shape)
-
-
-def _packed(array: Array) -> Array | _Mapped:
-    # A view of part of a file keeps the offset of the whole; only a whole file can be found again.
+def _packed(array: Array) -> Array | Callable[[], Array]:
+    """The array, or how to map it again if it is a whole file."""
+    # A view of a part has the offset of the whole, so that it cannot be mapped again.
     if isinstance(array, np.memmap) and array.filename and array.flags.c_contiguous:
         path = Path(array.filename)
         if path.stat().st_size == array.offset + array.nbytes:
-            return _Mapped(path, array.dtype.str, array.offset, array.shape)
+            return partial(np.memmap, path, array.dtype.str, "r", array.offset, array.shape)
     return array
 
 
 def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
-    """Raises ValueError or TypeError, naming the key, unless the arrays are as ImageData says."""
+    """Raise ValueError or TypeError, which names the key, for arrays that ImageData refuses."""
     if "image" not in arrays:
         raise ValueError(f"{name}: no key 'image' among {', '.join(arrays) or 'no keys'}")
     images = arrays["image"]
@@ -239,11 +236,8 @@ def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
         hint = "; for grey images use image[:, None]" if images.ndim == 3 else ""
         raise ValueError(f"{name}: 'image' must be (N, C, H, W), got shape {images.shape}{hint}")
     if images.shape[1] not in (1, 3):
-        hint = (
-            "; these look like (N, H, W, C): use image.transpose(0, 3, 1, 2)"
-            if images.shape[3] in (1, 3)
-            else ""
-        )
+        hint = "; these look like (N, H, W, C): use image.transpose(0, 3, 1, 2)"
+        hint = hint if images.shape[3] in (1, 3) else ""
         raise ValueError(
             f"{name}: 'image' must have 1 or 3 channels, got {images.shape[1]} "
             f"in shape {images.shape}{hint}"
@@ -255,16 +249,10 @@ def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
 
 
 def _check_key(name: str, key: str, array: Array) -> None:
-    expected = {
-        "label": (np.int64, 1, "(N,)"),
-        "identity": (np.int64, 1, "(N,)"),
-        "embedding": (np.float32, 2, "(N, d)"),
-        "landmarks": (np.float32, 3, "(N, 5, 2)"),
-    }
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: {key!r} must hold numbers, got {array.dtype}")
-    if key in expected:
-        dtype, rank, shape = expected[key]
+    if key in _EXPECTED:
+        dtype, rank, shape = _EXPECTED[key]
         if array.dtype != dtype:
             raise TypeError(f"{name}: {key!r} must be {np.dtype(dtype)}, got {array.dtype}")
         if array.ndim != rank or (key == "landmarks" and array.shape[1:] != (5, 2)):
@@ -284,8 +272,8 @@ def _check_rows(name: str, rows: Mapping[str, Array], count: int) -> None:
     for split in SPLITS:
         if len(rows[split]) == 0:
             raise ValueError(f"{name}: the split {split!r} is empty")
-    together = np.concatenate([rows[split] for split in SPLITS])
-    if together.min() < 0 or together.max() >= count:
+    every = np.concatenate([rows[split] for split in SPLITS])
+    if every.min() < 0 or every.max() >= count:
         raise ValueError(f"{name}: the splits name rows outside 0…{count - 1}")
-    if np.bincount(together).max() > 1:
+    if np.bincount(every).max() > 1:
         raise ValueError(f"{name}: the splits share images")

@@ -7,19 +7,19 @@ from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
 from repr_toolkit.data.identity_batches import IdentitySampler, identity_key
-from repr_toolkit.data.images import Batch, ImageData, ImageSplit
+from repr_toolkit.data.images import Batch, ImageData
 from repr_toolkit.data.order import EvenSampler, StepSampler
 
 
 class ImageDataModule(LightningDataModule):
-    """Training batches in the order of :class:`StepSampler`, validation in that of EvenSampler.
+    """Training batches in the order of StepSampler, validation batches in that of EvenSampler.
 
-    With ``images_per_identity`` training batches are those of :class:`IdentitySampler`.
-    ``batch_size`` counts the images of one batch over all processes together. A Lightning epoch is
-    ``steps_per_epoch`` batches. Rank, number of processes and the steps taken so far are the
-    Trainer's, restored from a checkpoint: resuming, also within an epoch, needs nothing else to
-    continue the same sequence of batches. Build the Trainer with
-    ``use_distributed_sampler=False``, as the batches are shared between the processes here.
+    With `images_per_identity` the training batches are those of IdentitySampler. `batch_size`
+    counts the images of one batch over all processes together. A Lightning epoch has
+    `steps_per_epoch` batches. The Trainer gives rank, number of processes and the steps taken so
+    far, which a checkpoint restores: a resume, also within an epoch, continues the same sequence of
+    batches. Build the Trainer with `use_distributed_sampler=False`, since this module already
+    shares the batches between the processes.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size,
             steps_taken=lambda: trainer.global_step * trainer.accumulate_grad_batches,
         )
-        return self._loader(trainer, self.data.splits["train"], order)
+        return self._loader(trainer, "train", order)
 
     def train_order(
         self, *, rank: int = 0, world_size: int = 1, steps_taken: Callable[[], int] = lambda: 0
@@ -67,19 +67,15 @@ class ImageDataModule(LightningDataModule):
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, every image once. Raises ValueError as EvenSampler does."""
         trainer = self._trainer()
-        split = self.data.splits["val"]
-        order = EvenSampler(
-            len(split), self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
-        )
-        return self._loader(trainer, split, order)
+        place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
+        order = EvenSampler(len(self.data.splits["val"]), self.batch_size, **place)
+        return self._loader(trainer, "val", order)
 
-    def _loader(
-        self, trainer: Trainer, split: ImageSplit, order: Sampler[list[int]]
-    ) -> DataLoader[Batch]:
-        # With batch_size=None each element of the sampler, here a list of indices, goes to the data
-        # set as it is: one gather a batch and no collation.
+    def _loader(self, trainer: Trainer, split: str, order: Sampler[list[int]]) -> DataLoader[Batch]:
+        # With batch_size=None each list of indices that `order` yields goes to the split as it is:
+        # one gather for each batch and no collation.
         return DataLoader(
-            split,
+            self.data.splits[split],
             sampler=order,
             batch_size=None,
             num_workers=self.workers,

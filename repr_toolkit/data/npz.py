@@ -2,19 +2,18 @@
 
 Two layouts:
 
-- ``image`` (N, C, H, W) uint8, and ``split`` (N,) of 'train', 'val', 'test';
-- ``train_image``, ``val_image``, ``test_image``, each (N, C, H, W) uint8.
+- `image` (N, C, H, W) uint8, and `split` (N,) of 'train', 'val', 'test';
+- `train_image`, `val_image`, `test_image`, each (N, C, H, W) uint8.
 
-Beside the images, with the same prefixes: ``label`` and ``identity`` (integers, or strings, which
-become codes in alphabetical order), ``embedding`` (N, d), ``landmarks`` (N, 5, 2; images with a
-NaN among them are left out and counted), and any other numeric array with a row an image. Without
-prefix: ``name`` (or ``names``, ``classes``), the labels' names, ``levels``, a number below 256
-where the images use only the values 0…levels−1, and ``encoder``, a string that names what made the
-embeddings. Missing splits are cut as in :func:`~repr_toolkit.data.splits.complete_splits`, by
-person where there is ``identity``.
+Beside the images, with the same prefixes: `label` and `identity` (integers, or strings, which
+become codes in alphabetical order), `embedding` (N, d), `landmarks` (N, 5, 2; images with a NaN
+among them are left out and counted), and any other numeric array with a row for each image.
+Without prefix: `name` (or `names`, `classes`), the names of the labels, `levels`, a number below
+256 if the images have only the values 0…levels−1, and `encoder`, a string that names the maker of
+the embeddings. `complete_splits` cuts missing splits, by person if there is `identity`.
 
-Files are read as a stream, so memory stays at a few MiB whatever their size (but for arrays in
-Fortran order, read whole), and objects are never unpickled.
+Files are read as a stream, so that memory stays at a few MiB whatever their size (except for arrays
+in Fortran order, which are read whole). Objects are never unpickled.
 """
 
 import hashlib
@@ -34,18 +33,17 @@ from numpy.lib import format as npy
 
 from repr_toolkit.data.cache import Contents, cached, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays
-from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.data.splits import complete_splits, consecutive
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 << 20
 CODES = ("label", "identity")
-NAMES = ("name", "names", "classes")
 
 
 @dataclass(frozen=True)
 class Member:
-    """One array in an .npz file, known by its header."""
+    """One array in an .npz file, described by its header."""
 
     path: Path
     key: str
@@ -53,7 +51,7 @@ class Member:
     shape: tuple[int, ...]
 
     def chunks(self) -> Iterator[Array]:
-        """The array's rows, some MiB at a time."""
+        """The rows of the array, 8 MiB at a time."""
         with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as stream:
             fortran_order = _read_header(stream, self.path, self.key)[2]
             if fortran_order or not self.shape:
@@ -68,7 +66,7 @@ class Member:
                 if len(data) < count * row_bytes:
                     raise EOFError(f"{self.key!r} ends after {start} of {self.shape[0]} rows")
                 yield np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
-            stream.read(1)  # reaching the end is what makes zipfile compare the checksum
+            stream.read(1)  # zipfile compares the checksum at the end
 
     def array(self) -> Array:
         """The whole array; for codes and names, which are small."""
@@ -81,7 +79,7 @@ class Member:
 def read_members(path: Path) -> dict[str, Member]:
     """The arrays of an .npz file by key, from their headers alone.
 
-    Raises ValueError naming the file where it is no zip file, is cut short, or holds pickles.
+    Raises ValueError, which names the file, if it is no zip file, is cut short, or holds pickles.
     """
     with _naming(path), zipfile.ZipFile(path) as archive:
         members = {}
@@ -95,11 +93,9 @@ def read_members(path: Path) -> dict[str, Member]:
 
 
 def load_npz(path: Path) -> ImageData:
-    """The data set in an .npz file; see this module's description.
+    """The data set in an .npz file of one of the module's layouts, or one ImageNet batch.
 
-    Also one official ImageNet 32/64 batch on its own (``data`` and ``labels``); for all of them
-    give their folder. Raises ValueError or TypeError, naming the file and the key, where the
-    content does not fit.
+    Raises ValueError or TypeError, which names the file and the key, if the content does not fit.
     """
     members = read_members(path)
     if "data" in members and "labels" in members:
@@ -109,26 +105,29 @@ def load_npz(path: Path) -> ImageData:
 
     def build(folder: Path) -> Contents:
         with _naming(path):
-            names = _class_names(members)
+            given = [_texts(members, key, 1) for key in ("name", "names", "classes")]
+            names = {"label": next(filter(None, given))} if any(given) else {}
             for key, parts in columns.items():
                 if key in CODES:
                     codes, code_names = _codes(path, key, [part.array() for part in parts])
                     np.save(folder / f"{key}.npy", codes)
                     names |= {key: code_names} if code_names else {}
                 else:
-                    _write(folder, key, parts)
+                    shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
+                    chunks = (chunk for part in parts for chunk in part.chunks())
+                    write_rows(folder / f"{key}.npy", _stored_dtype(key, parts), shape, chunks)
             levels = int(members["levels"].array()) if "levels" in members else 256
             splits = rows or _split_rows(path, members)
-            encoder = _encoder(members)
+            encoder = next(iter(_texts(members, "encoder", 0)), None)
         return Contents(_completed(path, folder, splits), levels, names, encoder)
 
     return cached(path.name, _fingerprint([path]), build)
 
 
 def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
-    """The official ImageNet 32×32 or 64×64 batches: ``data`` uint8 (N, 3·H·W), ``labels`` from 1.
+    """The official ImageNet 32×32 or 64×64 batches: `data` uint8 (N, 3·H·W), `labels` from 1.
 
-    The 50,000 images of ``val_data.npz``, on which results are published, are the test split; val
+    The 50,000 images of `val_data.npz`, for which results are published, are the test split; val
     is 10,000 images of the training batches, drawn with a fixed seed. Labels become 0…999.
     """
     paths = [*train, *([val] if val else [])]
@@ -153,11 +152,8 @@ def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
         if labels.min() < 1:
             raise ValueError(f"{paths[0]}: 'labels' must count from 1, got {labels.min()}")
         np.save(folder / "label.npy", labels.astype(np.int64) - 1)
-        trained = sum(counts[: len(train)])
-        rows = {"train": np.arange(trained)}
-        if val:
-            rows["val"] = np.arange(trained, sum(counts))
-        return Contents(complete_splits(str(paths[0].parent), rows))
+        sizes = {"train": sum(counts[: len(train)])} | ({"val": counts[-1]} if val else {})
+        return Contents(complete_splits(str(paths[0].parent), consecutive(sizes)))
 
     return cached(f"imagenet{side}", _fingerprint(paths), build)
 
@@ -181,7 +177,7 @@ def _read_header(
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Makes the errors of damaged zip files ValueErrors that name the file."""
+    """Turn the errors of damaged zip files into ValueErrors that name the file."""
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
@@ -191,14 +187,14 @@ def _naming(path: Path) -> Iterator[None]:
 def _columns(
     path: Path, members: Mapping[str, Member]
 ) -> tuple[dict[str, list[Member]], dict[str, Array]]:
-    """Each batch key's arrays, split after split, and the splits' rows where keys are prefixed."""
+    """The arrays of each batch key, split by split, and, if keys are prefixed, the splits' rows."""
     if "image" in members:
         count = members["image"].shape[0] if members["image"].shape else 0
-        wanted = {"image", "embedding", "landmarks", *CODES}
+        known = {"image", "embedding", "landmarks", *CODES}
         return {
             key: [member]
             for key, member in members.items()
-            if key in wanted or (_is_numeric(member) and member.shape[:1] == (count,))
+            if key in known or (_is_numeric(member) and member.shape[:1] == (count,))
         }, {}
     present = [split for split in SPLITS if f"{split}_image" in members]
     if "train" not in present:
@@ -207,12 +203,7 @@ def _columns(
             f"'test_image'); it has {', '.join(members) or 'no arrays'}"
         )
     columns: dict[str, list[Member]] = {}
-    rows: dict[str, Array] = {}
-    start = 0
-    for split in present:
-        count = members[f"{split}_image"].shape[0]
-        rows[split] = np.arange(start, start + count)
-        start += count
+    rows = consecutive({split: members[f"{split}_image"].shape[0] for split in present})
     prefixed = [key.partition("_") for key in members]
     for key in dict.fromkeys(rest for split, _, rest in prefixed if split in present and rest):
         missing = [split for split in present if f"{split}_{key}" not in members]
@@ -235,7 +226,7 @@ def _is_numeric(member: Member) -> bool:
 
 
 def _check(path: Path, columns: Mapping[str, list[Member]]) -> None:
-    """Refuses misfits by their headers, before anything is unpacked."""
+    """Refuse misfits by their headers, before anything is unpacked."""
     for key, parts in columns.items():
         for part in parts:
             if part.shape[1:] != parts[0].shape[1:]:
@@ -268,12 +259,6 @@ def _stored_dtype(key: str, parts: list[Member]) -> np.dtype[np.generic]:
     return parts[0].dtype.newbyteorder("=")
 
 
-def _write(folder: Path, key: str, parts: list[Member]) -> None:
-    shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
-    chunks = (chunk for part in parts for chunk in part.chunks())
-    write_rows(folder / f"{key}.npy", _stored_dtype(key, parts), shape, chunks)
-
-
 def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, ...]]:
     """int64 codes and, where the values were strings, their names."""
     values = np.concatenate(parts)
@@ -285,18 +270,12 @@ def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, 
     return values.astype(np.int64), ()
 
 
-def _class_names(members: Mapping[str, Member]) -> dict[str, tuple[str, ...]]:
-    for key in NAMES:
-        if key in members and members[key].dtype.kind in "US" and len(members[key].shape) == 1:
-            return {"label": tuple(map(str, members[key].array().astype(str)))}
-    return {}
-
-
-def _encoder(members: Mapping[str, Member]) -> str | None:
-    member = members.get("encoder")
-    if member is None or member.dtype.kind not in "US" or member.shape != ():
-        return None
-    return str(member.array().astype(str))
+def _texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]:
+    """The strings under a key, if it holds strings in an array of this rank; otherwise none."""
+    member = members.get(key)
+    if member is None or member.dtype.kind not in "US" or len(member.shape) != rank:
+        return ()
+    return tuple(map(str, member.array().astype(str).reshape(-1)))
 
 
 def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
@@ -313,12 +292,12 @@ def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
 
 
 def _completed(path: Path, folder: Path, rows: dict[str, Array]) -> dict[str, Array]:
-    """All three splits, without the images whose landmarks were not found."""
+    """All three splits, without the images that have no landmarks."""
     if (folder / "landmarks.npy").exists():
         landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
-        found = ~np.isnan(landmarks).any(axis=(1, 2))
-        logger.info("%s: left out %d images without landmarks", path.name, np.sum(~found))
-        rows = {split: members[found[members]] for split, members in rows.items()}
+        complete = ~np.isnan(landmarks).any(axis=(1, 2))
+        logger.info("%s: left out %d images without landmarks", path.name, np.sum(~complete))
+        rows = {split: members[complete[members]] for split, members in rows.items()}
     persons = folder / "identity.npy"
     return complete_splits(str(path), rows, np.load(persons) if persons.exists() else None)
 
@@ -340,7 +319,7 @@ def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:
 
 
 def _fingerprint(paths: list[Path]) -> str:
-    """Of the content: the arrays' names, lengths and checksums, as the zip files list them."""
+    """SHA-256 (hex) of the names, lengths and checksums of the arrays in the files."""
     digest = hashlib.sha256()
     for path in paths:
         with _naming(path), zipfile.ZipFile(path) as archive:

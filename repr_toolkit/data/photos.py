@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repr_toolkit.data.cache import Contents, cached, write_rows
+from repr_toolkit.data.cache import Contents, cached
 from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.splits import consecutive
 from repr_toolkit.data.wheels import package_folder
 
-# The colour photographs of scenes, people, animals and things that are in the wheels themselves;
-# the others there are text, textures, microscopy, sky surveys or drawings.
+# The colour photographs of scenes, people, animals and things inside the wheels; the other images
+# there are text, textures, microscopy, sky surveys or drawings.
 PHOTOGRAPHS = {
     "train": (
         ("skimage", "data/astronaut.png"),
@@ -31,27 +32,21 @@ PHOTOGRAPHS = {
 def photos(size: int | None = None) -> ImageData:
     """Patches, 3×size×size (32 unless given), of seven colour photographs.
 
-    Each photograph is first halved by a box filter, which averages most traces of its JPEG
-    compression away and puts more content into a patch. Patches then lie on a grid from the top
-    left corner: a quarter of their side apart in train (they overlap; it augments), half a side
-    apart in val and test. Split by photograph: astronaut, motorcycle, rocket and china train
-    (3,747 patches at size 32), flower val (228), chelsea and coffee test (291).
+    Each photograph is first halved by a box filter, which removes most traces of its JPEG
+    compression and puts more content into a patch. Patches then lie on a grid from the top left
+    corner: a quarter of their side apart in train (overlapping, as an augmentation), half a side
+    apart in val and test. Split by photograph: astronaut, motorcycle, rocket and china are train
+    (3,747 patches at size 32), flower is val (228), chelsea and coffee are test (291).
 
-    Raises ValueError where the patches do not fit into every photograph.
+    Raises ValueError if the patches do not fit into every photograph.
     """
     side = 32 if size is None else size
     package_folder("skimage")
 
     def build(folder: Path) -> Contents:
-        rows, parts, start = {}, [], 0
-        for split in SPLITS:
-            patches = np.concatenate(list(_patches(split, side)))
-            rows[split] = np.arange(start, start + len(patches))
-            parts.append(patches)
-            start += len(patches)
-        shape = (start, 3, side, side)
-        write_rows(folder / "image.npy", np.dtype(np.uint8), shape, parts)
-        return Contents(rows)
+        patches = {split: np.concatenate(list(_patches(split, side))) for split in SPLITS}
+        np.save(folder / "image.npy", np.concatenate([*patches.values()]))
+        return Contents(consecutive({split: len(part) for split, part in patches.items()}))
 
     key = f"{version('scikit-image')} {version('scikit-learn')} {side}"
     return cached("photos", key, build)

@@ -1,4 +1,4 @@
-"""Digits in the quadrants of a canvas: images whose content is known by where it stands."""
+"""Digits in the quadrants of a canvas: images whose content has a known place."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ import numpy as np
 
 from repr_toolkit.data.cache import Contents, cached
 from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.splits import consecutive
 from repr_toolkit.data.wheels import mnist5k
 
 QUADRANTS = ("top left", "top right", "bottom left", "bottom right")
 
 
 def mnist_quadrants() -> ImageData:
-    """The 5,000 digits of mnist5k at half their size, each in a quadrant of a 28×28 canvas.
+    """The 5,000 digits of mnist5k at half their size, placed by `place_in_quadrants` on 28×28.
 
-    As `place_in_quadrants` places them; a pixel of 14×14 is the mean of four. For a recipe:
-    ``data.source: repr_toolkit.data.quadrants.mnist_quadrants``.
+    For a recipe: `data.source: repr_toolkit.data.quadrants.mnist_quadrants`.
     """
     digits = mnist5k()
     small = ImageData(
@@ -38,13 +38,13 @@ def halved(images: Array) -> Array:
 def place_in_quadrants(data: ImageData, *, jitter: int = 2, seed: int = 0) -> ImageData:
     """Every image (C, H, W) in a quadrant of a canvas (C, 2H, 2W) of zeros.
 
-    A training image stands once in each of the four quadrants, any other in one of them. It
-    starts in the outer corner of its quadrant, moved by 0…jitter pixels towards the middle in
-    both directions. ``quadrant`` int64 (N,) is 0…3 in the order of `QUADRANTS`, ``centre`` float32
-    (N, 2) the middle of the image's square in pixels, x before y; the other keys of the data are
-    kept. Made once and cached (see `cached`).
+    A training image stands once in each of the four quadrants, any other image in one of them. It
+    starts in the outer corner of its quadrant, moved by 0…jitter pixels towards the middle in both
+    directions. `quadrant` int64 (N,) is 0…3 in the order of `QUADRANTS`, `centre` float32 (N, 2)
+    the middle of the image's square in pixels, x before y; the other keys of the data stay. Made
+    once and cached (see `cached`).
 
-    Raises ValueError for a jitter that would move an image's middle out of its quadrant.
+    Raises ValueError for a jitter that would move the middle of an image out of its quadrant.
     """
     channels, height, width = data.image_shape
     if not 0 <= jitter < min(height, width) / 2:
@@ -56,13 +56,10 @@ def place_in_quadrants(data: ImageData, *, jitter: int = 2, seed: int = 0) -> Im
         draw = np.random.default_rng(seed)
         sources, quadrants = [], []
         for split in SPLITS:
-            rows = data.rows[split]
-            if split == "train":
-                sources.append(np.repeat(rows, 4))
-                quadrants.append(np.tile(np.arange(4), len(rows)))
-            else:
-                sources.append(rows)
-                quadrants.append(draw.integers(0, 4, len(rows)))
+            count = len(data.rows[split])
+            every = split == "train"
+            sources.append(np.repeat(data.rows[split], 4 if every else 1))
+            quadrants.append(np.tile(np.arange(4), count) if every else draw.integers(0, 4, count))
         source, quadrant = np.concatenate(sources), np.concatenate(quadrants)
         below, right = quadrant // 2, quadrant % 2
         moved = draw.integers(0, jitter + 1, (2, len(source)))
@@ -77,9 +74,8 @@ def place_in_quadrants(data: ImageData, *, jitter: int = 2, seed: int = 0) -> Im
         np.save(folder / "centre.npy", centre.astype(np.float32))
         for key in data.arrays.keys() - {"image", "quadrant", "centre"}:
             np.save(folder / f"{key}.npy", data.arrays[key][source])
-        ends = np.cumsum([len(part) for part in sources])
-        rows_of = dict(zip(SPLITS, np.split(np.arange(len(source)), ends[:-1]), strict=True))
-        return Contents(rows_of, data.own_levels, {**data.names, "quadrant": QUADRANTS})
+        rows = consecutive({split: len(part) for split, part in zip(SPLITS, sources, strict=True)})
+        return Contents(rows, data.stored_levels, {**data.names, "quadrant": QUADRANTS})
 
     key = f"quadrants {data.fingerprint} {jitter} {seed}"
     return cached(f"{data.name} in quadrants", key, build)

@@ -4,9 +4,8 @@ import difflib
 import inspect
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 from repr_toolkit.data.folder import load_folder
@@ -17,7 +16,9 @@ from repr_toolkit.data.npz import load_imagenet, load_npz
 from repr_toolkit.data.photos import photos
 from repr_toolkit.data.wheels import digits, mnist5k, orl_faces
 
-# What the files named in the recipes are, for those who do not have them.
+PACKAGED = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
+
+# What the files that recipes name are, and where to get them.
 KNOWN_FILES = {
     "tinyimagenet32_20cls.npz": "20 classes of Tiny-ImageNet-200 "
     "(http://cs231n.stanford.edu/tiny-imagenet-200.zip) reduced to 32×32 by a box filter: "
@@ -26,10 +27,10 @@ KNOWN_FILES = {
     "(http://vis-www.cs.umass.edu/lfw/), pixels [69:181] of both sides reduced to 32×32 by a box "
     "filter: image uint8 (11826, 3, 32, 32), identity, split by identity, and FaceNet's "
     "embedding float32 (11826, 512) and landmarks",
-    "imagenet32": "the official 32×32 batches, train_data_batch_1.npz … and val_data.npz, "
-    "unzipped into a folder of this name (https://image-net.org/download-images.php)",
-    "imagenet64": "the official 64×64 batches, train_data_batch_1.npz … and val_data.npz, "
-    "unzipped into a folder of this name (https://image-net.org/download-images.php)",
+} | {
+    f"imagenet{side}": f"the official {side}×{side} batches, train_data_batch_1.npz … and "
+    "val_data.npz, unzipped into a folder of this name (https://image-net.org/download-images.php)"
+    for side in (32, 64)
 }
 
 
@@ -43,24 +44,32 @@ def load_data(
     fold: int | None = None,
     folds: int = 4,
 ) -> ImageData:
-    """The data set that ``source`` names.
+    """The data set that `source` names.
 
-    - ``digits``, ``mnist5k``, ``orl_faces``, ``photos``: real images inside Python packages;
-    - ``MNIST``, ``FashionMNIST``, ``CIFAR10``, ``SVHN``, ``CelebA``, ``LFWPeople`` in any case, as
-      torchvision keeps them, fetched where they are missing if ``download``;
+    - `digits`, `mnist5k`, `orl_faces`, `photos`: real images inside Python packages;
+    - `MNIST`, `FashionMNIST`, `CIFAR10`, `SVHN`, `CelebA`, `LFWPeople` in upper or lower case, as
+      torchvision stores them; `download` fetches a missing one;
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
-      ``root``, then in ``$REPR_TOOLKIT_DATA``, then as a path of its own;
-    - the import path of a function that returns an ImageData, such as ``my_project.data.load``,
-      called with those of ``root``, ``size`` and ``download`` that it has parameters for.
+      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder;
+    - the import path of a function that returns an ImageData, such as `my_project.faces.load`,
+      called with those of `root`, `size` and `download` that it has parameters for.
 
-    ``levels`` quantises to fewer levels of intensity, ⌊v · levels / own levels⌋. ``size`` is the
-    images' side for photos, orl_faces, CelebA, LFWPeople and folders. Each source's splits are
-    fixed and described with the function that loads it; with ``fold`` they are cut anew, by person:
-    those of fold number 0…``folds``−1 of a cross-validation (`choose_fold`).
+    `levels` quantises to fewer levels of intensity, ⌊v · levels / stored levels⌋. `size` is the
+    side of the images for photos, orl_faces, CelebA, LFWPeople and folders. The function that loads
+    a source describes its splits. `fold`, 0…`folds`−1, replaces them by those of a fold of a
+    cross-validation by person (see `choose_fold`).
 
-    Raises ValueError for an unknown source (naming those there are), for levels the data cannot
-    have, a size it cannot take and a fold that it has not, FileNotFoundError for a missing file
-    (naming the places looked in and where to get it), and what the loaders say of damaged files.
+    Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
+    have, a size that the source cannot take and a fold that does not exist; FileNotFoundError for a
+    missing file (with the places looked in and where to get it); and what the loaders raise for
+    damaged files.
+
+    >>> data = load_data("digits", levels=4)
+    >>> data
+    ImageData('digits', (1, 8, 8), levels=4: 1437 train, 180 val, 180 test)
+    >>> batch = data.splits["test"][range(3)]
+    >>> batch["image"].shape, batch["label"]
+    (torch.Size([3, 1, 8, 8]), tensor([2, 0, 8]))
     """
     data = _load(source, root, size, download)
     if size is not None and data.image_shape[1:] != (size, size):
@@ -74,18 +83,15 @@ def load_data(
 
 
 def _load(source: str, root: str | Path | None, size: int | None, download: bool) -> ImageData:
-    if source == "digits":
-        return digits()
-    if source == "mnist5k":
-        return mnist5k()
-    if source == "orl_faces":
-        return orl_faces(size)
-    if source == "photos":
-        return photos(size)
+    named = [root, os.environ.get("REPR_TOOLKIT_DATA")]
+    roots = [Path(folder).expanduser() for folder in named if folder]
+    options = {"root": root, "size": size, "download": download}
+    if source in PACKAGED:
+        return _call(source, PACKAGED[source], options)
     for name in TORCHVISION:
         if source.lower() == name.lower():
-            return load_torchvision(name, _roots(root), size, download)
-    places = [folder / source for folder in (*_roots(root), Path())]
+            return load_torchvision(name, roots, size, download)
+    places = [folder / source for folder in (*roots, Path())]
     for path in places:
         if path.is_dir():
             train = sorted(path.glob("train_data_batch_*.npz"), key=_natural)
@@ -98,39 +104,36 @@ def _load(source: str, root: str | Path | None, size: int | None, download: bool
                 raise ValueError(f"{path}: a data file must be an .npz file")
             return load_npz(path)
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source) and not source.endswith(".npz"):
-        return _from_function(source, root, size, download)
+        return _call(source, _import(source), options)
     raise _missing(source, places)
 
 
-def _roots(root: str | Path | None) -> list[Path]:
-    named = [root, os.environ.get("REPR_TOOLKIT_DATA")]
-    return [Path(folder).expanduser() for folder in named if folder]
-
-
 def _natural(path: Path) -> tuple[int, str]:
-    digits_ = re.search(r"\d+", path.stem)
-    return (int(digits_.group()) if digits_ else 0, path.name)
+    number = re.search(r"\d+", path.stem)
+    return (int(number.group()) if number else 0, path.name)
 
 
-def _from_function(
-    source: str, root: str | Path | None, size: int | None, download: bool
-) -> ImageData:
+def _import(source: str) -> Callable[..., object]:
     module_name, _, name = source.rpartition(".")
     try:
-        found = find_spec(module_name) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module lacks one that it imports
         raise ValueError(
             f"data.source {source!r} is neither a file or folder nor importable: there is no "
             f"module {module_name!r} here"
-        )
-    function: Callable[..., object] | None = getattr(import_module(module_name), name, None)
+        ) from error
+    function: Callable[..., object] | None = getattr(module, name, None)
     if not callable(function):
         raise ValueError(f"data.source {source!r}: {module_name} has no function {name!r}")
-    offered = {"root": root, "size": size, "download": download}
+    return function
+
+
+def _call(source: str, function: Callable[..., object], options: Mapping[str, object]) -> ImageData:
+    """What a function returns for those of the options that it has parameters for."""
     accepted = inspect.signature(function).parameters
-    data = function(**{key: value for key, value in offered.items() if key in accepted})
+    data = function(**{key: value for key, value in options.items() if key in accepted})
     if not isinstance(data, ImageData):
         raise TypeError(f"{source} must return an ImageData, got {type(data).__name__}")
     return data
@@ -138,13 +141,12 @@ def _from_function(
 
 def _missing(source: str, places: list[Path]) -> Exception:
     looked = ", ".join(str(place.absolute()) for place in places)
-    where = "set --data.root or $REPR_TOOLKIT_DATA to the folder it is in"
+    where = f"{source} is not at {looked}; set --data.root or $REPR_TOOLKIT_DATA to its folder"
     if Path(source).name in KNOWN_FILES:
-        about = KNOWN_FILES[Path(source).name]
-        return FileNotFoundError(f"{source} is not at {looked}; {where}. It is {about}")
+        return FileNotFoundError(f"{where}. It is {KNOWN_FILES[Path(source).name]}")
     if source.endswith(".npz") or len(Path(source).parts) > 1:
-        return FileNotFoundError(f"{source} is not at {looked}; {where}")
-    known = ["digits", "mnist5k", "orl_faces", "photos", *TORCHVISION, *KNOWN_FILES]
+        return FileNotFoundError(where)
+    known = [*PACKAGED, *TORCHVISION, *KNOWN_FILES]
     lower = {name.lower(): name for name in known}
     close = difflib.get_close_matches(source.lower(), lower, n=1)
     hint = f"; did you mean {lower[close[0]]}?" if close else "."

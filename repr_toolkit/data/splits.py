@@ -9,18 +9,28 @@ from repr_toolkit.data.images import SPLITS, Array
 
 logger = logging.getLogger(__name__)
 
-# Enough to measure bits/dim to three decimals; a tenth of ImageNet would only cost time.
+# Images: enough for bits/dim to three decimals; a tenth of ImageNet would only cost time.
 LARGEST_VALIDATION = 10_000
 
 
+def consecutive(counts: Mapping[str, int]) -> dict[str, Array]:
+    """The row numbers of splits that lie one after another, from how many rows each has.
+
+    >>> consecutive({"train": 3, "test": 2})
+    {'train': array([0, 1, 2]), 'test': array([3, 4])}
+    """
+    ends = np.cumsum([*counts.values()])
+    return dict(zip(counts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
+
+
 def hold_out(rows: Array, wanted: int, groups: Array | None = None) -> tuple[Array, Array]:
-    """Splits row numbers into (kept, held out), both ascending; the same ones every time.
+    """Split row numbers into (the rest, held out), both ascending; the same ones every time.
 
-    ``wanted`` rows are held out, drawn by ``numpy.random.default_rng(0)``. With ``groups``, a code
-    for every row of the data such as a person's, whole groups are drawn until there are at least
-    ``wanted`` rows, so that no group is on both sides.
+    `wanted` rows are held out, drawn by `numpy.random.default_rng(0)`. With `groups`, a code for
+    every row of the data such as a person's, whole groups are drawn until they have at least
+    `wanted` rows, so that no group is on both sides.
 
-    Raises ValueError where nothing would be left on one side.
+    Raises ValueError if one side would be empty.
     """
     codes = rows if groups is None else groups[rows]
     unique, members, counts = np.unique(codes, return_inverse=True, return_counts=True)
@@ -29,29 +39,28 @@ def hold_out(rows: Array, wanted: int, groups: Array | None = None) -> tuple[Arr
     if drawn >= len(unique):
         what = "images" if groups is None else "identities"
         raise ValueError(f"{len(unique)} {what} are too few to hold out {wanted} of their images")
-    held = np.zeros(len(unique), dtype=bool)
-    held[order[:drawn]] = True
-    return rows[~held[members]], rows[held[members]]
+    held = np.isin(members, order[:drawn])
+    return rows[~held], rows[held]
 
 
 def complete_splits(
     name: str, rows: Mapping[str, Array], groups: Array | None = None
 ) -> dict[str, Array]:
-    """Train, val and test from those that the data set ``name`` brings, by fixed rules.
+    """Train, val and test from the splits that the data set `name` brings, by fixed rules.
 
     - all three: as they are;
     - train and test: a tenth of train, at most 10,000 images, becomes val;
-    - train and val: the val that came is the one that results are reported on (as for ImageNet),
-      so it becomes test, and val is cut from train as above;
+    - train and val: results are reported on such a val (as for ImageNet), so it becomes test, and
+      val is cut from train as above;
     - train alone: a tenth becomes test, a tenth val.
 
-    What is cut off is drawn by :func:`hold_out`, by ``groups`` (a code a row) where given.
+    `hold_out` draws what is cut off, by `groups` (a code for each row) if given.
 
-    Raises ValueError, naming the data set, for other splits, an empty one, or too few images.
+    Raises ValueError, which names the data set, for other splits, an empty one, or too few images.
     """
     if "train" not in rows or not set(rows) <= set(SPLITS):
-        found = ", ".join(rows) or "none"
-        raise ValueError(f"{name}: the splits must be train, val and test, got {found}")
+        names = ", ".join(rows) or "none"
+        raise ValueError(f"{name}: the splits must be train, val and test, got {names}")
     for split, members in rows.items():
         if len(members) == 0:
             raise ValueError(f"{name}: the split {split!r} is empty")

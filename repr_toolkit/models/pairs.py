@@ -1,7 +1,7 @@
-"""Face verification as on LFW: are two images of one person? Told from h, measured on pairs.
+"""Face verification as on LFW: does the cosine of two h say whether two images show one person?
 
-G. B. Huang et al., "Labeled Faces in the Wild", 2007. h is any representation (N, d), compared by
-the cosine; people are integer codes (N,), for whom it takes two images to be a same pair.
+G. B. Huang et al., "Labeled Faces in the Wild", 2007. h is any representation (N, d); people are
+integer codes (N,). A same pair is two images of one person.
 """
 
 from dataclasses import dataclass, field
@@ -11,22 +11,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import Number, percentiles, wilson
 
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.integer[Any]]
 Flags = npt.NDArray[np.bool_]
 
-MOST_PAIRS = 1_000_000  # of either kind; of more so many are drawn
+MOST_PAIRS = 1_000_000  # of either kind; where there are more, so many are drawn
 FALSE_ACCEPT_RATES = (1e-2, 1e-3)
 FOLDS = 10
-REPLICATES = 500
-LEAST_PEOPLE = 10  # of whom a bootstrap says how much others might differ
+REPLICATES = 500  # of the bootstrap
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Pairs of different images, each once: the two images' numbers, and whether one person's."""
+    """Pairs of different images, each once: the two images' numbers, and whether of one person."""
 
     first: Codes
     second: Codes
@@ -41,38 +40,47 @@ class Verification:
     people: int
     same_pairs: int
     different_pairs: int
-    auc: float
-    auc_interval: tuple[float, float] | None  # 95 %, by a bootstrap over people, if not too few
-    accuracy: float | None  # the mean over ten folds; None where the pairs are too few for them
-    accuracy_error: float | None  # its standard error, sd/√10
+    auc: Number  # with a bootstrap over people
+    accuracy: Number | None  # the mean over ten folds; None where the pairs are too few for them
     accuracy_people_disjoint: bool  # whether no person is in two of the folds
     tar: dict[float, float | None]  # by false accept rate; None where the pairs are too few
-    one_nn: float  # share of the images whose nearest other image is of the same person
-    one_nn_interval: tuple[float, float]  # Wilson's, 95 %
-    one_nn_images: int  # images of people with two or more
+    one_nn: Number  # of images of people with two or more: the nearest other is of the same person
     replicates: Floats = field(repr=False)  # the bootstrap's AUCs
     curve: tuple[Floats, Floats] = field(repr=False)  # the ROC: false and true accept rates
 
-    def numbers(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         """All but the replicates and the curve, ready for JSON."""
-        kept = {k: v for k, v in vars(self).items() if k not in ("replicates", "curve")}
-        return {**kept, "tar": {f"{far:g}": rate for far, rate in self.tar.items()}}
+        counts = ("images", "people", "same_pairs", "different_pairs", "accuracy_people_disjoint")
+        return {
+            **{key: getattr(self, key) for key in counts},
+            "auc": self.auc.as_dict(),
+            "accuracy": self.accuracy and self.accuracy.as_dict(),
+            "tar": {f"{far:g}": rate for far, rate in self.tar.items()},
+            "one_nn": self.one_nn.as_dict(),
+        }
 
     def flat_numbers(self) -> dict[str, Any]:
-        """`numbers` without nesting: the ends of intervals and each rate have a name of their own.
+        """Every number under a name of its own, the ends of intervals too.
 
         The names are the same whatever could be measured; None stands for what could not.
         """
-        found: dict[str, Any] = {}
-        for key, value in self.numbers().items():
-            if key == "tar":
-                found |= {f"tar_at_{rate}": share for rate, share in value.items()}
-            elif key.endswith("_interval"):
-                low, high = value or (None, None)
-                found |= {f"{key}_low": low, f"{key}_high": high}
-            else:
-                found[key] = value
-        return found
+        return {
+            "images": self.images,
+            "people": self.people,
+            "same_pairs": self.same_pairs,
+            "different_pairs": self.different_pairs,
+            "auc": self.auc.value,
+            "auc_interval_low": self.auc.low,
+            "auc_interval_high": self.auc.high,
+            "accuracy": self.accuracy and self.accuracy.value,
+            "accuracy_error": self.accuracy and self.accuracy.error,
+            "accuracy_people_disjoint": self.accuracy_people_disjoint,
+            **{f"tar_at_{far:g}": rate for far, rate in self.tar.items()},
+            "one_nn": self.one_nn.value,
+            "one_nn_interval_low": self.one_nn.low,
+            "one_nn_interval_high": self.one_nn.high,
+            "one_nn_images": self.one_nn.count,
+        }
 
 
 def verify(
@@ -80,9 +88,8 @@ def verify(
 ) -> Verification:
     """The verification protocol on representations (N, d) of people, whose codes are (N,).
 
-    All same and all different pairs are compared, or, of more than ``most_pairs`` of a kind, so
-    many that ``seed`` draws. Raises ValueError without a pair of both kinds, and where h is not
-    finite.
+    All same and all different pairs are compared, but at most `most_pairs` of either kind, drawn
+    by `seed`. Raises ValueError without a pair of both kinds, and for an h that is not finite.
     """
     if len(h) != len(people):
         raise ValueError(f"{len(h)} representations, but {len(people)} people's codes")
@@ -92,31 +99,26 @@ def verify(
     scores = similarities(h, pairs)
     replicates = auc_replicates(scores, pairs, people, seed=seed)
     accuracies, disjoint = fold_accuracies(scores, pairs, people, seed=seed)
-    correct, queries = nearest_neighbour(h, people)
     count = len(np.unique(people))
     return Verification(
         images=len(h),
         people=count,
         same_pairs=int(pairs.same.sum()),
         different_pairs=int((~pairs.same).sum()),
-        auc=roc_auc(scores, pairs.same),
-        auc_interval=interval_over_people(replicates, count),
-        accuracy=None if accuracies is None else float(accuracies.mean()),
-        accuracy_error=None if accuracies is None else float(accuracies.std(ddof=1) / sqrt(FOLDS)),
+        auc=percentiles(roc_auc(scores, pairs.same), replicates, count, "people"),
+        accuracy=_mean_accuracy(accuracies, disjoint),
         accuracy_people_disjoint=disjoint,
         tar={far: true_accept_rate(scores, pairs.same, far) for far in FALSE_ACCEPT_RATES},
-        one_nn=correct / queries,
-        one_nn_interval=wilson_interval(correct, queries),
-        one_nn_images=queries,
+        one_nn=wilson(*nearest_neighbour(h, people)),
         replicates=replicates,
         curve=roc_curve(scores, pairs.same),
     )
 
 
 def make_pairs(people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0) -> Pairs:
-    """Same and different pairs of images (N,): all, or of more than ``most_pairs`` so many drawn.
+    """Same and different pairs of images (N,), at most `most_pairs` of either kind.
 
-    Raises ValueError where there is no pair of one kind.
+    Where there are more, `seed` draws among them. Raises ValueError without a pair of both kinds.
     """
     people = np.asarray(people)
     order = np.argsort(people, kind="stable")
@@ -180,34 +182,22 @@ def auc_replicates(
 ) -> Floats:
     """AUCs of samples of people drawn with replacement, float64 (count,): a bootstrap.
 
-    The pairs of one person depend on each other, so that people are drawn and not pairs. A person
-    who is drawn w times has w-fold same pairs, and different pairs with others as often as both are
-    drawn; copies of a person are no pair. Samples without a pair of both kinds are drawn again.
+    The pairs of one person depend on each other, so people are drawn and not pairs. A person who is
+    drawn v times counts v-fold in same pairs, and v·w-fold in different pairs with one who is drawn
+    w times; copies of a person are no pair. Samples without a pair of both kinds are drawn again.
     """
     codes, members = np.unique(people, return_inverse=True)
     first, second = members[pairs.first], members[pairs.second]
     groups = np.unique(scores, return_inverse=True)[1]
     generator = np.random.default_rng(seed)
-    found: list[float] = []
-    while len(found) < count:
+    aucs: list[float] = []
+    while len(aucs) < count:
         counts = generator.multinomial(len(codes), np.full(len(codes), 1 / len(codes)))
         drawn: Floats = counts.astype(np.float64)
         weights = drawn[first] * np.where(pairs.same, 1, drawn[second])
         if weights[pairs.same].any() and weights[~pairs.same].any():
-            found.append(_weighted_auc(groups, pairs.same, weights))
-    return np.array(found)
-
-
-def interval_over_people(replicates: Floats, people: int) -> tuple[float, float] | None:
-    """The 2.5 and 97.5 percentiles of a bootstrap's values (n,).
-
-    None with fewer than `LEAST_PEOPLE`, whose resamplings are too alike to say anything of others:
-    of two people they all give the same.
-    """
-    if people < LEAST_PEOPLE:
-        return None
-    low, high = np.quantile(replicates, [0.025, 0.975])
-    return float(low), float(high)
+            aucs.append(_weighted_auc(groups, pairs.same, weights))
+    return np.array(aucs)
 
 
 def fold_accuracies(
@@ -215,10 +205,10 @@ def fold_accuracies(
 ) -> tuple[Floats | None, bool]:
     """The accuracy on each of ten folds at the threshold that is best on the other nine.
 
-    As on LFW a fold has as many different pairs as same ones, and its people are in no other fold:
-    people are dealt out at random, and a pair across folds is left out. Where people are too few
-    for every fold to have pairs of both kinds, the pairs are dealt out instead, and False is
-    returned beside the accuracies. None with fewer than ten pairs of a kind.
+    As on LFW a fold has as many different pairs as same ones, and no person is in two folds: people
+    are dealt out at random, and a pair across folds is left out. Where people are too few for every
+    fold to have pairs of both kinds, the pairs are dealt out instead, and the second value is
+    False. The accuracies are None with fewer than ten pairs of either kind.
     """
     kinds = (pairs.same, ~pairs.same)
     if min(int(kind.sum()) for kind in kinds) < FOLDS:
@@ -239,16 +229,25 @@ def fold_accuracies(
             balanced[generator.permutation(indices)[: min(map(len, both))]] = number
     accuracies = []
     for number in range(FOLDS):
-        rest, own = (balanced >= 0) & (balanced != number), balanced == number
-        threshold = best_threshold(scores[rest], pairs.same[rest])
-        accuracies.append(((scores[own] >= threshold) == pairs.same[own]).mean())
+        inside, others = balanced == number, (balanced >= 0) & (balanced != number)
+        threshold = best_threshold(scores[others], pairs.same[others])
+        accuracies.append(((scores[inside] >= threshold) == pairs.same[inside]).mean())
     return np.array(accuracies), disjoint
 
 
-def best_threshold(scores: Floats, same: Flags) -> float:
-    """The threshold t with the most pairs right, where a score ≥ t means the same person.
+def _mean_accuracy(accuracies: Floats | None, disjoint: bool) -> Number | None:
+    """The mean over the folds and its standard error, sd/√10."""
+    if accuracies is None:
+        return None
+    how = f"standard error over {FOLDS} folds {'by person' if disjoint else 'of pairs'}"
+    error = float(accuracies.std(ddof=1) / sqrt(FOLDS))
+    return Number(float(accuracies.mean()), how=how, error=error, count=FOLDS)
 
-    Halfway between two neighbouring scores; the highest of several that are as good.
+
+def best_threshold(scores: Floats, same: Flags) -> float:
+    """The threshold t that judges most pairs rightly, where a score ≥ t means the same person.
+
+    It lies halfway between two neighbouring scores, and is the highest of several equally good.
     """
     order = np.argsort(-scores)
     ordered, is_same = scores[order], same[order]
@@ -261,7 +260,7 @@ def best_threshold(scores: Floats, same: Flags) -> float:
 
 
 def true_accept_rate(scores: Floats, same: Flags, false_accept_rate: float) -> float | None:
-    """The share of same pairs accepted where at most this share of different ones is.
+    """The share of same pairs accepted where at most this share of different pairs is.
 
     None with fewer than 10 / false_accept_rate different pairs: fewer than ten would decide it.
     """
@@ -273,9 +272,9 @@ def true_accept_rate(scores: Floats, same: Flags, false_accept_rate: float) -> f
 
 
 def nearest_neighbour(h: Floats, people: Codes) -> tuple[int, int]:
-    """Of how many images the nearest other one is of the same person, and of how many it could be.
+    """How many images have one of their person's as the nearest other image, and of how many.
 
-    Leave one out: every image whose person has another image is asked for among all the others.
+    Counted are the images whose person has another image; all other images are candidates.
     """
     unit = unit_vectors(h).astype(np.float32)
     _, members, counts = np.unique(people, return_inverse=True, return_counts=True)
@@ -293,7 +292,7 @@ def nearest_neighbour(h: Floats, people: Codes) -> tuple[int, int]:
 def spread(h: Floats) -> float:
     """One minus the mean cosine of two different rows of h: 0 where all point the same way.
 
-    About 1 for a representation that uses its space; NaN where h is not finite.
+    It is about 1 for a representation that uses its space, and NaN where h is not finite.
     """
     unit = unit_vectors(h)
     count = len(unit)
@@ -314,11 +313,11 @@ def unit_vectors(h: Floats) -> Floats:
 def _draw_pairs(
     order: Codes, starts: Codes, counts: Codes, wanted: int, same: bool, draw: np.random.Generator
 ) -> Codes:
-    """``wanted`` different pairs of one kind, int64 (2, wanted), of the far more that there are."""
+    """Draw `wanted` pairs of one kind without replacement, int64 (2, wanted), among far more."""
     total = len(order)
     person = np.repeat(np.arange(len(counts)), counts)  # of the images in this order
-    found = np.empty(0, np.int64)
-    while len(found) < wanted:
+    chosen = np.empty(0, np.int64)
+    while len(chosen) < wanted:
         if same:  # every ordered couple of a person's images as often as any other
             ends = np.cumsum(counts**2)
             who = np.searchsorted(ends, draw.integers(ends[-1], size=wanted), side="right")
@@ -327,14 +326,14 @@ def _draw_pairs(
         else:
             i, j = draw.integers(total, size=(2, wanted))
         taken = (i < j) & ((person[i] == person[j]) == same)
-        found = np.unique(np.concatenate([found, i[taken] * total + j[taken]]))
-    found = np.sort(draw.permutation(found)[:wanted])
-    pairs: Codes = order[np.stack(np.divmod(found, total))]
+        chosen = np.unique(np.concatenate([chosen, i[taken] * total + j[taken]]))
+    chosen = np.sort(draw.permutation(chosen)[:wanted])
+    pairs: Codes = order[np.stack(np.divmod(chosen, total))]
     return pairs
 
 
 def _weighted_auc(groups: Codes, same: Flags, weights: Floats) -> float:
-    """The AUC where pair i counts weights[i] times; groups are the ranks of the scores, from 0."""
+    """The AUC where pair i counts weights[i] times; `groups` are the scores' ranks, from 0."""
     size = int(groups.max()) + 1
     positive = np.bincount(groups[same], weights[same], size)
     negative = np.bincount(groups[~same], weights[~same], size)

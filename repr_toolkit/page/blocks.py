@@ -1,22 +1,29 @@
-"""What a report is made of: sections of tables, pictures and texts, before they become HTML.
+"""The blocks of a report: tables, pictures, charts and texts, as plain data.
 
-Sections know nothing of HTML, and every text of theirs is escaped when the page is rendered; so the
-same blocks can go to Weights & Biases. In a `Paragraph`, **stars** make a text strong,
-*one star* emphasises it and `backticks` make it code.
+The page, the terminal and Weights & Biases each write them their own way; the page escapes every
+text. In a `Paragraph`, **stars** make a text strong, *one star* emphasises it and `backticks` make
+it code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-NONE = "–"
+from repr_toolkit.support.tables import NONE
+
+
+class _Kind:
+    @property
+    def kind(self) -> str:
+        """The name of the class in lower case, by which a template chooses."""
+        return type(self).__name__.lower()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell, the smaller print below it (an interval, a remark), and an error.
+    """A text, a detail in smaller print (an interval, a remark), and a standard error.
 
-    The page shows the text over its detail; a terminal the text ± the error, or else the detail in
-    brackets.
+    The page shows the text over its detail, a terminal the text ± the error, or else the text with
+    the detail in brackets.
     """
 
     text: str = NONE
@@ -26,10 +33,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: what is measured, what that is in plain words, and a cell a column.
+    """A line of a table: a label, an explanation in plain words, and a cell for each column.
 
-    Consecutive rows of the same `group` stand under its name. Where a terminal shows errors,
-    `intervals` gives the details a row of their own there.
+    Consecutive rows of the same `group` stand under its name. With `intervals` a terminal shows the
+    details in a second line.
     """
 
     label: str
@@ -40,12 +47,12 @@ class Row:
 
     @property
     def empty(self) -> bool:
-        """Whether no column has anything to say."""
+        """Whether every cell is."""
         return all(cell == Cell() for cell in self.cells)
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(_Kind):
     """Rows under the names of their columns.
 
     `corner` is the heading over the rows' labels. A terminal names groups only where `grouped`.
@@ -56,12 +63,11 @@ class Table:
     rows: Sequence[Row]
     corner: str = "Measure"
     grouped: bool = True
-    kind: str = field(default="table", init=False)
 
 
 @dataclass(frozen=True)
 class ColourBar:
-    """What the colours of a picture mean: a strip of them (PNG, one pixel high) and its ends."""
+    """The scale of a picture's colours: a strip (PNG, one pixel high) and its ends' values."""
 
     png: bytes
     low: str
@@ -71,11 +77,11 @@ class ColourBar:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG, what is seen on it in words, and how it is shown.
+class Picture(_Kind):
+    """A PNG with its description in words.
 
-    ``scale`` is the size of one of its pixels on the screen. One that is ``pixelated`` keeps its
-    pixels sharp; one on ``paper`` has dark print on white and keeps its white in the dark.
+    `scale` is the size of its pixels on the screen, which stay sharp if it is `pixelated`. A
+    picture on `paper` has dark print on white, and keeps its white on a dark page.
     """
 
     png: bytes
@@ -86,91 +92,82 @@ class Picture:
     pixelated: bool = False
     paper: bool = False
     bar: ColourBar | None = None
-    columns: Sequence[str] = ()  # what stands over each of equally wide columns
-    rows: Sequence[str] = ()  # what stands beside each of equally high rows
-    kind: str = field(default="picture", init=False)
+    columns: Sequence[str] = ()  # the headings of equally wide columns
+    rows: Sequence[str] = ()  # the labels of equally high rows
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Frames side by side in one PNG, equally wide, with what each is; a slider shows one of them.
+class Strip(_Kind):
+    """Frames of equal width side by side in one PNG; a slider shows one of them.
 
-    ``gap`` is the empty columns of pixels between two frames.
+    `gap` is the number of empty columns of pixels between two frames.
     """
 
     png: bytes
     size: tuple[int, int]
-    labels: Sequence[str]  # of each frame, such as "α = −0.5"
-    ticks: Sequence[str]  # the same, as short as can be
-    start: int  # the frame shown first
+    labels: Sequence[str]  # of the frames, such as "α = −0.5"
+    ticks: Sequence[str]  # the same in short
+    start: int  # the frame to show first
     title: str
     alt: str
-    slider: str  # what the slider moves
+    slider: str  # the name of what the slider moves
     gap: int = 1
     scale: float = 1
-    kind: str = field(default="strip", init=False)
 
 
 @dataclass(frozen=True)
-class Folded:
-    """Strips of which there are many, behind a line that opens them."""
+class Folded(_Kind):
+    """Strips behind a line that opens them."""
 
     title: str
     strips: Sequence[Strip]
-    kind: str = field(default="folded", init=False)
 
 
 @dataclass(frozen=True)
-class Chart:
-    """An SVG that takes its colours from the page, what is seen on it, and its caption."""
+class Chart(_Kind):
+    """An SVG, which takes its colours from the page, and its caption."""
 
     svg: str
     caption: str
-    kind: str = field(default="chart", init=False)
 
 
 @dataclass(frozen=True)
-class Heading:
-    """The name of what follows within a section, such as a run's."""
+class Heading(_Kind):
+    """A heading within a section, such as a run's name."""
 
     text: str
-    kind: str = field(default="heading", init=False)
 
 
 @dataclass(frozen=True)
-class Paragraph:
+class Paragraph(_Kind):
     """A few sentences."""
 
     text: str
-    kind: str = field(default="paragraph", init=False)
 
 
 @dataclass(frozen=True)
-class Missing:
-    """What is not known of a run yet, and the command that finds it out."""
+class Missing(_Kind):
+    """A result that a run lacks, and the command that adds it."""
 
     what: str
     command: str
     others: str = ""
-    kind: str = field(default="missing", init=False)
 
 
 @dataclass(frozen=True)
-class Source:
-    """A text to be read or copied as it is written; ``folded`` until somebody opens it."""
+class Source(_Kind):
+    """A text as it is, to read or to copy, behind a line that opens it if `folded`."""
 
     title: str
     text: str
     folded: bool = False
-    kind: str = field(default="source", init=False)
 
 
 @dataclass(frozen=True)
-class Notes:
+class Notes(_Kind):
     """A list of remarks, each a `Paragraph`'s text."""
 
     items: Sequence[str]
-    kind: str = field(default="notes", init=False)
 
 
 Block = Table | Picture | Strip | Folded | Chart | Heading | Paragraph | Missing | Source | Notes
@@ -178,7 +175,7 @@ Block = Table | Picture | Strip | Folded | Chart | Heading | Paragraph | Missing
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with its heading and a sentence on what it is about."""
+    """A part of the page, with its heading and a sentence on its question."""
 
     id: str
     title: str

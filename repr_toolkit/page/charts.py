@@ -1,4 +1,4 @@
-"""Charts as SVG inside the page: they take its colours and its letters, in light and dark."""
+"""Charts as SVG within the page, with its colours and its fonts, light or dark."""
 
 import io
 import re
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK = "#010203"  # stands for the page's own colour of text
-SERIES = 6  # colours that the page has for series
+INK = "#010203"  # stands for the page's colour of text
+SERIES = 6  # the number of the page's colours for series
 DASHES = ("solid", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -37,19 +37,19 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Series:
-    """A line of a chart; ``dots`` marks its points, of which there are few."""
+    """A line of a chart; `dots` marks its points."""
 
     name: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: int  # which of the page's colours, from 0
+    colour: int  # the number of the page's colour, from 0
     dots: bool = False
 
 
 def line_chart(
     prefix: str, alt: str, series: Sequence[Series], *, x: str, y: str, log: bool = False
 ) -> str:
-    """Lines over a common axis. ``prefix`` sets its ids apart from those of other charts."""
+    """Lines over a common axis, with `log` a logarithmic y; `prefix` makes the SVG's ids unique."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
@@ -86,7 +86,7 @@ def bar_chart(
     x: str,
     colour: int = 0,
 ) -> str:
-    """Horizontal bars, the first at the top, each with its interval as a line."""
+    """Horizontal bars, the first at the top, with their intervals as lines."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
@@ -123,24 +123,24 @@ def _few_plain_ticks(axes: Any) -> None:
 
 
 def _literal(text: str) -> str:
-    """A text in which dollar signs begin no mathematics and an underscore hides nothing."""
+    """A text for matplotlib, in which a dollar begins no mathematics and "_" hides no label."""
     return text.replace("$", r"\$").lstrip("_")
 
 
 def _colour(number: int) -> str:
-    """A colour that stands for the page's series ``number``, counted from 0."""
+    """A colour that stands for the page's colour of series `number`, from 0."""
     return f"#0102f{number % SERIES}"
 
 
 def _svg(figure: "Figure", prefix: str, alt: str) -> str:
-    """The figure as an element of a page, named for those who do not see it."""
+    """The figure as an SVG element, with `alt` for readers who do not see it."""
     written = io.StringIO()
     figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     text = written.getvalue()
     text = re.sub(
         r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg") :], flags=re.S
     )
-    # Ids of several charts on a page must differ; what is not referred to needs none.
+    # The ids of all charts on a page must differ; an id without a reference can go.
     used = set(re.findall(r'(?:url\(|href=")#([^)"]+)', text))
     text = re.sub(
         r' id="([^"]*)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", text

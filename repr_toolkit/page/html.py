@@ -1,4 +1,4 @@
-"""A page: sections of blocks as one HTML file that needs nothing beside it."""
+"""Sections of blocks as one HTML page, in a file that needs no other."""
 
 import re
 from base64 import b64encode
@@ -17,7 +17,7 @@ MARK = '<meta name="generator" content="repr-toolkit report">'
 
 
 def render(name: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """The whole page. Every text in it is escaped, but for the styles and scripts of ours."""
+    """The page of a report called `name`, headed by `facts`; every text is escaped."""
     environment = Environment(
         loader=PackageLoader("repr_toolkit.page"),
         autoescape=True,
@@ -38,41 +38,37 @@ def render(name: str, facts: Mapping[str, str], sections: Sequence[Section]) -> 
         facts=facts,
         sections=sections,
         version=__version__,
-        css=_own("report.css"),
-        js=_own("report.js"),
+        css=_template("report.css"),
+        js=_template("report.js"),
     )
 
 
-def _own(name: str) -> Markup:
-    """A style or script of the package."""
+def _template(name: str) -> Markup:
+    """A style or a script of the page, which is not escaped."""
     return Markup((Path(__file__).parent / "templates" / name).read_text("utf-8"))
 
 
 def data_uri(png: bytes) -> str:
-    """A PNG as the address of itself."""
+    """A PNG as a data URI."""
     return "data:image/png;base64," + b64encode(png).decode()
 
 
 def grouped(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
-    """Consecutive rows of the same group, with its name."""
+    """The names of groups, each with its consecutive rows."""
     return [(name, list(same)) for name, same in groupby(rows, key=lambda row: row.group)]
 
 
-def charts_together(blocks: Sequence[Block]) -> list[Block | list[Chart]]:
-    """The blocks, consecutive charts as a list."""
-    found: list[Block | list[Chart]] = []
-    for block in blocks:
-        if not isinstance(block, Chart):
-            found.append(block)
-        elif found and isinstance(found[-1], list):
-            found[-1].append(block)
-        else:
-            found.append([block])
-    return found
+def charts_together(blocks: Sequence[Block]) -> list[Block | list[Block]]:
+    """The blocks, with consecutive charts in one list."""
+    together: list[Block | list[Block]] = []
+    for is_chart, members in groupby(blocks, key=lambda block: isinstance(block, Chart)):
+        run = list(members)
+        together += [run] if is_chart else run
+    return together
 
 
 def rich(text: str) -> Markup:
-    """An escaped text in which **stars** are strong, *one star* is emphasis and `backticks` code.
+    """A text, escaped, with **stars** as strong, *one star* as emphasis and `backticks` as code.
 
     >>> rich("**a < b** and *c*, see `x*y*z`")
     Markup('<strong>a &lt; b</strong> and <em>c</em>, see <code>x*y*z</code>')
@@ -84,6 +80,6 @@ def rich(text: str) -> Markup:
 
 
 def _starred(safe: str) -> str:
-    """An escaped text whose stars are marked up; one that stands free, as in 2 * 3, is a star."""
+    """An escaped text with its stars as tags; a star between spaces, as in 2 * 3, stays."""
     safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
     return re.sub(r"(?<![\w*])\*(?=[^\s*])([^*]*[^\s*])\*(?![\w*])", r"<em>\1</em>", safe)

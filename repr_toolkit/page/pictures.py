@@ -1,7 +1,6 @@
-"""Pictures of a report at their own pixels: images side by side, and maps over images.
+"""Pictures of a report: images side by side, and maps over images.
 
-They are small, since the page enlarges them; what is between the images is transparent, so that it
-takes the page's colour.
+They have the images' pixels, which the page enlarges, and are transparent between the images.
 """
 
 import io
@@ -19,19 +18,19 @@ from repr_toolkit.support.pictures import displayable
 Array = npt.NDArray[Any]
 Pixels = npt.NDArray[np.uint8]  # (rows, columns, H, W, 3)
 
-SIGNED, FROM_ZERO = "PuOr", "cividis"  # both are read by people of any colour vision
-SHOWN_SIDE = 84  # pixels of the screen that an image takes, about
-PALE = 0.35  # of an image's contrast is left under a map
-CLEAR = 0.35  # of a scale's end, from which on a map hides the image
+SIGNED, FROM_ZERO = "PuOr", "cividis"  # people of any colour vision can read both
+SHOWN_SIDE = 84  # pixels of the screen, about, for an image
+PALE = 0.35  # the contrast of an image under a map
+CLEAR = 0.35  # the share of a scale's end from which on a map hides the image
 
 
 def scale_of(image_shape: Sequence[int], side: int = SHOWN_SIDE) -> int:
-    """The screen's pixels for one of an image (…, H, W), a whole number."""
+    """The size on the screen, in whole pixels, of one pixel of an image (…, H, W)."""
     return max(1, round(side / max(image_shape[-2:])))
 
 
 def shown(images: Array, levels: int) -> Pixels:
-    """Images (rows, columns, C, H, W) of values 0…levels−1 as colours."""
+    """Images (rows, columns, C, H, W) with values 0…levels−1 as colours."""
     rows, columns = images.shape[:2]
     flat = displayable(torch.from_numpy(images.reshape(-1, *images.shape[2:])), levels)
     colours = np.broadcast_to(flat, (*flat.shape[:3], 3))
@@ -39,7 +38,7 @@ def shown(images: Array, levels: int) -> Pixels:
 
 
 def tiled(cells: Pixels, gap: int = 1) -> tuple[bytes, tuple[int, int]]:
-    """Cells side by side and below each other, ``gap`` transparent pixels between them: a PNG."""
+    """A PNG of cells with `gap` transparent pixels between them, and its size."""
     rows, columns, height, width, _ = cells.shape
     size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
     canvas = np.zeros((size[1], size[0], 4), np.uint8)
@@ -55,21 +54,21 @@ def overlay(bits: Array, images: Array, levels: int, end: float) -> Pixels:
     """Maps (columns, C, H, W) over their images, one row: violet above 0, orange below.
 
     Bits are summed over the channels. A map is clear at 0, where the pale image shows through, and
-    has its full colour at ``end``.
+    has its full colour at ±`end`.
     """
     from matplotlib import colormaps
 
-    of_pixels = bits.sum(1)  # (columns, H, W)
-    colours = colormaps[SIGNED](0.5 + 0.5 * np.clip(of_pixels / end, -1, 1))[..., :3] * 255
+    sums = bits.sum(1)  # (columns, H, W)
+    colours = colormaps[SIGNED](0.5 + 0.5 * np.clip(sums / end, -1, 1))[..., :3] * 255
     grey = shown(images[None], levels)[0].mean(-1, keepdims=True)
     pale = 255 - (255 - grey) * PALE
-    opaque = np.clip(np.abs(of_pixels) / (CLEAR * end), 0, 1)[..., None]
+    opaque = np.clip(np.abs(sums) / (CLEAR * end), 0, 1)[..., None]
     mixed: Pixels = np.rint(opaque * colours + (1 - opaque) * pale).astype(np.uint8)
     return mixed[None]
 
 
 def heat(values: Array, end: float) -> Pixels:
-    """Values (columns, H, W) from 0 to ``end`` as colours from dark to bright, one row."""
+    """Values (columns, H, W) from 0 to `end` as colours from dark to bright, one row."""
     from matplotlib import colormaps
 
     colours: Pixels = colormaps[FROM_ZERO](np.clip(values / end, 0, 1), bytes=True)[..., :3]
@@ -77,12 +76,12 @@ def heat(values: Array, end: float) -> Pixels:
 
 
 def end_of(bits: Array) -> float:
-    """The end of a scale for maps (n, C, H, W): their largest bits but for half a per cent."""
+    """The end of a scale for maps (n, C, H, W): the 99.5 % quantile of their bits' sizes."""
     return max(float(np.quantile(np.abs(bits.sum(1)), 0.995)), 1e-6)
 
 
 def signed_bar(end: float | None, title: str) -> ColourBar:
-    """The scale of `overlay`; None for ends that are told elsewhere."""
+    """The scale of `overlay`; with `end` None it says "costs" and "saves" instead of numbers."""
     low, high = ("costs", "saves") if end is None else (f"−{end:.2g}", f"{end:.2g}")
     return ColourBar(_ramp(SIGNED), low, high, title, middle="0")
 

@@ -1,7 +1,4 @@
-"""Blocks as text for a terminal, which is Markdown too: tables of at most 100 columns.
-
-Pictures, charts and strips are left to the page.
-"""
+"""Blocks as Markdown for a terminal, at most 100 columns wide, without pictures and charts."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,7 +20,7 @@ from repr_toolkit.support.tables import NONE, WIDTH, aligned, notes_text
 
 
 def as_text(blocks: Iterable[Block]) -> str:
-    """The blocks below each other, a blank line between two, and a line's end at the last."""
+    """The blocks with a blank line between two, and a newline at the end."""
     return "\n".join(filter(None, map(_block, blocks)))
 
 
@@ -44,12 +41,13 @@ def _block(block: Block) -> str:
 
 
 def table_text(table: Table) -> str:
-    """A table under its caption, columns aligned; as many parts as the width demands.
+    """A table under its caption, in as many parts as the width demands.
 
-    The name of a group stands over its rows. What a row is about is left to the page.
+    The name of a group stands over its rows. Explanations of rows are left out.
     """
+    shown = (row for row in table.rows if not row.empty)
     rows: list[tuple[str, list[str]]] = []
-    for group, members in groupby((row for row in table.rows if not row.empty), _group):
+    for group, members in groupby(shown, key=lambda row: row.group):
         rows += [(group, [""] * len(table.columns))] if group and table.grouped else []
         rows += [line for row in members for line in _lines(row)]
     labels = [table.corner if table.corner != "Measure" else "", *(label for label, _ in rows)]
@@ -60,12 +58,8 @@ def table_text(table: Table) -> str:
     return "\n".join(filter(None, [_wrapped(table.caption), parts]))
 
 
-def _group(row: Row) -> str:
-    return row.group
-
-
 def _lines(row: Row) -> list[tuple[str, list[str]]]:
-    """A row's label and cells; where it asks for it, a second line with the intervals."""
+    """A row's label and cells, and a second line of the intervals if the row has `intervals`."""
     lines = [(row.label, [_cell(cell) for cell in row.cells])]
     if row.intervals:
         lines.append(("95 % interval", [cell.detail or NONE for cell in row.cells]))
@@ -79,7 +73,7 @@ def _cell(cell: Cell) -> str:
 
 
 def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[list[str]]]:
-    """The columns in parts, each of which fits the width beside the labels."""
+    """The columns in parts; each part fits the width beside the labels."""
     start = max(map(len, labels)) + 4
     parts: list[list[list[str]]] = [[]]
     used = start
@@ -94,8 +88,8 @@ def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[l
 
 
 def _wrapped(text: str) -> str:
-    """A paragraph broken at the width of a terminal, without the page's marks; "" stays."""
+    """A paragraph in lines of a terminal's width, without stars; "" stays."""
+    if not text:
+        return ""
     unmarked = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
-    return (
-        fill(unmarked, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n" if text else ""
-    )
+    return fill(unmarked, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"

@@ -1,7 +1,7 @@
-"""Sections of blocks on Weights & Biases: their tables and pictures."""
+"""Sections of blocks at Weights & Biases: their tables and pictures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,44 +11,59 @@ from PIL import Image
 from repr_toolkit.page.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
 
 PROJECT = "repr-toolkit"
-"""The project of Weights & Biases that everything is logged to."""
+"""The project at Weights & Biases for everything."""
 
 
 def log_page(
     sections: Sequence[Section], *, folder: Path, group: str | None, name: str, page: str = ""
 ) -> None:
-    """Log every table and picture, and the page where there is one, to a W&B run of its own.
+    """Log every table and picture, and the page's HTML unless it is "", to a new W&B run.
 
     The run is called `name` in `group`, and its files lie in `folder`. WANDB_MODE=offline works.
     """
     _log(sections, page, dir=folder, name=name, job_type="report", group=group)
 
 
-def log_beside(sections: Sequence[Section], *, folder: Path, id_file: Path, page: str = "") -> None:
-    """Log the same to the W&B run of a training, whose id stands in `id_file`.
+def log_beside(
+    sections: Sequence[Section],
+    *,
+    folder: Path,
+    id_file: Path,
+    page: str = "",
+    group: str | None = None,
+    numbers: Mapping[str, float] | None = None,
+) -> None:
+    """Log the same to the W&B run of a training, whose id is in `id_file`.
 
-    A training that was not logged to W&B gets a run there, and the file.
+    A training that was not logged gets a W&B run in `group`, and the file. `numbers` are logged by
+    their names.
     """
     if not id_file.is_file():
         id_file.write_text(f"{uuid4().hex[:8]}\n")
-    known = id_file.read_text().strip()
-    _log(sections, page, dir=folder, id=known, name=folder.resolve().name, resume="allow")
+    id = id_file.read_text().strip()
+    name = folder.resolve().name
+    _log(sections, page, numbers, dir=folder, id=id, name=name, group=group, resume="allow")
 
 
-def _log(sections: Sequence[Section], page: str, **run: Any) -> None:
+def _log(
+    sections: Sequence[Section],
+    page: str,
+    numbers: Mapping[str, float] | None = None,
+    **run: Any,
+) -> None:
     import wandb
 
     with wandb.init(project=PROJECT, **run) as logged:
-        # The page too: it has the charts, the scales of colours and the explanations.
+        # The page has what tables and pictures lack: charts, scales of colours, explanations.
         html = {"report/page": wandb.Html(page, inject=False)} if page else {}
-        logged.log(html | loggable(sections))
+        logged.log({**html, **(numbers or {}), **loggable(sections)})
 
 
 def loggable(sections: Sequence[Section]) -> dict[str, Any]:
-    """W&B's tables and images by ``report/SECTION/NUMBER``, each with its caption."""
+    """The W&B tables and images of sections, by `report/SECTION/NUMBER`."""
     import wandb
 
-    found: dict[str, Any] = {}
+    loggable: dict[str, Any] = {}
     for section in sections:
         number, heading = 0, ""
         for block in _unfolded(section.blocks):
@@ -71,20 +86,20 @@ def loggable(sections: Sequence[Section]) -> dict[str, Any]:
             else:
                 continue
             number += 1
-            found[f"report/{section.id}/{number}"] = logged
-    return found
+            loggable[f"report/{section.id}/{number}"] = logged
+    return loggable
 
 
 def _unfolded(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks, those that are folded away among them."""
-    found: list[Block] = []
+    """The blocks, with the strips of those that are folded."""
+    unfolded: list[Block] = []
     for block in blocks:
-        found += block.strips if isinstance(block, Folded) else [block]
-    return found
+        unfolded += block.strips if isinstance(block, Folded) else [block]
+    return unfolded
 
 
 def _different(names: Sequence[str]) -> list[str]:
-    """Names of columns, of which W&B has no two alike."""
+    """Names of columns, changed so that no two are alike, as W&B demands."""
     return [f"{name} ({i})" if names.index(name) < i else name for i, name in enumerate(names)]
 
 
@@ -93,9 +108,9 @@ def _brackets(detail: str) -> str:
 
 
 def _enlarged(png: bytes, scale: float) -> Image.Image:
-    """A picture on white at its size on the page, its pixels sharp."""
-    with Image.open(io.BytesIO(png)) as read:
-        clear = read.convert("RGBA")
+    """A picture on white, enlarged as on the page, with sharp pixels."""
+    with Image.open(io.BytesIO(png)) as image:
+        clear = image.convert("RGBA")
     paper = Image.new("RGBA", clear.size, "white")
     picture = Image.alpha_composite(paper, clear).convert("RGB")
     size = (round(picture.width * scale), round(picture.height * scale))

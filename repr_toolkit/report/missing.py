@@ -44,7 +44,8 @@ def command_of(analysis: Analysis, run: Run, split: str) -> str:
 def measure_all(reported: Reported) -> None:
     """Make every analysis that a run lacks and could have, with its command's own options.
 
-    One that cannot be made, as probes of data without labels, is told and left out.
+    One that cannot be made, such as one whose weights are not on this machine, is named and left
+    out.
     """
     for analysis in reported.analyses_shown:
         split, kept = reported.split_of(analysis), reported.kept(analysis)
@@ -54,7 +55,7 @@ def measure_all(reported: Reported) -> None:
             say(f"{name}: {analysis.name}")
             try:
                 result = analysis.measure(run, split)
-            except ValueError as error:
+            except (OSError, ValueError) as error:
                 say(f"  left out: {error}")
             else:
                 keep(run, analysis.name, result, command_of(analysis, run, split))

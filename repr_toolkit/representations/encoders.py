@@ -86,8 +86,13 @@ def network_encoder(
             if size is not None:
                 raise ValueError(f"{path} is an encoder, which takes images as they are: no size")
     if encoder is None:
-        made = {"init_args": init_args, "weights": weights, "seed": seed, "size": size}
-        encoder = activations.LayerActivations(path, layer, pool, **made, **shape)
+        given: dict[str, Any] = {
+            "init_args": init_args,
+            "weights": weights,
+            "seed": seed,
+            "size": size,
+        }
+        encoder = activations.LayerActivations(path, layer, pool, **given, **shape)
     weighted = any(True for _ in cast(nn.Module, encoder).parameters())
     if untrained and not weighted:
         raise ValueError(f"{path} has no weights, so untrained it is the same")

@@ -1,7 +1,7 @@
-"""What is kept of a run's analyses: RUN/analysis/NAME.DIGEST.json, and its arrays beside it.
+"""The results of a run's analyses: RUN/analysis/NAME.DIGEST.json, with arrays in an .npz beside it.
 
-The digest is of what was asked: the options, the split, the data and the weights. So an answer
-takes the place of an earlier one to the same question, and of no other.
+The digest is that of the question: the options, the split, the data and the weights. So a result
+replaces an earlier one of the same question, and no other.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.files import atomic_write, write_json, write_npz
+from repr_toolkit.support.files import atomic_write, read_json, write_json, write_npz
 
 Array = npt.NDArray[Any]
 
 
 class Findings(Protocol):
-    """What an analysis found."""
+    """The result of an analysis."""
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -33,20 +33,20 @@ class Findings(Protocol):
         """Numbers and protocol, ready for JSON."""
 
     def arrays(self) -> Mapping[str, Array]:
-        """Arrays of numbers or texts; none where there is nothing beside the numbers."""
+        """Arrays of numbers or texts, if there are any beside the numbers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """What is kept of an analysis of one run.
+    """A result of an analysis of one run, as it is saved.
 
     Attributes:
         asked: The options that the numbers depend on, `split` among them.
         command: The command as it was typed.
         when: The time of writing, in UTC, ISO 8601.
-        weights: SHA-256 of the weights that were looked at.
-        numbers: What `Findings.as_dict` gave.
-        file: The JSON file; None for what is shown without being kept.
+        weights: SHA-256 of the weights that were measured.
+        numbers: `Findings.as_dict()`.
+        file: The JSON file; None for a result that is not saved.
     """
 
     asked: Mapping[str, Any]
@@ -58,7 +58,7 @@ class Kept:
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
-        """The arrays by name, read when they are first asked for; none where there is no file."""
+        """The arrays by name, read at the first use; none without a file."""
         if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
             return {}
         with np.load(file, allow_pickle=False) as stored:
@@ -66,10 +66,9 @@ class Kept:
 
 
 def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
-    """Write the findings of the analysis `name` into the run's folder, each file whole.
+    """Write a result of the analysis `name` into the run's folder, each file whole.
 
-    `command` is what was typed. Arrays hold numbers or texts, nothing that would be pickled
-    (ValueError).
+    `command` is the typed command. Raises ValueError for arrays of objects, which need pickling.
     """
     data = run.info["data"]["fingerprint"]
     question = {"asked": {**findings.asked}, "data": data, "weights": run.weights_digest}
@@ -80,9 +79,9 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
 
 
 def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, command: str) -> Kept:
-    """Write findings to a JSON file, and their arrays to an .npz beside it, each file whole.
+    """Write a result to a JSON file, and its arrays to an .npz beside it, each file whole.
 
-    `question` has what was `asked`, and `weights`, the digest of the weights that were looked at.
+    `question` holds `asked` and `weights` as in `Kept`.
     """
     if arrays := findings.arrays():
         with atomic_write(file.with_suffix(".npz")) as stream:
@@ -96,15 +95,15 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
 
 
 def kept_of(run: Run, name: str) -> list[Kept]:
-    """All that a run keeps of an analysis, newest first; ValueError for a damaged file."""
+    """All results of an analysis of a run, newest first; ValueError for a damaged file."""
     files = (run.path / "analysis").glob(f"{name}.*.json")
     return sorted(map(read_kept, files), key=lambda kept: kept.when, reverse=True)
 
 
 def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[str]]:
-    """The newest answer of a split and of the run's weights as they are, and why others are not.
+    """The newest result of a split and of the run's present weights, if there is one.
 
-    The reasons are sentences about those that are left out.
+    With it come reasons, each about some results that are left out.
     """
     every = kept_of(run, name)
     fitting = [kept for kept in every if kept.weights == run.weights_digest]
@@ -120,10 +119,10 @@ def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[
 
 
 def read_kept(file: Path) -> Kept:
-    """What `write_kept` wrote; ValueError for a damaged file."""
+    """The result that `write_kept` wrote; ValueError for a damaged file."""
+    stored = read_json(file)
     try:
-        stored = json.loads(file.read_text("utf-8"))
         parts = {key: stored[key] for key in ("asked", "command", "when", "weights", "numbers")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error!r}); delete it, or make it again") from error
+    except KeyError as error:
+        raise ValueError(f"{file} is damaged (no {error}); delete it, or make it again") from error
     return Kept(**parts, file=file)

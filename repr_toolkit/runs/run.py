@@ -1,7 +1,6 @@
 """The run directory: a folder with a run's configuration, weights, metrics and pictures."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from repr_toolkit.config.recipe import Config, complete, parse_yaml
-from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.files import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -90,7 +89,9 @@ class Run:
             raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
         try:
             raw = parse_yaml(self.config_file.read_text("utf-8"))
-            return complete(_mapping(raw))
+            if not isinstance(raw, dict):
+                raise ValueError("it does not hold a mapping of names to values")
+            return complete(raw)
         except (ValueError, yaml.YAMLError) as error:
             raise ValueError(f"{self.config_file} is damaged: {error}") from error
 
@@ -101,10 +102,7 @@ class Run:
         Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
         """
         self.require_finished()
-        try:
-            return _mapping(json.loads(self.info_file.read_text("utf-8")))
-        except ValueError as error:
-            raise ValueError(f"{self.info_file} is damaged: {error}") from error
+        return read_json(self.info_file)
 
     @cached_property
     def weights_digest(self) -> str:
@@ -127,8 +125,7 @@ class Run:
 
         state = model.state_dict()
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-        with atomic_write(self.info_file) as file:
-            file.write(json.dumps(dict(info), indent=2, ensure_ascii=False).encode() + b"\n")
+        write_json(self.info_file, info)
         with atomic_write(self.weights_file) as file:
             file.write(save(tensors))
 
@@ -255,9 +252,3 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
 def checkpoint_step(path: Path) -> int:
     """The step of a checkpoint, from its name."""
     return int(path.stem.removeprefix("step_"))
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("it does not hold a mapping of names to values")
-    return value

@@ -1,4 +1,4 @@
-"""What a trained model draws: reconstructions, samples given h, and the pictures of them."""
+"""Images drawn from a trained model: samples, reconstructions, and their pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,40 +9,102 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, span
 from repr_toolkit.support.files import atomic_write, require_writable
 from repr_toolkit.support.pictures import image_grid
+from repr_toolkit.support.processes import fastest_device
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
-    from repr_toolkit.models.autoencoder import EncoderDecoder
 
 
-def draw(
-    decoder: "Decoder",
-    h: Tensor | None,
-    noise: Tensor,
-    progress: Callable[[float], None] = lambda done: None,
+def sample(
+    model: str | Path | Run | EncoderDecoder,
+    h: Tensor | None = None,
     *,
-    temperature: float = 1.0,
+    n: int = 1,
+    seed: int = 0,
+    temperature: float | None = 1.0,
     engine: str = "auto",
+    batch_size: int = 256,
+    progress: bool = False,
 ) -> Tensor:
-    """One image from p(x|h) for each row of h and of the noise: uint8 (B, C, H, W) on the CPU.
+    """n images from p(x|h) for each row of h, or from p(x): uint8, values 0…levels−1, on the CPU.
 
-    `progress` is told the fraction that is done. Raises ValueError where the decoder's `sample`
-    does.
+    Args:
+        model: A run's folder, whose model is loaded onto the fastest device, or a model.
+        h: float (N, h_dim), or (N, *h_shape); None for a model without encoder.
+        n: The number of images for each h.
+        seed: That of the noise. Image j of every h has the noise of draw j (see `common_noise`), so
+            that images differ by h alone; the same call gives the same images.
+        temperature: 0 or more: of the distributions drawn from, whose modes 0 takes; a flow's noise
+            is scaled by it. None for that of the decoder's reconstructions.
+        engine: One of the decoder's `engines`, or "auto" for the fastest that works here.
+        batch_size: The most images that are drawn at once, which bounds the memory.
+        progress: Whether a bar is shown on a terminal.
+
+    Returns:
+        (N, n, C, H, W), or (n, C, H, W) without h.
+
+    Raises:
+        FileNotFoundError: For a folder that is no run, or one still in training.
+        ValueError: For h of another shape, h where the model takes none (and the reverse), n below
+            1, a temperature below 0, and an engine that the decoder lacks or that cannot run here.
+
+    >>> from repr_toolkit.decoders import GatedPixelCNN
+    >>> decoder = GatedPixelCNN((1, 4, 4), h_dim=2, levels=4, features=4, layers=2)
+    >>> images = sample(EncoderDecoder(None, decoder), torch.randn(3, 2), n=5, engine="naive")
+    >>> images.shape, images.dtype, int(images.max()) < 4
+    (torch.Size([3, 5, 1, 4, 4]), torch.uint8, True)
     """
-    n = len(noise) if h is None else None
-    drawn = decoder.sample(
-        h, n, noise=noise, temperature=temperature, engine=engine, progress=progress
+    if n < 1:
+        raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
+    if not isinstance(model, EncoderDecoder):
+        model = load_with_decoder(model).to(fastest_device())
+    images = decode(
+        model.decoder,
+        h,
+        common_noise(model.decoder, n, seed),
+        temperature=temperature,
+        engine=engine,
+        batch_size=batch_size,
+        progress=progress,
     )
-    return drawn.cpu()
+    return images[0] if h is None else images
 
 
-def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
-    """The temperature that was asked for, or that of the decoder's reconstructions for None."""
-    return decoder.reconstruction_temperature if temperature is None else temperature
+def reconstruct(
+    model: EncoderDecoder,
+    batch: dict[str, Tensor],
+    *,
+    n: int = 1,
+    seed: int = 0,
+    temperature: float | None = None,
+    engine: str = "auto",
+    batch_size: int = 256,
+    progress: bool = False,
+) -> Tensor:
+    """n reconstructions of every image of a batch, from its h: uint8 (B, n, C, H, W) on the CPU.
+
+    As `sample` of the h of the batch, by default at the decoder's `reconstruction_temperature`.
+    Raises ValueError for a model without encoder.
+    """
+    h = encode_batch(model, batch)
+    if h is None:
+        raise ValueError("the model has no encoder: it cannot reconstruct, only sample")
+    return sample(
+        model,
+        h,
+        n=n,
+        seed=seed,
+        temperature=temperature,
+        engine=engine,
+        batch_size=batch_size,
+        progress=progress,
+    )
 
 
 def decode(
@@ -50,17 +112,19 @@ def decode(
     h: Tensor | None,
     noise: Tensor,
     *,
-    temperature: float = 1.0,
+    temperature: float | None = 1.0,
     engine: str = "auto",
     batch_size: int = 256,
     progress: bool = False,
 ) -> Tensor:
     """Images drawn from p(x|h) by given noise: uint8 (N, n, C, H, W) on the CPU.
 
-    ``h`` is float (N, h_dim), or None for an unconditional decoder (N = 1). ``noise`` is
-    (n, C, H, W), shared by all N, or (N, n, C, H, W). At most ``batch_size`` images are drawn at
-    once, which bounds the memory. Raises ValueError where the decoder's `sample` does.
+    `h` is float (N, h_dim), or None for an unconditional decoder (N = 1). `noise` is (n, C, H, W),
+    shared by all N, or (N, n, C, H, W). A `temperature` of None is the decoder's
+    `reconstruction_temperature`. At most `batch_size` images are drawn at once, which bounds the
+    memory. Raises ValueError where the decoder's `sample` does.
     """
+    temperature = reconstruction_temperature(decoder, temperature)
     count = 1 if h is None else len(h)
     noise = noise.expand(count, *noise.shape[-4:])
     draws = noise.shape[1]
@@ -85,43 +149,38 @@ def decode(
     return stacked
 
 
-def reconstruct(
-    model: "EncoderDecoder",
-    batch: dict[str, Tensor],
+def draw(
+    decoder: "Decoder",
+    h: Tensor | None,
+    noise: Tensor,
+    progress: Callable[[float], None] = lambda done: None,
     *,
-    n: int = 1,
-    seed: int = 0,
-    temperature: float | None = None,
+    temperature: float = 1.0,
     engine: str = "auto",
-    batch_size: int = 256,
-    progress: bool = False,
 ) -> Tensor:
-    """n reconstructions of every image of a batch, from its h: uint8 (B, n, C, H, W) on the CPU.
+    """One image from p(x|h) for each row of h and of the noise: uint8 (B, C, H, W) on the CPU.
 
-    Column j has the same noise for every image (`common_noise`). ``temperature`` is by default the
-    decoder's `reconstruction_temperature`. Raises ValueError for a model without an encoder.
+    `progress` is called with the fraction that is done. Raises ValueError where the decoder's
+    `sample` does.
     """
-    h = encode_batch(model, batch)
-    if h is None:
-        raise ValueError("the model has no encoder: it cannot reconstruct, only sample")
-    decoder = model.decoder
-    return decode(
-        decoder,
-        h,
-        common_noise(decoder, n, seed),
-        temperature=reconstruction_temperature(decoder, temperature),
-        engine=engine,
-        batch_size=batch_size,
-        progress=progress,
+    n = len(noise) if h is None else None
+    images = decoder.sample(
+        h, n, noise=noise, temperature=temperature, engine=engine, progress=progress
     )
+    return images.cpu()
+
+
+def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
+    """A temperature, or that of the decoder's reconstructions for None."""
+    return decoder.reconstruction_temperature if temperature is None else temperature
 
 
 def save_images(
     path: Path, images: Tensor, *, columns: int, levels: int = 256, overwrite: bool = False
 ) -> None:
-    """Write an .npz with ``image`` (the values) and ``levels``; for a .png, the grid too.
+    """Write an .npz with the values `image` and `levels` and, for a .png, the grid beside it.
 
-    ``images`` is uint8 (N, C, H, W) with values 0…levels−1. Each file appears whole or not at all.
+    `images` is uint8 (N, C, H, W) with values 0…levels−1. Each file appears whole or not at all.
     Raises what `refuse_unwritable` raises.
     """
     refuse_unwritable(path, overwrite=overwrite)
@@ -134,11 +193,11 @@ def save_images(
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
-    """Say before the work whether pictures and their values can be written to ``path``.
+    """Raise, before the work, where pictures and their values cannot be written to `path`.
 
-    Raises ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
+    ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
     PermissionError where nothing may be written there, and FileExistsError where it or the .npz
-    beside it exists and ``overwrite`` is false.
+    beside it exists and `overwrite` is false.
     """
     if path.suffix not in (".png", ".npz"):
         raise ValueError(f"pictures are written as .png (and .npz) or as .npz alone, not as {path}")

@@ -1,4 +1,4 @@
-"""Any number of images drawn from a model into one file: what each is drawn from, and by whom."""
+"""Any number of images, drawn from a model into one file."""
 
 from collections.abc import Callable, Sequence
 from math import ceil, sqrt
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.sampling.chunks import Images, Parts, fill
 from repr_toolkit.sampling.draw import draw, refuse_unwritable
+from repr_toolkit.sampling.fill import fill
 from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.chunks import Chunks, Images
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.pictures import image_grid
 
@@ -29,21 +30,21 @@ SHOWN = 100  # images in the picture of a job
 class SamplingJob:
     """Images to be drawn from a model, and all that decides them.
 
-    - A model without encoder gives ``n`` images, the i-th by the noise of draw i.
-    - With ``labels``, for an encoder that reads labels, it gives ``n`` for each, label after
-      label; the j-th of each label has the noise of draw j.
-    - With any other encoder it gives ``n`` images from the h of images of a ``split`` of ``data``:
-      of ``n`` spread evenly over the split or, where n is larger, of all in order, again and again,
-      until there are n. The i-th has the noise of draw i.
+    - A model without encoder gives `n` images, image i by the noise of draw i.
+    - An encoder of labels, given `labels`, gives `n` for each, label after label; image j of each
+      label has the noise of draw j.
+    - Any other encoder gives `n` images, image i by the noise of draw i, from the h of images of a
+      `split` of `data`: of `n` images spread evenly over the split or, where n is larger, of all in
+      turn, again and again.
 
-    So an image follows from the model, what it is drawn from, ``seed`` (see `common_noise`),
-    ``temperature`` and ``engine`` ("auto" is replaced by what it stands for here): exactly in
-    float64. In float32 only until a noise value lies within rounding of an edge of the CDF, for
-    another machine, number of threads or ``chunk_size``, the number of images that are drawn at
-    once, may round otherwise, which changes an image now and then.
+    An image follows from the model, its label or its image of the split, `seed` (see
+    `common_noise`), `temperature` and `engine` ("auto" becomes the one it picks here): exactly in
+    float64, in float32 until a noise value lies within rounding of an edge of the CDF. Another
+    machine, number of threads or `chunk_size` (the images that are drawn at once) may round
+    otherwise, which changes an image now and then.
 
     Raises ValueError for numbers below one, labels that the model cannot be given, a split that
-    the data lacks, or an engine that the model lacks or that does not work here.
+    the data lack, and an engine that the model lacks or that does not work here.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class SamplingJob:
         self.engine = model.decoder.choose_engine(engine)
         self.chunk_size = chunk_size
         self.settings: dict[str, Any] = {"n": n}
-        self._key: str | None = None  # what an image is drawn from: a label, the index of an image
+        self._key: str | None = None  # "label" or "index", that of an image of the split
         if labels is not None:
             self._key, self._values = "label", np.array(labels, np.int64)
             self.settings["labels"] = list(labels)
@@ -108,31 +109,30 @@ class SamplingJob:
         patience: float = 600,
         progress: bool = False,
     ) -> None:
-        """Draw the images into ``out``, an .npz, or a .png of the first with the .npz beside it.
+        """Draw the images into `out`, an .npz, or a .png of the first with the .npz beside it.
 
-        The .npz holds ``image``, uint8 (N, C, H, W); ``levels``; ``label``, or ``index`` of the
-        image of the split that h is of, int64 (N,); and ``job``, the settings as JSON. Chunks that
-        are done are kept beside it, in NAME.parts, until it stands, and memory holds a chunk or
-        two, however many there are. With ``resume`` a job that was cut short is gone on with, and
-        one that is finished is left as it is, but for a picture that is missing.
+        The .npz holds `image`, uint8 (N, C, H, W); `levels`; `label`, or the `index` in the split
+        of the image that h is of, int64 (N,); and `job`, the settings as JSON. Finished chunks are
+        kept beside it, in NAME.parts, until it stands, and memory holds a chunk or two, however
+        many there are. `resume` goes on with a job that was cut short, and gives a finished one
+        only the picture that it lacks.
 
-        Several processes, ``rank`` of ``world`` and on any machines with that folder, share the
-        chunks; the first joins them. See `fill` for ``patience`` and the errors, beside those of
-        `refuse_unwritable` and of the decoder's `sample`.
+        Several processes, `rank` of `world` and on any machines with that folder, share the chunks;
+        the first joins them. Raises what `fill` (see there for `patience`), `refuse_unwritable` and
+        the decoder's `sample` raise.
         """
         npz = out.with_suffix(".npz")
         shape = self.model.decoder.image_shape
-        parts = Parts(npz, self.settings, self.count, self.chunk_size, shape)
+        chunks = Chunks(npz, self.settings, self.count, self.chunk_size, shape)
         # A further process that comes when all is joined has nothing to do, and no error to raise.
-        finished = parts.finished and (resume or (rank > 0 and not overwrite))
+        finished = chunks.finished and (resume or (rank > 0 and not overwrite))
         refuse_unwritable(out, overwrite=overwrite or finished)
-        if rank == 0 and finished and parts.begun:  # killed before the picture or the removal
-            parts.require_same_job()
-            parts.lock()
+        if rank == 0 and finished and chunks.begun:  # killed before the picture or the removal
+            chunks.take_up(resume=True)
         try:
             if not finished:
                 fill(
-                    parts,
+                    chunks,
                     self.draw,
                     resume=resume,
                     rank=rank,
@@ -140,24 +140,24 @@ class SamplingJob:
                     patience=patience,
                     progress=progress,
                 )
-                finished = not parts.begun  # joined by a second start, then
+                finished = not chunks.begun  # joined by a second start, then
             if rank > 0:
                 return
             if not finished:
                 columns = {self._key: self._origin} if self._key else {}
-                parts.join(columns, {"levels": np.int64(self.model.decoder.levels)})
+                chunks.join(columns, {"levels": np.int64(self.model.decoder.levels)})
             # A picture beside chunks may be older than the .npz.
-            if out.suffix == ".png" and (parts.begun or not out.exists()):
-                self._save_picture(out, parts)
-            parts.remove()
+            if out.suffix == ".png" and (chunks.begun or not out.exists()):
+                self._save_picture(out, chunks)
+            chunks.remove()
         finally:
-            parts.unlock()
+            chunks.unlock()
 
     def draw(self, images: range, progress: Callable[[float], None] = lambda done: None) -> Images:
         """The images of these numbers, uint8 (len(images), C, H, W)."""
         draws = [image % self.n for image in images]
         noise = common_noise(self.model.decoder, draws, self.seed)
-        drawn: Images = draw(
+        pixels: Images = draw(
             self.model.decoder,
             self._h(images),
             noise.to(self.model.device),
@@ -165,7 +165,7 @@ class SamplingJob:
             temperature=self.temperature,
             engine=self.engine,
         ).numpy()
-        return drawn
+        return pixels
 
     def _h(self, images: range) -> Tensor | None:
         if self._key is None:
@@ -178,21 +178,21 @@ class SamplingJob:
         return encode_batch(self.model, batch)
 
     def _origin(self, images: range) -> NDArray[np.int64]:
-        """What each of these images is drawn from, of its label or index, int64 (len(images),)."""
+        """The label or the index that each of these images is drawn from, int64 (len(images),)."""
         numbers = np.array(images)
         each = numbers // self.n if self._key == "label" else numbers % len(self._values)
         origin: NDArray[np.int64] = self._values[each]
         return origin
 
-    def _save_picture(self, out: Path, parts: Parts) -> None:
+    def _save_picture(self, out: Path, chunks: Chunks) -> None:
         shown, columns = self._layout()
-        images = torch.from_numpy(parts.take(shown))
+        images = torch.from_numpy(chunks.take(shown))
         picture = image_grid(images, columns=columns, levels=self.model.decoder.levels)
         with atomic_write(out) as file:
             picture.save(file, "PNG")
 
     def _layout(self) -> tuple[list[int], int]:
-        """The numbers of the images to show, and in how many columns; each label has its row."""
+        """The numbers of the images to show, and the number of columns; each label has its row."""
         if self._key != "label":
             shown = min(self.count, SHOWN)
             return list(range(shown)), ceil(sqrt(shown))

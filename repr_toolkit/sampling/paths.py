@@ -10,13 +10,13 @@ Way = Literal["linear", "spherical"]
 
 
 def path(a: Tensor, b: Tensor, steps: int, way: Way = "linear") -> Tensor:
-    """h at ``steps`` equal steps from a to b, both (h_dim,) and included: (steps, h_dim).
+    """`steps` equally spaced h from a to b, both (h_dim,) and both included: (steps, h_dim).
 
-    "linear" is the straight line. "spherical" turns the direction of a at constant speed into
-    that of b (slerp), while the length goes linearly from one to the other: unit vectors, such as
-    face embeddings, stay unit vectors. Where a and b are parallel both are the same. Raises
-    ValueError for fewer than two steps, vectors of different shape, another way, and for the
-    spherical way between opposite vectors or from a zero vector, which leads nowhere.
+    "linear" is the straight line. "spherical" turns the direction of a into that of b at constant
+    speed (slerp), while the length changes linearly: unit vectors, such as face embeddings, stay
+    unit vectors. Of parallel vectors both ways are the same. Raises ValueError for fewer than two
+    steps, vectors of different shape, another way, and for the spherical way between opposite
+    vectors, or from or to a zero vector, which has no direction.
     """
     if steps < 2:
         raise ValueError(f"a path has at least 2 steps, its ends, not {steps}")
@@ -45,24 +45,28 @@ def path(a: Tensor, b: Tensor, steps: int, way: Way = "linear") -> Tensor:
 
 @dataclass(frozen=True)
 class Smoothness:
-    """How far apart pictures are, in mean absolute intensities of [0, 1]."""
+    """How far apart pictures are, in mean absolute intensities of [0, 1].
+
+    Attributes:
+        adjacent: For each row, the mean over its pairs of neighbouring steps.
+        other_noise: For each row, the mean over the other rows at the same step, which have the
+            same h and other noise.
+    """
 
     adjacent: list[float]
-    """Of each row, the mean over its pairs of neighbouring steps."""
     other_noise: list[float]
-    """Of each row, the mean over the other rows at the same step: the same h, other noise."""
 
     @property
     def smooth_rows(self) -> int:
-        """Rows whose neighbours are closer to each other than pictures under other noise."""
+        """The number of rows whose neighbours are closer than pictures under other noise."""
         pairs = zip(self.adjacent, self.other_noise, strict=True)
         return sum(adjacent < other for adjacent, other in pairs)
 
 
 def smoothness(images: Tensor, levels: int = 256) -> Smoothness:
-    """Of rows of pictures along one path, each under a noise of its own.
+    """The smoothness of rows of pictures along one path, each row under another noise.
 
-    ``images`` is uint8 (rows, steps, C, H, W) with values 0…levels−1. Raises ValueError for fewer
+    `images` is uint8 (rows, steps, C, H, W) with values 0…levels−1. Raises ValueError for fewer
     than two rows or steps.
     """
     rows, steps = images.shape[:2]

@@ -1,1 +1,1 @@
-"""Small things that every other package takes: files, numbers, tables, pictures, the console."""
+"""What every other package uses: files, statistics, tables, pictures, the console."""

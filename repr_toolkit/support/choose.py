@@ -1,21 +1,21 @@
-"""Which images to look at, chosen with no eye on the result."""
+"""Chooses the images to look at, without regard to any result."""
 
 import torch
 from torch import Tensor
 
 
 def choose_evenly(count: int, wanted: int) -> list[int]:
-    """``wanted`` indices, or all if there are fewer, spread evenly over 0…count−1, ascending."""
+    """`wanted` indices, or all if there are fewer, spread evenly over 0…count−1, ascending."""
     wanted = min(wanted, count)
     return [index * count // wanted for index in range(wanted)]
 
 
 def choose_originals(count: int, wanted: int, labels: Tensor | None = None) -> list[int]:
-    """Which of ``count`` images to show: the same for every model, with no eye on the result.
+    """The indices of the images to show, out of `count`: the same for every model.
 
-    With ``labels`` (int64 (count,)) of at least two classes, the first image of each class, then
-    the second of each, and so on up to ``wanted``, ordered by class; of more classes than
-    ``wanted``, classes spread evenly. Without them images spread evenly (`choose_evenly`).
+    With `labels` (int64 (count,)) of at least two classes, the first image of each class, then the
+    second of each, and so on up to `wanted`, ordered by class; of more than `wanted` classes, some
+    spread evenly. Otherwise images spread evenly (`choose_evenly`).
     """
     classes = [] if labels is None else torch.unique(labels).tolist()
     if labels is None or len(classes) < 2:
@@ -32,10 +32,10 @@ def choose_originals(count: int, wanted: int, labels: Tensor | None = None) -> l
 
 
 def other_images(count: int, seed: int = 0) -> Tensor:
-    """For each of ``count`` images the index of another one, int64 (count,): no image its own.
+    """The index of another image for each of `count` images, int64 (count,).
 
-    The images form one random cycle and each is given its successor. Raises ValueError for fewer
-    than two images.
+    The images form one random cycle, and each gets its successor. Raises ValueError for fewer than
+    two images.
     """
     if count < 2:
         raise ValueError(f"another image's h needs at least two images, not {count}")

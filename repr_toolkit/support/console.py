@@ -1,4 +1,4 @@
-"""How far a long task is, shown where somebody looks."""
+"""The console: progress bars, lines, and the log of sampling engines."""
 
 import logging
 import sys
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(description: str, total: int, *, shown: bool = True) -> Iterator[Callable[[float], None]]:
-    """While it lasts, show on stderr how many of ``total`` are done: the number last told.
+    """Show a bar on stderr of how many of `total` things are done, if stderr is a terminal.
 
-    Yields the function to tell it by; parts of one count too. Nothing is shown elsewhere than on a
-    terminal, since a log would keep only the bar's remains.
+    Yields a function that takes this number, which may be a fraction. A file gets no bar, since
+    only remains of it would stay.
     """
     from rich.console import Console
     from rich.progress import (
@@ -33,7 +33,7 @@ def bar(description: str, total: int, *, shown: bool = True) -> Iterator[Callabl
 
 
 def span(show: Callable[[float], None], start: int, size: int) -> Callable[[float], None]:
-    """What a task of ``size`` within a longer one tells its own fraction by."""
+    """A function that shows the fraction done of a task of `size`, within a longer one's bar."""
     return lambda fraction: show(start + fraction * size)
 
 
@@ -46,22 +46,22 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def engine_log_shown(told: bool = True) -> Iterator[None]:
-    """Show on stderr what the log says of sampling engines, each kind of message once."""
-    if not told:
+def engine_log_shown(shown: bool = True) -> Iterator[None]:
+    """Print the log of sampling engines to stderr, each kind of message once."""
+    if not shown:
         yield
         return
-    shown: set[str] = set()
+    printed: set[str] = set()
 
-    class Teller(logging.Handler):
+    class Printer(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if record.msg not in shown:
-                shown.add(record.msg)
-                print(record.getMessage(), file=sys.stderr)  # the bar's own while there is one
+            if record.msg not in printed:
+                printed.add(record.msg)
+                print(record.getMessage(), file=sys.stderr)  # looked up now: a bar replaces it
 
     log = logging.getLogger("repr_toolkit.sampling")
     level = log.level
-    handler = Teller()
+    handler = Printer()
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

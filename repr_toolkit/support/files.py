@@ -1,4 +1,4 @@
-"""Files: whether one can be written, asked before the work, and how it is written whole."""
+"""Files: asks before the work whether one can be written, and writes it whole or not at all."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def require_writable(path: Path, what: str, *, overwrite: bool) -> None:
-    """Raise where ``path`` cannot be written; ``what`` says what it is to hold, as "the picture".
+    """Raise if `path` cannot be written; `what` names its content, such as "the picture".
 
-    FileNotFoundError where its folder is missing, PermissionError where nothing may be written
-    there, FileExistsError where it exists and ``overwrite`` is false.
+    FileNotFoundError if its folder is missing, PermissionError if nothing may be written there,
+    FileExistsError if it exists and `overwrite` is False.
     """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} of {what} {path} does not exist")
@@ -29,34 +29,31 @@ def require_writable(path: Path, what: str, *, overwrite: bool) -> None:
 
 
 def require_picture(path: Path, what: str = "the picture", *, overwrite: bool) -> None:
-    """`require_writable` for a .png that nothing is written beside; ValueError for another name."""
-    _require_suffix(path, what, (".png",))
-    require_writable(path, what, overwrite=overwrite)
+    """`require_writable` for a .png; ValueError for another name."""
+    _require(path, ".png", what, overwrite)
 
 
 def require_data_file(path: Path, what: str = "the data file", *, overwrite: bool) -> None:
     """`require_writable` for an .npz; ValueError for another name."""
-    _require_suffix(path, what, (".npz",))
-    require_writable(path, what, overwrite=overwrite)
+    _require(path, ".npz", what, overwrite)
 
 
 def require_json(path: Path, what: str = "the result", *, overwrite: bool) -> None:
     """`require_writable` for a .json; ValueError for another name."""
-    _require_suffix(path, what, (".json",))
+    _require(path, ".json", what, overwrite)
+
+
+def _require(path: Path, suffix: str, what: str, overwrite: bool) -> None:
+    if path.suffix != suffix:
+        raise ValueError(f"{what} is written as {suffix}, not as {path}")
     require_writable(path, what, overwrite=overwrite)
-
-
-def _require_suffix(path: Path, what: str, suffixes: Sequence[str]) -> None:
-    if path.suffix not in suffixes:
-        raise ValueError(f"{what} is written as {' or '.join(suffixes)}, not as {path}")
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that takes the place of `path` in one moment, whole and on the disk.
+    """A file to write to, which replaces `path` in one moment, whole and on the disk.
 
-    If anything fails, a full disk included, what `path` held before is still there and nothing
-    else is left behind.
+    If anything fails, a full disk included, `path` keeps its content and no other file is left.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     folder = os.open(path.parent, os.O_RDONLY)
@@ -66,7 +63,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        # The renaming itself. Whoever sees the file may by now have moved it with its folder.
+        # The renaming itself, by the open folder: somebody may have moved it by now.
         os.fsync(folder)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -82,14 +79,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
-    """Write numbers to a file, whole and in place of an earlier one, and return its path."""
+    """Write numbers to a file, whole, and return its path; an earlier file is replaced."""
     with atomic_write(path) as file:
         file.write(json.dumps(dict(numbers), indent=2, ensure_ascii=False).encode() + b"\n")
     return path
 
 
 class Rows(NamedTuple):
-    """An array that comes in parts: its dtype, its whole shape, and chunks of its rows in order."""
+    """An array in parts: its dtype, its whole shape, and chunks of its rows in order."""
 
     dtype: "np.dtype[Any]"
     shape: tuple[int, ...]
@@ -97,10 +94,10 @@ class Rows(NamedTuple):
 
 
 def write_npz(file: BinaryIO, arrays: "Mapping[str, np.ndarray[Any, Any] | Rows]") -> None:
-    """Write arrays by their names as `np.savez_compressed` does; equal ones give equal bytes.
+    """Write arrays by name as `np.savez_compressed` does; equal arrays give equal bytes.
 
-    Of `Rows` no more than a chunk is in memory at a time. Raises ValueError for what would have to
-    be pickled, and for chunks that have another number of rows than their shape says.
+    `Rows` need the memory of one chunk at a time. Raises ValueError for objects, which would need
+    pickling, and for chunks that have another number of rows than their shape says.
     """
     import numpy as np
 
@@ -132,7 +129,7 @@ def _write_rows(member: Any, name: str, rows: Rows) -> None:
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """Rows with the same keys as CSV under those keys; an empty cell for None.
+    """Rows that have the same keys as CSV, below a line of the keys; None is an empty cell.
 
     >>> csv_text([{"name": "a", "bits": 0.5}, {"name": "b", "bits": None}])
     'name,bits\\na,0.5\\nb,\\n'
@@ -145,11 +142,11 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The mapping that a JSON file holds; ValueError, naming the file, where it is damaged."""
+    """The mapping in a JSON file; ValueError, naming the file, if it is damaged."""
     try:
         value = json.loads(path.read_text("utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it does not hold a mapping of names to values")
     except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; delete it, or make it again") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"{path} does not hold a mapping of names to values; make it again")
+        raise ValueError(f"{path} is damaged ({error}); delete it, or make it again") from error
     return value

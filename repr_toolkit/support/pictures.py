@@ -1,5 +1,4 @@
-"""Pictures of images: plain grids, and the figures of the paper: samples of each class (its
-Figure 3), and models side by side (its Figure 6).
+"""Pictures of images: plain grids, and Figures 3 and 6 of arXiv:1606.05328.
 
 Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or three channels.
 """
@@ -23,11 +22,10 @@ VISIBLE_SIDE = 64  # a grid enlarges smaller images to about this many pixels
 
 
 def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
-    """Stretch values 0…levels−1 to 0…255 and move channels last.
+    """Images (N, C, H, W) with values stretched to 0…255 and channels last, uint8 (N, H, W, C).
 
-    ``images`` is uint8 (N, C, H, W) with C = 1 or 3; the result is uint8 (N, H, W, C).
-    Raises TypeError unless the images are uint8 and ValueError for another shape or for a value
-    above levels−1.
+    Raises TypeError unless the images are uint8, and ValueError for another shape or a value above
+    levels−1.
     """
     if images.dtype != torch.uint8:
         raise TypeError(f"images must be uint8 with values 0…{levels - 1}, not {images.dtype}")
@@ -47,12 +45,11 @@ def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
 def image_grid(
     images: Tensor, *, columns: int, levels: int = 256, scale: int | None = None
 ) -> Image.Image:
-    """Lay images out row by row on white, thinly separated, each pixel enlarged to a square.
+    """Images (N, C, H, W) row by row on white, thinly separated, each pixel enlarged to a square.
 
-    ``images`` is uint8 (N, C, H, W) with values 0…levels−1; cells left over in the last row stay
-    white. ``scale`` is the side in screen pixels of one image pixel; by default the smallest that
-    brings the shorter side to about 64. Raises TypeError or ValueError for images that cannot be
-    shown (see `displayable`), for none at all, and for ``columns`` or ``scale`` below one.
+    The rest of the last row stays white. `scale` is the side in screen pixels of one image pixel;
+    the default enlarges the shorter side to about 64. Raises ValueError for no images and for
+    `columns` or `scale` below 1, and what `displayable` raises.
     """
     pixels = displayable(images, levels)
     count, height, width, channels = pixels.shape
@@ -80,8 +77,8 @@ def image_grid(
 class Group:
     """Adjacent columns of a comparison figure that belong to one model.
 
-    ``images`` is uint8 (rows, columns, C, H, W). Neighbouring groups of the same ``heading`` share
-    it; ``title`` stands below it, over the group's own columns, and may be empty. Both may hold
+    `images` is uint8 (rows, columns, C, H, W). Adjacent groups of the same `heading` share it. The
+    `title`, which may be empty, stands below the heading over the group's columns. Both may hold
     mathematics between dollar signs.
     """
 
@@ -101,18 +98,17 @@ class Layout:
 DPI = 300
 PAPER_WIDTH = 5.5  # inches of text on a page
 WIDEST_CELL = 0.45  # inches
-FONT_SIZE = 9  # points, where the columns leave the room
-WIDEST_NAME = 1.2  # inches; longer names of rows are written smaller
+FONT_SIZE = 9  # points, at most
+WIDEST_NAME = 1.2  # inches of a row's name, which is written smaller if need be
 GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
 
 
 def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) -> Layout:
-    """Put the groups side by side, one row an original, enlarged to about ``width`` pixels.
+    """Put the groups side by side, a row for each original, enlarged to about `width` pixels.
 
-    Each pixel of an image becomes a square of whole pixels, so that none is resampled; a few
-    columns are not enlarged beyond `WIDEST_CELL` inches each, and stay narrower. Raises
-    ValueError where there is no group, or their rows or image sizes differ, and what `displayable`
-    raises.
+    Each pixel of an image becomes a square of whole pixels, and no column is wider than
+    `WIDEST_CELL`. Raises ValueError for no groups or groups of different rows or image shapes, and
+    what `displayable` raises.
     """
     if not groups:
         raise ValueError("there is nothing to lay out")
@@ -142,18 +138,18 @@ def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) ->
 def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
     """The comparison of reconstructions, as Figure 6 of arXiv:1606.05328, for a paper's text width.
 
-    One row an original; the groups of columns are, for example, the originals, each baseline's
-    reconstruction, and several samples of each conditional model. Save it with ``dpi=DPI`` and no
-    trimming: its size fits its pixels. Raises what `lay_out` raises.
+    A row for each original. The groups are for example the originals, the reconstructions of each
+    baseline and several samples of each conditional model. Save it with `dpi=DPI` and without
+    trimming, since its size fits its pixels. Raises what `lay_out` raises.
     """
     return _figure(groups, levels, ())
 
 
 def figure3(groups: Sequence[Group], names: Sequence[str], *, levels: int = 256) -> "Figure":
-    """Samples of every class, as Figure 3 of arXiv:1606.05328: one row a class, named at the left.
+    """Samples of every class, as Figure 3 of arXiv:1606.05328: a row for each class, its name left.
 
-    Several models stand side by side, a group each. Save it as `figure6`. Raises ValueError unless
-    there is a name for each row, and what `lay_out` raises.
+    A group for each model. Save it as `figure6`. Raises ValueError unless each row has a name, and
+    what `lay_out` raises.
     """
     rows = {len(group.images) for group in groups}
     if rows and rows != {len(names)}:
@@ -162,7 +158,7 @@ def figure3(groups: Sequence[Group], names: Sequence[str], *, levels: int = 256)
 
 
 def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figure":
-    """The groups under their headings and, where there are any, beside the names of the rows."""
+    """The groups under their headings and beside the names of their rows, if there are any."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -175,7 +171,7 @@ def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figu
     margin, header = round(3 * point), round((2 + 11 * lines) * point)
     size = (width + 2 * margin + aside, height + header + margin)
     figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
-    FigureCanvasAgg(figure)  # which measures texts
+    FigureCanvasAgg(figure)  # measures texts
     figure.figimage(layout.canvas, margin + aside, margin, origin="upper")
 
     def place(x: float, up: float) -> tuple[float, float]:
@@ -209,7 +205,7 @@ def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figu
 
 
 def names_width(names: Sequence[str]) -> tuple[int, float]:
-    """The pixels that the names of the rows take at the left, and their size in points."""
+    """The width in pixels of the names of rows, with a margin, and their font size in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 

@@ -1,4 +1,4 @@
-"""Pictures of receiver operating characteristics, one line a method."""
+"""Pictures of receiver operating characteristics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from PIL import Image
 
 Floats = npt.NDArray[np.floating[Any]]
 
-# Okabe and Ito's colours, which people of any colour vision tell apart; and lines that differ too.
+# Okabe and Ito's colours, which people of any colour vision can tell apart, and styles of lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":")
 DPI = 150
@@ -19,14 +19,14 @@ DPI = 150
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """One method's curves of false and true accept rates, such as one a fold, in one colour."""
+    """A method's curves (false accept rates, true accept rates), such as one for each fold."""
 
     label: str
     curves: Sequence[tuple[Floats, Floats]]
 
 
 def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Image:
-    """True accept rate over false accept rate, whose axis is logarithmic from ``least_rate`` up."""
+    """True accept rate over false accept rate, on a logarithmic axis from `least_rate` up."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +36,7 @@ def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Ima
     for number, line in enumerate(lines):
         for index, (false, true) in enumerate(line.curves):
             axes.step(
-                false.clip(least_rate / 10),  # 0 has no place on a logarithmic axis
+                false.clip(least_rate / 10),  # a logarithmic axis has no 0
                 true,
                 where="post",
                 label=None if index else line.label,

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 NORMAL_95 = 1.959963984540054
 """The standard normal's 97.5 % quantile."""
+LEAST_DRAWN = 10
+"""Cases, at the least, of which a bootstrap says how much others might differ."""
 
 RESAMPLES = 2000
 """Of a bootstrap."""
@@ -138,6 +140,22 @@ def wilson_of_groups(
     low, high = _wilson(p, count)
     how = f"Wilson's, over {groups:,} {over}" + (f" of {size} each" if size > 1 else "")
     return Number(p, low, high, how, count=groups)
+
+
+def percentiles(
+    value: float, replicates: npt.NDArray[np.floating[Any]], count: int, over: str = "images"
+) -> Number:
+    """A value with the 2.5 and 97.5 percentiles of its bootstrap's replicates (n,).
+
+    Each replicate is of `count` independent cases, drawn with replacement; `over` names what they
+    are. Fewer than `LEAST_DRAWN` give no interval: their samples are too alike to say anything of
+    others (those of two may all give the same).
+    """
+    if count < LEAST_DRAWN:
+        how = f"fewer than {LEAST_DRAWN} {over}, too few for a bootstrap"
+        return Number(value, how=how, count=count)
+    low, high = map(float, np.quantile(replicates, [0.025, 0.975]))
+    return Number(value, low, high, f"bootstrap over {count:,} {over}", count=count)
 
 
 @dataclass(frozen=True)

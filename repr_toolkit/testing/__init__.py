@@ -1,7 +1,7 @@
 """Conformance checks for anyone's encoder or decoder: `repr-toolkit check CLASS_PATH`.
 
-Each check states one sentence of the contract and raises `ContractError` where it does not hold.
-The checks run in float64 on random parameters, since zero-initialised layers would hide a leak.
+Each check states a sentence of the contract and raises `ContractError` where it does not hold. They
+run in float64 on random parameters, since a layer whose weights are zero would hide a leak.
 """
 
 from collections.abc import Mapping
@@ -11,22 +11,20 @@ from typing import Any
 from torch import nn
 
 from repr_toolkit.decoders import Decoder
-from repr_toolkit.testing.contract import ContractError
+from repr_toolkit.testing.contract import ContractError, randomised
 from repr_toolkit.testing.decoder import check_decoder
 from repr_toolkit.testing.encoder import check_encoder
-from repr_toolkit.testing.randomised import randomised
 
 __all__ = ["ContractError", "check", "check_decoder", "check_encoder", "randomised"]
 
 
 def check(class_path: str, **init_args: Any) -> list[str]:
-    """Check the class of that import path, and return the sentences that hold.
+    """Check the class of an import path, and return the sentences that hold.
 
-    A decoder is built for the image shapes that it states in `check_shapes`, with and without h,
-    and for h that is a map if it takes one; any other class is an encoder. `init_args` are its
-    further arguments.
+    A decoder is built for each of its `check_shapes`, with and without h, and for h that is a map
+    if it takes `h_shape`; any other class is an encoder. `init_args` are its further arguments.
 
-    Raises ContractError for the first sentence that does not hold, ValueError where the class
+    Raises ContractError for the first sentence that does not hold, and ValueError where the class
     cannot be imported or built.
     """
     from repr_toolkit.config.build import import_class
@@ -37,25 +35,28 @@ def check(class_path: str, **init_args: Any) -> list[str]:
             if hasattr(cls, "log_prob"):
                 raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
             return check_encoder(cls(**_with_defaults(cls, init_args)))
-        conditions: dict[str, dict[str, Any]] = {"h_dim=0": {}, "h_dim=4": {"h_dim": 4}}
-        passed = []
-        for shape in cls.check_shapes:
-            kind = "RGB" if shape[0] == 3 else "grey"
-            for name, condition in conditions.items():
-                given = {"image_shape": shape, "levels": 5, **condition}
-                model = cls(**(given | init_args))
-                passed += [f"{kind}, {name}: {sentence}" for sentence in check_decoder(model)]
+        variants: list[tuple[str, dict[str, Any]]] = [
+            (
+                f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
+                {"image_shape": shape, "h_dim": h_dim},
+            )
+            for shape in cls.check_shapes
+            for h_dim in (0, 4)
+        ]
         if "h_shape" in signature(cls).parameters:
-            given = {"image_shape": cls.check_shapes[0], "levels": 5, "h_shape": (2, 2, 3)}
-            model = cls(**(given | init_args))
-            passed += [f"h a map: {sentence}" for sentence in check_decoder(model)]
+            given = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
+            variants.append(("h a map", given))
+        return [
+            f"{name}: {sentence}"
+            for name, given in variants
+            for sentence in check_decoder(cls(**({"levels": 5} | given | init_args)))
+        ]
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error
-    return passed
 
 
 def _with_defaults(cls: type, init_args: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that data would give, where the class asks for them and none is given."""
-    given = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes": 10}
-    wanted = signature(cls).parameters
-    return {name: value for name, value in given.items() if name in wanted} | dict(init_args)
+    """`init_args`, and the arguments that data would give to a class whose signature has them."""
+    of_data = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes": 10}
+    accepted = signature(cls).parameters
+    return {name: value for name, value in of_data.items() if name in accepted} | dict(init_args)

@@ -1,4 +1,4 @@
-"""What an autoregressive decoder sees, from its Jacobian: no later sub-pixel, no blind spot."""
+"""The order and the field of an autoregressive decoder, from its Jacobian."""
 
 from itertools import product
 from math import prod
@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder
-from repr_toolkit.testing.contract import require
-from repr_toolkit.testing.randomised import randomised
+from repr_toolkit.testing.contract import Contract, randomised
 
 DRAWS = 8
-"""Draws of the parameters whose Jacobians are joined, because in one of them a ReLU may be off."""
+"""Draws of the parameters; their Jacobians are joined, since a ReLU may be off in one of them."""
 
 
-def check_autoregression(decoder: AutoregressiveDecoder, x: Tensor, h: Tensor | None) -> list[str]:
+def check_autoregression(
+    decoder: AutoregressiveDecoder, x: Tensor, h: Tensor | None, contract: Contract
+) -> None:
     """Check order and field on images x, uint8 (B, C, H, W), and their h, float64."""
+    require = contract.require
     channels, height, width = decoder.image_shape
     params = decoder.params(x, h)
     groups = params.shape[1]
@@ -28,46 +30,37 @@ def check_autoregression(decoder: AutoregressiveDecoder, x: Tensor, h: Tensor | 
         if by_h is not None:
             reached |= (by_h != 0).any(1)
     place = decoder.order.argsort()
-    # What a pixel's parameters are of begins with its first channel.
+    # Coupled channels have their parameters in common, from the first channel's place on.
     begins = place if groups == channels else place.view(channels, -1).amin(0)
     leaks = (depends & (place >= begins[:, None])).any(1).nonzero().flatten().tolist()
-    passed = [
-        require(
-            not leaks,
-            "no sub-pixel depends on itself or a later one",
-            [_name(i, decoder.image_shape) for i in leaks],
-        ),
-        require(params.stride(-1) == 1, "params are contiguous in their last dimension"),
-        require(
-            torch.equal(decoder.subpixel_log_prob(x, h), decoder.likelihood.log_prob(params, x)),
-            "subpixel_log_prob is the likelihood given params",
-        ),
-    ]
+    names = [_name(i, decoder.image_shape) for i in leaks]
+    require(not leaks, "no sub-pixel depends on itself or a later one", names)
+    require(params.stride(-1) == 1, "params are contiguous in their last dimension")
+    terms = decoder.likelihood.log_prob(params, x)
+    same = torch.equal(decoder.subpixel_log_prob(x, h), terms)
+    require(same, "subpixel_log_prob is the likelihood given params")
     if groups < channels:
         in_turn = place.view(channels, -1) == begins + torch.arange(channels)[:, None]
-        passed.append(
-            require(
-                bool(in_turn.all()),
-                "in its order a pixel's coupled channels stand in turn, R first",
-            )
-        )
-    seen = depends.view(groups, height, width, channels, height, width)
+        sentence = "in its order a pixel's coupled channels stand in turn, R first"
+        require(in_turn.all(), sentence)
+    sees = depends.view(groups, height, width, channels, height, width)
+    place = place.view(channels, height, width)
     if decoder.whole_past:
-        blind = _blind_spot(seen, place.view(channels, height, width))
-        passed.append(require(not blind, "it has no blind spot", blind[:8]))
+        blind = _blind_spot(sees, place)
+        require(not blind, "it has no blind spot", blind[:8])
     else:
-        passed.append(_field(seen, place.view(channels, height, width)))
+        contract.sentences.append(_field(sees, place))
     if h is not None:
-        passed.append(require(bool(reached.all()), "h reaches every sub-pixel"))
-    return passed
+        require(reached.all(), "h reaches every sub-pixel")
 
 
 def jacobians(
     model: AutoregressiveDecoder, x: Tensor, h: Tensor | None, seed: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Of a random sum over the K parameters of each of D outputs, by x (D, C·H·W) and h (D, ·).
+    """Derivatives of a random sum over the K parameters of each of D outputs.
 
-    One backward pass: each image of a batch stands for one output.
+    By x (C, H, W), (D, C·H·W), and by h, (D, h_dim), or None without h. One backward pass: each
+    image of a batch serves one output.
     """
     with torch.no_grad():
         shape = model.params(x[None], None if h is None else h[None]).shape
@@ -75,23 +68,23 @@ def jacobians(
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(shape[-1], generator=generator, dtype=torch.float64)
     images = x.double().repeat(outputs, 1, 1, 1).requires_grad_()
-    codes = None if h is None else h.repeat(outputs, *[1] * h.ndim).requires_grad_()
-    params = model.params(images, codes).flatten(1, 3)  # (D, D, K)
+    every_h = None if h is None else h.repeat(outputs, *[1] * h.ndim).requires_grad_()
+    params = model.params(images, every_h).flatten(1, 3)  # (D, D, K)
     each = (params.diagonal().mT @ weights).sum()
-    inputs = [images] if codes is None else [images, codes]
+    inputs = [images] if every_h is None else [images, every_h]
     by_x, *by_h = torch.autograd.grad(each, inputs, allow_unused=True, materialize_grads=True)
     return by_x.flatten(1), by_h[0].flatten(1) if by_h else None
 
 
-def _blind_spot(seen: Tensor, place: Tensor) -> list[str]:
-    """Earlier sub-pixels that a model of the whole past should see, and does not.
+def _blind_spot(sees: Tensor, place: Tensor) -> list[str]:
+    """The earlier sub-pixels that a model of the whole past does not see although it should.
 
-    `seen` is bool (G, H, W, C, H, W), outputs first, and `place` (C, H, W) the order. In the
-    raster, depth bounds how far a model sees, so that only such pixels are missed as stand right
-    below one that is seen; in another order all earlier ones.
+    `sees` is bool (G, H, W, C, H, W), outputs first, and `place` (C, H, W) the order. In raster
+    order depth bounds how far a model sees, so that a pixel is only missed right below one that the
+    model sees; in another order every earlier pixel is.
     """
-    groups, height, width, channels = seen.shape[:4]
-    pixels = seen.any(3).any(0)  # (H, W, H, W)
+    groups, height, width, channels = sees.shape[:4]
+    pixels = sees.any(3).any(0)  # (H, W, H, W)
     first = place.amin(0)
     in_raster = bool((first.flatten().diff() > 0).all())
     missed = []
@@ -107,20 +100,20 @@ def _blind_spot(seen: Tensor, place: Tensor) -> list[str]:
         ]
     for g, k in product(range(groups), range(channels)):
         before = place[k] < (place[g] if groups == channels else first)
-        own = seen[g, :, :, k].flatten(2).flatten(0, 1).diagonal().view(height, width)
-        if before.any() and not (own & before).any():
+        same_pixel = sees[g, :, :, k].flatten(2).flatten(0, 1).diagonal().view(height, width)
+        if before.any() and not (same_pixel & before).any():
             missed.append(f"{'RGB'[g]} does not see {'RGB'[k]} of its own pixel")
-        if height * width > 1 and not seen[g, :, :, k].any():
+        if height * width > 1 and not sees[g, :, :, k].any():
             missed.append(f"channel {g} of no pixel sees channel {k} of any")
     return missed
 
 
-def _field(seen: Tensor, place: Tensor) -> str:
-    """How much of the past the middle pixel of the last row sees."""
+def _field(sees: Tensor, place: Tensor) -> str:
+    """The number of earlier pixels that the middle pixel of the last row sees, in words."""
     height, width = place.shape[1:]
     r, c = height - 1, width // 2
     earlier = place.amin(0) < place[:, r, c].amin()
-    count = int((seen.any(3).any(0)[r, c] & earlier).sum())
+    count = int((sees.any(3).any(0)[r, c] & earlier).sum())
     return f"pixel ({r}, {c}) sees {count} of {int(earlier.sum())} earlier pixels"
 
 

@@ -1,4 +1,4 @@
-"""The contract of a decoder, checked: its likelihood, its samples, what it prepares."""
+"""The contract of a decoder: its likelihood, its samples, what it prepares."""
 
 from copy import deepcopy
 from inspect import signature
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Decoder
 from repr_toolkit.testing.autoregression import check_autoregression
-from repr_toolkit.testing.contract import raises, require
-from repr_toolkit.testing.randomised import randomised
+from repr_toolkit.testing.contract import Contract, randomised
 
 BATCH = 4
 JOINT = 4096
@@ -21,178 +20,162 @@ JOINT = 4096
 def check_decoder(decoder: Decoder) -> list[str]:
     """Check a decoder: its likelihood, its samples and, if it is autoregressive, its field.
 
-    Meant for a small image_shape, wider than the first kernel reaches, and few levels. The decoder
-    itself is left as it is. Returns the sentences that hold; raises ContractError for the first
-    that does not.
+    Meant for few levels and a small image_shape, wider than the first kernel reaches. The decoder
+    itself stays as it is. Returns the sentences that hold; raises ContractError for the first that
+    does not.
     """
-    decoder = randomised(decoder)
-    generator = torch.Generator().manual_seed(0)
-    shape = (BATCH, *decoder.image_shape)
-    x = torch.randint(0, decoder.levels, shape, generator=generator).to(torch.uint8)
-    h = None
-    if decoder.h_dim:
-        h = torch.randn(BATCH, *decoder.h_shape, generator=generator, dtype=torch.float64)
-    passed = _check_preparation(decoder, x, h)
-    passed += _check_likelihood(decoder, x, h, generator)
-    if isinstance(decoder, AutoregressiveDecoder):
-        passed += check_autoregression(decoder, x, h)
-    return passed + _check_sampling(decoder, x, h, generator)
+    check = _Check(decoder)
+    check.preparation()
+    check.likelihood()
+    if isinstance(check.decoder, AutoregressiveDecoder):
+        check_autoregression(check.decoder, check.x, check.h, check.contract)
+    check.sampling()
+    return check.contract.sentences
 
 
-def _check_preparation(decoder: Decoder, x: Tensor, h: Tensor | None) -> list[str]:
-    """Prepare a decoder that initialises something from data, and check how."""
-    if type(decoder).prepare is Decoder.prepare:
-        return []
-    twin = deepcopy(decoder)
-    state = torch.random.get_rng_state()
-    with torch.no_grad():
-        decoder.prepare([(x, h)])
-        took = not torch.equal(state, torch.random.get_rng_state())
-        prepared = deepcopy(twin)
-        prepared.prepare([(x, h)])
-    twin.load_state_dict(decoder.state_dict())
-    bits = [_mean_log_prob(model, x, h) for model in (decoder, prepared, twin)]
-    return [
-        require(not took, "prepare draws no random number"),
-        require(bits[0] == bits[1], "the same batches prepare a decoder alike", bits),
-        require(bits[0] == bits[2], "what prepare makes is saved with the weights", bits),
-    ]
+class _Check:
+    """A randomised copy of a decoder, random images x and h, and the sentences so far."""
 
+    def __init__(self, decoder: Decoder) -> None:
+        self.contract = Contract()
+        self.decoder = decoder = randomised(decoder)
+        self.generator = torch.Generator().manual_seed(0)
+        shape = (BATCH, *decoder.image_shape)
+        x = torch.randint(0, decoder.levels, shape, generator=self.generator)
+        self.x = x.to(torch.uint8)
+        self.h: Tensor | None = None
+        if decoder.h_dim:
+            shape_of_h = (BATCH, *decoder.h_shape)
+            self.h = torch.randn(shape_of_h, generator=self.generator, dtype=torch.float64)
 
-def _check_likelihood(
-    decoder: Decoder, x: Tensor, h: Tensor | None, generator: torch.Generator
-) -> list[str]:
-    by_name = "noise" in signature(decoder.log_prob).parameters
-    require(by_name, "log_prob(x, h, *, noise=None) takes noise by its name")
-    law = decoder.likelihood_noise
-    noise = None if law is None else _noise(law, x.shape, generator)
-    log_prob = decoder.log_prob(x, h, noise=noise)
-    loss = decoder.loss(x, h)
-    loss.backward()
-    untrained = [
-        name for name, p in decoder.named_parameters() if p.requires_grad and p.grad is None
-    ]
-    alone = decoder.log_prob(
-        x[:1], None if h is None else h[:1], noise=None if noise is None else noise[:1]
-    )
-    passed = [
-        require(tuple(log_prob.shape) == (BATCH,), "log_prob has shape (B,)", log_prob.shape),
-        require(loss.shape == () and bool(loss.isfinite()), "loss is a finite scalar"),
-        require(not untrained, "every parameter gets a gradient from the loss", untrained),
+    def preparation(self) -> None:
+        """Prepare a decoder that initialises something from data."""
+        decoder, require = self.decoder, self.contract.require
+        if type(decoder).prepare is Decoder.prepare:
+            return
+        again, loaded = deepcopy(decoder), deepcopy(decoder)
+        state = torch.random.get_rng_state()
+        noise = self._noise(decoder.likelihood_noise)
+        with torch.no_grad():
+            decoder.prepare([(self.x, self.h)])
+            draws = not torch.equal(state, torch.random.get_rng_state())
+            again.prepare([(self.x, self.h)])
+            loaded.load_state_dict(decoder.state_dict())
+            bits = [
+                float(model.log_prob(self.x, self.h, noise=noise).mean())
+                for model in (decoder, again, loaded)
+            ]
+        require(not draws, "prepare draws no random number")
+        require(bits[0] == bits[1], "the same batches prepare a decoder alike", bits)
+        require(bits[0] == bits[2], "what prepare makes is saved with the weights", bits)
+
+    def likelihood(self) -> None:
+        decoder, x, h, require = self.decoder, self.x, self.h, self.contract.require
+        by_name = "noise" in signature(decoder.log_prob).parameters
+        require(by_name, "log_prob(x, h, *, noise=None) takes noise by its name")
+        noise = self._noise(decoder.likelihood_noise)
+        log_prob = decoder.log_prob(x, h, noise=noise)
+        loss = decoder.loss(x, h)
+        loss.backward()
+        parameters = decoder.named_parameters()
+        untrained = [name for name, p in parameters if p.requires_grad and p.grad is None]
+        first = decoder.log_prob(
+            x[:1], None if h is None else h[:1], noise=None if noise is None else noise[:1]
+        )
+        require(tuple(log_prob.shape) == (BATCH,), "log_prob has shape (B,)", log_prob.shape)
+        require(loss.shape == () and loss.isfinite(), "loss is a finite scalar")
+        require(not untrained, "every parameter gets a gradient from the loss", untrained)
         require(
-            torch.allclose(log_prob[:1], alone, rtol=1e-9),
+            torch.allclose(log_prob[:1], first, rtol=1e-9),
             "log_prob of an image does not depend on the others of its batch",
-        ),
-        require(decoder.is_bound or not decoder.bound, "only a bound is named as one"),
-        *(
-            require(raises(TypeError, method, x.double(), h), f"{name} refuses floats: TypeError")
-            for name, method in (("log_prob", decoder.log_prob), ("loss", decoder.loss))
-        ),
-    ]
-    if law is None:
-        uniform = _noise("uniform", x.shape, generator)
-        passed += [
-            require(bool((log_prob <= 0).all()), "log_prob is that of a discrete image, ≤ 0"),
+        )
+        require(decoder.is_bound or not decoder.bound, "only a bound is named as one")
+        for name in ("log_prob", "loss"):
+            method = getattr(decoder, name)
+            self.contract.require_error(TypeError, f"{name} refuses floats", method, x.double(), h)
+        if noise is None:
+            require((log_prob <= 0).all(), "log_prob is that of a discrete image, ≤ 0")
+            sentence = "a likelihood without noise refuses some"
+            uniform = self._noise("uniform")
+            self.contract.require_error(ValueError, sentence, decoder.log_prob, x, h, noise=uniform)
+        else:
+            again = decoder.log_prob(x, h, noise=noise)
+            require(torch.equal(log_prob, again), "the same noise, the same log_prob")
+        if decoder.has_subpixel_log_prob:
+            terms = decoder.subpixel_log_prob(x, h).flatten(1).sum(1)
             require(
-                raises(ValueError, decoder.log_prob, x, h, noise=uniform),
-                "a likelihood without noise refuses some: ValueError",
-            ),
-        ]
-    else:
-        again = decoder.log_prob(x, h, noise=noise)
-        passed.append(require(torch.equal(log_prob, again), "the same noise, the same log_prob"))
-    if decoder.has_subpixel_log_prob:
-        terms = decoder.subpixel_log_prob(x, h)
-        passed.append(
-            require(
-                torch.allclose(terms.flatten(1).sum(1), log_prob, rtol=1e-9),
+                torch.allclose(terms, log_prob, rtol=1e-9),
                 "the terms of the sub-pixels sum to log_prob",
             )
-        )
-    return passed
 
-
-def _check_sampling(
-    decoder: Decoder, x: Tensor, h: Tensor | None, generator: torch.Generator
-) -> list[str]:
-    noise = _noise(decoder.sampling_noise, x.shape, generator)
-    n = None if decoder.h_dim else BATCH
-    options: dict[str, Any] = {"n": n, "noise": noise}
-    drawn = decoder.sample(h, **options)
-    passed = [
+    def sampling(self) -> None:
+        decoder, x, h, require = self.decoder, self.x, self.h, self.contract.require
+        noise = self._noise(decoder.sampling_noise)
+        assert noise is not None
+        options: dict[str, Any] = {"n": None if decoder.h_dim else BATCH, "noise": noise}
+        drawn = decoder.sample(h, **options)
         require(
-            drawn.dtype == torch.uint8
-            and drawn.shape == x.shape
-            and int(drawn.max()) < decoder.levels,
+            drawn.dtype == torch.uint8 and drawn.shape == x.shape and drawn.max() < decoder.levels,
             "sample gives uint8 images (B, C, H, W) with values 0…levels−1",
         )
-    ]
-    if decoder.has_subpixel_log_prob and decoder.sampling_noise == "uniform":
-        passed += _check_levels(decoder, drawn, h, noise, generator)
-    mask = noise > 0.5
-    if decoder.completes:
-        options |= {"known": x, "mask": mask}
-    else:
-        refused = raises(ValueError, decoder.sample, h, **options, known=x, mask=mask)
-        passed.append(require(refused, "what it cannot complete it refuses: ValueError"))
-    engines = [name for name in decoder.engines if decoder.obstacle(name) is None]
-    images = [decoder.sample(h, **options, temperature=0.7, engine=name) for name in engines]
-    passed.append(
+        if decoder.has_subpixel_log_prob and decoder.sampling_noise == "uniform":
+            self.levels(drawn, noise)
+        completion = {"known": x, "mask": noise > 0.5}
+        if decoder.completes:
+            options |= completion
+        else:
+            sentence = "what it cannot complete it refuses"
+            self.contract.require_error(
+                ValueError, sentence, decoder.sample, h, **options, **completion
+            )
+        engines = [name for name in decoder.engines if decoder.obstacle(name) is None]
+        images = [decoder.sample(h, **options, temperature=0.7, engine=name) for name in engines]
         require(
             all(torch.equal(images[0], other) for other in images),
             f"all engines ({', '.join(engines)}) give one image for one noise",
         )
-    )
-    if decoder.completes:
-        kept = torch.equal(images[0][mask], x[mask])
-        passed.append(require(kept, "completion keeps the known sub-pixels"))
-    return passed
+        if decoder.completes:
+            same = torch.equal(images[0][noise > 0.5], x[noise > 0.5])
+            require(same, "completion keeps the known sub-pixels")
 
+    def levels(self, drawn: Tensor, noise: Tensor) -> None:
+        """Compare images drawn by uniforms with the likelihood, at some of their pixels."""
+        decoder = self.decoder
+        channels, height, width = decoder.image_shape
+        coupled = decoder.subpixel_log_prob(drawn, self.h).shape[1] < channels
+        together = channels if coupled else 1
+        count = decoder.levels**together
+        if count > JOINT:
+            return
+        values = torch.tensor([*product(range(decoder.levels), repeat=together)])
+        sums, right = True, True
+        for _ in range(min(32, max(3, 256 // count))):
+            b, c, row, column = (
+                int(torch.randint(size, (), generator=self.generator))
+                for size in (BATCH, channels // together, height, width)
+            )
+            at = slice(c, c + together)
+            images = drawn[b].repeat(count, 1, 1, 1)
+            images[:, at, row, column] = values.to(torch.uint8)
+            h = None if self.h is None else self.h[b].expand(count, *self.h[b].shape)
+            with torch.no_grad():
+                pmf = decoder.subpixel_log_prob(images, h)[:, c, row, column].exp()
+            sums &= abs(float(pmf.sum()) - 1) < 1e-9
+            # One channel after the other: the levels of all that agree with the earlier ones.
+            level, u = drawn[b, at, row, column].long(), noise[b, at, row, column]
+            for k in range(together):
+                agreeing = (values[:, :k] == level[:k]).all(1)
+                share = pmf * agreeing / (pmf * agreeing).sum()
+                below = share[values[:, k] < level[k]].sum()
+                right &= bool(below <= u[k] + 1e-9)
+                right &= bool(u[k] < below + share[values[:, k] == level[k]].sum() + 1e-9)
+        require = self.contract.require
+        require(sums, "the probabilities of a sub-pixel's levels (or a pixel's) sum to one")
+        require(right, "a sample's level is the smallest whose CDF exceeds the noise")
 
-def _check_levels(
-    decoder: Decoder, drawn: Tensor, h: Tensor | None, noise: Tensor, generator: torch.Generator
-) -> list[str]:
-    """Hold images that were drawn by uniforms against the likelihood, at some of their pixels."""
-    channels, height, width = decoder.image_shape
-    coupled = decoder.subpixel_log_prob(drawn, h).shape[1] < channels
-    count = decoder.levels**channels if coupled else decoder.levels
-    if count > JOINT:
-        return []
-    values = torch.tensor([*product(range(decoder.levels), repeat=channels if coupled else 1)])
-    sums, right = True, True
-    for _ in range(min(32, max(3, 256 // count))):
-        b, c, row, column = (
-            int(torch.randint(size, (), generator=generator))
-            for size in (BATCH, 1 if coupled else channels, height, width)
-        )
-        images = drawn[b].repeat(count, 1, 1, 1)
-        some = slice(None) if coupled else slice(c, c + 1)
-        images[:, some, row, column] = values.to(torch.uint8)
-        given = None if h is None else h[b].expand(count, *h[b].shape)
-        with torch.no_grad():
-            pmf = decoder.subpixel_log_prob(images, given)[:, c, row, column].exp()
-        sums &= abs(float(pmf.sum()) - 1) < 1e-9
-        # One channel after the other: the levels of all that agree with the earlier ones.
-        level, u = drawn[b, some, row, column].long(), noise[b, some, row, column]
-        for k in range(len(level)):
-            agreeing = (values[:, :k] == level[:k]).all(1)
-            share = pmf * agreeing / (pmf * agreeing).sum()
-            below = share[values[:, k] < level[k]].sum()
-            right &= bool(below <= u[k] + 1e-9)
-            right &= bool(u[k] < below + share[values[:, k] == level[k]].sum() + 1e-9)
-    return [
-        require(sums, "the probabilities of a sub-pixel's levels (or a pixel's) sum to one"),
-        require(right, "a sample's level is the smallest whose CDF exceeds the noise"),
-    ]
-
-
-def _noise(law: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    draw = torch.rand if law == "uniform" else torch.randn
-    return draw(shape, generator=generator, dtype=torch.float64)
-
-
-def _mean_log_prob(model: Decoder, x: Tensor, h: Tensor | None) -> float:
-    law = model.likelihood_noise
-    noise = None if law is None else _noise(law, x.shape, torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        return float(model.log_prob(x, h, noise=noise).mean())
+    def _noise(self, law: str | None) -> Tensor | None:
+        """Noise of a law, float64 like x; None for None."""
+        if law is None:
+            return None
+        draw = torch.rand if law == "uniform" else torch.randn
+        return draw(self.x.shape, generator=self.generator, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The contract of an encoder, checked."""
+"""The contract of an encoder."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from repr_toolkit.testing.contract import ContractError, require
+from repr_toolkit.testing.contract import Contract, ContractError
 
 BATCH = 4
 
@@ -18,6 +18,8 @@ def check_encoder(encoder: Any, batch: Mapping[str, Tensor] | None = None) -> li
 
     Returns the sentences that hold; raises ContractError for the first that does not.
     """
+    contract = Contract()
+    require = contract.require
     require(isinstance(encoder, nn.Module), "it is a torch.nn.Module")
     for name, kind in (("source", str), ("h_dim", int)):
         require(isinstance(getattr(encoder, name, None), kind), f"it has {name}: {kind.__name__}")
@@ -32,21 +34,20 @@ def check_encoder(encoder: Any, batch: Mapping[str, Tensor] | None = None) -> li
     before = deepcopy(x)
     encoder.eval()
     with torch.no_grad():
-        h, again, alone = encoder(x), encoder(x), encoder(x[:1])
+        h, again, first = encoder(x), encoder(x), encoder(x[:1])
     h_shape = tuple(getattr(encoder, "h_shape", (encoder.h_dim,)))
     named = "(B, *h_shape)" if hasattr(encoder, "h_shape") else "(B, h_dim)"
-    return [
-        require(prod(h_shape) == encoder.h_dim, "h_dim is the product of h_shape", h_shape),
-        require(tuple(h.shape) == (len(x), *h_shape), f"forward gives h of shape {named}", h.shape),
-        require(h.dtype == torch.float32, "h is float32", h.dtype),
-        require(bool(h.isfinite().all()), "h is finite"),
-        require(torch.equal(h, again), "in eval mode the same x gives the same h"),
-        require(
-            torch.allclose(h[:1], alone, rtol=1e-3, atol=1e-5),
-            "in eval mode h of an image does not depend on the others of its batch",
-        ),
-        require(torch.equal(x, before), "forward leaves its input as it was"),
-    ]
+    require(prod(h_shape) == encoder.h_dim, "h_dim is the product of h_shape", h_shape)
+    require(tuple(h.shape) == (len(x), *h_shape), f"forward gives h of shape {named}", h.shape)
+    require(h.dtype == torch.float32, "h is float32", h.dtype)
+    require(h.isfinite().all(), "h is finite")
+    require(torch.equal(h, again), "in eval mode the same x gives the same h")
+    require(
+        torch.allclose(h[:1], first, rtol=1e-3, atol=1e-5),
+        "in eval mode h of an image does not depend on the others of its batch",
+    )
+    require(torch.equal(x, before), "forward leaves its input as it was")
+    return contract.sentences
 
 
 def _random_batch(encoder: nn.Module) -> dict[str, Tensor]:

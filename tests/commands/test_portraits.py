@@ -11,10 +11,13 @@ import yaml
 from PIL import Image
 from safetensors.torch import save_file
 
+from repr_toolkit.analyses.likeness import ANALYSIS
 from repr_toolkit.cli import main
 from repr_toolkit.data.wheels import package_folder
 from repr_toolkit.encoders import FaceNet
-from repr_toolkit.runs.run import load
+from repr_toolkit.page.blocks import Notes, Picture, Table
+from repr_toolkit.runs.kept import kept_of
+from repr_toolkit.runs.run import Run, load
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
 
@@ -111,46 +114,57 @@ def test_likeness_of_random_portraits_is_chance(
     run: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["likeness", str(run), "--split", "train", "--weights", str(weights), "-n", "2"]
-    assert main([*argv, "--temperatures", "1", "0.5", "--out", "likeness.png", "--json"]) == 0
+    argv += ["--temperatures", "1", "0.5", "--shown", "5", "--out", "likeness.png", "--json"]
+    assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
     rows = {row["faces"]: row for row in result["rows"]}
     people = rows["portraits, T = 1"]["match"]["people"]
     assert rows["portraits, T = 0.5"]["match"]["faces"] == 2 * people
-    low, high = rows["portraits, T = 1"]["match"]["auc"]["interval"]
-    assert low <= 0.5 <= high
+    auc = rows["portraits, T = 1"]["match"]["auc"]
+    assert auc["low"] <= 0.5 <= auc["high"]
     assert rows["the photograph itself"]["second"] is None
     assert 0 < result["nearest_training_image"]["portraits"] < 1
     assert result["nearest_training_image"]["real"] == 0  # of the training split itself
     shown = images("likeness.npz")
-    assert shown.shape == (12 * 5, 3, 8, 8)
+    assert shown.shape == (5 * 5, 3, 8, 8)
+    kept = kept_of(Run(run), "likeness")[0]
+    assert kept.command == f"repr-toolkit {' '.join(argv)}"
+    np.testing.assert_array_equal(kept.arrays["pictures"].reshape(shown.shape), shown)
+    table, notes, picture = ANALYSIS.blocks({"run": kept})
+    assert isinstance(table, Table)
+    assert [row.label for row in table.rows] == list(rows)
+    assert isinstance(notes, Notes)
+    assert isinstance(picture, Picture)
+    assert picture.columns == ["photograph", "portrait", "portrait", "by pixels", "by embedding"]
 
 
 def test_likeness_prints_a_table(
-    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
     argv = ["likeness", str(run), "--split", "train", "--people", "10", "--weights", str(weights)]
     assert main(argv) == 0
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for row in ("portraits, T = 1", "the photograph", "the most similar", "another photograph"):
-        assert row in said
-    assert max(map(len, said.splitlines())) <= 80
-    assert "…" not in said  # no number is cut
-    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", said)) == 4 * 5 + 3
+        assert row in printed
+    assert max(map(len, printed.splitlines())) <= 100
+    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", printed)) == 4 * 5 + 3
 
 
 def test_the_likeness_of_few_people_has_no_interval(
-    run: Path, weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
     argv = ["likeness", str(run), "--split", "train", "--people", "2", "--weights", str(weights)]
     assert main(argv) == 0
-    said = capsys.readouterr().out
-    assert not re.findall(r"\d\.\d{3}–\d\.\d{3}", said)
-    assert "no interval, since fewer than 10 people" in said
-    assert main([*argv, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["rows"]
-    assert {row["match"]["auc"]["interval"] for row in rows} == {None}
+    printed = capsys.readouterr().out
+    assert not re.findall(r"\d\.\d{3}–\d\.\d{3}", printed)
+    assert "The interval is missing: fewer than 10 people" in printed
+
+
+def test_whose_likeness_can_be_measured(run: Path, tmp_path: Path) -> None:
+    assert ANALYSIS.obstacle(Run(run)) is None
+    for name, encoder, reason in (("alone", None, "no encoder"), ("labels", ONE_HOT, "FaceNet")):
+        other = untrained_run(tmp_path / name, encoder=encoder)
+        assert reason in (ANALYSIS.obstacle(other) or "")
 
 
 def test_another_facenet_is_refused(

@@ -78,7 +78,11 @@ def test_the_toolkits_own_classes() -> None:
         ({"encoder__init_args": {}}, ValueError, r"model\.encoder.*h_dim"),
         ({"encoder__class_path": "toys.encoders.ChanelMean"}, ImportError, "mean ChannelMean"),
         ({"encoder__class_path": "no_such_module.X"}, ImportError, "no_such_module"),
-        ({"encoder__class_path": "X"}, ImportError, "not of the form package.module.Class"),
+        (
+            {"encoder__class_path": "X"},
+            ImportError,
+            "not an import path of the form package.module.name",
+        ),
         ({"encoder__class_path": "toys.encoders.NotAModule"}, TypeError, "subclass of Module"),
         ({"encoder__class_path": "toys.decoders.NoShape"}, ValueError, "NoShape.h_dim is None"),
         (

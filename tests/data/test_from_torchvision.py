@@ -23,8 +23,8 @@ from repr_toolkit.analyses.judge import obstacle
 from repr_toolkit.analyses.probing import find_targets
 from repr_toolkit.analyses.traversal.attributes import find_attribute
 from repr_toolkit.data import load_data
-from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
-from repr_toolkit.data.folder import read_images
+from repr_toolkit.data.cache import Contents, cached, file_stamp
+from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.from_torchvision import FILES, TORCHVISION
 from repr_toolkit.representations import represent, write_embedding
 
@@ -258,8 +258,7 @@ def test_celeba_decoded_by_an_older_version_is_decoded_again(
     stamp = file_stamp(tmp_path / file for file in FILES["CelebA"])
 
     def build(folder: Path) -> Contents:
-        shape, images = read_images(paths, 9)
-        write_rows(folder / "image.npy", np.dtype(np.uint8), (12, *shape), images)
+        write_images(folder, paths, 9)
         np.save(folder / "identity.npy", np.unique(PEOPLE, return_inverse=True)[1].astype(np.int64))
         return Contents({"train": np.arange(6), "val": np.arange(6, 8), "test": np.arange(8, 12)})
 

@@ -95,7 +95,7 @@ def test_people_with_one_image_share_a_place_and_are_never_a_pair() -> None:
         (TEN_EACH, 12, 12, r"at least 2 × 2 images"),
         (TEN_EACH, 1, 12, r"at least 2 × 2 images"),
         (TEN_EACH, 4, 32, "needs 8 identities with two images or more, but there are 7"),
-        (np.zeros(9, int), 2, 4, "there is one identity only, and it takes two"),
+        (np.zeros(9, int), 2, 4, "there is one identity only, and a batch needs two"),
         (np.arange(9), 2, 4, "each of the 9 identities has a single image"),
     ],
 )

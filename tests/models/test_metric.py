@@ -80,7 +80,7 @@ def test_a_distance_is_built_from_its_class_path() -> None:
     [
         ({"data__images_per_identity": None}, r"data\.images_per_identity is missing"),
         ({"data__batch_size": 26}, r"data\.batch_size \(26\) is not a multiple of .* \(4\)"),
-        ({"model__encoder": None}, r"model\.encoder is missing, which model\.metric"),
+        ({"model__encoder": None}, r"model\.encoder is missing: model\.metric"),
         ({"model__decoder": WIDE_CONV}, r"model\.metric trains an encoder alone"),
         ({"model__metric__los": {}}, r"unknown setting model\.metric\.los .did you mean"),
         ({"model__metric": {"lose": {}}}, r"unknown key model\.metric\.lose"),
@@ -144,7 +144,7 @@ def test_a_validation_measures_all_images_of_the_averaged_weights(whole: Run) ->
     assert info["val_one_nn"] == pytest.approx(correct / queries, abs=1e-6)
     assert info["val_spread"] == pytest.approx(spread(h.numpy()), rel=1e-4)
     found = verify(h.numpy(), people)
-    assert info["val_accuracy"] == pytest.approx(found.accuracy, abs=1e-3)
+    assert info["val_accuracy"] == pytest.approx(found.accuracy.value, abs=1e-3)
     for far, rate in found.tar.items():
         assert rate is not None
         assert info[f"val_tar_at_{far:g}"] == pytest.approx(rate, abs=1e-3)

@@ -1,5 +1,6 @@
 """The verification protocol against values by hand, scikit-learn, and plain loops."""
 
+import json
 from itertools import combinations
 
 import numpy as np
@@ -21,7 +22,7 @@ from repr_toolkit.models.pairs import (
     true_accept_rate,
     verify,
 )
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import wilson
 
 
 def clusters(
@@ -117,9 +118,9 @@ def test_the_bootstrap_is_as_wide_as_other_people_differ() -> None:
         centres = draw.standard_normal((10, 4)) * draw.uniform(0.2, 2, (10, 1))
         h = centres[people] + 0.5 * draw.standard_normal((60, 4))
         result = verify(h, people)
-        aucs.append(result.auc)
-        low.append(result.auc_interval[0])
-        high.append(result.auc_interval[1])
+        aucs.append(result.auc.value)
+        low.append(result.auc.low)
+        high.append(result.auc.high)
     width = np.mean(high) - np.mean(low)
     assert 0.5 < width / (4 * np.std(aucs)) < 1.5
     assert all(a <= b <= c for a, b, c in zip(low, aucs, high, strict=True))
@@ -127,14 +128,14 @@ def test_the_bootstrap_is_as_wide_as_other_people_differ() -> None:
 
 def test_few_people_have_no_interval() -> None:
     """Of two people every sample that has both gives the same AUC: no certainty, but no news."""
-    for people, told in ((2, False), (9, False), (10, True)):
+    for people, enough in ((2, False), (9, False), (10, True)):
         result = verify(*clusters(people=people))
-        assert (result.auc_interval is not None) == told
-        assert (result.numbers()["auc_interval"] is not None) == told
-        assert (result.flat_numbers()["auc_interval_low"] is not None) == told
+        assert (result.auc.low is not None) == enough
+        assert ("low" in result.as_dict()["auc"]) == enough
+        assert (result.flat_numbers()["auc_interval_low"] is not None) == enough
     assert np.ptp(verify(*clusters(people=2)).replicates) == 0
     low, high = np.quantile(result.replicates, [0.025, 0.975])
-    assert result.auc_interval == (low, high)
+    assert (result.auc.low, result.auc.high) == (low, high)
 
 
 def test_the_threshold_is_the_best_there_is() -> None:
@@ -177,11 +178,13 @@ def test_accuracy_with_people_apart() -> None:
 def test_accuracy_is_perfect_or_chance_where_it_must_be() -> None:
     h, people = clusters(people=30, noise=1e-3)
     result = verify(h, people)
-    assert (result.accuracy, result.accuracy_error, result.auc) == (1, 0, 1)
+    assert result.accuracy is not None
+    assert (result.accuracy.value, result.accuracy.error, result.auc.value) == (1, 0, 1)
     random = np.random.default_rng(0).standard_normal(h.shape)
     result = verify(random, people)
-    assert result.accuracy == pytest.approx(0.5, abs=0.06)
-    assert result.auc == pytest.approx(0.5, abs=0.04)
+    assert result.accuracy is not None
+    assert result.accuracy.value == pytest.approx(0.5, abs=0.06)
+    assert result.auc.value == pytest.approx(0.5, abs=0.04)
 
 
 def test_few_people_share_the_folds_and_few_pairs_have_none() -> None:
@@ -191,7 +194,8 @@ def test_few_people_share_the_folds_and_few_pairs_have_none() -> None:
     assert accuracies is not None
     assert (accuracies.shape, disjoint) == ((10,), False)
     result = verify(h[:5], np.array([0, 0, 1, 1, 2]))
-    assert (result.accuracy, result.accuracy_error) == (None, None)
+    assert result.accuracy is None
+    assert result.flat_numbers()["accuracy_error"] is None
 
 
 def test_true_accepts_at_a_rate_of_false_ones() -> None:
@@ -239,18 +243,20 @@ def test_the_whole_protocol() -> None:
     pairs = make_pairs(people)
     assert (result.images, result.people) == (230, 46)
     assert (result.same_pairs, result.different_pairs) == (460, 230 * 229 // 2 - 460)
-    assert result.auc == pytest.approx(roc_auc_score(pairs.same, similarities(h, pairs)))
+    assert result.auc.value == pytest.approx(roc_auc_score(pairs.same, similarities(h, pairs)))
     correct, queries = nearest_neighbour(h, people)
-    assert result.one_nn == correct / queries
-    assert result.one_nn_interval == wilson_interval(correct, queries)
+    assert result.one_nn == wilson(correct, queries)
     assert result.tar[1e-2] is not None
     assert result.tar[1e-3] is not None
     assert result.tar[1e-3] < result.tar[1e-2]
     false, true = result.curve
-    assert np.trapezoid(true, false) == pytest.approx(result.auc)
-    numbers = result.numbers()
+    assert np.trapezoid(true, false) == pytest.approx(result.auc.value)
+    numbers = json.loads(json.dumps(result.as_dict()))
     assert set(numbers["tar"]) == {"0.01", "0.001"}
-    assert not any(isinstance(value, np.ndarray | np.generic) for value in numbers.values())
+    accuracies, _ = fold_accuracies(similarities(h, pairs), pairs, people)
+    assert accuracies is not None
+    assert numbers["accuracy"]["value"] == accuracies.mean()
+    assert numbers["accuracy"]["error"] == accuracies.std(ddof=1) / np.sqrt(10)
 
 
 def test_length_and_order_of_h_do_not_matter() -> None:
@@ -258,7 +264,7 @@ def test_length_and_order_of_h_do_not_matter() -> None:
     order = np.random.default_rng(2).permutation(len(h))
     lengths = np.random.default_rng(3).uniform(0.1, 9, (len(h), 1))
     one, other = verify(h, people), verify((h * lengths)[order], people[order])
-    assert other.auc == pytest.approx(one.auc)
+    assert other.auc.value == pytest.approx(one.auc.value)
     assert other.one_nn == one.one_nn
 
 

@@ -1,15 +1,30 @@
-"""The import direction: decoders and encoders stand alone, and nothing heavy is loaded early."""
+"""The import direction, floor by floor, and that nothing heavy is loaded early."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from toys.processes import ROOT
 
+LAYERS = (  # bottom to top
+    ("support", "data", "encoders", "decoders"),
+    ("config", "page"),
+    ("models", "testing"),
+    ("runs",),
+    ("training", "sampling", "representations", "faces"),
+    ("analyses",),
+    ("study", "report"),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
+"""The floors of the house: what is on one imports what is on those below it, and nothing else."""
 HEAVY = ("torch", "lightning", "numpy", "scipy", "sklearn", "matplotlib", "skimage", "wandb", "PIL")
 
 
@@ -38,16 +53,76 @@ def test_imports_are_resolved(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("folder", ["decoders", "encoders"])
-def test_decoders_and_encoders_import_only_libraries_and_their_own_package(folder: str) -> None:
-    files = sorted((ROOT / folder).rglob("*.py"))
-    assert files
-    for file in files:
-        inside = ".".join(("repr_toolkit", folder, *file.parent.relative_to(ROOT / folder).parts))
-        for module, _ in imports(file, inside):
-            ours = module.split(".")[0] in ("repr_toolkit", "decoders", "encoders", "recipes")
-            allowed = f"{module}.".startswith(f"repr_toolkit.{folder}.")
-            assert not ours or allowed, f"{file} imports {module}"
+def modules() -> dict[str, Path]:
+    """Every module of the import package by its dotted name, each file once."""
+    found: dict[str, Path] = {}
+    for folder, package in (
+        ("repr_toolkit", "repr_toolkit"),
+        ("encoders", "repr_toolkit.encoders"),
+        ("decoders", "repr_toolkit.decoders"),
+    ):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            if file.resolve().relative_to(ROOT).parts[0] != folder:
+                continue  # reached through a link
+            parts = file.relative_to(ROOT / folder).with_suffix("").parts
+            found[".".join([package, *(part for part in parts if part != "__init__")])] = file
+    return found
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which of our modules each imports, at any depth of its code and for types too."""
+    files = modules()
+    graph: dict[str, set[str]] = {name: set() for name in files}
+    for name, file in files.items():
+        inside = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        for module, names in imports(file, inside):
+            for full in [f"{module}.{part}" for part in names] or [module]:
+                target = full if full in files else module
+                if target in files and target != name:
+                    graph[name].add(target)
+    return graph
+
+
+def room(module: str) -> str:
+    """The package or module at the top of repr_toolkit that a module is in."""
+    return [*module.split("."), ""][1]
+
+
+def test_each_floor_imports_only_floors_below_it() -> None:
+    """`LAYERS` is the whole house: a room that is missing there fails, too."""
+    floors = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    for module, targets in arrows().items():
+        for target in targets:
+            above, below = room(module), room(target)
+            if above and below and above != below:
+                assert floors[above] > floors[below], f"{module} imports {target}"
+
+
+def test_the_house_is_small() -> None:
+    """At most 24 rooms on 11 floors, 5 loose modules, and no file of more than 400 lines."""
+    rooms = {room(module) for module in modules()} - {""}
+    assert rooms == {name for layer in LAYERS for name in layer}
+    assert len(rooms) <= 24
+    assert len(LAYERS) <= 11
+    loose = list((ROOT / "repr_toolkit").glob("*.py"))
+    assert len(loose) <= 5
+    long = {file: len(file.read_text("utf-8").splitlines()) for file in modules().values()}
+    assert {file: lines for file, lines in long.items() if lines > 400} == {}
+
+
+def test_the_map_shows_the_floors_as_they_are() -> None:
+    """The table in docs/architecture.md, whose rooms are the first words in backticks."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    floors = re.findall(r"^\| +(\d+) \| ([^|]*) \|", page, re.MULTILINE)
+    shown = {int(floor): set(re.findall(r"`(\w+)/?`", rooms)) for floor, rooms in floors}
+    assert shown == {number: {*layer} for number, layer in enumerate(LAYERS, 1)}
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = arrows()
+    graph.pop("repr_toolkit")  # it imports what it offers when that is asked for
+    order = TopologicalSorter({name: targets & graph.keys() for name, targets in graph.items()})
+    order.prepare()  # raises CycleError, which names the circle
 
 
 def test_the_toolkit_names_no_concrete_model() -> None:

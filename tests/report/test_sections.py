@@ -17,19 +17,20 @@ from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
-from repr_toolkit.page.blocks import Cell, Picture, Row, Section, Strip, Table
-from repr_toolkit.page.cells import estimate_cell, share_cell
+from repr_toolkit.page.blocks import Cell, Missing, Picture, Row, Section, Strip, Table
+from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
 from repr_toolkit.page.wandb import loggable
 from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import find_runs
-from repr_toolkit.report.sections import pictures, summary
+from repr_toolkit.report.missing import measure_all
+from repr_toolkit.report.sections import analysis_sections, pictures, summary
 from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.stats import Estimate
+from repr_toolkit.support.stats import Number
 from toys.encoders import ONE_HOT
 from toys.offline_wandb import records, values
 from toys.runs import untrained_run
@@ -38,9 +39,14 @@ NAN = float("nan")
 
 
 def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
-    assert estimate_cell(Estimate(0.42691, 0.0047, 500)) == Cell("0.4269", "0.4177 to 0.4361")
-    assert share_cell(0.862, 0.829, 0.8895) == Cell("86.2", "82.9 to 88.9")
-    assert estimate_cell(Estimate(NAN, 0.1, 5)) == share_cell(NAN) == Cell()
+    mean = Number(0.42691, 0.4177, 0.4361, error=0.0047)
+    assert number_cell(mean) == Cell("0.4269", "0.4177–0.4361", "0.0047")
+    assert share_of(Number(0.862, 0.829, 0.8895)) == Cell("86.2", "82.9–88.9")
+    assert number_cell(Number(-1.5), digits=1) == Cell("−1.5")
+    assert number_cell(Number(-1.5, -2.0, 1.0), digits=1) == Cell("−1.5", "−2.0 to 1.0")
+    assert number_cell(Number(NAN, 0.1, 0.2, error=0.1)) == share_of(Number(NAN)) == Cell()
+    assert number_cell(Number(1.0, NAN, 2.0), digits=1) == Cell("1.0")
+    assert number_cell(None) == share_of(None) == Cell()
 
 
 def test_captions_say_what_all_runs_were_measured_with() -> None:
@@ -132,7 +138,8 @@ def test_metrics_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 def test_models_of_labels_have_figure_3_and_bayes_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = [Baseline(name, "so", 0.9, (0.8, 0.95), 10, 100) for name in ("3-NN", "Some New One")]
+    accuracy = Number(0.9, 0.8, 0.95)
+    known = [Baseline(name, "so", accuracy, 100) for name in ("3-NN", "Some New One")]
     monkeypatch.setattr(comparison, "baselines", lambda data, split: known)
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
     folder = run.path / "analysis" / "comparison"
@@ -152,6 +159,18 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     labels = [row.label for row in table.rows]
     assert "bits/dim, label not told" in labels
     assert "MSE × 10³, one draw" not in labels
+    sections = {section.id: section for section in analysis_sections(found) if section}
+    [missing_line] = sections["classification"].blocks
+    assert missing_line == Missing(
+        "Not measured yet: how well Bayes’ rule reads the label.",
+        f"repr-toolkit classify {run.path}",
+    )
+    measure_all(replace(found, split="val"))
+    found = find_runs([run.path], "val")
+    sections = {section.id: section for section in analysis_sections(found) if section}
+    assert [block.kind for block in sections["classification"].blocks] == [
+        *("table", "table", "notes")
+    ]
 
 
 def usable(bits: float) -> dict[str, Any]:
@@ -249,7 +268,7 @@ def test_wandb_gets_the_report_of_a_study_in_its_group(
     monkeypatch.setenv("WANDB_SILENT", "true")
     write_report([reported.parent], wandb=True)
     (file,) = reported.parent.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
+    found = records(file)
     (start,) = [record.run for record in found if record.HasField("run")]
     assert (start.run_group, start.display_name) == ("study", "report")
     history = [values(record.history.item) for record in found if record.HasField("history")]

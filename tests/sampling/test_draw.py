@@ -13,8 +13,16 @@ from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.sampling.draw import decode, reconstruct, refuse_unwritable, save_images
+from repr_toolkit.runs.run import load_with_decoder
+from repr_toolkit.sampling.draw import (
+    decode,
+    reconstruct,
+    refuse_unwritable,
+    sample,
+    save_images,
+)
 from toys.decoders import Drawn
+from toys.runs import untrained_run
 
 SHAPE = (1, 4, 5)
 DECODER = Drawn(SHAPE)
@@ -129,6 +137,24 @@ def test_unconditional_draws() -> None:
     assert (drawn[0] == decoder.sample(n=5, noise=noise)).all()
 
 
+def test_samples_of_a_model_and_of_a_run(tmp_path: Path) -> None:
+    decoder, h = pixelcnn(), torch.randn(3, 2, dtype=torch.float64)
+    drawn = sample(EncoderDecoder(None, decoder), h, n=4, seed=2)
+    assert torch.equal(drawn, decode(decoder, h, common_noise(DECODER, 4, 2)))
+    alone = sample(EncoderDecoder(None, pixelcnn(h_dim=0)), n=5)
+    assert alone.shape == (5, *SHAPE)
+    assert alone.dtype == torch.uint8
+    run = untrained_run(tmp_path / "run", encoder=None)
+    of_run = sample(run.path, n=2, engine="cached")
+    assert of_run.shape == (2, 1, 8, 8)
+    assert torch.equal(of_run, sample(load_with_decoder(run), n=2, engine="cached"))
+    for wrong in ({"n": 0}, {"h": torch.zeros(1, 2)}, {"engine": "warp"}, {"temperature": -1}):
+        with pytest.raises(ValueError, match=r"n, the number|no h|warp|temperature"):
+            sample(run, **wrong)
+    with pytest.raises(FileNotFoundError, match="no run"):
+        sample(tmp_path / "nowhere")
+
+
 def test_columns_share_their_noise() -> None:
     decoder = pixelcnn()
     model = EncoderDecoder(ConvBottleneck(SHAPE, 2, 8, features=4), decoder).double().eval()
@@ -148,6 +174,8 @@ def test_the_baseline_reconstructs_by_its_mean() -> None:
     with torch.no_grad():
         mean = decoder.mean(model.encode(batch), 3).round().clamp(0, 7)
     assert (reconstruct(model, batch)[:, 0] == mean.byte()).all()
+    h = model.encode(batch)
+    assert (sample(model, h, temperature=None)[:, 0] == mean.byte()).all()
     noisy = reconstruct(model, batch, n=2, temperature=1.0)
     assert (noisy[:, 0] != noisy[:, 1]).any()
 

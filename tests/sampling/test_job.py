@@ -17,9 +17,9 @@ from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders import ConvBottleneck, OneHot
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.sampling.chunks import Images
 from repr_toolkit.sampling.job import SamplingJob, fingerprint
 from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.chunks import Images
 from toys.decoders import Drawn
 
 SHAPE = (1, 4, 3)
@@ -143,7 +143,7 @@ def test_killed_between_the_values_and_the_picture(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("repr_toolkit.sampling.chunks.Parts.take", kill)
+        patch.setattr("repr_toolkit.support.chunks.Chunks.take", kill)
         with pytest.raises(KeyboardInterrupt):
             job.run(out)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "a.parts"]

@@ -1,11 +1,12 @@
-"""What cannot be written is told before the work, in words that name the file and the way out."""
+"""Files: what cannot be written is told before the work, and arrays are streamed."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from repr_toolkit.support.files import require_data_file, require_picture
+from repr_toolkit.support.files import Rows, require_data_file, require_picture, write_npz
 
 
 def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:
@@ -32,3 +33,28 @@ def test_a_folder_that_takes_no_files_is_told(
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="nothing may be written to the folder"):
         require_picture(tmp_path / "a.png", overwrite=True)
+
+
+def test_arrays_in_chunks_are_written_as_whole_ones(tmp_path: Path) -> None:
+    whole = np.arange(60, dtype=np.int64).reshape(20, 3)
+    parts = [whole[:7].astype(np.int32), whole[7:8], whole[8:]]
+    names = np.array(["a", "bcd"])
+    for name, array in {"a.npz": whole, "b.npz": Rows(whole.dtype, whole.shape, parts)}.items():
+        with (tmp_path / name).open("wb") as file:
+            write_npz(file, {"x": array, "names": names})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with np.load(tmp_path / "b.npz", allow_pickle=False) as stored:
+        assert stored["x"].dtype == np.int64
+        np.testing.assert_array_equal(stored["x"], whole)
+        np.testing.assert_array_equal(stored["names"], names)
+
+
+def test_rows_that_do_not_add_up_and_objects_are_refused(tmp_path: Path) -> None:
+    objects = np.array([object()])
+    for array, why in (
+        (Rows(np.dtype(int), (3,), [np.zeros(2, int)]), "x has 2 rows, not 3"),
+        (Rows(objects.dtype, (1,), [objects]), "Object arrays"),
+        (objects, "Object arrays"),
+    ):
+        with pytest.raises(ValueError, match=why), (tmp_path / "a.npz").open("wb") as file:
+            write_npz(file, {"x": array})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from repr_toolkit.support.stats import Number
+from repr_toolkit.support.stats import NORMAL_95, Number
 from repr_toolkit.support.tables import number_parts, number_text
 
 NAN = float("nan")
@@ -32,3 +32,16 @@ def test_what_is_not_known() -> None:
 def test_intervals_below_zero_are_spelled_out() -> None:
     assert number_text(Number(0.1, -0.2, 0.4), digits=1) == "0.1 (−0.2 to 0.4)"
     assert number_text(Number(0.1, 0.0, 0.4), 100, 1) == "10.0 (0.0–40.0)"
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [
+        (-0.0123, 0.0021, "−0.0164 to −0.0082"),
+        (1.5, 0.26, "0.99–2.01"),
+        (0.0, 0.0, "0.000–0.000"),
+    ],
+)
+def test_an_interval_has_the_digits_of_its_error(mean: float, error: float, text: str) -> None:
+    half = NORMAL_95 * error
+    assert number_parts(Number(mean, mean - half, mean + half, error=error))[2] == text

@@ -23,7 +23,7 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     config, names = small(training__steps=8), {"group": "a study", "name": "a name"}
     run = train(config, tmp_path / "run", wandb=True, **names)
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
+    found = records(file)
     (start,) = [record.run for record in found if record.HasField("run")]
     assert start.run_group == "a study"
     assert start.display_name == "a name"
@@ -64,7 +64,7 @@ def test_an_encoder_trained_alone_logs_its_roc(
 ) -> None:
     run = train(small_metric(), tmp_path / "run", wandb=True)
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
-    found = list(records(file))
+    found = records(file)
     history = [values(record.history.item) for record in found if record.HasField("history")]
     for key in ("auc", "accuracy", "tar_at_0.01", "tar_at_0.001", "one_nn", "spread"):
         logged = [row[f"val/{key}"] for row in history if f"val/{key}" in row]
@@ -80,7 +80,7 @@ def test_an_encoder_trained_alone_logs_its_roc(
     capsys.readouterr()
     assert main(["verify", str(run.path), "--wandb", "--json"]) == 0
     (later,) = set(run.path.glob("wandb/offline-run-*/*.wandb")) - {file}
-    found = list(records(later))
+    found = records(later)
     (start,) = [record.run for record in found if record.HasField("run")]
     assert start.run_id == run.wandb_id_file.read_text().strip()
     assert start.project == "repr-toolkit"

@@ -7,7 +7,7 @@ be one: argmax_y log p(x|y) + log p(y).
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from torch import Tensor
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import bits_given
-from repr_toolkit.support.stats import Estimate, wilson_interval
+from repr_toolkit.support.stats import Number, mean_and_error, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -47,9 +47,9 @@ class Classification:
 
     @cached_property
     def log_marginal(self) -> Floats:
-        """log Σ_y p(y) p(x|y) in nats, (N,): the likelihood of an image whose label is not told.
+        """log Σ_y p(y) p(x|y) in nats, (N,): the likelihood of an image without its label.
 
-        This is what may be held against an unconditional model; p(x|y) is told the label.
+        This is what may be held against an unconditional model; p(x|y) is given the label.
         """
         marginal: Floats = logsumexp(self.log_likelihood + self.log_prior, axis=1)
         return marginal
@@ -66,26 +66,16 @@ class Classification:
         return best
 
     @property
-    def correct(self) -> int:
-        """How many images have their true label predicted."""
-        return int((self.predictions == self.labels).sum())
-
-    @property
-    def accuracy(self) -> float:
+    def accuracy(self) -> Number:
         """The share of images whose true label is predicted."""
-        return self.correct / len(self.labels)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the accuracy."""
-        return wilson_interval(self.correct, len(self.labels))
+        return wilson(int((self.predictions == self.labels).sum()), len(self.labels))
 
     @property
     def confusion(self) -> Codes:
         """How many images of class i are taken for class j, int64 (K, K)."""
         count = len(self.classes)
-        told = np.searchsorted(self.classes, self.predictions)
-        pairs = np.bincount(self._true * count + told, minlength=count * count)
+        predicted = np.searchsorted(self.classes, self.predictions)
+        pairs = np.bincount(self._true * count + predicted, minlength=count * count)
         return pairs.reshape(count, count).astype(np.int64)
 
     @property
@@ -107,17 +97,17 @@ class Classification:
 
     @property
     def bits_given_label(self) -> Floats:
-        """Bits/dim of each image under p(x|y), told its true label, (N,)."""
+        """Bits/dim of each image under p(x|y), given its true label, (N,)."""
         return -self._of_truth(self.log_likelihood) / (self.subpixels * log(2))
 
     @property
     def bits_marginal(self) -> Floats:
-        """Bits/dim of each image under Σ_y p(y) p(x|y), not told its label, (N,)."""
+        """Bits/dim of each image under Σ_y p(y) p(x|y), without its label, (N,)."""
         return -self.log_marginal / (self.subpixels * log(2))
 
     @property
     def prior_entropy(self) -> float:
-        """H(y) of the prior, in bits: no label tells more of its image on average."""
+        """H(y) of the prior, in bits: the most that images can tell of their labels on average."""
         return float(-(np.exp(self.log_prior) * self.log_prior).sum() / log(2))
 
     @property
@@ -125,11 +115,34 @@ class Classification:
         """C·H·W, the dimensions of an image."""
         return prod(self.image_shape)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The numbers, ready for JSON.
+
+        Beside `accuracy` the means over images of `true_posterior_bits`, `information_bits`,
+        `bits_per_dim` (given the label) and `bits_per_dim_marginal`. The rows of `confusion` are
+        the true classes.
+        """
+        means = {
+            "true_posterior_bits": self.true_posterior_bits,
+            "information_bits": self.information_bits,
+            "bits_per_dim": self.bits_given_label,
+            "bits_per_dim_marginal": self.bits_marginal,
+        }
+        return {
+            "images": len(self.labels),
+            "classes": self.classes.tolist(),
+            "accuracy": self.accuracy.as_dict(),
+            "prior_entropy_bits": self.prior_entropy,
+            **{key: mean_and_error(values).as_dict() for key, values in means.items()},
+            "confusion": self.confusion.tolist(),
+        }
+
     @property
     def _true(self) -> Codes:
         return np.searchsorted(self.classes, self.labels).astype(np.int64)
 
     def _of_truth(self, values: Floats) -> Floats:
+        """Of values (N, K) those of each image's true class, (N,)."""
         return np.take_along_axis(values, self._true[:, None], 1)[:, 0]
 
 
@@ -143,10 +156,10 @@ def classify(
 ) -> Classification:
     """Classify the images of a split by a model whose encoder reads labels.
 
-    The classes and p(y) are those of the training images' labels. One reading of the images, one
-    likelihood for each class; float32, without autocast, on the model's device. Raises ValueError
-    for a model whose encoder reads anything else, for data without labels, for a split that they
-    lack, and for a label of the split that no training image has (its p(y) would be 0).
+    The classes and p(y) are those of the training images' labels. The images are read once, and
+    have a likelihood for each class, in float32 without autocast, on the model's device. Raises
+    ValueError for a model whose encoder reads anything else, for data without labels, for a split
+    that they lack, and for a label of the split that no training image has (its p(y) would be 0).
     """
     require_label_encoder(model)
     images = data.split(split)
@@ -178,9 +191,9 @@ def class_log_likelihoods(
     likelihood is not finite.
     """
     with exactly():
-        codes = model.encode({"label": classes.to(model.device)})
-    assert codes is not None
-    tables = [code.expand(len(split), -1) for code in codes.cpu()]  # no copies
+        h = model.encode({"label": classes.to(model.device)})
+    assert h is not None
+    tables = [one.expand(len(split), *one.shape) for one in h.cpu()]  # no copies
     bits = bits_given(model, split, tables, batch_size=batch_size, progress=progress)
     return -np.stack(bits, axis=1) * (prod(model.decoder.image_shape) * log(2))
 
@@ -211,30 +224,3 @@ def require_label_encoder(model: "EncoderDecoder") -> None:
             f"the model's encoder reads {model.encoder.source!r}, not labels, so there is no "
             f"p(x|y) to classify by; probe its h instead, or train one with OneHot"
         )
-
-
-def summary(result: Classification) -> dict[str, object]:
-    """The numbers of a classification, ready for JSON.
-
-    Keys: ``images``, ``classes`` (the labels), ``accuracy`` with ``accuracy_low`` and
-    ``accuracy_high`` (Wilson, 95 %), ``confusion`` (rows: the truth), ``prior_entropy_bits``, and
-    with ``mean``, ``standard_error`` and ``count`` over images: ``true_posterior_bits``,
-    ``information_bits``, ``bits_per_dim`` (told the label) and ``bits_per_dim_marginal``.
-    """
-    low, high = result.interval
-    estimates = {
-        "true_posterior_bits": result.true_posterior_bits,
-        "information_bits": result.information_bits,
-        "bits_per_dim": result.bits_given_label,
-        "bits_per_dim_marginal": result.bits_marginal,
-    }
-    return {
-        "images": len(result.labels),
-        "classes": result.classes.tolist(),
-        "accuracy": result.accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "prior_entropy_bits": result.prior_entropy,
-        **{key: vars(Estimate.of(values)) for key, values in estimates.items()},
-        "confusion": result.confusion.tolist(),
-    }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from repr_toolkit.analyses.probing.linear import Labels
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import Number, wilson
 from repr_toolkit.training.trainer import quiet_lightning
 
 Images = npt.NDArray[np.uint8]  # (N, C, H, W)
@@ -32,10 +32,12 @@ class Baseline:
 
     name: str
     how: str  # what was chosen, and by what
-    accuracy: float  # share of the test images
-    interval: tuple[float, float]  # Wilson's, 95 %
-    test_images: int
+    accuracy: Number
     train_images: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        return {**vars(self), "accuracy": self.accuracy.as_dict()}
 
 
 def pixel_baselines(
@@ -52,10 +54,10 @@ def pixel_baselines(
     [0, 1], and integer labels (N,). All are fitted to the training images alone:
 
     - 3-NN by Euclidean distance;
-    - an SVM with a Gaussian kernel, one against one, whose C and γ are those of `PENALTIES` and
-      `WIDTHS` that are most accurate on ``validation`` (the smallest among equals);
-    - a network of two convolutions and one linear map, after a fixed number of epochs of Adam,
-      that follows ``seed`` (on a GPU up to the order of its sums).
+    - an SVM with a Gaussian kernel, one against one, with the C and γ among `PENALTIES` and
+      `WIDTHS` that are most accurate on `validation` (the smallest among equals);
+    - a network of two convolutions and one linear map, after a fixed number of epochs of Adam;
+      it follows `seed` (on a GPU up to the order of its sums).
 
     The SVM needs memory for two N×N matrices of float64. Classes that the training images lack
     count as errors. Raises ValueError for fewer than two classes, an empty set, or images and
@@ -77,9 +79,8 @@ def pixel_baselines(
     labels, checked, truth = (pair[1] for pair in sets.values())
 
     def baseline(name: str, how: str, predicted: Labels) -> Baseline:
-        correct, count = int((predicted == truth).sum()), len(truth)
-        interval = wilson_interval(correct, count)
-        return Baseline(name, how, correct / count, interval, count, len(labels))
+        accuracy = wilson(int((predicted == truth).sum()), len(truth))
+        return Baseline(name, how, accuracy, len(labels))
 
     yield baseline(f"{NEIGHBOURS}-NN", "Euclidean distance", neighbours(flat, labels))
     predicted, penalty, width = support_vectors(flat, labels, checked)
@@ -91,7 +92,7 @@ def pixel_baselines(
 
 
 def neighbours(flat: Sequence[Floats], labels: Labels) -> Labels:
-    """The vote of the nearest training images on each test image; ``flat`` is (N, d) a split."""
+    """The vote of the nearest training images on each test image; `flat` is (N, d) a split."""
     from sklearn.neighbors import KNeighborsClassifier
 
     train, _, test = flat
@@ -104,7 +105,7 @@ def support_vectors(
 ) -> tuple[Labels, float, float]:
     """The test images' labels by the best machine on the validation images, its C and its γ.
 
-    ``flat`` is (N, d) of each split, ``labels`` those of the training and ``checked`` those of the
+    `flat` is (N, d) of each split, `labels` those of the training and `checked` those of the
     validation images. γ is in units of 1 / (d · variance of a pixel).
     """
     from sklearn.metrics.pairwise import euclidean_distances
@@ -139,7 +140,7 @@ def small_network(train: Floats, labels: Labels, test: Floats, *, epochs: int, s
 
 
 def fit_small_network(train: Floats, targets: Labels, *, epochs: int, seed: int) -> "SmallNetwork":
-    """The network of `small_network`, for targets 0…K−1 (N,), every one of them there."""
+    """The network of `small_network`, for targets (N,) in which each of 0…K−1 occurs."""
     with torch.random.fork_rng(), quiet_lightning():
         torch.manual_seed(seed)
         network = SmallNetwork(train.shape[1:], int(targets.max()) + 1)
@@ -187,8 +188,8 @@ class SmallNetwork(LightningModule):
     def classify(self, images: Floats) -> Labels:
         """The class 0…K−1 of highest score of each image (N, C, H, W) in [0, 1]: int64 (N,)."""
         batches = torch.from_numpy(images).split(256)
-        found = [self(batch.to(self.device)).argmax(1) for batch in batches]
-        classes: Labels = torch.cat(found).cpu().numpy()
+        best = [self(batch.to(self.device)).argmax(1) for batch in batches]
+        classes: Labels = torch.cat(best).cpu().numpy()
         return classes
 
     def training_step(self, batch: list[Tensor]) -> Tensor:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -170,7 +170,7 @@ class _Comparison:
                     "bits_per_dim_marginal": mean_and_error(marginal),
                     "true_posterior_bits": mean_and_error(classification.true_posterior_bits),
                     "information_bits": mean_and_error(classification.information_bits),
-                    "bayes": share(classification),
+                    "bayes": classification.accuracy,
                 }
         elif h is not None:
             numbers |= self.squared_errors(model, h)
@@ -252,15 +252,15 @@ class _Comparison:
         """
         probe = self.probe_pixels()
         if probe is None or self.classification is None:
-            return None if probe is None else share(probe), [], 0
+            return None if probe is None else probe.accuracy, [], 0
         fitted, classifiers = 0, []
         for found in baselines(self.data, self.split_name):
-            say(f"  {found.name} on pixels: {found.accuracy:.3f}")
-            classifiers.append(Classifier(found.name, found.how, share(found)))
+            say(f"  {found.name} on pixels: {found.accuracy.value:.3f}")
+            classifiers.append(Classifier(found.name, found.how, found.accuracy))
             fitted = found.train_images
         how = f"C = {probe.strength:g}"
-        classifiers.append(Classifier("logistic regression", how, share(probe)))
-        return share(probe), classifiers, fitted
+        classifiers.append(Classifier("logistic regression", how, probe.accuracy))
+        return probe.accuracy, classifiers, fitted
 
     def squared_errors(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
         """The error of a single reconstruction (its mean over the draws), and of the draws' mean.
@@ -312,8 +312,8 @@ class _Comparison:
                 torch.manual_seed(run.config["seed"])
                 encoder, decoder, _ = build(run.config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
-            self.untrained[spec] = share(self.probe_encoder(fresh))
-        probe = share(self.probe_encoder(model))
+            self.untrained[spec] = self.probe_encoder(fresh).accuracy
+        probe = self.probe_encoder(model).accuracy
         return {"probe": probe, "probe_untrained": self.untrained[spec]}
 
     def probe_encoder(self, model: EncoderDecoder) -> Probe:
@@ -342,11 +342,3 @@ class _Comparison:
     def probe_labels(self, name: str) -> Labels:
         labels: Labels = self.data.splits[name].column("label").numpy()[self.probe_indices[name]]
         return labels
-
-
-def share(classified: Any) -> Number:
-    """An accuracy with Wilson's interval over the images."""
-    if isinstance(classified.accuracy, Number):
-        return classified.accuracy
-    low, high = classified.interval
-    return Number(classified.accuracy, low, high, "Wilson's, over images")

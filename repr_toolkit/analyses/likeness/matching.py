@@ -1,12 +1,13 @@
-"""Do portraits keep the person? Drawn faces are embedded again and matched with the people.
+"""Matching faces with people by their embeddings, and the real faces to match beside portraits.
 
-A portrait that only looks like somebody of the same age and sex matches better than chance too.
-What the numbers mean is therefore said by the same numbers for real faces: the person's own, that
-of the most similar person the model was trained on, and that of anyone similar.
+A portrait of anybody of the same age and sex matches better than chance, too. So the same is
+measured of real faces: the person's own, the most similar face that the model was trained on, and
+that of anyone similar.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.models.pairs import interval_over_people
+from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.models.precision import exactly
+from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import bar
+from repr_toolkit.support.stats import Number, percentiles
 
 Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
@@ -25,37 +28,34 @@ RESAMPLINGS = 1000
 
 
 @dataclass(frozen=True)
-class Share:
-    """A number in [0, 1] with its 95 % interval from resampling the people, if not too few."""
-
-    value: float
-    interval: tuple[float, float] | None
-
-
-@dataclass(frozen=True)
 class Match:
     """How well faces are matched with the people they should show.
 
-    `auc`: the probability that a face is more similar to its own person than another face is to
-    another person. `rank_1`: the share of faces whose most similar person, of all, is their own;
-    1/N by chance. `auc_hard`: `auc` where the other people are only the most similar ones.
+    Attributes:
+        auc: The probability that a face is more similar to its own person than another face is to
+            another person.
+        rank_1: The share of faces whose most similar person, of all, is their own; 1/N by chance.
+        auc_hard: `auc` where the other people are only the most similar ones.
     """
 
-    auc: Share
-    rank_1: Share
-    auc_hard: Share
+    auc: Number
+    rank_1: Number
+    auc_hard: Number
     faces: int
     people: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        numbers = {key: getattr(self, key).as_dict() for key in ("auc", "rank_1", "auc_hard")}
+        return {**numbers, "faces": self.faces, "people": self.people}
 
 
 def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: int = 0) -> Match:
     """Match faces with people by their similarities, float (faces, N).
 
-    ``person`` is each face's own person, 0…N−1; ``hard`` (N, N) says which other people are the
-    hard ones for each. The intervals are 2.5 and 97.5 % of 1,000 resamplings of the people, who
-    take their faces along; of too few people there are none (see `interval_over_people`).
-
-    Raises ValueError for fewer than two people, or people without a hard one.
+    `person` is each face's own person, 0…N−1; `hard` (N, N) says which other people are the hard
+    ones for each. The intervals are `percentiles` of 1,000 resamplings of the people, who take
+    their faces along. Raises ValueError for fewer than two people, or people without a hard one.
     """
     faces, people = similarity.shape
     if people < 2:
@@ -71,15 +71,15 @@ def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: i
     weights = np.stack([np.bincount(draw, minlength=people) for draw in draws]).astype(np.float64)
     weights = np.concatenate([np.ones((1, people)), weights])  # as they are, then resampled
 
-    def share(values: Floats) -> Share:
+    def number(values: Floats) -> Number:
         resampled = values[1:][~np.isnan(values[1:])]
-        return Share(float(values[0]), interval_over_people(resampled, people))
+        return percentiles(float(values[0]), resampled, people, "people")
 
-    of_faces = weights[:, person]  # (resamplings + 1, faces)
+    counted = weights[:, person]  # (resamplings + 1, faces)
     return Match(
-        share(_auc(similarity, own, ~own, person, weights)),
-        share(of_faces @ first / of_faces.sum(1)),
-        share(_auc(similarity, own, difficult, person, weights)),
+        number(_auc(similarity, own, ~own, person, weights)),
+        number(counted @ first / counted.sum(1)),
+        number(_auc(similarity, own, difficult, person, weights)),
         faces,
         people,
     )
@@ -102,36 +102,34 @@ def _auc(
     up_to = np.searchsorted(negatives, positives, "right")
     areas = np.empty(len(weights))
     for i, weight in enumerate(weights):
-        of_pairs = weight[person[face]] * weight[against]
-        total = np.concatenate([[0.0], np.cumsum(of_pairs)])
-        of_own = weight[person]
-        whole = of_own.sum() * total[-1]
-        passed = (of_own * (total[below] + total[up_to])).sum() / 2
+        pairs = weight[person[face]] * weight[against]
+        total = np.concatenate([[0.0], np.cumsum(pairs)])
+        matches = weight[person]
+        whole = matches.sum() * total[-1]
+        passed = (matches * (total[below] + total[up_to])).sum() / 2
         areas[i] = passed / whole if whole > 0 else np.nan
     return areas
 
 
 @dataclass(frozen=True)
 class Sources:
-    """One photograph of each of N people of a split, and one more of each: positions in it."""
+    """Two photographs of each of N people: their positions in a split."""
 
     first: list[int]
     second: list[int]
 
 
 def choose_people(split: ImageSplit, people: int | None = None) -> Sources:
-    """The people of a split with at least two photographs, or ``people`` of them spread evenly.
+    """The people of a split with at least two photographs, or `people` of them spread evenly.
 
     Raises ValueError where there are fewer than two of them.
     """
-    from repr_toolkit.support.choose import choose_evenly
-
     identity = split.column("identity").numpy()
-    found = [np.flatnonzero(identity == code) for code in np.unique(identity)]
-    found = [members for members in found if len(members) > 1]
-    if len(found) < 2:
+    members = [np.flatnonzero(identity == code) for code in np.unique(identity)]
+    members = [photographs for photographs in members if len(photographs) > 1]
+    if len(members) < 2:
         raise ValueError("likeness needs at least two people with two photographs each")
-    chosen = [found[i] for i in choose_evenly(len(found), people or len(found))]
+    chosen = [members[i] for i in choose_evenly(len(members), people or len(members))]
     return Sources([int(m[0]) for m in chosen], [int(m[1]) for m in chosen])
 
 
@@ -142,22 +140,20 @@ def embed_faces(
     batch_size: int = 64,
     progress: bool = False,
 ) -> Floats:
-    """Embeddings of images uint8 (N, C, H, W), at most ``batch_size`` at once: unit (N, d).
+    """Embeddings of images uint8 (N, C, H, W), unit vectors float64 (N, d), in full precision.
 
-    In full precision, as those of photographs.
+    At most `batch_size` images are embedded at a time.
     """
-    found = []
+    parts = []
     with bar("embedding", len(images), shown=progress) as show, exactly():
         for start in range(0, len(images), batch_size):
-            found.append(embed(images[start : start + batch_size]).float().cpu())
-            show(start + len(found[-1]))
-    vectors = torch.cat(found).double().numpy()
-    unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+            parts.append(embed(images[start : start + batch_size]).float().cpu())
+            show(start + len(parts[-1]))
+    return unit_vectors(torch.cat(parts).numpy())
 
 
 def hardest(embedding: Floats, count: int = 10) -> NDArray[np.bool_]:
-    """Of unit vectors (N, d), the ``count`` others most similar to each: bool (N, N)."""
+    """The `count` other unit vectors (N, d) most similar to each: bool (N, N)."""
     similarity = embedding @ embedding.T
     np.fill_diagonal(similarity, -np.inf)
     nearest = np.argsort(-similarity, axis=1)[:, : min(count, len(similarity) - 1)]
@@ -167,17 +163,17 @@ def hardest(embedding: Floats, count: int = 10) -> NDArray[np.bool_]:
 
 
 def similar_faces(source: Floats, others: Floats, rank: Sequence[int]) -> Codes:
-    """For each unit vector of ``source`` (N, d) the other of that rank in similarity, from 0."""
+    """For each unit vector of `source` (N, d) the other one of this rank in similarity, from 0."""
     order = np.argsort(-(source @ others.T), axis=1, kind="stable")
-    found: Codes = order[np.arange(len(source)), np.asarray(rank)]
-    return found
+    ranked: Codes = order[np.arange(len(source)), np.asarray(rank)]
+    return ranked
 
 
 def nearest_images(images: Tensor, others: Tensor, levels: int = 256) -> tuple[Codes, Floats]:
-    """Each image's nearest of the others in pixels, and the distance to it.
+    """Which of `others` is nearest to each image in pixels, and how far it is.
 
-    Both are uint8 (·, C, H, W); the distance is the root mean square of the difference of
-    intensities in [0, 1].
+    Both are uint8 (·, C, H, W). A distance is the root mean square difference of intensities in
+    [0, 1].
     """
     flat = others.flatten(1).float() / (levels - 1)
     index, distance = [], []

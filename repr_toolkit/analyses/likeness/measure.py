@@ -1,17 +1,17 @@
 """The likeness of a run's portraits, beside the real faces that give the numbers their meaning."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from repr_toolkit.analyses.base import needs_encoder_and_decoder, needs_keys
 from repr_toolkit.analyses.likeness.matching import (
-    Floats,
+    Codes,
     Match,
-    Share,
     choose_people,
     embed_faces,
     hardest,
@@ -22,16 +22,15 @@ from repr_toolkit.analyses.likeness.matching import (
 from repr_toolkit.analyses.verification.baselines import class_whitened_pca, training_pixels
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.faces.sitters import facenet_of
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.models.pairs import LEAST_PEOPLE
+from repr_toolkit.models.pairs import unit_vectors
+from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.support.processes import fastest_device
 
 SIMILAR = 1500  # training faces among which "a similar face" is drawn
+SHOWN = 12  # people whose pictures are kept
 
 Embed = Callable[[Tensor], Tensor]
 
@@ -45,73 +44,109 @@ class Row:
     second: Match | None
     """None for the second embedder where the faces are its gallery itself."""
 
+    def as_dict(self) -> dict[str, Any]:
+        """The same, ready for JSON."""
+        second = self.second and self.second.as_dict()
+        return {"faces": self.faces, "match": self.match.as_dict(), "second": second}
 
-@dataclass(frozen=True)
-class Report:
-    """What `likeness` measures.
 
-    `nearest` is the mean distance of portraits (the first temperature's) to their nearest
-    training image in pixels, `nearest_of_real` that of the people's real images: root mean
-    squares of intensities in [0, 1]. Portraits much nearer than real images would be copies.
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """How portraits and real faces match the people, and a few of the pictures.
+
+    Attributes:
+        nearest: The mean distance of portraits (the first temperature's) to their nearest training
+            image in pixels, the root mean square of intensities in [0, 1].
+        nearest_of_real: That of the people's real images; portraits much nearer would be copies.
+        pictures: A row a person: the photograph, the n portraits of the first temperature, the
+            training image nearest to the first of them in pixels, and the training face nearest in
+            embedding; uint8 (people, n + 3, C, H, W).
     """
 
-    rows: list[Row]
+    run: str
+    data: str
+    split: str
+    people: int
+    n: int
+    temperatures: Sequence[float]
+    seed: int
+    levels: int
+    rows: Sequence[Row]
     nearest: float
     nearest_of_real: float
     pictures: Tensor
-    """Of each person the photograph, the portraits of the first temperature, the first portrait's
-    nearest training image in pixels, and the training face nearest in embedding:
-    uint8 (N, n + 3, C, H, W)."""
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The options that the numbers depend on."""
+        options = {name: getattr(self, name) for name in ("split", "people", "n", "seed")}
+        return {**options, "temperatures": [*self.temperatures]}
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""
         return {
-            "rows": [asdict(row) for row in self.rows],
+            "run": self.run,
+            "data": self.data,
+            **self.asked,
+            "rows": [row.as_dict() for row in self.rows],
             "nearest_training_image": {"portraits": self.nearest, "real": self.nearest_of_real},
         }
 
+    def arrays(self) -> dict[str, Any]:
+        """`pictures`, and `levels`, the number of their values."""
+        return {"pictures": self.pictures.numpy(), "levels": np.asarray(self.levels)}
 
-def likeness(
-    model: "EncoderDecoder",
-    data: ImageData,
-    embed: Embed,
-    second: Embed,
-    *,
+
+def measure(
+    run: Run,
     split: str = "test",
+    *,
     people: int | None = None,
     n: int = 4,
     temperatures: Sequence[float] = (1.0,),
+    weights: str | None = None,
+    shown: int = SHOWN,
     seed: int = 0,
     progress: bool = False,
-) -> Report:
-    """Draw ``n`` portraits of people of a split at each temperature, and match them with N people.
+) -> Likeness:
+    """Draw `n` portraits of people of a split at each temperature, and match them with N people.
 
-    The people are those with at least two photographs; each is drawn from the stored embedding
-    of the first. ``embed`` and ``second`` make embeddings of images uint8 (B, C, H, W); ``embed``
-    is the encoder that made the stored ones, ``second`` knows nothing of it. Faces are matched
-    with the stored embeddings of the first photographs, and for ``second`` with its own of their
-    images. Raises ValueError for data without embeddings or identities, or a split that is
-    missing.
+    The people are those with at least two photographs; each is drawn from the stored embedding of
+    the first. Faces are embedded twice: by the FaceNet that made the stored embeddings (of these
+    `weights`, as for `facenet_of`), and by `whitened_pixels`, which knows nothing of it. They are
+    matched with the stored embeddings of the first photographs, and for the second embedder with
+    its own of their images. Pictures are kept of the first `shown` people.
+
+    Raises ValueError for data without embeddings or identities or with too few images of each
+    person, and for a split that is missing; and as `facenet_of` does.
     """
+    model = load_with_decoder(run).to(fastest_device())
+    facenet = facenet_of(model, weights)
+    data = run.load_data()
     images, train = data.split(split), data.splits["train"]
     for key in ("embedding", "identity"):
         if key not in images.keys:
             raise ValueError(f"likeness needs {key!r} in the data; {data.name} has none")
+    second = whitened_pixels(data)
     sources = choose_people(images, people)
     batch, other = images[sources.first], images[sources.second]
     count = len(sources.first)
-    gallery = _unit(batch["embedding"])  # (N, d)
-    in_training = _unit(train.column("embedding"))
+    gallery = unit_vectors(batch["embedding"].numpy())  # (N, d)
+    training_faces = unit_vectors(train.column("embedding").numpy())
     hard = hardest(gallery)
     person = np.arange(count)
     second_gallery = embed_faces(second, batch["image"])
 
-    def row(faces: str, drawn: Tensor, of: np.ndarray = person, itself: bool = False) -> Row:
+    def embed(faces: Tensor) -> Tensor:
+        embedding: Tensor = facenet(faces.to(model.device))
+        return embedding
+
+    def row(faces: str, drawn: Tensor, whose: Codes = person, by_second: bool = True) -> Row:
         first = embed_faces(embed, drawn, progress=progress) @ gallery.T
-        by_second = None
-        if not itself:
-            by_second = match(embed_faces(second, drawn) @ second_gallery.T, of, hard, seed=seed)
-        return Row(faces, match(first, of, hard, seed=seed), by_second)
+        matched = None
+        if by_second:
+            matched = match(embed_faces(second, drawn) @ second_gallery.T, whose, hard, seed=seed)
+        return Row(faces, match(first, whose, hard, seed=seed), matched)
 
     h = encode_batch(model, batch)
     noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
@@ -120,30 +155,36 @@ def likeness(
         drawn = decode(model.decoder, h, noise, temperature=temperature, progress=progress)
         portraits.append(drawn)
         rows.append(row(f"portraits, T = {temperature:g}", drawn.flatten(0, 1), person.repeat(n)))
-    nearest = similar_faces(gallery, in_training, [0] * count)
-    among = min(SIMILAR, len(in_training))
+    most_similar = similar_faces(gallery, training_faces, [0] * count)
+    among = min(SIMILAR, len(training_faces))
     ranks = np.random.default_rng(seed).integers(0, among, count).tolist()
-    similar = similar_faces(gallery, in_training, ranks)
+    similar = similar_faces(gallery, training_faces, ranks)
     rows += [
-        row("the photograph itself", batch["image"], itself=True),
-        row("another photograph of the person", other["image"]),
-        row("the most similar training face", train[nearest.tolist()]["image"]),
+        row("the photograph itself", batch["image"], by_second=False),
+        row("another photograph of them", other["image"]),
+        row("the most similar training face", train[most_similar.tolist()]["image"]),
         row(f"one of the {among:,} most similar", train[similar.tolist()]["image"]),
     ]
     first = portraits[0]
     trained = train[range(len(train))]["image"]
     in_pixels, distance = nearest_images(first.flatten(0, 1), trained, data.levels)
     _, real = nearest_images(batch["image"], trained, data.levels)
-    pictures = torch.cat(
-        [
-            batch["image"][:, None],
-            first,
-            trained[in_pixels.reshape(count, n)[:, 0]][:, None],
-            trained[nearest][:, None],
-        ],
-        dim=1,
+    nearest = trained[in_pixels.reshape(count, n)[:, 0]]
+    beside = [batch["image"][:, None], first, nearest[:, None], trained[most_similar][:, None]]
+    return Likeness(
+        run=str(run.path),
+        data=data.name,
+        split=split,
+        people=count,
+        n=n,
+        temperatures=temperatures,
+        seed=seed,
+        levels=data.levels,
+        rows=rows,
+        nearest=float(distance.mean()),
+        nearest_of_real=float(real.mean()),
+        pictures=torch.cat([part[:shown] for part in beside], dim=1),
     )
-    return Report(rows, float(distance.mean()), float(real.mean()), pictures)
 
 
 def whitened_pixels(data: ImageData) -> Embed:
@@ -162,41 +203,15 @@ def whitened_pixels(data: ImageData) -> Embed:
     return embed
 
 
-def table(report: Report) -> "Table":
-    """The report for a terminal, of 80 columns or more, a dash where there is no interval."""
-    from rich.table import Table
-
-    people = report.rows[0].match.people
-    found = Table(
-        title=f"likeness, {people} people",
-        title_justify="left",
-        box=None,
-        padding=(0, 1, 1, 0),
-        pad_edge=False,
-    )
-    found.add_column("faces", min_width=18)
-    for title in ("AUC", f"rank 1\nof {people}", "AUC,\nhard", "second,\nAUC", "second,\nhard"):
-        found.add_column(title, justify="right", min_width=len("0.500–0.500"))
-    for row in report.rows:
-        shares = [row.match.auc, row.match.rank_1, row.match.auc_hard]
-        if row.second is not None:
-            shares += [row.second.auc, row.second.auc_hard]
-        texts = [f"{share.value:.3f}\n{_interval(share)}" for share in shares]
-        found.add_row(row.faces, *texts, *["–"] * (5 - len(texts)))
-    if people < LEAST_PEOPLE:
-        found.caption = (
-            f"–: no interval, since fewer than {LEAST_PEOPLE} people cannot say how much others "
-            f"might differ"
-        )
-        found.caption_justify = "left"
-    return found
-
-
-def _interval(share: Share) -> str:
-    return "–" if share.interval is None else "{:.3f}–{:.3f}".format(*share.interval)
-
-
-def _unit(embedding: Tensor) -> Floats:
-    vectors = embedding.double().numpy()
-    unit: Floats = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit
+def obstacle(run: Run) -> str | None:
+    """Why a run draws nobody whom a FaceNet could recognise, or None."""
+    reason = needs_encoder_and_decoder(run)
+    if reason is not None:
+        return reason
+    encoder = run.config["model"]["encoder"]
+    made_by = encoder["init_args"].get("made_by") or ""
+    if encoder["class_path"] != "repr_toolkit.encoders.FaceNet" and not made_by.startswith(
+        "FaceNet "
+    ):
+        return "its h is not made by a FaceNet"
+    return needs_keys(run, "embedding", "identity")

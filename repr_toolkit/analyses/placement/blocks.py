@@ -39,12 +39,12 @@ def _table(results: Mapping[str, Kept]) -> Table:
         return Row(label, [number_cell(value, scale, digits) for value in values], about)
 
     def difference(result: Kept) -> Cell:
-        scores = result.arrays["own"] - one.arrays["own"]
+        scores = result.arrays["own_h"] - one.arrays["own_h"]
         return number_cell(bootstrap(scores), scale, digits)
 
     rows = [
-        row("own h", "own", "samples against where their h says"),
-        row("another image’s h", "other", "the same samples, against where another h says"),
+        row("own h", "own_h", "samples against where their h says"),
+        row("another image’s h", "other_h", "the same samples, against where another h says"),
         row("the images themselves", "real", "read from the images that h was made of"),
     ]
     if others:

@@ -6,12 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
-from repr_toolkit.analyses.base import needs_encoder_and_decoder
+from repr_toolkit.analyses.base import encoder_source, needs_encoder_and_decoder
 from repr_toolkit.analyses.placement.readers import READERS, Array
 from repr_toolkit.analyses.placement.result import Placement
-from repr_toolkit.config.build import import_class
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
@@ -33,11 +32,7 @@ def obstacle(run: Run) -> str | None:
     reason = needs_encoder_and_decoder(run)
     if reason is not None:
         return reason
-    encoder = run.config["model"]["encoder"]
-    source = encoder["init_args"].get("source")
-    if source is None:
-        kind = import_class(encoder["class_path"], nn.Module, "model.encoder")
-        source = getattr(kind, "source", None)
+    source = encoder_source(run)
     return None if source in READERS else f"its encoder reads {source!r}; {KEYS}"
 
 
@@ -97,7 +92,10 @@ def measure_alike(
         noise = common_noise(model.decoder, len(chosen), seed)
         read = reader.read(draw(chosen, noise[:, None])[:, 0])
         samples = draw(pictured, common_noise(model.decoder, columns, seed))
-        scores = {"own": reader.score(read, stated), "other": reader.score(read, stated[others])}
+        scores = {
+            "own_h": reader.score(read, stated),
+            "other_h": reader.score(read, stated[others]),
+        }
         result = Placement(
             run=str(run.path),
             data=data.name,
@@ -117,7 +115,7 @@ def measure_alike(
             },
         )
         if results:
-            difference = bootstrap(scores["own"] - results[0].scores["own"])
+            difference = bootstrap(scores["own_h"] - results[0].scores["own_h"])
             result = replace(result, minus_first=(results[0].run, difference))
         results.append(result)
     return results

@@ -20,10 +20,10 @@ class Placement:
         key: The batch key that h is made of.
         measure: What the mean of the scores is, with its unit.
         share: Whether a score is 0 or 1.
-        scores: float64 (N,): of the samples against their own h ("own"), of the samples against
-            another image's h ("other"), and of the images themselves ("real").
+        scores: float64 (N,): of the samples against their own h ("own_h"), of the samples against
+            another image's h ("other_h"), and of the images themselves ("real").
         pictured: See `arrays`.
-        minus_first: The run that this one was compared to, and the difference of "own".
+        minus_first: The run that this one was compared to, and the difference of "own_h".
     """
 
     run: str
@@ -44,13 +44,13 @@ class Placement:
     def asked(self) -> dict[str, Any]:
         """The options that the scores depend on."""
         options = {name: getattr(self, name) for name in ("split", "seed", "temperature")}
-        return {**options, "images": len(self.scores["own"])}
+        return {**options, "images": len(self.scores["own_h"])}
 
     def as_dict(self) -> dict[str, Any]:
         """The means, their intervals, and the protocol, ready for JSON."""
         plain = ("run", "data", "fingerprint", "split", "seed", "temperature", "key", "measure")
         numbers: dict[str, Any] = {name: getattr(self, name) for name in plain}
-        numbers |= {"share": self.share, "images": len(self.scores["own"])}
+        numbers |= {"share": self.share, "images": len(self.scores["own_h"])}
         for name, scores in self.scores.items():
             mean = wilson(int(scores.sum()), len(scores)) if self.share else bootstrap(scores)
             numbers[name] = mean.as_dict()
@@ -62,8 +62,8 @@ class Placement:
     def arrays(self) -> dict[str, Array]:
         """The scores of each image, and what the pictures show.
 
-        `own`, `other` and `real` float64 (N,); of some images, each of an h of its own, `image`
-        uint8 (rows, C, H, W), samples of their h `sample` uint8 (rows, n, C, H, W), and the points
-        that h says `marks` float64 (rows, P, 2), in pixels, x before y; `levels`.
+        `own_h`, `other_h` and `real` float64 (N,). Of some images of different h `image` uint8
+        (rows, C, H, W), samples of their h `sample` uint8 (rows, n, C, H, W), and the points that h
+        says `marks` float64 (rows, P, 2), in pixels, x before y. And `levels`.
         """
         return {**self.scores, **self.pictured, "levels": np.asarray(self.levels)}

@@ -1,6 +1,7 @@
 """What h tells of labels and attributes: every probe under one protocol, with its baselines."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,8 +46,10 @@ def tables(results: Mapping[str, Numbers]) -> list[Block]:
     targets = dict.fromkeys(one.target["name"] for one in probed)
     groups = _alike(probed)
     notes = [_notes(group) for group in groups]
-    common = [note for note in notes[0] if all(note in others for others in notes)]
     parted = len(groups) > len(targets)
+    often = Counter(note for said in notes for note in said)
+    enough = len(groups) if parted else min(2, len(groups))
+    common = [note for note, times in often.items() if times >= enough]
     shown: list[Block] = []
     if parted:
         shown.append(
@@ -215,8 +218,8 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         )
     skipped = {s["name"]: s["why"] for one in group for s in one.numbers["skipped"]}
     notes += [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
-    left_out = {of: why for one in group for of, why in one.numbers["left_out"].items()}
-    return notes + [f"Left out: {of}: {why}." for of, why in left_out.items()]
+    left_out = {source: why for one in group for source, why in one.numbers["left_out"].items()}
+    return notes + [f"Left out: {source}: {why}." for source, why in left_out.items()]
 
 
 def _control_notes(group: Sequence[Probed]) -> list[str]:

@@ -56,17 +56,19 @@ class Columns:
     all: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
+    def options_of(self, source: Source) -> dict[str, Any]:
+        """Those that a source gets."""
+        return options_for(source, self.sources, self.options)
+
     def represent(self, source: Source) -> Representation:
-        """h of the data by a source, with the options that it gets."""
-        options = options_for(source, self.sources, self.options)
-        return represent(source.text, self.data, **options)[0]
+        """h of the data by a source."""
+        return represent(source.text, self.data, **self.options_of(source))[0]
 
     def add(self, h: Representation, source: Source) -> None:
         """Add a column; one whose name is taken is named as its source."""
         if h.name in [column.h.name for column in self.all]:
             h = replace(h, name=source.text)
-        options = options_for(source, self.sources, self.options)
-        encode = image_encoder(source, self.data, options)
+        encode = image_encoder(source, self.data, self.options_of(source))
         self.all.append(Column(h, [source.text], encode))
 
     def add_baseline(self, source: Source) -> None:
@@ -92,9 +94,9 @@ class Columns:
         """The columns of runs and their baselines, as `Probing.runs` has them."""
         runs = {}
         for source in self.sources:
-            layer = options_for(source, self.sources, self.options).get("layer")
+            whole = self.options_of(source).get("layer") is None
             trained = source.kind == "run" and not source.untrained
-            if trained and layer is None and _is_of(source.path, self.data):
+            if whole and trained and _is_of(source.path, self.data):
                 runs[source.text] = self._roles(source.text)
         return runs
 
@@ -153,18 +155,13 @@ def gather(
         if source.kind == "file" or source.text in ("pca", "labels"):
             if baselines:
                 columns.left_out[untrained.text] = "it has no encoder"
-        elif source.kind != "simple" and not (source.untrained or _is_random(source, h)):
-            wanted.append(untrained)
+        elif source.kind == "run" or (source.kind == "network" and not h.is_random):
+            wanted += [] if source.untrained else [untrained]
     for source in [*wanted, Source("pixels")] if baselines else []:
         if source.text not in texts:
             tell(f"h of {source.text}")
             columns.add_baseline(source)
     return columns
-
-
-def _is_random(source: Source, h: Representation) -> bool:
-    """Whether a network is its own untrained one."""
-    return source.kind == "network" and h.is_random
 
 
 def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
@@ -176,7 +173,8 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
             raise ValueError("arrays of h need the data that they are of")
         h = {split: np.asarray(values, np.float32) for split, values in made.items()}
         return Representation.of_data(data, "h", "arrays", h)
-    source = Source.parse(str(made.path if isinstance(made, Run) else made))
+    path = str(made.path if isinstance(made, Run) else made)
+    source = Source.parse(path) if isinstance(made, str) else Source(path)
     if source.kind != "run":
         return source
     path = str(Path(source.path))

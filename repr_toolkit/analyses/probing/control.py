@@ -80,8 +80,8 @@ def random_labels(fitted: Codes, tested: Codes, labels: Codes, seed: int) -> tup
     Types (n,) and (m,) are any numbers; equal ones have equal labels.
     """
     types, places = np.unique(np.concatenate([fitted, tested]), return_inverse=True)
-    drawn = np.random.default_rng(seed).choice(labels, len(types))[places]
-    return drawn[: len(fitted)], drawn[len(fitted) :]
+    random = np.random.default_rng(seed).choice(labels, len(types))[places]
+    return random[: len(fitted)], random[len(fitted) :]
 
 
 def shifted(images: Tensor, seed: int = 0) -> Tensor:
@@ -90,10 +90,10 @@ def shifted(images: Tensor, seed: int = 0) -> Tensor:
     uint8 (N, C, H, W) to the same.
     """
     _, _, height, width = images.shape
-    drawn = np.random.default_rng(seed).integers(0, len(SHIFTS), len(images))
+    directions = np.random.default_rng(seed).integers(0, len(SHIFTS), len(images))
     moved = torch.empty_like(images)
     for number, (y, x) in enumerate(SHIFTS):
-        rows = torch.from_numpy(np.flatnonzero(drawn == number))
+        rows = torch.from_numpy(np.flatnonzero(directions == number))
         down = (torch.arange(height) - y).clamp(0, height - 1)
         right = (torch.arange(width) - x).clamp(0, width - 1)
         moved[rows] = images[rows][:, :, down][:, :, :, right]

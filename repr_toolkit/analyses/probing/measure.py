@@ -54,7 +54,7 @@ def probe(
             leaves it out.
         baselines: Whether pixels and encoders before their training stand beside the sources.
         control: Whether the probes are fitted to random labels as well, for their selectivity.
-        tell: Is told what is being done.
+        tell: Gets a line on what is being done.
         **options: Of `repr_toolkit.representations.represent`, such as `layer` or `weights`.
 
     Returns:

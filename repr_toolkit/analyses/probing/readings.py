@@ -47,7 +47,7 @@ def probe_representations(
     the training images, its hyper-parameters are chosen on the validation images, and it is scored
     on the test images. `encoders` gives, by a representation's name, what makes its h of new
     images, for control tasks on shifted images. `orders` is the number of random orders of the
-    online code (0: no code). `tell` is told what is being done.
+    online code (0: no code). `tell` gets a line on what is being done.
 
     Raises ValueError for representations that are not of these data or that share a name, for
     names of targets or probes that there are not, and where no target is left.
@@ -56,11 +56,11 @@ def probe_representations(
     _require_known(names, probes)
     for representation in representations:
         representation.require(data)
-    looked = {
+    rows = {
         split: np.array(choose_evenly(len(part), images or len(part)))
         for split, part in data.splits.items()
     }
-    chosen_targets, skipped = find_targets(data, targets, rows=looked)
+    chosen_targets, skipped = find_targets(data, targets, rows=rows)
     if not chosen_targets:
         reasons = "; ".join(f"{skip.name}: {skip.why}" for skip in skipped)
         raise ValueError(f"{data.name} has no target to probe ({reasons or 'no other keys'})")
@@ -68,7 +68,7 @@ def probe_representations(
     _require_fitting(chosen_targets, chosen)
     readings: dict[str, list[Reading]] = {target.name: [] for target in chosen_targets}
     for representation in representations:
-        prepared = _Prepared(representation, data, looked, (encoders or {}).get, seed)
+        prepared = _Prepared(representation, data, rows, (encoders or {}).get, seed)
         for target in chosen_targets:
             for reading in _readings(prepared, target, chosen, seed, orders, control, tell):
                 readings[target.name].append(reading)
@@ -110,20 +110,20 @@ class _Prepared:
         self,
         representation: Representation,
         data: ImageData,
-        looked: Mapping[str, Rows],
+        rows: Mapping[str, Rows],
         encoder: Callable[[str], Encode | None],
         seed: int,
     ) -> None:
         from sklearn.preprocessing import StandardScaler
 
-        self.name, self.data, self.looked, self.seed = representation.name, data, looked, seed
+        self.name, self.data, self.rows, self.seed = representation.name, data, rows, seed
         self.encode = encoder(representation.name)
-        taken = {s: _take(representation.h[s], looked[s]) for s in SPLITS}
+        taken = {s: _take(representation.h[s], rows[s]) for s in SPLITS}
         self.scaler = StandardScaler().fit(taken["train"])
         self.features = {s: self.scaler.transform(values) for s, values in taken.items()}
         self._shifted: Features | None = None
 
-    def of(self, target: Target, split: str) -> Features:
+    def rows_of(self, target: Target, split: str) -> Features:
         """The rows of a target's images."""
         return _take(self.features[split], self._places(target, split))
 
@@ -133,12 +133,12 @@ class _Prepared:
         if people is not None:
             fitted, tested = people
             again = np.flatnonzero(np.isin(tested, fitted))
-            return Tokens("identity", fitted, tested[again], self.of(target, "test")[again])
+            return Tokens("identity", fitted, tested[again], self.rows_of(target, "test")[again])
         types = np.arange(len(target.rows["train"]))
         if self.encode is None:
-            return Tokens("none", types, types, self.of(target, "train"))
+            return Tokens("none", types, types, self.rows_of(target, "train"))
         if self._shifted is None:
-            images = self.data.splits["train"][self.looked["train"].tolist()]["image"]
+            images = self.data.splits["train"][self.rows["train"].tolist()]["image"]
             h = np.asarray(self.encode(shifted(images, self.seed)), dtype=np.float32)
             self._shifted = self.scaler.transform(h)
         return Tokens("view", types, types, _take(self._shifted, self._places(target, "train")))
@@ -154,7 +154,7 @@ class _Prepared:
         return (fitted, tested) if np.isin(tested, fitted).any() else None
 
     def _places(self, target: Target, split: str) -> Rows:
-        return np.searchsorted(self.looked[split], target.rows[split])
+        return np.searchsorted(self.rows[split], target.rows[split])
 
 
 def _take(values: npt.NDArray[Any], rows: Rows) -> npt.NDArray[Any]:
@@ -172,7 +172,7 @@ def _readings(
     tell: Callable[[str], None],
 ) -> Iterator[Reading]:
     """What each probe reads of one target from one representation, and the online code."""
-    x = {split: prepared.of(target, split) for split in SPLITS}
+    x = {split: prepared.rows_of(target, split) for split in SPLITS}
     y = target.values
     codes = target.kind == "classification"
     for name in probes:

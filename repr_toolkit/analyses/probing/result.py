@@ -144,7 +144,9 @@ class Probing:
             targets=targets,
             runs={source: roles},
             left_out={
-                of: why for of, why in self.left_out.items() if of in ("pixels", UNTRAINED + source)
+                baseline: why
+                for baseline, why in self.left_out.items()
+                if baseline in ("pixels", UNTRAINED + source)
             },
         )
 

@@ -42,18 +42,18 @@ def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Number
     draw = np.random.default_rng(seed)
     scores = []
     for _ in range(RESAMPLES // AT_A_TIME):
-        drawn = draw.integers(0, count, (AT_A_TIME, count))
-        total = squares[drawn].sum(1) - (_sums(centred, drawn) ** 2).sum(1) / count
+        rows = draw.integers(0, count, (AT_A_TIME, count))
+        total = squares[rows].sum(1) - (_sums(centred, rows) ** 2).sum(1) / count
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one value alone
-            scores.append(1 - errors[drawn].sum(1) / total)
+            scores.append(1 - errors[rows].sum(1) / total)
     values = np.concatenate(scores)
     low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
     how = f"bootstrap over {count:,} test images"
     return Number(r_squared(truth, predicted), float(low), float(high), how, count=count)
 
 
-def _sums(values: Values, drawn: npt.NDArray[np.int64]) -> Values:
+def _sums(values: Values, rows: npt.NDArray[np.int64]) -> Values:
     """Σ over each resample of values (N, k): (resamples, k)."""
-    counts = np.stack([np.bincount(rows, minlength=len(values)) for rows in drawn])
+    counts = np.stack([np.bincount(row, minlength=len(values)) for row in rows])
     sums: Values = counts @ values
     return sums

@@ -25,7 +25,7 @@ class Target:
         name: The batch key, with the column in brackets where a key holds several codes.
         values: Of each split, int64 codes (n,) or real numbers, float64 (n, k).
         rows: Of each split, the positions of these n images in it, ascending.
-        dropped: Of each split, how many of the looked-at images had no finite value.
+        dropped: Of each split, how many of the images asked for had no finite value.
     """
 
     name: str
@@ -67,28 +67,27 @@ def find_targets(
 ) -> tuple[list[Target], list[Skipped]]:
     """The targets of a data set, and the keys that cannot be one.
 
-    Every key is looked at but the image and the embedding, or those of `names` alone, in which
-    KEY[i] is one column of a key (see `ImageSplit.column`). Integers
-    and truth values are codes to classify, each column by itself; floating numbers are regressed,
-    all that belong to an image together, and images without a finite value are dropped and
-    counted. A key is skipped where its training values are all the same, and codes are where no
-    validation or no test image has one of training, as people of disjoint splits. `rows` gives
-    the positions of the images to look at in each split (default: all). Raises ValueError for a
-    name that the data lack.
+    Every key is a target but the image and the embedding, or those of `names` alone, in which
+    KEY[i] is one column of a key (see `ImageSplit.column`). Integers and truth values are codes to
+    classify, each column by itself. Floating numbers are regressed, all that belong to an image
+    together; images without a finite value are dropped and counted. A key is skipped where its
+    training values are all the same, and codes are where no validation or no test image has one of
+    training, as people of disjoint splits. `rows` gives the positions of the images to look at in
+    each split (default: all). Raises ValueError for a name that the data lack.
     """
     keys = [key for key in data.arrays if key not in NEVER]
     for name in names or ():
         meant = find_column(data.arrays, name)
         if meant is None or meant[0] not in keys:
-            there = ", ".join(keys) or "none"
-            raise ValueError(f"{data.name} has no target {name!r} to probe; there are {there}")
-    looked = rows or {split: np.arange(len(data.splits[split])) for split in SPLITS}
+            known = ", ".join(keys) or "none"
+            raise ValueError(f"{data.name} has no target {name!r} to probe; there are {known}")
+    rows = rows or {split: np.arange(len(data.splits[split])) for split in SPLITS}
     targets: list[Target] = []
     skipped: list[Skipped] = []
     for key in dict.fromkeys(names or keys):
-        columns = {split: data.splits[split].column(key).numpy()[looked[split]] for split in SPLITS}
+        columns = {split: data.splits[split].column(key).numpy()[rows[split]] for split in SPLITS}
         kind = _real if _is_real(columns) else _codes
-        for target in kind(key, columns, looked):
+        for target in kind(key, columns, rows):
             why = target if isinstance(target, str) else _unfit(target)
             if why is not None:
                 skipped.append(Skipped(key if isinstance(target, str) else target.name, why))
@@ -101,22 +100,20 @@ def _is_real(columns: Mapping[str, Values]) -> bool:
     return columns["train"].dtype.kind == "f"
 
 
-def _real(key: str, columns: Mapping[str, Values], looked: Mapping[str, Rows]) -> list[Target]:
+def _real(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target]:
     flat = {s: v.reshape(len(v), -1).astype(np.float64) for s, v in columns.items()}
-    kept = {s: np.isfinite(v).all(1) for s, v in flat.items()}
+    finite = {s: np.isfinite(v).all(1) for s, v in flat.items()}
     return [
         Target(
             key,
-            {s: v[kept[s]] for s, v in flat.items()},
-            {s: looked[s][kept[s]] for s in flat},
-            {s: int((~kept[s]).sum()) for s in flat},
+            {s: v[finite[s]] for s, v in flat.items()},
+            {s: rows[s][finite[s]] for s in flat},
+            {s: int((~finite[s]).sum()) for s in flat},
         )
     ]
 
 
-def _codes(
-    key: str, columns: Mapping[str, Values], looked: Mapping[str, Rows]
-) -> list[Target | str]:
+def _codes(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target | str]:
     flat = {s: v.reshape(len(v), -1).astype(np.int64) for s, v in columns.items()}
     count = flat["train"].shape[1]
     if count > COLUMNS:
@@ -126,7 +123,7 @@ def _codes(
         Target(
             key if alone else f"{key}[{i}]",
             {s: v[:, i] for s, v in flat.items()},
-            looked,
+            rows,
             dict.fromkeys(flat, 0),
         )
         for i in range(count)

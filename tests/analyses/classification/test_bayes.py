@@ -15,7 +15,6 @@ from repr_toolkit.analyses.classification.bayes import (
     classify,
     label_prior,
     require_label_encoder,
-    summary,
 )
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders import GatedPixelCNN
@@ -23,7 +22,7 @@ from repr_toolkit.encoders import OneHot
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.bits import bits_per_dim
 from repr_toolkit.runs.run import Run, load
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import wilson
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
 
@@ -97,7 +96,7 @@ def test_a_model_that_ignores_the_label_gives_the_prior() -> None:
     found = classify(model, data)
     np.testing.assert_allclose(np.exp(found.log_posterior), [[0.5, 0.2, 0.3]] * 4, rtol=1e-12)
     assert (found.predictions == 0).all()  # the most frequent class
-    assert found.accuracy == 0.25
+    assert found.accuracy.value == 0.25
     np.testing.assert_allclose(found.information_bits, 0, atol=1e-12)
     np.testing.assert_allclose(found.bits_marginal, found.bits_given_label, rtol=1e-12)
 
@@ -146,8 +145,7 @@ def test_accuracy_and_confusion_of_known_scores() -> None:
     found = Classification(classes, likelihood, np.log([0.5, 0.25, 0.25]), labels, SHAPE)
     assert found.predictions.tolist() == [2, 5, 5, 7, 5]
     assert found.confusion.tolist() == [[1, 1, 0], [0, 1, 0], [0, 1, 1]]
-    assert (found.accuracy, found.correct) == (0.6, 3)
-    assert found.interval == wilson_interval(3, 5)
+    assert found.accuracy == wilson(3, 5)
 
 
 def test_the_prior_is_counted_on_training_images() -> None:
@@ -212,11 +210,12 @@ def test_data_that_have_no_such_labels() -> None:
 def test_a_run(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", encoder=ONE_HOT)
     found = classify(load(run), Run(run.path).load_data(), "val")
-    result = json.loads(json.dumps(summary(found)))
+    result = json.loads(json.dumps(found.as_dict()))
     assert result["classes"] == list(range(10))
     assert result["images"] == 180 == np.sum(result["confusion"])
-    assert result["accuracy_low"] < result["accuracy"] < result["accuracy_high"]
-    assert np.trace(result["confusion"]) / 180 == pytest.approx(result["accuracy"])
+    accuracy = result["accuracy"]
+    assert accuracy["low"] < accuracy["value"] < accuracy["high"]
+    assert np.trace(result["confusion"]) / 180 == pytest.approx(accuracy["value"])
     assert result["bits_per_dim"]["count"] == 180
-    assert result["bits_per_dim_marginal"]["mean"] > 0
+    assert result["bits_per_dim_marginal"]["value"] > 0
     assert 3.3 < result["prior_entropy_bits"] <= np.log2(10)

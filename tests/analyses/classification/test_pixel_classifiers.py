@@ -14,7 +14,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
     support_vectors,
 )
 from repr_toolkit.data import load_data
-from repr_toolkit.support.stats import wilson_interval
+from repr_toolkit.support.stats import wilson
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -36,9 +36,9 @@ def found(pairs: list[Pair]) -> list[Baseline]:
 def test_digits_are_read(found: list[Baseline]) -> None:
     assert [baseline.name for baseline in found] == ["3-NN", "RBF-SVM", "small CNN"]
     for baseline in found:
-        assert baseline.accuracy > 0.9
-        assert (baseline.train_images, baseline.test_images) == (400, 180)
-        assert baseline.interval == wilson_interval(round(180 * baseline.accuracy), 180)
+        assert baseline.accuracy.value > 0.9
+        assert (baseline.train_images, baseline.accuracy.count) == (400, 180)
+        assert baseline.accuracy == wilson(round(180 * baseline.accuracy.value), 180)
 
 
 def test_neighbours_are_scikit_learns(pairs: list[Pair]) -> None:
@@ -74,7 +74,7 @@ def test_the_test_labels_choose_nothing(pairs: list[Pair], found: list[Baseline]
     train, validation, (images, labels) = pairs
     wrong = list(pixel_baselines(train, validation, (images, (labels + 1) % 10), levels=17))
     assert [baseline.how for baseline in wrong] == [baseline.how for baseline in found]
-    assert all(baseline.accuracy < 0.1 for baseline in wrong)
+    assert all(baseline.accuracy.value < 0.1 for baseline in wrong)
 
 
 def test_the_network_follows_its_seed_and_nothing_else(pairs: list[Pair]) -> None:
@@ -100,7 +100,7 @@ def test_colour_any_size_and_any_labels() -> None:
     labels[2][:5] = 7
     pairs = [(images(part), part) for part in labels]
     for baseline in pixel_baselines(*pairs):
-        assert baseline.accuracy == 0.75
+        assert baseline.accuracy.value == 0.75
 
 
 @pytest.mark.parametrize(

@@ -79,15 +79,15 @@ def test_eyes_that_are_painted_where_h_says_are_read_there(eyes: list[Run]) -> N
     painter, noise = measure_alike(eyes)
     assert painter.as_dict()["images"] == 60
     assert number(painter, "real").value < 0.6
-    assert (number(painter, "own").high or 9) < 0.6
-    assert (number(painter, "other").low or 0) > 1.2
-    assert (number(noise, "own").low or 0) > 1.2
+    assert (number(painter, "own_h").high or 9) < 0.6
+    assert (number(painter, "other_h").low or 0) > 1.2
+    assert (number(noise, "own_h").low or 0) > 1.2
     assert painter.minus_first is None
     assert noise.minus_first is not None
     name, difference = noise.minus_first
     assert name == str(eyes[0].path)
     assert (difference.low or 0) > 0.5
-    own = [number(result, "own").value for result in (painter, noise)]
+    own = [number(result, "own_h").value for result in (painter, noise)]
     assert difference.value == pytest.approx(own[1] - own[0])
 
 
@@ -95,21 +95,21 @@ def test_quadrants_are_counted(quadrants: list[Run]) -> None:
     obedient, stubborn = measure_alike(quadrants)
     stated = quadrants[0].load_data().splits["test"].column("quadrant").numpy()
     assert number(obedient, "real").value == 1
-    assert number(obedient, "own") == wilson(30, 30)
+    assert number(obedient, "own_h") == wilson(30, 30)
     by_chance = (stated == stated[other_images(30).numpy()]).mean()
-    assert number(obedient, "other").value == pytest.approx(by_chance)
+    assert number(obedient, "other_h").value == pytest.approx(by_chance)
     assert 0 < by_chance < 0.5
-    assert number(stubborn, "own").value == pytest.approx((stated == 0).mean())
+    assert number(stubborn, "own_h").value == pytest.approx((stated == 0).mean())
     assert stubborn.minus_first is not None
     assert (stubborn.minus_first[1].high or 0) < 0
 
 
 def test_runs_are_given_the_same_noise_and_h(eyes: list[Run]) -> None:
     def own(run: Run, **options: Any) -> Any:
-        return measure_alike([run], images=10, **options)[0].scores["own"]
+        return measure_alike([run], images=10, **options)[0].scores["own_h"]
 
     alone = own(eyes[1])
-    assert np.array_equal(alone, measure_alike(eyes, images=10)[1].scores["own"])
+    assert np.array_equal(alone, measure_alike(eyes, images=10)[1].scores["own_h"])
     assert not np.array_equal(alone, own(eyes[1], seed=1))
 
 

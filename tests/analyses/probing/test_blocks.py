@@ -99,6 +99,21 @@ def test_other_data_levels_or_baselines_part_tables_too() -> None:
     assert len(tables(blocks_of(a=a, b=b))) == 2
 
 
+def test_what_is_said_of_several_targets_is_said_once() -> None:
+    numbers = probed(reading("a", 0.8), code("a", 100))
+    other, third = (deepcopy(numbers["targets"][0]) for _ in range(2))
+    other["name"], third["name"], third["unseen"] = "smile", "hat", 3
+    third["readings"] = third["readings"][:1]  # no code
+    blocks = blocks_of(a={**numbers, "targets": [*numbers["targets"], other, third]})
+    kinds = ["heading", "table", "heading", "table", "heading", "table", "notes", "notes"]
+    assert [block.kind for block in blocks] == kinds
+    own, common = (block.items for block in blocks if isinstance(block, Notes))
+    assert own == [
+        "hat: 3 of 100 test images have a value that no training image has; they count as errors."
+    ]
+    assert sum("The code" in note for note in common) == 1
+
+
 def test_representations_of_one_name_by_different_makers_are_told_apart() -> None:
     a, b = probed(reading("m", 0.8)), probed(reading("m", 0.7))
     b["representations"][0]["made_by"] = "another"

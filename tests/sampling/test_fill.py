@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repr_toolkit.sampling.chunks import Images, Parts, fill
+from repr_toolkit.sampling.fill import fill
+from repr_toolkit.support.chunks import Chunks, Images
 from toys.processes import ROOT
 
 SHAPE = (1, 2, 3)
@@ -28,32 +29,33 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from repr_toolkit.sampling.chunks import Parts, fill
+from repr_toolkit.sampling.fill import fill
+from repr_toolkit.support.chunks import Chunks
 rank, world, seconds = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 def draw(images, done):
     time.sleep(seconds)
     return np.stack([np.full((1, 2, 3), 3 * image, np.uint8) for image in images])
-parts = Parts(Path(sys.argv[1]), {"seed": 1}, 23, 4, (1, 2, 3))
-fill(parts, draw, rank=rank, world=world)
+chunks = Chunks(Path(sys.argv[1]), {"seed": 1}, 23, 4, (1, 2, 3))
+fill(chunks, draw, rank=rank, world=world)
 if rank == 0:
-    parts.join({"index": np.array}, {"levels": 99})
-    parts.remove()
+    chunks.join({"index": np.array}, {"levels": 99})
+    chunks.remove()
 """
 
 
-def parts_of(npz: Path, **job: Any) -> Parts:
-    return Parts(npz, {"seed": 1, **job}, COUNT, CHUNK, SHAPE)
+def chunks_of(npz: Path, **job: Any) -> Chunks:
+    return Chunks(npz, {"seed": 1, **job}, COUNT, CHUNK, SHAPE)
 
 
 def draw(images: range, done: Callable[[float], None]) -> Images:
     return np.stack([np.full(SHAPE, 3 * image, np.uint8) for image in images])
 
 
-def finish(parts: Parts, **how: Any) -> bytes:
-    fill(parts, draw, **how)
-    parts.join({"index": np.array}, {"levels": 99})
-    parts.remove()
-    return parts.npz.read_bytes()
+def finish(chunks: Chunks, **how: Any) -> bytes:
+    fill(chunks, draw, **how)
+    chunks.join({"index": np.array}, {"levels": 99})
+    chunks.remove()
+    return chunks.npz.read_bytes()
 
 
 def start(npz: Path, rank: int = 0, world: int = 1, seconds: float = 0) -> subprocess.Popen[bytes]:
@@ -72,7 +74,7 @@ def until(condition: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The file of an uninterrupted job."""
-    return finish(parts_of(tmp_path_factory.mktemp("whole") / "a.npz"))
+    return finish(chunks_of(tmp_path_factory.mktemp("whole") / "a.npz"))
 
 
 def test_the_file_is_an_ordinary_npz(tmp_path: Path, whole: bytes) -> None:
@@ -89,70 +91,70 @@ def test_the_file_is_an_ordinary_npz(tmp_path: Path, whole: bytes) -> None:
 
 
 def test_a_killed_job_goes_on(tmp_path: Path, whole: bytes) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    with start(parts.npz, seconds=0.1) as process:
-        until(lambda: parts.file(2).exists())
+    chunks = chunks_of(tmp_path / "a.npz")
+    with start(chunks.npz, seconds=0.1) as process:
+        until(lambda: chunks.file(2).exists())
         process.send_signal(signal.SIGKILL)
-    assert not parts.npz.exists()
-    kept = {path: path.stat().st_mtime_ns for path in parts.folder.glob("part_*")}
-    assert 3 <= len(kept) < parts.chunks
-    (parts.folder / f".{parts.file(5).name}.123.tmp").write_bytes(b"half")
+    assert not chunks.npz.exists()
+    kept = {path: path.stat().st_mtime_ns for path in chunks.folder.glob("part_*")}
+    assert 3 <= len(kept) < len(chunks)
+    (chunks.folder / f".{chunks.file(5).name}.123.tmp").write_bytes(b"half")
     with pytest.raises(FileExistsError, match=r"a\.parts.*--resume"):
-        fill(parts, draw)
+        fill(chunks, draw)
     (tmp_path / ".a.npz.123.tmp").write_bytes(b"half")  # it might have been killed later, too
-    fill(parts, draw, resume=True)
+    fill(chunks, draw, resume=True)
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
-    assert finish(parts, resume=True) == whole
+    assert finish(chunks, resume=True) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_two_processes_make_the_file_of_one(tmp_path: Path, whole: bytes) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    with start(parts.npz, rank=1, world=2) as other, start(parts.npz, rank=0, world=2) as first:
+    chunks = chunks_of(tmp_path / "a.npz")
+    with start(chunks.npz, rank=1, world=2) as other, start(chunks.npz, rank=0, world=2) as first:
         assert first.wait(30) == other.wait(30) == 0
-    assert parts.npz.read_bytes() == whole
+    assert chunks.npz.read_bytes() == whole
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_process_that_died_is_not_waited_for_without_end(
     tmp_path: Path, whole: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = parts_of(tmp_path / "a.npz")
+    chunks = chunks_of(tmp_path / "a.npz")
     with pytest.raises(TimeoutError, match="first process has made no"):
-        fill(parts, draw, rank=1, world=3, patience=0.3)
+        fill(chunks, draw, rank=1, world=3, patience=0.3)
     with pytest.raises(TimeoutError, match=r"4 of 6 chunks.* processes 1, 2, .*--resume"):
-        fill(parts, draw, world=3, patience=0.3)
+        fill(chunks, draw, world=3, patience=0.3)
     assert "waiting for 4 chunks of the processes 1, 2" in capsys.readouterr().err
-    fill(parts, draw, rank=2, world=3)  # it was only slow
-    assert finish(parts, resume=True) == whole  # by one process now
+    fill(chunks, draw, rank=2, world=3)  # it was only slow
+    assert finish(chunks, resume=True) == whole  # by one process now
 
 
 def test_a_process_that_comes_too_late(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    finish(parts)
-    fill(parts, draw, resume=True, rank=1, world=2, patience=0)
-    fill(parts, draw, rank=6, world=7, patience=0)  # there is no seventh chunk
+    chunks = chunks_of(tmp_path / "a.npz")
+    finish(chunks)
+    fill(chunks, draw, resume=True, rank=1, world=2, patience=0)
+    fill(chunks, draw, rank=6, world=7, patience=0)  # there is no seventh chunk
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 @pytest.mark.parametrize("other", [{"seed": 2}, {"temperature": 0.5}])
 @pytest.mark.parametrize("resume", [True, False])
 def test_two_jobs_never_mix(tmp_path: Path, other: dict[str, Any], resume: bool) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    fill(parts, draw)
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw)
     [(name, value)] = other.items()
     with pytest.raises(ValueError, match=rf"{name}: .* there, {value} now"):
-        fill(parts_of(tmp_path / "a.npz", **other), draw, resume=resume)
-    assert len(list(parts.folder.glob("part_*"))) == parts.chunks
+        fill(chunks_of(tmp_path / "a.npz", **other), draw, resume=resume)
+    assert len(list(chunks.folder.glob("part_*"))) == len(chunks)
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "another"])
 def test_a_damaged_chunk_is_drawn_again(
     tmp_path: Path, whole: bytes, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    fill(parts, draw)
-    path = parts.file(3)
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw)
+    path = chunks.file(3)
     content = bytearray(path.read_bytes())
     if damage == "flipped":
         with zipfile.ZipFile(path) as archive:
@@ -160,17 +162,17 @@ def test_a_damaged_chunk_is_drawn_again(
         data = entry.header_offset + 30 + len(entry.filename) + entry.compress_size // 2
         content[data + 20] ^= 0xFF
     contents = {"cut": content[:-20], "empty": b"", "flipped": content}
-    path.write_bytes(contents.get(damage, parts.file(5).read_bytes()))
+    path.write_bytes(contents.get(damage, chunks.file(5).read_bytes()))
     with pytest.raises(ValueError, match=r"part_000003.*damaged.*--resume"):
-        parts.join({}, {})
-    assert not parts.npz.exists()
-    assert finish(parts, resume=True) == whole
+        chunks.join({}, {})
+    assert not chunks.npz.exists()
+    assert finish(chunks, resume=True) == whole
     assert "part_000003" in capsys.readouterr().err
 
 
 def test_a_full_disk_keeps_the_chunks(tmp_path: Path, whole: bytes) -> None:
     """The system itself refuses here to let a file grow, as it does when the disk is full."""
-    parts = parts_of(tmp_path / "a.npz")
+    chunks = chunks_of(tmp_path / "a.npz")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill_the_disk(images: range, done: Callable[[float], None]) -> Images:
@@ -180,12 +182,12 @@ def test_a_full_disk_keeps_the_chunks(tmp_path: Path, whole: bytes) -> None:
 
     try:
         with pytest.raises(OSError, match=r"part_000003.*Make room .*--resume"):
-            fill(parts, fill_the_disk)
+            fill(chunks, fill_the_disk)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     names = ["job.json", "part_000000.npz", "part_000001.npz", "part_000002.npz"]
-    assert sorted(path.name for path in parts.folder.iterdir()) == names
-    assert finish(parts, resume=True) == whole
+    assert sorted(path.name for path in chunks.folder.iterdir()) == names
+    assert finish(chunks, resume=True) == whole
 
 
 def test_what_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
@@ -193,49 +195,49 @@ def test_what_fails_at_once_leaves_nothing(tmp_path: Path) -> None:
         raise ValueError("no such engine")
 
     with pytest.raises(ValueError, match="no such engine"):
-        fill(parts_of(tmp_path / "a.npz"), refuse)
+        fill(chunks_of(tmp_path / "a.npz"), refuse)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_the_users_is_left_alone(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    parts.folder.mkdir()
-    (parts.folder / "mine.txt").write_text("mine")
+    chunks = chunks_of(tmp_path / "a.npz")
+    chunks.folder.mkdir()
+    (chunks.folder / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="in the way"):
-        fill(parts, draw)
-    (parts.folder / "mine.txt").unlink()
-    fill(parts, draw)
-    (parts.folder / "mine.txt").write_text("mine")
-    parts.remove()
-    assert [path.name for path in parts.folder.iterdir()] == ["mine.txt"]
+        fill(chunks, draw)
+    (chunks.folder / "mine.txt").unlink()
+    fill(chunks, draw)
+    (chunks.folder / "mine.txt").write_text("mine")
+    chunks.remove()
+    assert [path.name for path in chunks.folder.iterdir()] == ["mine.txt"]
 
 
 def test_what_is_in_the_way_is_told_before_any_work(tmp_path: Path) -> None:
     def never(images: range, done: Callable[[float], None]) -> Images:
         raise AssertionError
 
-    parts = parts_of(tmp_path / "a.npz")
-    parts.folder.write_text("mine")
+    chunks = chunks_of(tmp_path / "a.npz")
+    chunks.folder.write_text("mine")
     with pytest.raises(FileExistsError, match=r"a\.parts is in the way: it is no folder"):
-        fill(parts, never)
-    parts.folder.unlink()
-    parts.folder.mkdir()
-    (parts.folder / "part_mine.npz").write_text("mine")
+        fill(chunks, never)
+    chunks.folder.unlink()
+    chunks.folder.mkdir()
+    (chunks.folder / "part_mine.npz").write_text("mine")
     with pytest.raises(FileExistsError, match=r"in the way.* part_mine\.npz"):
-        fill(parts, never, rank=1, world=2)
+        fill(chunks, never, rank=1, world=2)
 
 
 def test_a_removal_that_was_cut_short_blocks_nothing(tmp_path: Path, whole: bytes) -> None:
-    parts = parts_of(tmp_path / "a.npz", seed=2)
-    fill(parts, draw)
-    parts.job_file.unlink()  # which goes first
-    parts.file(0).unlink()
-    assert finish(parts_of(tmp_path / "a.npz")) == whole
+    chunks = chunks_of(tmp_path / "a.npz", seed=2)
+    fill(chunks, draw)
+    chunks.job_file.unlink()  # which goes first
+    chunks.file(0).unlink()
+    assert finish(chunks_of(tmp_path / "a.npz")) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_one_process_leads_a_job(tmp_path: Path, whole: bytes) -> None:
-    first, second = parts_of(tmp_path / "a.npz"), parts_of(tmp_path / "a.npz")
+    first, second = chunks_of(tmp_path / "a.npz"), chunks_of(tmp_path / "a.npz")
 
     def look_in(images: range, done: Callable[[float], None]) -> Images:
         if images.start == 8:
@@ -250,14 +252,14 @@ def test_one_process_leads_a_job(tmp_path: Path, whole: bytes) -> None:
 
 def test_chunks_joined_by_a_second_start(tmp_path: Path, whole: bytes) -> None:
     """As where the file system has no locks."""
-    first = parts_of(tmp_path / "a.npz")
+    first = chunks_of(tmp_path / "a.npz")
     starts: list[int] = []
 
     def overtaken(images: range, done: Callable[[float], None]) -> Images:
         starts.append(images.start)
         if images.start == 8:
             first.unlock()
-            assert finish(parts_of(tmp_path / "a.npz"), resume=True) == whole
+            assert finish(chunks_of(tmp_path / "a.npz"), resume=True) == whole
         return draw(images, done)
 
     fill(first, overtaken)
@@ -276,26 +278,26 @@ def test_chunks_joined_by_a_second_start(tmp_path: Path, whole: bytes) -> None:
 
 
 def test_damaged_chunks_of_another_process_are_waited_for(tmp_path: Path, whole: bytes) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    fill(parts, draw)
-    parts.file(3).write_bytes(parts.file(3).read_bytes()[:-20])
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw)
+    chunks.file(3).write_bytes(chunks.file(3).read_bytes()[:-20])
     with pytest.raises(TimeoutError, match=r"1 of 6 chunks.* processes 1, "):
-        fill(parts, draw, resume=True, world=2, patience=0.3)
-    parts.unlock()
-    with start(parts.npz, rank=1, world=2, seconds=0.2):
-        assert finish(parts, resume=True, world=2) == whole
+        fill(chunks, draw, resume=True, world=2, patience=0.3)
+    chunks.unlock()
+    with start(chunks.npz, rank=1, world=2, seconds=0.2):
+        assert finish(chunks, resume=True, world=2) == whole
 
 
 def test_only_a_full_disk_asks_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    fill(parts, draw)
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw)
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("numpy.savez_compressed", refuse)
     with pytest.raises(PermissionError) as refused:
-        parts.save(0, parts.load(0))
+        chunks.save(0, chunks.load(0))
     assert "room" not in str(refused.value)
 
 
@@ -303,11 +305,11 @@ def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
     shape, chunk = (3, 32, 32), 500
     image = np.zeros(shape, np.uint8)
 
-    def peak(chunks: int) -> int:
-        parts = Parts(tmp_path / f"{chunks}.npz", {}, chunks * chunk, chunk, shape)
+    def peak(number: int) -> int:
+        chunks = Chunks(tmp_path / f"{number}.npz", {}, number * chunk, chunk, shape)
         tracemalloc.start()
-        fill(parts, lambda images, done: np.stack([image] * len(images)))
-        parts.join({}, {})
+        fill(chunks, lambda images, done: np.stack([image] * len(images)))
+        chunks.join({}, {})
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most
@@ -318,6 +320,6 @@ def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
 
 
 def test_images_by_their_numbers(tmp_path: Path) -> None:
-    parts = parts_of(tmp_path / "a.npz")
-    finish(parts)
-    assert parts.take([0, 3, 4, 22])[:, 0, 0, 0].tolist() == [0, 9, 12, 66]
+    chunks = chunks_of(tmp_path / "a.npz")
+    finish(chunks)
+    assert chunks.take([0, 3, 4, 22])[:, 0, 0, 0].tolist() == [0, 9, 12, 66]

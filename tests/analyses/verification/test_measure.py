@@ -11,31 +11,31 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from repr_toolkit.analyses.verification import ANALYSIS
 from repr_toolkit.analyses.verification.baselines import (
     PIXELS,
     WHITENED,
     baselines,
     class_whitened_pca,
 )
-from repr_toolkit.analyses.verification.measure import (
-    notes,
-    report_run,
-    report_stored,
-    roc_lines,
-    table,
-)
-from repr_toolkit.analyses.verification.study import csv_text, markdown_table, means_text
-from repr_toolkit.analyses.verification.to_wandb import log_verification
+from repr_toolkit.analyses.verification.blocks import notes
+from repr_toolkit.analyses.verification.measure import measure, measure_stored, roc_lines
+from repr_toolkit.analyses.verification.study import csv_rows, markdown_table, means_text
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.pairs import verify
+from repr_toolkit.page.blocks import Picture, Table
+from repr_toolkit.page.terminal import as_text
+from repr_toolkit.runs.kept import keep, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
 from repr_toolkit.support.roc import Line, roc_picture
+from repr_toolkit.support.tables import number_text
 from repr_toolkit.training.train import train
 from toys.data import write_faces
-from toys.runs import small_metric
+from toys.encoders import ONE_HOT
+from toys.runs import small_metric, untrained_run
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_whitening_finds_the_people_behind_what_varies_within_them() -> None:
     fitted, tested = people < 20, people >= 20
     whitened = class_whitened_pca(rows[fitted], people[fitted])(rows[tested])
     assert whitened is not None
-    assert verify(rows[tested], people[tested]).auc < 0.6
-    assert verify(whitened, people[tested]).auc > 0.95
+    assert verify(rows[tested], people[tested]).auc.value < 0.6
+    assert verify(whitened, people[tested]).auc.value > 0.95
 
 
 def test_baselines_are_fitted_on_the_training_people_alone(faces: Path) -> None:
@@ -106,7 +106,8 @@ def test_baselines_are_fitted_on_the_training_people_alone(faces: Path) -> None:
     rows, people = data.arrays["image"].reshape(80, -1) / 255, data.arrays["identity"]
     train_rows, test_rows = data.rows["train"], data.rows["test"]
     centred = rows[test_rows] - rows[train_rows].mean(0)
-    assert found[PIXELS].auc == pytest.approx(verify(centred, people[test_rows]).auc, abs=1e-6)
+    expected = verify(centred, people[test_rows]).auc.value
+    assert found[PIXELS].auc.value == pytest.approx(expected, abs=1e-6)
     images = data.arrays["image"].copy()
     images[data.rows["val"]] = 0  # what is neither fitted nor tested on plays no part
     other = ImageData("other", {"image": images, "identity": people}, data.rows)
@@ -117,54 +118,53 @@ def test_baselines_are_fitted_on_the_training_people_alone(faces: Path) -> None:
 
 
 def test_a_run_is_measured_by_its_h(run: Run) -> None:
-    report = report_run(run)
+    report = measure(run)
     assert list(report.methods) == ["TripletNet, h (6)", PIXELS, WHITENED]
-    assert (report.own.images, report.own.people) == (40, 10)
-    validated = report_run(run, "val")
-    assert validated.own.auc == pytest.approx(run.info["val_auc"], abs=1e-6)
-    assert validated.own.one_nn == pytest.approx(run.info["val_one_nn"])
-    gain, interval = report.gain()
-    assert interval is not None
-    low, high = interval
-    assert gain == report.own.auc - report.methods[PIXELS].auc
-    assert low <= gain <= high
+    assert (report.first.images, report.first.people) == (40, 10)
+    validated = measure(run, "val")
+    assert validated.first.auc.value == pytest.approx(run.info["val_auc"], abs=1e-6)
+    assert validated.first.one_nn.value == pytest.approx(run.info["val_one_nn"])
+    gain = report.gain()
+    assert gain.value == report.first.auc.value - report.methods[PIXELS].auc.value
+    assert gain.low is not None
+    assert gain.high is not None
+    assert gain.low <= gain.value <= gain.high
 
 
 def test_the_gain_is_paired_by_people(faces: Path) -> None:
     """A method beside itself gains exactly nothing in every sample of people."""
-    report = report_stored(load_data(str(faces), fold=0, folds=2))
-    itself = type(report)(
-        report.of, report.data, report.split, {"h": report.own, PIXELS: report.own}
-    )
-    assert itself.gain() == (0, (0, 0))
+    report = measure_stored(load_data(str(faces), fold=0, folds=2))
+    gain = replace(report, methods={"h": report.first, PIXELS: report.first}).gain()
+    assert (gain.value, gain.low, gain.high) == (0, 0, 0)
 
 
 def test_stored_embeddings_are_measured(faces: Path) -> None:
     data = load_data(str(faces))
-    report = report_stored(data, "train")
+    report = measure_stored(data, "train")
     embedding = data.splits["train"].column("embedding").numpy()
     people = data.splits["train"].column("identity").numpy()
-    assert report.own.auc == verify(embedding, people).auc
+    assert report.first.auc == verify(embedding, people).auc
     assert next(iter(report.methods)) == "embedding (6)"
 
 
 def test_people_who_are_in_training_too_are_spoken_of(faces: Path) -> None:
-    apart = report_stored(load_data(str(faces), fold=0, folds=2))
-    assert apart.numbers()["people_trained_on"] == 0
-    assert "in the training images too" not in notes([apart])
-    known = report_stored(load_data(str(faces), fold=0, folds=2), "train")
-    assert known.trained_on == known.own.people
-    assert "in the training images too" in " ".join(notes([known]).split())
+    apart = measure_stored(load_data(str(faces), fold=0, folds=2)).as_dict()
+    assert apart["people_trained_on"] == 0
+    assert "in the training images too" not in " ".join(notes([apart]))
+    known = measure_stored(load_data(str(faces), fold=0, folds=2), "train")
+    assert known.trained_on == known.first.people
+    assert "in the training images too" in " ".join(notes([known.as_dict()]))
 
 
-def test_a_table_fits_the_terminal_and_leaves_out_what_is_not_known(faces: Path) -> None:
-    report = report_stored(load_data(str(faces), fold=0, folds=2))
-    lines = table(report).splitlines()
-    assert len(lines) == 2 + 3
-    assert max(map(len, lines)) <= 100
-    cells = [cell.strip() for cell in lines[2].split("|")]
-    assert cells[4:6] == ["–", "–"]  # 720 different pairs are fewer than 1,000
-    assert f"{report.own.auc:.3f}" in lines[2]
+def test_curves_are_kept_as_they_are_drawn(faces: Path) -> None:
+    report = measure_stored(load_data(str(faces), fold=0, folds=2))
+    arrays = report.arrays()
+    rates = arrays["false_accept_rate"]
+    assert (rates[0], rates[-1]) == (1e-4, 1)
+    for true, method in zip(arrays["true_accept_rate"], report.methods.values(), strict=True):
+        false, expected = method.curve
+        for at in (0, 300, 500, 700, 800):
+            assert true[at] == np.float32(expected[false <= rates[at]].max())
 
 
 def test_every_method_has_a_colour_and_a_line_of_its_own() -> None:
@@ -179,32 +179,67 @@ def test_every_method_has_a_colour_and_a_line_of_its_own() -> None:
 # The command
 
 
-def test_verify_prints_the_table(
+def test_verify_prints_the_table_and_keeps_it(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "roc.png"
-    assert main(["verify", str(run.path), "--out", str(out)]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith(f"{run.path}, test: 40 images of 10 people, 60 same and 720 different")
+    argv = ["verify", str(run.path), "--out", str(out)]
+    assert main(argv) == 0
+    printed = capsys.readouterr().out
+    lines = printed.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("test: 40 images of 10 people, 60 same and 720 different pairs")
     for name in ("TripletNet, h (6)", PIXELS, WHITENED, "bootstrap over people"):
-        assert name in told
+        assert name in " ".join(printed.split())
+    report = measure(run)
+    cells = [cell.strip() for cell in lines[4].split("|")[1:-1]]
+    assert cells[1] == number_text(report.first.auc, digits=3)
+    assert cells[3:5] == ["–", "–"]  # 720 different pairs are fewer than 1,000
     with Image.open(out) as picture:
         assert picture.format == "PNG"
-    assert "(–)" not in told
-    assert main(["verify", str(run.path), "--out", str(out)]) == 1
+    [kept] = kept_of(run, ANALYSIS.name)
+    assert kept.command == f"repr-toolkit {' '.join(argv)}"
+    assert kept.numbers == json.loads(json.dumps(report.as_dict()))
+    table, remarks, roc = ANALYSIS.blocks({"run": kept})
+    assert isinstance(table, Table)
+    assert isinstance(roc, Picture)
+    assert [row.label for row in table.rows] == ["TripletNet, h (6)", PIXELS, WHITENED]
+    assert as_text([table, remarks]) in printed
+    accuracy = report.first.accuracy
+    assert accuracy is not None
+    assert accuracy.error is not None
+    assert table.rows[0].cells[1].detail == f"± {100 * accuracy.error:.1f}"
+    assert main(argv) == 1
     assert f"{out} exists" in capsys.readouterr().err
-    assert main(["verify", str(run.path), "--out", str(out), "--overwrite"]) == 0
+    assert main([*argv, "--overwrite"]) == 0
+
+
+def test_runs_side_by_side_are_groups_of_one_table(run: Run) -> None:
+    kept = keep(run, ANALYSIS.name, measure(run), "typed")
+    table, _, *curves = ANALYSIS.blocks({"one": kept, "two": kept})
+    assert isinstance(table, Table)
+    assert [row.group for row in table.rows] == ["one"] * 3 + ["two"] * 3
+    assert len(curves) == 2
 
 
 def test_verify_prints_json(faces: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(faces), "--split", "train", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["similarity"] == "cosine"
-    own = told["methods"]["embedding (6)"]
-    report = report_stored(load_data(str(faces)), "train")
-    assert own["auc"] == report.own.auc
-    assert own["tar"] == {"0.01": report.own.tar[1e-2], "0.001": None}
-    assert told["auc_above_pixels"] == report.gain()[0]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["similarity"] == "cosine"
+    own = printed["methods"]["embedding (6)"]
+    report = measure_stored(load_data(str(faces)), "train")
+    assert own["auc"] == report.first.auc.as_dict()
+    assert own["tar"] == {"0.01": report.first.tar[1e-2], "0.001": None}
+    assert printed["auc_above_pixels"] == report.gain().as_dict()
+
+
+def test_what_can_be_verified(run: Run, faces: Path, tmp_path: Path) -> None:
+    assert ANALYSIS.obstacle(run) is None
+    assert ANALYSIS.obstacle(untrained_run(tmp_path / "digits")) == "digits has no identity"
+    labels = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
+    assert "reads 'label', neither images" in (ANALYSIS.obstacle(labels) or "")
+    alone = untrained_run(tmp_path / "alone", encoder=None)
+    assert ANALYSIS.obstacle(alone) == "it has no encoder, and so no h"
 
 
 def test_a_data_file_in_the_environments_folder_is_found(
@@ -212,20 +247,20 @@ def test_a_data_file_in_the_environments_folder_is_found(
 ) -> None:
     monkeypatch.setenv("REPR_TOOLKIT_DATA", str(faces.parent))
     assert main(["verify", faces.name, "--split", "train"]) == 0
-    assert capsys.readouterr().out.startswith("faces.npz, train: ")
+    assert capsys.readouterr().out.startswith("train: 64 images")
 
 
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
         (["nowhere"], "nowhere is no run, and no data either"),
-        (["nowhere.npz"], "nowhere.npz; set $REPR_TOOLKIT_DATA to the folder it is in"),
+        (["nowhere.npz"], "nowhere.npz; set $REPR_TOOLKIT_DATA to its folder"),
         (["orl_faces", "--wandb"], "orl_faces is no run; --wandb logs to the run that training"),
         (["orl_faces"], "no stored embedding"),
         (["digits"], "digits has no stored embedding"),
         (["mnist5k", "--split", "half"], "no split 'half'"),
         (["orl_faces", "--out", "a.gif"], "written as .png, not as a.gif"),
-        (["orl_faces", "--out", "no/where.png"], "the folder no of the ROC"),
+        (["orl_faces", "--out", "no/where.png"], "the folder no of the picture"),
     ],
 )
 def test_what_cannot_be_verified_is_told_in_one_line(
@@ -286,15 +321,15 @@ def test_an_encoder_that_is_told_who_it_is_is_not_verified(
 def test_few_people_are_told_of_without_an_interval(
     faces: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = report_stored(load_data(str(faces), fold=0, folds=4))
-    assert report.own.people == 5
-    assert report.numbers()["auc_above_pixels_interval"] is None
-    assert f"{report.own.auc:.3f} (–)" in table(report)
-    assert "fewer than 10 people" in notes([report])
+    report = measure_stored(load_data(str(faces), fold=0, folds=4))
+    assert report.first.people == 5
+    assert "low" not in report.as_dict()["auc_above_pixels"]
+    assert "fewer than 10 people" in " ".join(notes([report.as_dict()]))
     assert main(["verify", str(faces), "--split", "val"]) == 0  # two people
-    told = capsys.readouterr().out
-    assert told.count("(–)") == 3 + 1  # three methods, and the note
-    assert "fewer than 10 people" in told
+    printed = capsys.readouterr().out
+    auc = measure_stored(load_data(str(faces)), "val").first.auc
+    assert f"| {auc.value:.3f} |" in printed
+    assert "fewer than 10 people" in printed
 
 
 # A study
@@ -302,31 +337,32 @@ def test_few_people_are_told_of_without_an_interval(
 
 def test_a_variant_may_lack_a_method(faces: Path) -> None:
     """Class-whitened PCA, where its training people have too few images for it."""
-    first = report_stored(load_data(str(faces), fold=0, folds=2))
-    second = report_stored(load_data(str(faces), fold=1, folds=2))
+    first = measure_stored(load_data(str(faces), fold=0, folds=2))
+    second = measure_stored(load_data(str(faces), fold=1, folds=2))
     without = replace(second, methods={k: second.methods[k] for k in [*second.methods][:2]})
     names = ["embedding (6)", PIXELS, WHITENED]
     for reports in ({"a": first, "b": without}, {"b": without, "a": first}):
-        lines = markdown_table(reports, of_folds=True).splitlines()
+        lines = markdown_table(reports, folds=True).splitlines()
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
         assert rows[0] == ["", *names]
         cells = {row[0]: row[1:] for row in rows}
         assert cells["b, AUC"][2] == cells["b, 1-NN, %"][2] == "–"
-        assert cells["a, AUC"][2].startswith(f"{first.methods[WHITENED].auc:.3f} (")
+        assert cells["a, AUC"][2] == number_text(first.methods[WHITENED].auc, digits=3)
         assert cells["mean AUC"][2] == cells["mean 1-NN, %"][2] == "–"  # not of all folds
-        assert cells["mean AUC"][0].startswith(f"{(first.own.auc + second.own.auc) / 2:.3f} (0.")
+        mean = (first.first.auc.value + second.first.auc.value) / 2
+        assert cells["mean AUC"][0].startswith(f"{mean:.3f} (0.")
         told = means_text([*reports.values()])
         assert PIXELS in told
         assert WHITENED not in told
-        assert len([*csv.DictReader(csv_text(reports, {"a": 1, "b": 2}).splitlines())]) == 5
+        assert len(csv_rows(reports, {"a": 1, "b": 2})) == 5
         assert [line.label.split(",")[0] for line in roc_lines([*reports.values()])] == names
 
 
 def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
-    first = report_stored(load_data(str(faces), fold=0, folds=2))
+    first = measure_stored(load_data(str(faces), fold=0, folds=2))
     methods = {("h" if k == "embedding (6)" else k): v for k, v in first.methods.items()}
     reports = {"a": first, "b": replace(first, methods=methods)}
-    heading = markdown_table(reports, of_folds=False).splitlines()[0]
+    heading = markdown_table(reports, folds=False).splitlines()[0]
     assert heading.count("|") == 5
     assert "embedding (6) or h" in heading
     assert [line.label.split(",")[0] for line in roc_lines([*reports.values()])] == [
@@ -338,12 +374,13 @@ def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
 
 
 def test_the_mean_of_folds_of_few_people_has_no_interval(faces: Path) -> None:
-    folds = {str(k): report_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
-    table_of_means = markdown_table(folds, of_folds=True).splitlines()[-2]
-    assert table_of_means.count("(–)") == 3
-    assert means_text([*folds.values()]).count("(–)") == 2
-    rows = list(csv.DictReader(csv_text(folds, dict.fromkeys(folds, 1.0)).splitlines()))
-    assert {row["auc_interval_low"] for row in rows} == {""}
+    folds = {str(k): measure_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
+    means = markdown_table(folds, folds=True).splitlines()[-2]
+    assert "mean AUC" in means
+    assert "(" not in means
+    assert "(" not in means_text([*folds.values()])
+    rows = csv_rows(folds, dict.fromkeys(folds, 1.0))
+    assert {row["auc_interval_low"] for row in rows} == {None}
 
 
 def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
@@ -353,7 +390,7 @@ def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["variant"] for row in rows] == 3 * ["fold0"] + 3 * ["fold1"]
     own = [row for row in rows if row["method"] == "TripletNet, h (6)"]
-    aucs = [report_run(Run(study / f"fold{fold}"), seed=fold + 1).own.auc for fold in range(2)]
+    aucs = [measure(Run(study / f"fold{fold}"), seed=fold + 1).first.auc.value for fold in range(2)]
     assert [float(row["auc"]) for row in own] == aucs
     assert all(float(row["training_seconds"]) > 0 for row in own)
     text = (study / "verification.md").read_text()
@@ -383,7 +420,7 @@ def test_a_variant_that_wandb_does_not_know_joins_the_studys_group(
     monkeypatch.setattr("wandb.init", lambda **arguments: asked.append(arguments) or logged)
     variant = Run(study / "fold0")
     for each in (variant, variant, run):
-        log_verification(each, report_run(each, "val"))
+        assert main(["verify", str(each.path), "--split", "val", "--wandb"]) == 0
     assert [(each["name"], each["group"]) for each in asked] == [
         ("fold0", "faces"),
         ("fold0", "faces"),
@@ -391,9 +428,10 @@ def test_a_variant_that_wandb_does_not_know_joins_the_studys_group(
     ]
     ids = [each["id"] for each in asked]
     assert ids[0] == ids[1] == variant.wandb_id_file.read_text().strip() != ids[2]
-    (found,) = logged.__enter__().log.call_args.args
-    assert "verify/val/raw pixels/auc" in found
-    assert "verify/val/tar_at_0.001" not in found  # not measured of so few
+    (numbers,) = logged.__enter__().log.call_args.args
+    assert "verify/val/raw pixels/auc" in numbers
+    assert "verify/val/tar_at_0.001" not in numbers  # not measured of so few
+    assert {"report/verification/1", "report/verification/2"} <= numbers.keys()
 
 
 def test_a_study_of_both_kinds_is_refused(faces: Path, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Bayes' rule: what a model knows of the label, whom it confuses, and what classifiers know."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
+from repr_toolkit.page.cells import number_cell, share_of, spanned
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
+from repr_toolkit.support.tables import plain
+
+WIDE = 30
+"""The most classes of a confusion matrix that is shown."""
+
+Numbers = Mapping[str, Any]
+
+
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
+    """A table of the runs, their confusion matrices, and the classifiers of pixels."""
+    results = {name: result.numbers for name, result in kept.items()}
+    confusions = [
+        _confusion(name, result)
+        for name, result in results.items()
+        if len(result["classes"]) <= WIDE
+    ]
+    return [_table(results), *confusions, *_classifiers(results), Notes(_notes(results))]
+
+
+def _table(results: Mapping[str, Numbers]) -> Table:
+    def row(label: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
+        return Row(label, [cell(result) for result in results.values()], about)
+
+    def mean(key: str) -> Callable[[Numbers], Cell]:
+        return lambda result: number_cell(Number.from_dict(result[key]))
+
+    rows = [
+        row(
+            "accuracy, %",
+            "argmax p(x|y) p(y)",
+            lambda result: share_of(Number.from_dict(result["accuracy"])),
+        ),
+        row("log₂ p(y|x), bits", "of the true label; 0 is certainty", mean("true_posterior_bits")),
+        row(
+            "I(x; y) ≥, bits",
+            "what images tell of their labels, at least",
+            mean("information_bits"),
+        ),
+        row(
+            "H(y), bits",
+            "the most that they could tell",
+            lambda result: Cell(plain(result["prior_entropy_bits"], 3)),
+        ),
+        row("bits/dim, given the label", "of p(x|y)", mean("bits_per_dim")),
+        row("bits/dim, without it", "of Σ p(y) p(x|y)", mean("bits_per_dim_marginal")),
+        row("p(x|y)", "exact, or a bound", lambda result: Cell(result["likelihood"])),
+    ]
+    first = next(iter(results.values()))
+    images = spanned(result["images"] for result in results.values())
+    caption = f"{images} {first['split']} images, classified by Bayes’ rule."
+    return Table(caption, list(results), rows)
+
+
+def _confusion(name: str, result: Numbers) -> Table:
+    classes = [str(code) for code in result["classes"]]
+    rows = [
+        Row(code, [Cell(str(count) if count else "·") for count in counts])
+        for code, counts in zip(classes, result["confusion"], strict=True)
+    ]
+    return Table(
+        f"{name}: the true label in rows, the predicted one in columns.", classes, rows, "label"
+    )
+
+
+def _classifiers(results: Mapping[str, Numbers]) -> list[Table]:
+    """A table of every different set of classifiers; runs of the same data have the same."""
+    tables: list[Table] = []
+    for result in results.values():
+        if not (fitted := result["baselines"]):
+            continue
+        rows = [
+            Row(each["name"], [share_of(Number.from_dict(each["accuracy"])), Cell(each["how"])])
+            for each in fitted
+        ]
+        caption = (
+            f"Classifiers of the pixels of the same images, fitted to {fitted[0]['train_images']:,}"
+            " training images."
+        )
+        table = Table(caption, ["accuracy, %", "how"], rows, "classifier")
+        tables += [] if table in tables else [table]
+    return tables
+
+
+def _notes(results: Mapping[str, Numbers]) -> list[str]:
+    notes = [
+        "The classes and p(y) are those of the training labels. Accuracies have Wilson's 95 % "
+        "interval; ± is the standard error over images.",
+        "I(x; y) ≥: the mean of log₂ p(x|y) − log₂ Σ_y' p(y') p(x|y'), whose expectation is at "
+        "most the mutual information if p(y) are the true frequencies.",
+    ]
+    if any(result["likelihood"] != "exact" for result in results.values()):
+        notes.append("Where p(x|y) is a bound, so is all that follows from it.")
+    if not any(result["baselines"] for result in results.values()):
+        notes.append("`repr-toolkit classify RUN --baselines` adds classifiers of pixels.")
+    return notes

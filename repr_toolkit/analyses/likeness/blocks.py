@@ -1,0 +1,90 @@
+"""Whether portraits keep the person: how faces match the people, and a few portraits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
+from repr_toolkit.page.cells import number_cell, spanned
+from repr_toolkit.page.pictures import scale_of, shown, tiled
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
+
+Numbers = Mapping[str, Any]
+
+
+def blocks(kept: Mapping[str, Kept]) -> list[Block]:
+    """The table of all runs' faces, and a picture of each run's portraits."""
+    results = {name: result.numbers for name, result in kept.items()}
+    return [
+        _table(results),
+        Notes(_notes(results)),
+        *(_portraits(name, result) for name, result in kept.items()),
+    ]
+
+
+def _table(results: Mapping[str, Numbers]) -> Table:
+    rows = [
+        Row(
+            row["faces"],
+            [
+                *(_cell(row["match"], key) for key in ("auc", "rank_1", "auc_hard")),
+                *(_cell(row["second"], key) for key in ("auc", "auc_hard")),
+            ],
+            group=name if results.keys() != {name} else "",
+        )
+        for name, result in results.items()
+        for row in result["rows"]
+    ]
+    people = spanned(result["people"] for result in results.values())
+    first = next(iter(results.values()))
+    caption = (
+        f"Faces matched with {people} people of the {first['split']} split; in brackets the 95 % "
+        "interval."
+    )
+    headings = ("AUC", f"rank 1 of {people}", "AUC, hard", "second, AUC", "second, hard")
+    return Table(caption, headings, rows, corner="faces")
+
+
+def _cell(match: Numbers | None, key: str) -> Cell:
+    return number_cell(None if match is None else Number.from_dict(match[key]), digits=3)
+
+
+def _notes(results: Mapping[str, Numbers]) -> list[str]:
+    """What the numbers are, and how near the portraits are to training images."""
+    interval = results[next(iter(results))]["rows"][0]["match"]["auc"]
+    how = "a bootstrap over people, who take their faces along"
+    if "low" not in interval:
+        how = f"missing: {interval['how']} over them"
+    distances = {name: result["nearest_training_image"] for name, result in results.items()}
+    return [
+        "AUC: the chance that a face is more similar to its person than another face is to another "
+        "person. rank 1: the share of faces whose most similar person is their own. hard: against "
+        "the ten most similar other people only. second: by whitened pixels, an embedding that "
+        "owes nothing to the face net.",
+        "Real faces say what the numbers of portraits mean: the most similar training face is what "
+        "a model that only repeats its training images could show at best.",
+        f"The interval is {how}.",
+        *(
+            f"{name}: the mean distance to the nearest training image, a root mean square of "
+            f"intensities in [0, 1], is {distance['portraits']:.3f} of portraits and "
+            f"{distance['real']:.3f} of the people's real images; copies would be nearer."
+            for name, distance in distances.items()
+        ),
+    ]
+
+
+def _portraits(name: str, result: Kept) -> Picture:
+    pictures = result.arrays["pictures"]  # (people, n + 3, C, H, W)
+    people, columns = pictures.shape[:2]
+    png, size = tiled(shown(pictures, int(result.arrays["levels"])))
+    return Picture(
+        png,
+        size,
+        f"{name}: {people} rows of small pictures, each a person: the photograph, {columns - 3} "
+        "portraits drawn from its embedding, the training image nearest to the first portrait in "
+        "pixels, and the training face nearest to the photograph in embedding.",
+        f"**{name}**: portraits of people of the split, and the nearest training images.",
+        scale=scale_of(pictures.shape, 56),
+        pixelated=True,
+        columns=["photograph", *["portrait"] * (columns - 3), "by pixels", "by embedding"],
+    )

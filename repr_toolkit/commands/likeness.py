@@ -1,0 +1,85 @@
+"""The command that says whether portraits keep the person."""
+
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from jsonargparse.typing import NonNegativeFloat, PositiveInt
+
+from repr_toolkit.commands.common import name_outputs
+from repr_toolkit.commands.options import (
+    Settings,
+    add_json,
+    add_out,
+    add_run,
+    add_seed,
+    add_split,
+    add_weights,
+    make_parser,
+)
+
+
+def likeness(options: Namespace, settings: Settings) -> None:
+    """Keep with a run whether its portraits keep the person, and print it; draw them if asked."""
+    from repr_toolkit.analyses.likeness import ANALYSIS, measure
+    from repr_toolkit.commands.results import keep_and_show
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.sampling.draw import refuse_unwritable, save_images
+
+    out = Path(options.out) if options.out else None
+    if out:
+        refuse_unwritable(out, overwrite=options.overwrite)
+    run = Run(options.run)
+    result = measure(
+        run,
+        options.split,
+        people=options.people,
+        n=options.n,
+        temperatures=options.temperatures,
+        weights=options.weights,
+        shown=options.shown,
+        seed=options.seed,
+        progress=not options.json,
+    )
+    keep_and_show(ANALYSIS, {run: result}, options)
+    if out:
+        save_images(
+            out,
+            result.pictures.flatten(0, 1),
+            columns=result.pictures.shape[1],
+            levels=result.levels,
+            overwrite=options.overwrite,
+        )
+        if not options.json:
+            name_outputs(out)
+
+
+def add_commands(subcommands: Any) -> None:
+    """Add the parsers of this module's commands."""
+    command = make_parser(
+        "Say whether a run's portraits keep the person. Portraits of held-out people are embedded\n"
+        "again and matched with the people: AUC, and the share whose most similar person is their\n"
+        "own. Real faces, put through the same, say what the numbers mean. Hard: against the ten\n"
+        "most similar other people only. Second: by another embedder, fitted on training pixels.\n"
+        "Kept in RUN/analysis/ for the report."
+    )
+    add_run(command)
+    add_split(command)
+    command.add_argument(
+        "--people", type=PositiveInt, help="how many (default: all with two photographs)"
+    )
+    command.add_argument("-n", type=PositiveInt, default=4, help="portraits of each person")
+    command.add_argument(
+        "--temperatures",
+        type=NonNegativeFloat,
+        nargs="+",
+        default=[1.0],
+        metavar="T",
+        help="of the distributions drawn from",
+    )
+    add_seed(command, "of noise and intervals")
+    add_weights(command)
+    add_json(command)
+    add_out(command, "PNG to write: photograph, portraits, the training images nearest to them")
+    command.add_argument("--shown", type=PositiveInt, default=12, help="people in the pictures")
+    subcommands.add_subcommand("likeness", command, help="say whether portraits keep the person")

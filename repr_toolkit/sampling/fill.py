@@ -1,0 +1,115 @@
+"""Drawing the chunks of a large array, by one process or by several that share their folder."""
+
+import sys
+import time
+from collections.abc import Callable
+
+from repr_toolkit.support.chunks import Chunks, Images
+from repr_toolkit.support.console import bar, span
+
+POLL = 0.2
+"""Seconds between two looks at what the other processes have done."""
+
+
+def fill(
+    chunks: Chunks,
+    draw: Callable[[range, Callable[[float], None]], Images],
+    *,
+    resume: bool = False,
+    rank: int = 0,
+    world: int = 1,
+    patience: float = 600,
+    progress: bool = False,
+) -> None:
+    """Draw and keep the chunks that are missing; the first process returns when all are kept.
+
+    Process `rank` of `world` draws every `world`-th chunk by `draw(images, done)`: uint8
+    (len(images), C, H, W), which may call `done` with the fraction that it has. The number of
+    processes may be another one at each start. `progress` shows a bar on the first one's terminal.
+
+    The first process waits for the others as long as they finish a chunk within `patience` seconds,
+    or within ten times what its own slowest took, and then raises TimeoutError. Raises
+    FileExistsError for kept chunks without `resume` and for a folder of something else,
+    BlockingIOError where another first process is at work on the job (this one has it locked
+    afterwards, until `Chunks.unlock` or `Chunks.remove`), ValueError for chunks of another job, and
+    OSError where one cannot be written. Finished chunks stay in every case.
+    """
+    begun = chunks.take_up(resume=resume) if rank == 0 else chunks.check()
+    share = range(rank, len(chunks), world)
+    missing = [chunk for chunk in share if not (begun and chunks.holds(chunk))]
+    # Chunks that vanished were joined: this process came when nothing was left to do.
+    if resume and rank > 0 and chunks.finished:
+        return
+    total = sum(len(chunks.images(chunk)) for chunk in missing)
+    done = 0
+    with bar("sampling", total, shown=progress and rank == 0) as show:
+        for chunk in missing:
+            started = time.monotonic()
+            images = draw(chunks.images(chunk), span(show, done, len(chunks.images(chunk))))
+            patience = max(patience, 10 * (time.monotonic() - started))
+            if begun and not chunks.begun:
+                if chunks.finished:  # a second start of this job joined all of them meanwhile
+                    return
+                raise FileNotFoundError(
+                    f"{chunks.folder} was deleted while its chunks were drawn: start again"
+                )
+            if not begun and rank == 0:  # no folder before there is something to keep in it
+                chunks.begin()
+            elif not begun:
+                _await_first(chunks, patience)
+            begun = True
+            chunks.save(chunk, images)
+            done += len(images)
+            show(done)
+    if rank == 0:
+        _await_others(chunks, world, patience)
+
+
+def _await_first(chunks: Chunks, patience: float) -> None:
+    """Wait until the first process has made the folder."""
+    started = time.monotonic()
+    while not chunks.check():
+        if time.monotonic() - started > patience:
+            raise TimeoutError(
+                f"the first process has made no {chunks.folder} for {patience:.0f} s; if it ended, "
+                f"see what it said, and start all of them again"
+            )
+        time.sleep(POLL)
+
+
+def _await_others(chunks: Chunks, world: int, patience: float) -> None:
+    """Wait until the others' chunks are kept and whole, and give up when no new one comes."""
+    missing = [chunk for chunk in range(len(chunks)) if chunk % world]
+    read: dict[int, int] = {}  # when each was written, so that a damaged one is read again if anew
+    since = time.monotonic()
+    named = False
+    while True:
+        before, missing = missing, [c for c in missing if not _arrived(chunks, c, read)]
+        if not missing:
+            return
+        if len(missing) < len(before):
+            since = time.monotonic()
+        absent = ", ".join(str(rank) for rank in sorted({chunk % world for chunk in missing}))
+        if not named:
+            print(f"waiting for {len(missing)} chunks of the processes {absent}", file=sys.stderr)
+            named = True
+        if time.monotonic() - since > patience:
+            raise TimeoutError(
+                f"{len(missing)} of {len(chunks)} chunks are missing, and the processes {absent}, "
+                f"whose they are, finished none within {patience:.0f} s. Those in {chunks.folder} "
+                f"are kept: once the processes have ended, start the command again with --resume, "
+                f"by any number of processes"
+            )
+        time.sleep(POLL)
+
+
+def _arrived(chunks: Chunks, chunk: int, read: dict[int, int]) -> bool:
+    """Whether a chunk is kept and whole; `read` gets the time at which it was written."""
+    try:
+        written = chunks.file(chunk).stat().st_mtime_ns
+    except FileNotFoundError:
+        return False
+    if read.get(chunk) == written:
+        return False
+    read[chunk] = written
+    return chunks.holds(chunk)

@@ -1,0 +1,271 @@
+"""A large array of images that is made chunk by chunk, and joined into one .npz.
+
+Each finished chunk is a file of its own in a folder beside the .npz. So finished chunks outlive a
+kill, and memory never holds more than two.
+"""
+
+import errno
+import json
+import os
+import re
+import sys
+import weakref
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from glob import escape
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz
+
+Images = NDArray[np.uint8]
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The error numbers of a full disk."""
+
+
+class Chunks:
+    """The chunks of `count` images of one shape (C, H, W), image i in chunk i // chunk_size.
+
+    They lie in the folder NAME.parts beside `npz`, NAME.npz. Its job.json holds the `job`, names to
+    JSON values that decide every image, so that chunks of two jobs never mix.
+    """
+
+    def __init__(
+        self,
+        npz: Path,
+        job: Mapping[str, Any],
+        count: int,
+        chunk_size: int,
+        image_shape: Sequence[int],
+    ) -> None:
+        self.npz = npz
+        self.folder = npz.with_suffix(".parts")
+        self.job_file = self.folder / "job.json"
+        self.job = json.dumps(dict(job), indent=2, ensure_ascii=False)
+        self.count = count
+        self.chunk_size = chunk_size
+        self.image_shape = tuple(image_shape)
+        self._lock: weakref.finalize[..., Chunks] | None = None
+
+    def __len__(self) -> int:
+        return -(-self.count // self.chunk_size)
+
+    def file(self, chunk: int) -> Path:
+        """The file of a chunk."""
+        return self.folder / f"part_{chunk:06d}.npz"
+
+    def images(self, chunk: int) -> range:
+        """The numbers of a chunk's images."""
+        start = chunk * self.chunk_size
+        return range(start, min(start + self.chunk_size, self.count))
+
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds chunks, of this job or of another."""
+        return self.job_file.is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the .npz stands and is the result of this very job."""
+        try:
+            with self.npz.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return str(file["job"]) == self.job
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+            return False
+
+    def check(self) -> bool:
+        """Whether chunks of this job are kept.
+
+        Raises FileExistsError if the folder's name is taken by what is no folder of chunks, and
+        ValueError, naming the settings that differ, if its chunks are another job's.
+        """
+        self._require_no_other_folder()
+        if self.begun:
+            self._require_same_job()
+        return self.begun
+
+    def take_up(self, *, resume: bool) -> bool:
+        """Lock the chunks of this job that are kept; False where there are none.
+
+        Raises as `check` and `lock` do, and FileExistsError for kept chunks without `resume`.
+        """
+        if not self.check():
+            return False
+        if not resume:
+            raise FileExistsError(
+                f"{self.folder} holds chunks of this job, which was cut short: go on with it "
+                f"(--resume), or delete the folder to begin anew"
+            )
+        self.lock()
+        return True
+
+    def begin(self) -> None:
+        """Make the folder for this job and lock it, without leftovers of a removal cut short.
+
+        Raises FileExistsError if it holds what is no job's, or another process was faster.
+        """
+        self._require_no_other_folder()
+        if self.begun:
+            raise FileExistsError(f"{self.folder} was begun by another process meanwhile")
+        self.folder.mkdir(exist_ok=True)
+        for path in self.folder.glob("part_*.npz"):
+            path.unlink()
+        with self._keeping(self.job_file), atomic_write(self.job_file) as file:
+            file.write(self.job.encode())
+        self.lock()
+
+    def lock(self) -> None:
+        """Keep other processes from leading this job until `unlock`, or until this object is gone.
+
+        Raises BlockingIOError if one leads it. Where the file system has no locks nothing is done.
+        """
+        if sys.platform == "win32" or self._lock is not None:
+            return
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        file = os.open(self.job_file, os.O_RDWR)  # NFS demands that it can be written
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError as error:
+            os.close(file)
+            raise BlockingIOError(
+                f"another process is drawing into {self.folder}; wait for it, or stop it first"
+            ) from error
+        except OSError:  # no locks here
+            os.close(file)
+        else:
+            self._lock = weakref.finalize(self, os.close, file)
+
+    def unlock(self) -> None:
+        """Let go of the lock, if this process has it."""
+        if self._lock is not None:
+            self._lock()
+            self._lock = None
+
+    def holds(self, chunk: int) -> bool:
+        """Whether a chunk is kept and whole; a damaged one is named on stderr."""
+        try:
+            self.load(chunk)
+        except FileNotFoundError:
+            return False
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return False
+        return True
+
+    def load(self, chunk: int) -> Images:
+        """A chunk's images; FileNotFoundError if it is not kept, ValueError if it is damaged."""
+        path = self.file(chunk)
+        shape = (len(self.images(chunk)), *self.image_shape)
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                images: Images = file["image"]  # which checks the archive's checksum
+            if images.dtype != np.uint8 or images.shape != shape:
+                raise ValueError(f"uint8 {shape} expected, not {images.dtype} {images.shape}")
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # zip and deflate raise many kinds for a damaged file
+            raise ValueError(
+                f"the chunk {path} is damaged ({error}): --resume draws it again"
+            ) from error
+        return images
+
+    def save(self, chunk: int, images: Images) -> None:
+        """Keep a chunk, whole or not at all; OSError if it cannot be written."""
+        path = self.file(chunk)
+        with self._keeping(path), atomic_write(path) as file:
+            np.savez_compressed(file, image=images)
+
+    def take(self, indices: Iterable[int]) -> Images:
+        """Images by ascending numbers, from the finished .npz: uint8 (len(indices), C, H, W)."""
+        size = prod(self.image_shape)
+        images: list[Images] = []
+        with zipfile.ZipFile(self.npz) as archive, archive.open("image.npy") as member:
+            np.lib.format.read_magic(member)
+            np.lib.format.read_array_header_1_0(member)
+            start = member.tell()
+            for index in indices:
+                member.seek(start + index * size)
+                images.append(np.frombuffer(member.read(size), np.uint8).reshape(self.image_shape))
+        return np.stack(images)
+
+    def join(
+        self, columns: Mapping[str, Callable[[range], NDArray[Any]]], constants: Mapping[str, Any]
+    ) -> None:
+        """Write the .npz: all images, int64 columns by image numbers, constants, and the job.
+
+        The same chunks give the same bytes.
+        """
+        for cut_short in self.npz.parent.glob(f".{escape(self.npz.name)}.*.tmp"):
+            cut_short.unlink()  # it may be large
+        whole, chunks = (self.count, *self.image_shape), range(len(self))
+        arrays: dict[str, Any] = {"image": Rows(np.dtype(np.uint8), whole, map(self.load, chunks))}
+        for name, column in columns.items():
+            values = map(column, map(self.images, chunks))
+            arrays[name] = Rows(np.dtype(np.int64), (self.count,), values)
+        with self._keeping(self.npz), atomic_write(self.npz) as file:
+            write_npz(file, {**arrays, **constants, "job": np.asarray(self.job)})
+
+    def remove(self) -> None:
+        """Delete the chunks, once the .npz stands; other files stay in the folder."""
+        if not self.folder.is_dir():
+            return
+        # Without job.json the folder counts as done with, however far the rest gets.
+        self.job_file.unlink(missing_ok=True)
+        for path in self.folder.glob("part_*.npz"):
+            path.unlink()
+        remove_leftovers(self.folder)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+        self.unlock()
+
+    def _require_no_other_folder(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(f"{self.folder} is in the way: it is no folder")
+        ours = re.compile(r"job\.json|part_\d{6,}\.npz|.*\.tmp")
+        for path in self.folder.glob("*"):
+            if not self.begun and not ours.fullmatch(path.name):
+                raise FileExistsError(
+                    f"{self.folder} is in the way: it is no folder of chunks, for it holds "
+                    f"{path.name}"
+                )
+
+    def _require_same_job(self) -> None:
+        text = self.job_file.read_text("utf-8")
+        if text == self.job:
+            return
+        mine = json.loads(self.job)
+        try:
+            kept = dict(json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{self.job_file} is damaged ({error}); delete its folder") from error
+        differing = "; ".join(
+            f"{name}: {kept.get(name)!r} there, {mine.get(name)!r} now"
+            for name in {**kept, **mine}
+            if kept.get(name) != mine.get(name)
+        )
+        raise ValueError(
+            f"{self.folder} holds chunks of another job ({differing}); finish that one by its own "
+            f"settings and --resume, choose another name for this one, or delete the folder"
+        )
+
+    @contextmanager
+    def _keeping(self, path: Path) -> Iterator[None]:
+        """Say what to do where the disk is full."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise OSError(
+                error.errno,
+                f"{path} could not be written ({error.strerror}); the chunks in "
+                f"{self.folder} are whole. Make room on the disk, then go on with --resume",
+            ) from error
