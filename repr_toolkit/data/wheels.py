@@ -34,7 +34,7 @@ def digits() -> ImageData:
 
     images, labels = load_digits(return_X_y=True)
     arrays = {
-        "image": images.astype(np.uint8)[:, None],
+        "image": images.astype(np.uint8).reshape(-1, 8, 8)[:, None],
         "label": labels.astype(np.int64),
     }
     rows = complete_splits("digits", {"train": np.arange(len(labels))})

@@ -108,7 +108,12 @@ def _bits(log_prob: Tensor, image_shape: tuple[int, int, int]) -> npt.NDArray[np
 
 
 def evaluate(
-    run: Path, split: str = "test", *, batch_size: int = 256, seed: int = 0, progress: bool = True
+    run: str | Path | Run,
+    split: str = "test",
+    *,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: bool = True,
 ) -> dict[str, Any]:
     """Bits/dim of a finished run on a split of its data, ready for JSON.
 
@@ -117,14 +122,15 @@ def evaluate(
     and `difference` (given its h minus given another's, paired by image). The last three are
     `Number`s as dicts. Raises ValueError for a split that the data lacks.
     """
+    run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run).to(fastest_device())
-    images = Run(run).load_data().split(split)
+    images = run.load_data().split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = encode_split(model, images, **options)
     tables = [h] if h is None else [h, h[other_images(len(h), seed)]]
     bits, *others = bits_given(model, images, tables, seed=seed, **options)
     result: dict[str, Any] = {
-        "run": str(run),
+        "run": str(run.path),
         "split": split,
         "images": len(bits),
         "levels": model.decoder.levels,

@@ -12,7 +12,7 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.build import optimizer_factory
-from repr_toolkit.config.recipe import Config, complete, differences
+from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
 from repr_toolkit.data import ImageData, ImageDataModule, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.learner import Learner
@@ -35,8 +35,9 @@ from repr_toolkit.training.validation import Results, Validation
 
 
 def train(
-    config: Mapping[str, Any],
+    recipe: str | Path | Mapping[str, Any],
     run_dir: str | Path,
+    settings: Mapping[str, Any] | None = None,
     *,
     resume: bool = False,
     wandb: bool = False,
@@ -44,12 +45,14 @@ def train(
     name: str | None = None,
     data: ImageData | None = None,
 ) -> Run:
-    """Train the model of a configuration, write the run directory, and return the run.
+    """Train the model of a recipe, write the run directory, and return the run.
 
-    The section `study` of a configuration plays no part. With `resume`, a run that was cut goes on
+    A recipe is the name of a packaged one, a YAML file, or the mapping that such a file holds; its
+    section `study` plays no part. `settings` are values by the dotted names of the recipe's
+    entries. With `resume`, a run that was cut goes on
     from its last checkpoint and ends in the same weights as without the cut; a finished run stays
     as it is, and a run that does not exist starts. `wandb` also logs to Weights & Biases, under
-    `name` (default: the directory's name) and `group`. `data` is the configuration's data, if the
+    `name` (default: the directory's name) and `group`. `data` is the recipe's data, if the
     caller has loaded it already.
 
     Raises FileExistsError if the directory exists and `resume` is False, ValueError for a
@@ -61,7 +64,9 @@ def train(
     first = first_process()  # makes the directory, which other processes may find already
     if first and not resume:
         run.require_new()
-    config = complete({key: value for key, value in config.items() if key != "study"})
+    whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
+    config = complete({key: value for key, value in whole.items() if key != "study"})
+    config = apply_settings(config, settings or {})
     data = data or load_data(**data_arguments(config))
     if run.path.exists():
         with_fingerprint(run.config, data)
