@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from repr_toolkit.encoders.images import require_images
-from repr_toolkit.encoders.networks import IMAGENET, Inputs, build_network, inputs_of
+from repr_toolkit.encoders.networks import IMAGENET, build_network, inputs_of
 from repr_toolkit.encoders.state import weights_digest
 
 POOLS = ("mean", "max", "none")
@@ -70,8 +70,19 @@ class LayerActivations(nn.Module):
         if pool not in POOLS:
             raise ValueError(f"pool is one of {', '.join(POOLS)}, not {pool!r}")
         self.layer, self.pool, self.levels = layer, pool, levels
-        self.net, inputs = _network(model, init_args, weights, seed, image_shape, levels)
-        self.name = _name(model, init_args)
+        if isinstance(model, nn.Module):
+            if init_args or weights is not None:
+                raise ValueError("init_args and weights are for a model that is an import path")
+            self.name = f"{type(model).__module__}.{type(model).__qualname__}"
+            self.net, inputs = deepcopy(model), inputs_of(model)
+        else:
+            arguments = ", ".join(f"{key}={v}" for key, v in sorted((init_args or {}).items()))
+            self.name = f"{model}({arguments})" if arguments else model
+            given = {"image_shape": image_shape and tuple(image_shape), "levels": levels}
+            provided = {key: value for key, value in given.items() if value is not None}
+            self.net, inputs = build_network(
+                model, init_args or {}, weights, seed=seed, provided=provided
+            )
         _require_layer(self.name, self.net, layer)
         self.is_encoder = hasattr(self.net, "source") and hasattr(self.net, "h_dim")
         if self.is_encoder and self.net.source != "image":
@@ -233,24 +244,6 @@ class _Reached(Exception):
         self.output = output
 
 
-def _network(
-    model: str | nn.Module,
-    init_args: Mapping[str, Any] | None,
-    weights: str | None,
-    seed: int,
-    image_shape: tuple[int, int, int] | None,
-    levels: int,
-) -> tuple[nn.Module, Inputs]:
-    if isinstance(model, nn.Module):
-        if init_args or weights is not None:
-            raise ValueError("init_args and weights are for a model that is an import path")
-        return deepcopy(model), inputs_of(model)
-    shape = {} if image_shape is None else {"image_shape": tuple(image_shape)}
-    return build_network(
-        model, init_args or {}, weights, seed=seed, provided={**shape, "levels": levels}
-    )
-
-
 def _require_layer(name: str, net: nn.Module, layer: str | None) -> None:
     layers = [known for known, _ in net.named_modules() if known]
     if layer is not None and layer not in layers:
@@ -258,13 +251,6 @@ def _require_layer(name: str, net: nn.Module, layer: str | None) -> None:
         hint = "close ones are" if close else "it has, among others,"
         known = close or [key for key, _ in net.named_children()]
         raise ValueError(f"{name} has no layer {layer!r}; {hint} {', '.join(known)}")
-
-
-def _name(model: str | nn.Module, init_args: Mapping[str, Any] | None) -> str:
-    if isinstance(model, nn.Module):
-        return f"{type(model).__module__}.{type(model).__qualname__}"
-    arguments = ", ".join(f"{key}={value}" for key, value in sorted((init_args or {}).items()))
-    return f"{model}({arguments})" if arguments else model
 
 
 def _tensor(output: Any) -> Tensor:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -86,7 +86,7 @@ def build_network(
     if hasattr(net, "transform_input"):
         # torchvision's pretrained Inceptions need another scale than their transforms give, and
         # convert it themselves. Untrained ones would not, so that a saved run could not use them.
-        net.transform_input = True  # type: ignore[assignment]
+        cast("Any", net).transform_input = True
     if file is not None:
         load_weights(net, Path(file).expanduser(), path)
     return net, inputs or inputs_of(net)

@@ -25,35 +25,23 @@ _METRIC = ("model.metric.loss", "model.metric.miner")
 _CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
 _TOP = ("about", "seed", "data", "model", "training", "trainer", "study")
 
-_TRAINER_OWN = {
-    "max_epochs": "training.steps",
-    "min_epochs": "training.steps",
-    "max_steps": "training.steps",
-    "min_steps": "training.steps",
-    "max_time": "training.steps",
-    "fast_dev_run": "training.steps",
-    "limit_train_batches": "training.steps",
-    "limit_val_batches": "training.validate_every",
-    "overfit_batches": "training.steps",
-    "val_check_interval": "training.validate_every",
-    "check_val_every_n_epoch": "training.validate_every",
-    "num_sanity_val_steps": "training.validate_every",
-    "accumulate_grad_batches": "data.batch_size",
-    "reload_dataloaders_every_n_epochs": "data",
-    "use_distributed_sampler": "data.batch_size",
-    "logger": "--wandb",
-    "callbacks": "training",
-    "plugins": "trainer.precision and trainer.strategy",
-    "enable_checkpointing": "training.validate_every",
-    "enable_progress_bar": "the terminal: progress is a bar there and lines elsewhere",
-    "enable_model_summary": "the summary that training prints",
-    "enable_autolog_hparams": "--wandb",
-    "inference_mode": "nothing: validation writes buffers, which inference mode forbids",
-    "default_root_dir": "--runs-dir",
-    "barebones": "the other arguments of trainer",
-    "model_registry": "--wandb",
+_TRAINER_ARGUMENTS = {
+    "training.steps": "max_epochs min_epochs max_steps min_steps max_time fast_dev_run "
+    "limit_train_batches overfit_batches",
+    "training.validate_every": "limit_val_batches val_check_interval check_val_every_n_epoch "
+    "num_sanity_val_steps enable_checkpointing",
+    "data.batch_size": "accumulate_grad_batches use_distributed_sampler",
+    "data": "reload_dataloaders_every_n_epochs",
+    "--wandb": "logger enable_autolog_hparams model_registry",
+    "training": "callbacks",
+    "trainer.precision and trainer.strategy": "plugins",
+    "the terminal: progress is a bar there and lines elsewhere": "enable_progress_bar",
+    "the summary that training prints": "enable_model_summary",
+    "nothing: validation writes buffers, which inference mode forbids": "inference_mode",
+    "--runs-dir": "default_root_dir",
+    "the other arguments of trainer": "barebones",
 }
-"""Arguments of lightning.Trainer that the toolkit sets itself, and what to use instead."""
+"""What to use instead of the arguments of lightning.Trainer that the toolkit sets itself."""
 
 _LEAST = {
     "data.batch_size": 1,
@@ -317,9 +305,10 @@ def _class(name: str, raw: Any) -> dict[str, Any]:
 
 def _trainer(raw: Any) -> dict[str, Any]:
     trainer = _mapping("trainer", raw)
-    for key in trainer:
-        if key in _TRAINER_OWN:
-            raise ValueError(f"trainer.{key} is set by the toolkit; see {_TRAINER_OWN[key]}")
+    for instead, arguments in _TRAINER_ARGUMENTS.items():
+        for key in arguments.split():
+            if key in trainer:
+                raise ValueError(f"trainer.{key} is set by the toolkit; see {instead}")
     if trainer.get("log_every_n_steps") is not None:
         _integer("trainer.log_every_n_steps", trainer["log_every_n_steps"], at_least=1)
     return deepcopy(trainer)

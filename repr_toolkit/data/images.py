@@ -144,15 +144,14 @@ class ImageSplit(Dataset[Batch]):
         return len(self.rows)
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> Batch:
-        if isinstance(index, slice):
-            index = range(len(self))[index]
         if isinstance(index, int | np.integer):
-            return {key: values[0] for key, values in self._gather([int(index)]).items()}
-        return self._gather(index)
+            return {key: values[0] for key, values in self[[int(index)]].items()}
+        rows = self.rows[index if isinstance(index, slice) else np.asarray(index, np.int64)]
+        return {key: self._take(key, rows) for key in self.arrays}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """The batch dict of these images, `split[indices]`; DataLoader calls this."""
-        return self._gather(indices)
+        return self[indices]
 
     def column(self, name: str) -> Tensor:
         """One key of all images at once, in order: for codes and embeddings, not for images.
@@ -166,10 +165,6 @@ class ImageSplit(Dataset[Batch]):
         key, number = column
         values = self._take(key, self.rows)
         return values if number is None else values.flatten(1)[:, number].contiguous()
-
-    def _gather(self, indices: Sequence[int]) -> Batch:
-        rows = self.rows[np.asarray(indices, dtype=np.int64)]
-        return {key: self._take(key, rows) for key in self.arrays}
 
     def _take(self, key: str, rows: Array) -> Tensor:
         values = self.arrays[key][rows]

@@ -28,7 +28,8 @@ def fill(
     processes may be another one at each start. `progress` shows a bar on the first one's terminal.
 
     The first process waits for the others as long as they finish a chunk within `patience` seconds,
-    or within ten times what its own slowest took, and then raises TimeoutError. Raises
+    or within ten times what its own slowest took, and then raises TimeoutError. A damaged chunk is
+    drawn again by the process whose it is, when it starts with `resume`. Raises
     FileExistsError for kept chunks without `resume` and for a folder of something else,
     BlockingIOError where another first process is at work on the job (this one has it locked
     afterwards, until `Chunks.unlock` or `Chunks.remove`), ValueError for chunks of another job, and
@@ -78,13 +79,11 @@ def _await_first(chunks: Chunks, patience: float) -> None:
 
 
 def _await_others(chunks: Chunks, world: int, patience: float) -> None:
-    """Wait until the others' chunks are kept and whole, and give up when no new one comes."""
+    """Wait until the others' chunks are kept, and give up when no new one comes."""
     missing = [chunk for chunk in range(len(chunks)) if chunk % world]
-    read: dict[int, int] = {}  # when each was written, so that a damaged one is read again if anew
-    since = time.monotonic()
-    named = False
+    since, named = time.monotonic(), False
     while True:
-        before, missing = missing, [c for c in missing if not _arrived(chunks, c, read)]
+        before, missing = missing, [c for c in missing if not chunks.file(c).exists()]
         if not missing:
             return
         if len(missing) < len(before):
@@ -101,15 +100,3 @@ def _await_others(chunks: Chunks, world: int, patience: float) -> None:
                 f"by any number of processes"
             )
         time.sleep(POLL)
-
-
-def _arrived(chunks: Chunks, chunk: int, read: dict[int, int]) -> bool:
-    """Whether a chunk is kept and whole; `read` gets the time at which it was written."""
-    try:
-        written = chunks.file(chunk).stat().st_mtime_ns
-    except FileNotFoundError:
-        return False
-    if read.get(chunk) == written:
-        return False
-    read[chunk] = written
-    return chunks.holds(chunk)

@@ -277,15 +277,17 @@ def test_chunks_joined_by_a_second_start(tmp_path: Path, whole: bytes) -> None:
         fill(first, deleted)
 
 
-def test_damaged_chunks_of_another_process_are_waited_for(tmp_path: Path, whole: bytes) -> None:
+def test_a_damaged_chunk_of_another_process_is_its_own_to_draw(
+    tmp_path: Path, whole: bytes
+) -> None:
     chunks = chunks_of(tmp_path / "a.npz")
     fill(chunks, draw)
     chunks.file(3).write_bytes(chunks.file(3).read_bytes()[:-20])
-    with pytest.raises(TimeoutError, match=r"1 of 6 chunks.* processes 1, "):
-        fill(chunks, draw, resume=True, world=2, patience=0.3)
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*--resume draws it again"):
+        finish(chunks, resume=True, world=2)
     chunks.unlock()
-    with start(chunks.npz, rank=1, world=2, seconds=0.2):
-        assert finish(chunks, resume=True, world=2) == whole
+    fill(chunks, draw, resume=True, rank=1, world=2)
+    assert finish(chunks, resume=True, world=2) == whole
 
 
 def test_only_a_full_disk_asks_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

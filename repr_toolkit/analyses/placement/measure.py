@@ -1,19 +1,16 @@
 """Samples of the h of held-out images, and whether things stand in them where h says."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from repr_toolkit.analyses.base import encoder_source, needs_encoder_and_decoder
 from repr_toolkit.analyses.placement.readers import READERS, Array
 from repr_toolkit.analyses.placement.result import Placement
-from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.models.encode import encode_split
+from repr_toolkit.models.encode import encode_by
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
@@ -79,45 +76,54 @@ def measure_alike(
     others = other_images(len(chosen), seed).numpy()
     stated: Array = held_out.column(key).numpy()[chosen]
     shown = distinct(stated, rows)
-    pictured = [chosen[row] for row in shown]
     if progress:
         say(f"learning to read {key!r} from {data.name}")
     reader = READERS[key](data.splits["train"], data.splits["val"])
-    real = reader.score(reader.read(held_out[chosen]["image"]), stated)
+    facts: dict[str, Any] = {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "split": split,
+        "seed": seed,
+        "temperature": temperature,
+        "key": key,
+        "measure": reader.measure,
+        "share": reader.share,
+    }
+    real = {"real": reader.score(reader.read(held_out[chosen]["image"]), stated)}
+    pictured: dict[str, Array] = {
+        "image": held_out[[chosen[place] for place in shown]]["image"].numpy(),
+        "marks": reader.marks(stated[shown]).astype(np.float64),
+        "levels": np.asarray(data.levels),
+    }
     results: list[Placement] = []
     for run, model in zip(runs, models, strict=True):
         if progress:
             say(f"drawing {len(chosen)} images from {run.path}")
-        draw = partial(_draw, model, held_out, temperature, engine, batch_size, progress)
-        noise = common_noise(model.decoder, len(chosen), seed)
-        read = reader.read(draw(chosen, noise[:, None])[:, 0])
-        samples = draw(pictured, common_noise(model.decoder, columns, seed))
-        scores = {
-            "own_h": reader.score(read, stated),
-            "other_h": reader.score(read, stated[others]),
-        }
-        result = Placement(
-            run=str(run.path),
-            data=data.name,
-            fingerprint=data.fingerprint,
-            split=split,
-            seed=seed,
+        draw = partial(
+            decode,
+            model.decoder,
             temperature=temperature,
-            levels=data.levels,
-            key=key,
-            measure=reader.measure,
-            share=reader.share,
-            scores={**scores, "real": real},
-            pictured={
-                "image": held_out[pictured]["image"].numpy(),
-                "sample": samples.numpy(),
-                "marks": reader.marks(stated[shown]).astype(np.float64),
-            },
+            engine=engine,
+            batch_size=batch_size,
+            progress=progress,
         )
+        h = encode_by(model.encode, held_out, chosen, batch_size, device)
+        noise = common_noise(model.decoder, len(chosen), seed)
+        read = reader.read(draw(h, noise[:, None])[:, 0])
+        samples = draw(h[shown], common_noise(model.decoder, columns, seed)).numpy()
+        own, other = reader.score(read, stated), reader.score(read, stated[others])
+        minus_first = None
         if results:
-            difference = bootstrap(scores["own_h"] - results[0].scores["own_h"])
-            result = replace(result, minus_first=(results[0].run, difference))
-        results.append(result)
+            difference = bootstrap(own - results[0].scores["own_h"])
+            minus_first = (str(runs[0].path), difference)
+        results.append(
+            Placement(
+                {"run": str(run.path), **facts},
+                {"own_h": own, "other_h": other, **real},
+                {**pictured, "sample": samples},
+                minus_first,
+            )
+        )
     return results
 
 
@@ -126,28 +132,6 @@ def distinct(stated: Array, rows: int) -> list[int]:
     _, first = np.unique(stated, axis=0, return_index=True)
     places = np.sort(first)
     return [int(places[place]) for place in choose_evenly(len(places), rows)]
-
-
-def _draw(
-    model: "EncoderDecoder",
-    held_out: ImageSplit,
-    temperature: float,
-    engine: str,
-    batch_size: int,
-    progress: bool,
-    indices: Sequence[int],
-    noise: Tensor,
-) -> Tensor:
-    """Samples of the h of images of a split: uint8 (N, n, C, H, W)."""
-    return decode(
-        model.decoder,
-        encode_split(model, held_out, indices=indices, batch_size=batch_size),
-        noise,
-        temperature=temperature,
-        engine=engine,
-        batch_size=batch_size,
-        progress=progress,
-    )
 
 
 def _common_key(runs: Sequence[Run], models: "Sequence[EncoderDecoder]") -> str:

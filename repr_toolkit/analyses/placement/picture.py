@@ -21,19 +21,19 @@ def picture(results: Sequence[Placement]) -> "Figure":
     One row an image; a column has the same noise in every row. The results are of one
     `measure_alike`.
     """
-    first = results[0]
-    marks = torch.from_numpy(first.pictured["marks"]).float()
+    first = results[0].pictured
+    marks, levels = torch.from_numpy(first["marks"]).float(), int(first["levels"])
 
     def crossed(images: Tensor) -> Tensor:
         """Images (rows, n, C, H, W), every one with its row's crosses."""
         n = images.shape[1]
         points = marks.repeat_interleave(n, 0)
-        marked: Tensor = with_crosses(images.flatten(0, 1), points, levels=first.levels)
+        marked: Tensor = with_crosses(images.flatten(0, 1), points, levels=levels)
         cells: Tensor = marked.unflatten(0, (-1, n))
         return cells
 
-    groups = [Group(crossed(torch.from_numpy(first.pictured["image"])[:, None]), "Held-out")]
+    groups = [Group(crossed(torch.from_numpy(first["image"])[:, None]), "Held-out")]
     for result in results:
-        heading = Path(result.run).name.replace("_", " ")
+        heading = Path(result.facts["run"]).name.replace("_", " ")
         groups.append(Group(crossed(torch.from_numpy(result.pictured["sample"])), heading))
     return figure6(groups)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.support.stats import Number, bootstrap, wilson
@@ -16,26 +15,15 @@ class Placement:
     """The scores of a run's samples, one sample of the h of each held-out image.
 
     Attributes:
-        fingerprint: That of the data.
-        key: The batch key that h is made of.
-        measure: What the mean of the scores is, with its unit.
-        share: Whether a score is 0 or 1.
+        facts: Run, data and their fingerprint, split, seed, temperature; the batch `key` that h is
+            made of, what the mean of the scores is (`measure`), whether each is 0 or 1 (`share`).
         scores: float64 (N,): of the samples against their own h ("own_h"), of the samples against
             another image's h ("other_h"), and of the images themselves ("real").
         pictured: See `arrays`.
         minus_first: The run that this one was compared to, and the difference of "own_h".
     """
 
-    run: str
-    data: str
-    fingerprint: str
-    split: str
-    seed: int
-    temperature: float
-    levels: int
-    key: str
-    measure: str
-    share: bool
+    facts: dict[str, Any]
     scores: dict[str, Array]
     pictured: dict[str, Array]
     minus_first: tuple[str, Number] | None = None
@@ -43,16 +31,15 @@ class Placement:
     @property
     def asked(self) -> dict[str, Any]:
         """The options that the scores depend on."""
-        options = {name: getattr(self, name) for name in ("split", "seed", "temperature")}
+        options = {name: self.facts[name] for name in ("split", "seed", "temperature")}
         return {**options, "images": len(self.scores["own_h"])}
 
     def as_dict(self) -> dict[str, Any]:
         """The means, their intervals, and the protocol, ready for JSON."""
-        plain = ("run", "data", "fingerprint", "split", "seed", "temperature", "key", "measure")
-        numbers: dict[str, Any] = {name: getattr(self, name) for name in plain}
-        numbers |= {"share": self.share, "images": len(self.scores["own_h"])}
+        numbers = {**self.facts, "images": len(self.scores["own_h"])}
         for name, scores in self.scores.items():
-            mean = wilson(int(scores.sum()), len(scores)) if self.share else bootstrap(scores)
+            share = self.facts["share"]
+            mean = wilson(int(scores.sum()), len(scores)) if share else bootstrap(scores)
             numbers[name] = mean.as_dict()
         if self.minus_first is not None:
             first, difference = self.minus_first
@@ -66,4 +53,4 @@ class Placement:
         (rows, C, H, W), samples of their h `sample` uint8 (rows, n, C, H, W), and the points that h
         says `marks` float64 (rows, P, 2), in pixels, x before y. And `levels`.
         """
-        return {**self.scores, **self.pictured, "levels": np.asarray(self.levels)}
+        return {**self.scores, **self.pictured}

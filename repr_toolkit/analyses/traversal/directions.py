@@ -62,15 +62,6 @@ def move(h: Tensor, direction: Direction, alpha: float, *, keep_length: bool = F
     return moved
 
 
-def positions(
-    h: Tensor, direction: Direction, alphas: Sequence[float], *, keep_length: bool = False
-) -> Tensor:
-    """Each row of h (N, d) moved by each of S values of α: (N, S, d)."""
-    return torch.stack(
-        [move(h, direction, alpha, keep_length=keep_length) for alpha in alphas], dim=1
-    )
-
-
 def even_steps(span: float, steps: int) -> list[float]:
     """`steps` values of α, equally spaced from −span to span; the middle of an odd number is 0.
 

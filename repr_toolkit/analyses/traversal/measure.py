@@ -4,20 +4,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.judge import Judge, obstacle, train_judge
 from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
-from repr_toolkit.analyses.traversal.directions import (
-    Direction,
-    even_steps,
-    of_one_length,
-    positions,
-)
+from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
 from repr_toolkit.analyses.traversal.result import Along, Traversal
-from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.models.encode import encode_split
+from repr_toolkit.models.encode import encode_by
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
@@ -27,7 +22,6 @@ from repr_toolkit.support.stats import Number, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
-    from repr_toolkit.models.autoencoder import EncoderDecoder
 
 TRAINING_IMAGES = 20_000
 """The most training images whose h the directions are made of."""
@@ -48,15 +42,15 @@ def traverse(
     """The pictures of each row of h (N, h_dim) at each α: uint8 (N, S, C, H, W) on the CPU.
 
     `noise` is (C, H, W), one for all rows, or (N, C, H, W). A row has the same noise at every α, so
-    that only h moves; where α is 0 stands the reconstruction. Raises ValueError where `positions`
-    and `decode` do.
+    that only h moves; where α is 0 stands the reconstruction. Raises ValueError where `move` and
+    `decode` do.
     """
     steps = len(alphas)
-    moved = positions(h, direction, alphas, keep_length=keep_length).flatten(0, 1)
+    moved = torch.stack([move(h, direction, a, keep_length=keep_length) for a in alphas], 1)
     noise = noise.expand(len(h), *noise.shape[-3:]).repeat_interleave(steps, 0)
     images = decode(
         decoder,
-        moved,
+        moved.flatten(0, 1),
         noise[:, None],
         temperature=temperature,
         engine=engine,
@@ -110,8 +104,8 @@ def measure(
     sources = {
         name: choose_evenly(len(data.splits[name]), TRAINING_IMAGES) for name in ("train", "val")
     }
-    encoded = partial(_encode, model, batch_size=batch_size)
-    h = {name: encoded(data.splits[name], rows).numpy() for name, rows in sources.items()}
+    encode = partial(encode_by, model.encode, batch_size=batch_size, device=model.device)
+    h = {name: encode(data.splits[name], rows).numpy() for name, rows in sources.items()}
     if keep_length is None:
         keep_length = of_one_length(h["train"])
     names = default_directions(data, h["train"].shape[1]) if along is None else along
@@ -122,7 +116,7 @@ def measure(
             raise ValueError(
                 f"the {split} split has the images 0…{len(held_out) - 1}, not {max(images)}"
             )
-        pictures, images = (held_out[list(images)]["image"], encoded(held_out, images)), 0
+        pictures, images = (held_out[list(images)]["image"], encode(held_out, images)), 0
     at_least = images if pictures is None else 0
     chosen = choose_evenly(len(held_out), max(measured, at_least))
     if not chosen and pictures is None:
@@ -130,7 +124,7 @@ def measure(
     originals = held_out[chosen]["image"]
     labels = held_out.column("label")[chosen] if "label" in held_out.keys else None
     rows = choose_originals(len(chosen), at_least, labels)
-    chosen_h = encoded(held_out, chosen) if chosen else None
+    chosen_h = encode(held_out, chosen) if chosen else None
     temperature = reconstruction_temperature(model.decoder, temperature)
     draw = partial(
         traverse,
@@ -177,15 +171,6 @@ def measure(
         judges=list(judges.values()),
         between_images=_between(originals, seed, data.levels) if measured > 1 else None,
     )
-
-
-def _encode(
-    model: "EncoderDecoder", images: ImageSplit, indices: Sequence[int], batch_size: int
-) -> Tensor:
-    """h of images of a split: float32 (N, h_dim)."""
-    h = encode_split(model, images, indices=indices, batch_size=batch_size)
-    assert h is not None
-    return h
 
 
 def _shares(judge: Judge, frames: Tensor, code: int) -> list[Number]:

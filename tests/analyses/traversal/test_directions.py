@@ -11,7 +11,6 @@ from repr_toolkit.analyses.traversal.directions import (
     mean_difference,
     move,
     of_one_length,
-    positions,
     principal,
     probe,
 )
@@ -109,9 +108,10 @@ def test_no_move_is_exact() -> None:
 def test_moves_may_keep_the_length() -> None:
     h = torch.nn.functional.normalize(torch.randn(6, 4, generator=torch.Generator().manual_seed(0)))
     direction = coordinate(cloud(), 0)
-    kept = positions(h, direction, [-2, 1, 3], keep_length=True)
+    alphas = [-2, 1, 3]
+    kept = torch.stack([move(h, direction, a, keep_length=True) for a in alphas], 1)
     torch.testing.assert_close(kept.norm(dim=-1), torch.ones(6, 3))
-    free = positions(h, direction, [-2, 1, 3])
+    free = torch.stack([move(h, direction, a) for a in alphas], 1)
     assert (free.norm(dim=-1) > 1.5).any()
     assert (torch.cosine_similarity(free, kept, dim=-1) > 0.9999).all()
     assert of_one_length(h.numpy())
