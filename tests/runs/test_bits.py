@@ -136,13 +136,13 @@ def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> N
     swapped = codes[other_images(11)]
     apart = [bits_given(model, split, [table], batch_size=4)[0] for table in (codes, swapped)]
     read: list[int] = []
-    gather = ImageSplit._gather
+    gather = ImageSplit.__getitems__
 
     def count(self: ImageSplit, indices: Sequence[int]) -> dict[str, Tensor]:
         read.extend(indices)
         return gather(self, indices)
 
-    monkeypatch.setattr(ImageSplit, "_gather", count)
+    monkeypatch.setattr(ImageSplit, "__getitems__", count)
     together = bits_given(model, split, [codes, swapped], batch_size=4)
     assert read == list(range(11))
     np.testing.assert_array_equal(together, apart)
