@@ -7,7 +7,6 @@ from textwrap import fill, indent
 
 from repr_toolkit.page.blocks import (
     Block,
-    Cell,
     Heading,
     Missing,
     Notes,
@@ -60,16 +59,11 @@ def table_text(table: Table) -> str:
 
 def _lines(row: Row) -> list[tuple[str, list[str]]]:
     """A row's label and cells, and a second line of the intervals if the row has `intervals`."""
-    lines = [(row.label, [_cell(cell) for cell in row.cells])]
+    cells = [f"{cell.text} ± {cell.error}" if cell.error else str(cell) for cell in row.cells]
+    lines = [(row.label, cells)]
     if row.intervals:
         lines.append(("95 % interval", [cell.detail or NONE for cell in row.cells]))
     return lines
-
-
-def _cell(cell: Cell) -> str:
-    if cell.error:
-        return f"{cell.text} ± {cell.error}"
-    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
 def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[list[str]]]:
