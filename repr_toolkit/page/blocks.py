@@ -30,6 +30,9 @@ class Cell:
     detail: str = ""
     error: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.text} ({self.detail})" if self.detail else self.text
+
 
 @dataclass(frozen=True)
 class Row:

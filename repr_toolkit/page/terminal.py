@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from textwrap import fill, indent
+from textwrap import indent
 
 from repr_toolkit.page.blocks import (
     Block,
-    Cell,
     Heading,
     Missing,
     Notes,
@@ -16,7 +15,7 @@ from repr_toolkit.page.blocks import (
     Source,
     Table,
 )
-from repr_toolkit.support.tables import NONE, WIDTH, aligned, notes_text
+from repr_toolkit.support.tables import NONE, WIDTH, aligned, notes_text, wrapped
 
 
 def as_text(blocks: Iterable[Block]) -> str:
@@ -30,11 +29,11 @@ def _block(block: Block) -> str:
     if isinstance(block, Heading):
         return f"## {block.text}\n"
     if isinstance(block, Paragraph):
-        return _wrapped(block.text)
+        return _paragraph(block.text)
     if isinstance(block, Notes):
         return notes_text(block.items)
     if isinstance(block, Missing):
-        return _wrapped(block.what) + indent(block.command, "    ") + f"{block.others}\n"
+        return _paragraph(block.what) + indent(block.command, "    ") + f"{block.others}\n"
     if isinstance(block, Source) and not block.folded:
         return f"{block.title}:\n\n{indent(block.text, '    ')}\n"
     return ""
@@ -55,21 +54,16 @@ def table_text(table: Table) -> str:
         [name, *(cells[number] for _, cells in rows)] for number, name in enumerate(table.columns)
     ]
     parts = "\n".join(aligned([labels, *part]) for part in _fitting(labels, columns))
-    return "\n".join(filter(None, [_wrapped(table.caption), parts]))
+    return "\n".join(filter(None, [_paragraph(table.caption), parts]))
 
 
 def _lines(row: Row) -> list[tuple[str, list[str]]]:
     """A row's label and cells, and a second line of the intervals if the row has `intervals`."""
-    lines = [(row.label, [_cell(cell) for cell in row.cells])]
+    cells = [f"{cell.text} ± {cell.error}" if cell.error else str(cell) for cell in row.cells]
+    lines = [(row.label, cells)]
     if row.intervals:
         lines.append(("95 % interval", [cell.detail or NONE for cell in row.cells]))
     return lines
-
-
-def _cell(cell: Cell) -> str:
-    if cell.error:
-        return f"{cell.text} ± {cell.error}"
-    return f"{cell.text} ({cell.detail})" if cell.detail else cell.text
 
 
 def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[list[str]]]:
@@ -87,9 +81,6 @@ def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[l
     return parts
 
 
-def _wrapped(text: str) -> str:
-    """A paragraph in lines of a terminal's width, without stars; "" stays."""
-    if not text:
-        return ""
-    unmarked = re.sub(r"\*\*(.+?)\*\*", r"\1", text)
-    return fill(unmarked, WIDTH, break_long_words=False, break_on_hyphens=False) + "\n"
+def _paragraph(text: str) -> str:
+    """A paragraph without stars; "" stays."""
+    return wrapped(re.sub(r"\*\*(.+?)\*\*", r"\1", text)) if text else ""

@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from PIL import Image
 
-from repr_toolkit.page.blocks import Block, Folded, Heading, Picture, Section, Strip, Table
+from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
 
 PROJECT = "repr-toolkit"
 """The project at Weights & Biases for everything."""
@@ -66,19 +67,15 @@ def loggable(sections: Sequence[Section]) -> dict[str, Any]:
     loggable: dict[str, Any] = {}
     for section in sections:
         number, heading = 0, ""
-        for block in _unfolded(section.blocks):
+        parts = [b.strips if isinstance(b, Folded) else [b] for b in section.blocks]
+        for block in chain.from_iterable(parts):
             if isinstance(block, Heading):
                 heading = f"{block.text}: "
                 continue
             if isinstance(block, Table):
-                logged: Any = wandb.Table(
-                    columns=[block.corner, *_different(block.columns)],
-                    data=[
-                        [row.label, *(" ".join(filter(None, [c.text, _brackets(c.detail)]))
-                                      for c in row.cells)]
-                        for row in block.rows
-                    ],
-                )  # fmt: skip
+                columns: list[str | int] = [block.corner, *_different(block.columns)]
+                rows = [[row.label, *map(str, row.cells)] for row in block.rows]
+                logged: Any = wandb.Table(columns=columns, data=rows)
             elif isinstance(block, Picture | Strip):
                 caption = block.caption if isinstance(block, Picture) else block.title
                 enlarged = _enlarged(block.png, block.scale if block.scale > 1 else 1)
@@ -90,21 +87,9 @@ def loggable(sections: Sequence[Section]) -> dict[str, Any]:
     return loggable
 
 
-def _unfolded(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks, with the strips of those that are folded."""
-    unfolded: list[Block] = []
-    for block in blocks:
-        unfolded += block.strips if isinstance(block, Folded) else [block]
-    return unfolded
-
-
 def _different(names: Sequence[str]) -> list[str]:
     """Names of columns, changed so that no two are alike, as W&B demands."""
     return [f"{name} ({i})" if names.index(name) < i else name for i, name in enumerate(names)]
-
-
-def _brackets(detail: str) -> str:
-    return f"({detail})" if detail else ""
 
 
 def _enlarged(png: bytes, scale: float) -> Image.Image:

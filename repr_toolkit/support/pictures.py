@@ -135,34 +135,24 @@ def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) ->
     return Layout(canvas, spans)
 
 
-def figure6(groups: Sequence[Group], *, levels: int = 256) -> "Figure":
-    """The comparison of reconstructions, as Figure 6 of arXiv:1606.05328, for a paper's text width.
+def paper_figure(
+    groups: Sequence[Group], names: Sequence[str] = (), *, levels: int = 256
+) -> "Figure":
+    """Groups of images under their headings, as in Figures 3 and 6 of arXiv:1606.05328.
 
-    A row for each original. The groups are for example the originals, the reconstructions of each
-    baseline and several samples of each conditional model. Save it with `dpi=DPI` and without
-    trimming, since its size fits its pixels. Raises what `lay_out` raises.
+    In Figure 3 the groups are samples of models, and each row is a class, whose name stands at the
+    left. In Figure 6 each row is an original; the groups are the originals, the reconstructions of
+    each baseline and several samples of each conditional model. Save it with `dpi=DPI` and without
+    trimming, since its size fits its pixels. Raises ValueError for `names` that are not one for
+    each row, and what `lay_out` raises.
     """
-    return _figure(groups, levels, ())
-
-
-def figure3(groups: Sequence[Group], names: Sequence[str], *, levels: int = 256) -> "Figure":
-    """Samples of every class, as Figure 3 of arXiv:1606.05328: a row for each class, its name left.
-
-    A group for each model. Save it as `figure6`. Raises ValueError unless each row has a name, and
-    what `lay_out` raises.
-    """
-    rows = {len(group.images) for group in groups}
-    if rows and rows != {len(names)}:
-        raise ValueError(f"there are {len(names)} names for {', '.join(map(str, rows))} rows")
-    return _figure(groups, levels, names)
-
-
-def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figure":
-    """The groups under their headings and beside the names of their rows, if there are any."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
+    rows = {len(group.images) for group in groups}
+    if names and rows and rows != {len(names)}:
+        raise ValueError(f"there are {len(names)} names for {', '.join(map(str, rows))} rows")
     point = DPI / 72  # pixels
     aside, name_size = names_width(names)
     layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
@@ -206,11 +196,15 @@ def _figure(groups: Sequence[Group], levels: int, names: Sequence[str]) -> "Figu
 
 def names_width(names: Sequence[str]) -> tuple[int, float]:
     """The width in pixels of the names of rows, with a margin, and their font size in points."""
+    widest = max(map(text_width, names), default=0)
+    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
+    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink
+
+
+def text_width(text: str) -> float:
+    """The width of a line of text in points, at `FONT_SIZE`."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
-    widths = [TextPath((0, 0), name, prop=font).get_extents().width for name in names if name]
-    widest = max(widths, default=0)  # points
-    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
-    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink
+    return float(TextPath((0, 0), text, prop=font).get_extents().width) if text else 0.0

@@ -1,4 +1,4 @@
-"""Numbers with what is known of their error: means, shares and their intervals."""
+"""Means, shares and other numbers with their 95 % intervals."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -19,16 +19,16 @@ RESAMPLES = 2000
 
 @dataclass(frozen=True)
 class Number:
-    """A value with its 95 % interval, and how that was made.
+    """A value with its 95 % interval.
 
     Attributes:
         value: The estimate.
-        low: The lower end of the interval; None where there is none.
-        high: Its upper end.
-        how: What the interval is and over what, such as "Wilson's, over 500 images"; where there
-            is none, why.
-        error: The standard error; None where the interval was not made of one.
-        count: The number of independent cases; None where it is not known.
+        low: The lower end of the interval, or None.
+        high: Its upper end, or None.
+        how: The kind of interval and its cases, such as "Wilson's, over 500 images", or the reason
+            why there is none.
+        error: The standard error, or None if the interval is not made of one.
+        count: The number of independent cases, or None if it is not known.
     """
 
     value: float
@@ -39,7 +39,7 @@ class Number:
     count: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """What is known, ready for JSON.
+        """The attributes that are not None, ready for JSON.
 
         >>> Number(0.5, 0.4, 0.6, "Wilson's, over 96 images").as_dict()
         {'value': 0.5, 'low': 0.4, 'high': 0.6, 'how': "Wilson's, over 96 images"}
@@ -53,9 +53,9 @@ class Number:
 
 
 def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") -> Number:
-    """The mean of independent values (N,), its standard error sd/√N and mean ± 1.96 errors.
+    """The mean of independent values (N,), its standard error sd/√N, and mean ± 1.96 errors.
 
-    `over` names what the values are of. Raises ValueError for fewer than two values.
+    `over` names the cases. Raises ValueError for fewer than two values.
     """
     if len(values) < 2:
         raise ValueError(f"a standard error needs at least two {over}, not {len(values)}")
@@ -69,7 +69,7 @@ def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") 
 def student(values: npt.NDArray[np.floating[Any]], over: str = "draws") -> Number:
     """The mean of few independent values (N,), its standard error, and Student's t interval.
 
-    `over` names what the values are of. Raises ValueError for fewer than two values.
+    `over` names the cases. Raises ValueError for fewer than two values.
     """
     from scipy.stats import t
 
@@ -81,13 +81,14 @@ def student(values: npt.NDArray[np.floating[Any]], over: str = "draws") -> Numbe
 
 
 def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number:
-    """The mean over images and trainings of (S, N) values, or of (N,) for one training.
+    """The mean of values (S, N) over S trainings and N images, or of (N,) for one training.
 
-    The interval has the percentiles of `RESAMPLES` resamples. Images are drawn with replacement,
-    the same ones for all trainings. Of S > 1 trainings each resample's mean is moved by s/√S times
-    a variate of Student's t with S − 1 degrees of freedom, s the standard deviation of their means:
-    to resample so few would cover far too little (of 2 trainings their range, one half). One
-    training's interval leaves the spread between trainings out. `seed` is that of the draws.
+    The interval has the percentiles of `RESAMPLES` resamples, each of which draws images with
+    replacement, the same ones for all trainings. For S > 1 each resample's mean also moves by s/√S
+    times a variate of Student's t with S − 1 degrees of freedom, where s is the standard deviation
+    of the trainings' means: resampling so few would cover far too little (two trainings' range
+    covers one half). For one training the interval leaves out the spread between trainings. `seed`
+    decides the draws.
     """
     from scipy.stats import t
 
@@ -99,7 +100,7 @@ def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number
     how = f"bootstrap over {images:,} images; leaves out fit bias and training seeds"
     if trainings > 1:
         error = values.mean(1).std(ddof=1) / np.sqrt(trainings)
-        # Its quantiles in a random order, which no tail is missing of.
+        # The quantiles of t in a random order: unlike draws they lack no tail.
         variates = t.ppf((np.arange(RESAMPLES) + 0.5) / RESAMPLES, trainings - 1)
         means += error * draw.permutation(variates)
         how = (
@@ -111,14 +112,21 @@ def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number
 
 
 def _resampled(images: int, draw: np.random.Generator) -> Iterator[npt.NDArray[np.float64]]:
-    """How often each image is in a resample, as a share of all."""
+    """The share of each image in a resample, (N,), for each of the resamples."""
     for _ in range(RESAMPLES):
         yield np.bincount(draw.integers(images, size=images), minlength=images) / images
 
 
 def wilson(correct: int, count: int, over: str = "images") -> Number:
-    """A share `correct` of `count` independent cases, with Wilson's score interval."""
-    low, high = wilson_interval(correct, count)
+    """The share `correct` of `count` independent cases, with Wilson's score interval.
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
+    Unlike mean ± z·sd it stays within [0, 1] and keeps a width at 0 and 1. Raises ValueError unless
+    0 ≤ correct ≤ count and count ≥ 1.
+    """
+    if count < 1 or not 0 <= correct <= count:
+        raise ValueError(f"{correct} of {count} is not a share")
+    low, high = _wilson(correct / count, count)
     return Number(correct / count, low, high, f"Wilson's, over {count:,} {over}", count=count)
 
 
@@ -127,10 +135,10 @@ def wilson_of_groups(
 ) -> Number:
     """The mean of the shares (N,) of N groups of `size` cases each, such as one image's samples.
 
-    Cases of one group are alike, so N·size of them tell less than as many independent ones. The
+    Cases of one group are alike, so N·size of them say less than as many independent ones. The
     interval is Wilson's for the number of independent cases that would vary as much as the groups
-    do (Kish's effective sample size), from N to N·size; N where they do not vary. Raises ValueError
-    for no groups, or a share outside [0, 1].
+    (Kish's effective sample size), from N to N·size; for N if the groups do not vary. Raises
+    ValueError for no groups, or a share outside [0, 1].
     """
     if len(shares) < 1 or not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("a share is between 0 and 1, of at least one group")
@@ -147,51 +155,14 @@ def percentiles(
 ) -> Number:
     """A value with the 2.5 and 97.5 percentiles of its bootstrap's replicates (n,).
 
-    Each replicate is of `count` independent cases, drawn with replacement; `over` names what they
-    are. Fewer than `LEAST_DRAWN` give no interval: their samples are too alike to say anything of
-    others (those of two may all give the same).
+    Each replicate draws `count` independent cases with replacement; `over` names the cases. Fewer
+    than `LEAST_DRAWN` give no interval: their samples are too alike to stand for other cases.
     """
     if count < LEAST_DRAWN:
         how = f"fewer than {LEAST_DRAWN} {over}, too few for a bootstrap"
         return Number(value, how=how, count=count)
     low, high = map(float, np.quantile(replicates, [0.025, 0.975]))
     return Number(value, low, high, f"bootstrap over {count:,} {over}", count=count)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over ``count`` images with its standard error, sd/√count."""
-
-    mean: float
-    standard_error: float
-    count: int
-
-    @classmethod
-    def of(cls, values: npt.NDArray[np.floating[Any]]) -> "Estimate":
-        """Estimate from one value per image; ValueError for fewer than two values."""
-        if len(values) < 2:
-            raise ValueError(f"a standard error needs at least two images, not {len(values)}")
-        values = values.astype(np.float64)
-        error = values.std(ddof=1) / sqrt(len(values))
-        return cls(float(values.mean()), float(error), len(values))
-
-
-def normal_interval(estimate: Estimate) -> tuple[float, float]:
-    """The 95 % interval of a mean over many images, mean ± 1.96 standard errors."""
-    half = NORMAL_95 * estimate.standard_error
-    return estimate.mean - half, estimate.mean + half
-
-
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval for a share `correct / count`.
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    Unlike mean ± z·sd it stays within [0, 1] and keeps a width at 0 and 1. Raises ValueError unless
-    0 ≤ correct ≤ count and count ≥ 1.
-    """
-    if count < 1 or not 0 <= correct <= count:
-        raise ValueError(f"{correct} of {count} is not a share")
-    return _wilson(correct / count, count)
 
 
 def _wilson(share: float, count: float) -> tuple[float, float]:

@@ -5,37 +5,32 @@ from math import floor, isfinite, log10
 from textwrap import fill
 from typing import Any
 
-from repr_toolkit.support.stats import Estimate, Number, normal_interval
+from repr_toolkit.support.stats import Number
 
 WIDTH = 100
-"""The columns of a terminal that tables and texts fit."""
-
+"""The columns of a terminal, which tables and texts fit."""
 
 NONE = "–"
-"""What stands where there is no value."""
+"""Stands for a missing value."""
+
+
+def wrapped(text: str, bullet: str = "") -> str:
+    """A paragraph in lines of a terminal's width, the first after a bullet such as "- "."""
+    options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    rest = " " * len(bullet)
+    return fill(text, WIDTH, initial_indent=bullet, subsequent_indent=rest, **options) + "\n"
 
 
 def notes_text(notes: Sequence[str]) -> str:
-    """A Markdown list of sentences, broken at the width of a terminal."""
-    return "".join(
-        fill(
-            note,
-            WIDTH,
-            initial_indent="- ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        + "\n"
-        for note in notes
-    )
+    """A Markdown list of sentences in lines of a terminal's width."""
+    return "".join(wrapped(note, "- ") for note in notes)
 
 
 def number_text(number: Number | None, scale: float = 1, digits: int | None = None) -> str:
-    """A number as a terminal shows it: with its standard error, or else with its interval.
+    """A number for a terminal: with its standard error, or else with its interval.
 
-    To the second digit of the error, or else of the interval's width, and at most four decimals; or
-    to `digits` decimals.
+    To `digits` decimals, or else to the second digit of the error or of the interval's width, and
+    at most four decimals.
 
     >>> number_text(Number(1.23456, 1.21, 1.26, error=0.01234)), number_text(None)
     ('1.235 ± 0.012', '–')
@@ -53,7 +48,7 @@ def number_text(number: Number | None, scale: float = 1, digits: int | None = No
 def number_parts(
     number: Number, scale: float = 1, digits: int | None = None
 ) -> tuple[str, str, str]:
-    """Value, standard error and interval as texts, "" for what is not known.
+    """Value, standard error and interval as texts, or "" for each that is not known.
 
     >>> number_parts(Number(-0.0123, -0.0164, -0.0082, error=0.0021))
     ('−0.0123', '0.0021', '−0.0164 to −0.0082')
@@ -74,7 +69,7 @@ def number_parts(
 
 
 def plain(number: float | None, digits: int = 2) -> str:
-    """A number to some decimals, thousands parted, with a true minus; a dash for none.
+    """A number to `digits` decimals, with commas at thousands and a true minus; a dash for none.
 
     >>> plain(-1234.567), plain(None), plain(float("nan"))
     ('−1,234.57', '–', '–')
@@ -85,7 +80,7 @@ def plain(number: float | None, digits: int = 2) -> str:
 
 
 def per_cent(share: float) -> str:
-    """A share in per cent, without the sign.
+    """A share in per cent, without "%".
 
     >>> per_cent(0.8621)
     '86.2'
@@ -93,46 +88,12 @@ def per_cent(share: float) -> str:
     return plain(100 * share, 1)
 
 
-def with_error(estimate: Estimate | None, scale: float = 1) -> str:
-    """Mean ± standard error, to the error's second digit and at most four decimals.
-
-    >>> with_error(Estimate(1.23456, 0.01234, 100)), with_error(None)
-    ('1.235 ± 0.012', '–')
-    """
-    if estimate is None:
-        return NONE
-    mean, error = estimate.mean * scale, estimate.standard_error * scale
-    digits = _digits(error)
-    return f"{mean:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
-
-
-def interval_text(estimate: Estimate | None) -> str:
-    """The 95 % interval, to the digits of `with_error`.
-
-    >>> interval_text(Estimate(-0.0123, 0.0021, 500))
-    '−0.0164 to −0.0082'
-    """
-    if estimate is None:
-        return NONE
-    digits = _digits(estimate.standard_error)
-    low, high = normal_interval(estimate)
-    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
-
-
-def with_interval(probe: Any) -> str:
-    """Accuracy and its interval, in per cent."""
-    if probe is None:
-        return NONE
-    of = probe.accuracy
-    return number_text(of if isinstance(of, Number) else Number(of, *probe.interval), 100, 1)
-
-
 def _digits(error: float) -> int:
     return min(4, max(0, 1 - floor(log10(error)))) if error > 0 else 3
 
 
 def aligned(columns: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of these columns, whose first cells are the headings."""
+    """A Markdown table of columns, whose first cells are the headings."""
     widths = [max(map(len, column)) for column in columns]
     lines = []
     for cells in zip(*columns, strict=True):

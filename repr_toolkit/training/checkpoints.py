@@ -36,10 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
     def load_checkpoint(
-        self,
-        path: str | Path,
-        map_location: Any | None = "cpu",
-        weights_only: bool | None = True,
+        self, path: str | Path, map_location: Any | None = "cpu", weights_only: bool | None = True
     ) -> dict[str, Any]:
         """Read a checkpoint onto the CPU; ValueError, naming the file, if it is damaged."""
         path = Path(path)

@@ -41,12 +41,7 @@ class TrainingProgress(Callback):
             self._bar.start()
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         step = trainer.global_step
         text = "" if isnan(self._monitor.loss) else f"loss {self._monitor.loss:.4f}"

@@ -14,11 +14,10 @@ from repr_toolkit.support.pictures import (
     SEPARATOR,
     Group,
     displayable,
-    figure3,
-    figure6,
     image_grid,
     lay_out,
     names_width,
+    paper_figure,
 )
 
 
@@ -118,7 +117,7 @@ def test_figure_keeps_its_pixels_and_writes_its_titles() -> None:
         Group(numbered(3, 4, 1, 7, 7, seed=2), "PixelCNN", "$m$ = 10"),
         Group(numbered(3, 4, 1, 7, 7, seed=3), "PixelCNN", "$m$ = 100"),
     ]
-    figure = figure6(groups, levels=16)
+    figure = paper_figure(groups, levels=16)
     texts = [text.get_text() for text in figure.texts]
     assert sorted(texts) == sorted(
         ["Original", "MSE", "$m$ = 10", "PixelCNN", "$m$ = 10", "$m$ = 100"]
@@ -145,7 +144,7 @@ def test_figure_keeps_its_pixels_and_writes_its_titles() -> None:
 def test_figure_3_names_its_rows_beside_them() -> None:
     names = ["golden retriever", "$x_", "", "7"]  # no mathematics
     groups = [Group(numbered(4, 6, 1, 7, 7, seed=n), heading) for n, heading in enumerate("ab")]
-    figure = figure3(groups, names, levels=16)
+    figure = paper_figure(groups, names, levels=16)
     beside = figure.texts[2:]
     assert [text.get_text() for text in beside] == names
     written = BytesIO()
@@ -175,15 +174,17 @@ def test_figure_3_names_its_rows_beside_them() -> None:
 
 def test_figure_3_needs_a_name_for_each_row() -> None:
     with pytest.raises(ValueError, match="3 names for 2 rows"):
-        figure3([Group(numbered(2, 1, 1, 4, 4), "x")], ["a", "b", "c"])
+        paper_figure([Group(numbered(2, 1, 1, 4, 4), "x")], ["a", "b", "c"])
     with pytest.raises(ValueError, match="nothing"):
-        figure3([], ["a"])
+        paper_figure([], ["a"])
 
 
 def test_long_names_are_written_smaller() -> None:
     group = Group(numbered(2, 3, 1, 8, 8), "x")
-    short = figure3([group], ["a", "b"], levels=16)
-    long = figure3([group], ["a", "a name of many words that never comes to an end"], levels=16)
+    short = paper_figure([group], ["a", "b"], levels=16)
+    long = paper_figure(
+        [group], ["a", "a name of many words that never comes to an end"], levels=16
+    )
     assert long.texts[1].get_fontsize() < short.texts[1].get_fontsize()
     assert long.texts[2].get_window_extent().x0 >= 0
 

@@ -33,7 +33,7 @@ from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write, csv_text, write_json
-from repr_toolkit.support.pictures import DPI, Group, figure3, figure6
+from repr_toolkit.support.pictures import DPI, Group, paper_figure
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, mean_and_error
 
@@ -201,10 +201,11 @@ class _Comparison:
         levels, figures = self.data.levels, {}
         if self.samples:
             _, names = shown_classes(self.data)
-            figures["figure3.png"] = figure3(self.samples, names, levels=levels)
+            figures["figure3.png"] = paper_figure(self.samples, names, levels=levels)
         if self.reconstructions:
             originals = Group(self.split[self.shown]["image"][:, None], "Original")
-            figures["figure6.png"] = figure6([originals, *self.reconstructions], levels=levels)
+            groups = [originals, *self.reconstructions]
+            figures["figure6.png"] = paper_figure(groups, levels=levels)
         for name, figure in figures.items():
             with atomic_write(study_dir / name) as file:
                 figure.savefig(file, dpi=DPI, format="png")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from repr_toolkit.analyses.invariance.statistics import Agreement, Neighbours, Reencoding
 from repr_toolkit.analyses.judge import Judge
-from repr_toolkit.support.pictures import Group, displayable, figure3
+from repr_toolkit.support.pictures import Group, displayable, paper_figure
 from repr_toolkit.support.stats import Number
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Invariance:
             if key in kept:
                 images = self._colour(kept[key][:, :PICTURED])
                 groups.append(Group(images, "nearest training images", title))
-        return figure3(groups, self.names)
+        return paper_figure(groups, self.names)
 
     def _colour(self, images: Array) -> Tensor:
         """Images (rows, n, C, H, W) at 256 levels in three channels, as the map of colours is."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from repr_toolkit.analyses.placement.marks import with_crosses
 from repr_toolkit.analyses.placement.result import Placement
-from repr_toolkit.support.pictures import Group, figure6
+from repr_toolkit.support.pictures import Group, paper_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,4 +36,4 @@ def picture(results: Sequence[Placement]) -> "Figure":
     for result in results:
         heading = Path(result.facts["run"]).name.replace("_", " ")
         groups.append(Group(crossed(torch.from_numpy(result.pictured["sample"])), heading))
-    return figure6(groups)
+    return paper_figure(groups)

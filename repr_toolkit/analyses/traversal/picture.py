@@ -14,6 +14,7 @@ from repr_toolkit.support.pictures import (
     Layout,
     lay_out,
     names_width,
+    text_width,
 )
 
 if TYPE_CHECKING:
@@ -95,11 +96,7 @@ def picture(traversal: Traversal) -> "Figure":
 
 def _width(text: str) -> int:
     """The width of a line of text in pixels."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import TextPath
-
-    font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
-    return round(TextPath((0, 0), text, prop=font).get_extents().width * DPI / 72)
+    return round(text_width(text) * DPI / 72)
 
 
 def _columns(block: Layout, steps: int) -> list[float]:
