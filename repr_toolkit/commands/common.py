@@ -60,16 +60,17 @@ def encode_pictures(
     """Picture files at a model's size, uint8 (N, C, H, W), and their h (N, h_dim).
 
     Where the model knows faces they are the faces in photographs, embedded by the FaceNet of
-    ``weights`` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
-    what to do ``instead``, and for a model without one; and as `sitters` and `read_pictures` do.
+    `weights` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
+    what to do `instead`, and for a model without one; and what `encode_photographs` and
+    `read_pictures` raise.
     """
-    from repr_toolkit.faces.sitters import facenet_of, knows_faces, sitters
+    from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
     from repr_toolkit.models.encode import encode_batch
 
     if model.encoder is None:
         raise ValueError("the model has no encoder, and so no h of a picture")
     if knows_faces(model):
-        return sitters(model, files, facenet_of(model, weights))
+        return encode_photographs(model, files, facenet_of(model, weights))
     if model.encoder.source != "image":
         raise ValueError(
             f"the model's encoder reads {model.encoder.source!r}, not pictures; {instead}"

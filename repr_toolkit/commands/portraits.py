@@ -21,7 +21,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """Draw new portraits of the people in photographs, each row beside the face it is of."""
     import torch
 
-    from repr_toolkit.faces.sitters import facenet_of, sitters
+    from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
     from repr_toolkit.support.processes import fastest_device
@@ -29,7 +29,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
     out = Path(options.out)
     refuse_unwritable(out, overwrite=options.overwrite)
     model = load_with_decoder(options.run).to(fastest_device())
-    faces, h = sitters(model, options.photographs, facenet_of(model, options.weights))
+    faces, h = encode_photographs(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
         images = sample(
             model,

@@ -1,4 +1,4 @@
-"""Faces in photographs: found, cut out, embedded, and made a data set."""
+"""Find the faces in photographs, cut them out, embed them, and make a data set of them."""
 
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.crops import crop_face, training_image

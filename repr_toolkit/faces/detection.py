@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-BATCH_PIXELS = 4_000_000  # at once: 48 MB a copy in float32
+BATCH_PIXELS = 4_000_000  # pixels of a batch: 48 MB a copy in float32
 
 NO_FACE = "no face found"
 
-# What detect_face of facenet-pytorch fails by when it has proposed a box wholly outside of the
-# photograph: it stacks the pixels of the other boxes only, but goes on with the list of all.
+# Parts of the errors by which facenet-pytorch's detect_face fails when it has proposed a box wholly
+# outside of the photograph: it stacks the pixels of the other boxes only, but uses the list of all.
 OUTSIDE = ("shape of the mask", "expected a non-empty list of Tensors")
 
 
@@ -23,9 +23,12 @@ OUTSIDE = ("shape of the mask", "expected a non-empty list of Tensors")
 class Face:
     """A face in a photograph, in its pixels, x before y.
 
-    `box` is (left, top, right, bottom), `landmarks` (5, 2) the left eye, right eye, nose, left and
-    right corner of the mouth as seen in the picture, `probability` the detector's, and `count`
-    how many faces there are in the photograph, of which this one was chosen.
+    Attributes:
+        box: (left, top, right, bottom).
+        landmarks: (5, 2), the left eye, right eye, nose, left and right corner of the mouth as seen
+            in the picture.
+        probability: The detector's.
+        count: The number of faces in the photograph, of which this one was chosen.
     """
 
     box: NDArray[np.float64]
@@ -35,12 +38,12 @@ class Face:
 
 
 class Detector:
-    """MTCNN with the weights inside facenet-pytorch; it needs no download.
+    """MTCNN with the weights that facenet-pytorch brings; it needs no download.
 
-    Of several faces `select` "center" takes the one with the largest area less twice the squared
-    distance to the photograph's centre, "largest" the one with the largest area. Faces below
+    Of several faces `select` "largest" takes the one with the largest area, and "center" the one
+    with the largest area less twice the squared distance to the photograph's centre. Faces below
     about `min_face_size` pixels are not found. Raises ValueError for another `select`, or for a
-    size below 12, which is what the first network sees at once.
+    size below 12, the side of the first network's window.
     """
 
     def __init__(
@@ -63,13 +66,13 @@ class Detector:
     def detect(self, photographs: Sequence[Image.Image]) -> list[Face | str]:
         """The chosen face of each RGB photograph, or the reason why there is none.
 
-        Those of equal size are looked at together.
+        Photographs of equal size are looked at together.
         """
-        found: list[Face | str] = [NO_FACE] * len(photographs)
+        results: list[Face | str] = [NO_FACE] * len(photographs)
         by_size: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for index, photograph in enumerate(photographs):
             if self._too_small(photograph):
-                found[index] = (
+                results[index] = (
                     f"smaller than the smallest face looked for, {self.min_face_size} pixels"
                 )
             else:
@@ -80,11 +83,11 @@ class Detector:
                 batch = indices[start : start + step]
                 faces = self._detect([photographs[index] for index in batch])
                 for index, face in zip(batch, faces, strict=True):
-                    found[index] = face
-        return found
+                    results[index] = face
+        return results
 
     def _too_small(self, photograph: Image.Image) -> bool:
-        # As detect_face computes the first level of its pyramid; without any level it fails.
+        # The first level of detect_face's pyramid; it fails where there is none.
         return min(photograph.size) * (12.0 / self.min_face_size) < 12
 
     def _detect(self, photographs: list[Image.Image]) -> list[Face | str]:
@@ -98,10 +101,8 @@ class Detector:
                 return ["the detector fails: it proposes a face outside of the photograph"]
             return [face for photograph in photographs for face in self._detect([photograph])]
         return [
-            self._choose(photograph, *of_one)
-            for photograph, *of_one in zip(
-                photographs, boxes, probabilities, landmarks, strict=True
-            )
+            self._choose(photograph, *faces)
+            for photograph, *faces in zip(photographs, boxes, probabilities, landmarks, strict=True)
         ]
 
     def _choose(
@@ -109,7 +110,7 @@ class Detector:
     ) -> Face | str:
         if boxes is None:
             return NO_FACE
-        # With numpy 2 these are arrays of objects, which numpy's functions only seem to take.
+        # With numpy 2 these are arrays of objects, with which numpy's functions go wrong silently.
         boxes = np.asarray(boxes, np.float64)  # (n, 4)
         size = np.array(photograph.size, np.float64)
         inside = (

@@ -1,4 +1,4 @@
-"""Photographs in a folder of people, and what their files must hold to be used."""
+"""The photographs in a folder of people, and reading one, if its file is fit for it."""
 
 import warnings
 from collections import Counter
@@ -17,7 +17,7 @@ def find_photographs(folder: Path) -> tuple[list[str], Counter[str]]:
     """The image files below a folder, by their paths in it, sorted; and the other files' suffixes.
 
     Hidden files and folders are left out. Raises NotADirectoryError or FileNotFoundError for what
-    is no folder, ValueError where there is no image file.
+    is no folder, ValueError for a folder without image files.
     """
     if not folder.is_dir():
         kind = NotADirectoryError if folder.exists() else FileNotFoundError
@@ -39,16 +39,15 @@ def find_photographs(folder: Path) -> tuple[list[str], Counter[str]]:
 def read_photograph(path: Path) -> Image.Image:
     """A photograph as RGB, 8 bits, turned upright where the camera says so.
 
-    Grey, palette and CMYK files are converted; what is transparent is laid over white. Of the
-    several pictures that a phone's JPEG may hold (MPO) the first, which viewers show, is taken.
+    Grey, palette and CMYK files are converted, and transparent ones laid over white. A phone's
+    JPEG may hold several pictures (MPO); the first is taken, as viewers do.
 
-    Raises `Unusable` for a file that is animated or has several pages, has more than 8 bits a
-    channel, is too large to be safe, damaged or cut short; FileNotFoundError for one that is not
-    there.
+    Raises `Unusable` for a file that is animated, has several pages or more than 8 bits a channel,
+    is too large to be safe, damaged or cut short; FileNotFoundError for a missing one.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata that Pillow finds odd
+            warnings.simplefilter("ignore")  # about odd metadata
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 _require_usable(image)

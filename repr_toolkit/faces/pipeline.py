@@ -1,7 +1,5 @@
 """From a folder of photographs to a data file: faces, identities, embeddings and landmarks."""
 
-import csv
-import io
 import sys
 import zipfile
 import zlib
@@ -24,7 +22,7 @@ from repr_toolkit.faces.photographs import Unusable, find_photographs, read_phot
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.chunks import Chunks
 from repr_toolkit.support.console import bar, span
-from repr_toolkit.support.files import Rows, atomic_write, require_writable, write_npz
+from repr_toolkit.support.files import Rows, atomic_write, csv_text, require_writable, write_npz
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import FaceNet
@@ -32,16 +30,18 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, Any]
 
-LEAST_FACES = 3  # of one person, to be split by photograph into train, val and test
-PIXELS = 16_000_000  # of the photographs in memory together: 48 MB, or one that is larger
+LEAST_FACES = 3  # faces of one person that can be split into train, val and test
+PIXELS = 16_000_000  # pixels of the photographs in memory: 48 MB, or one that is larger
 
 
 class EmbeddedFace(NamedTuple):
     """A face and what FaceNet makes of it.
 
-    `embedding` float32 (512,), `face` the uint8 (3, 160, 160) that it is of, `image` the face as
-    `training_image` cuts it, uint8 (3, image_size, image_size), and `faces_found` how many faces
-    there are in the photograph, of which this one was chosen.
+    Attributes:
+        embedding: float32 (512,), a unit vector.
+        face: What FaceNet saw, uint8 (3, 160, 160).
+        image: The face as `training_image` cuts it, uint8 (3, image_size, image_size).
+        faces_found: The number of faces in the photograph, of which this one was chosen.
     """
 
     embedding: Tensor
@@ -54,9 +54,12 @@ class EmbeddedFace(NamedTuple):
 class Report:
     """What became of a folder's photographs.
 
-    `faces` of `people` were written; in `several` of the photographs there are several faces, of
-    which one was taken; `skipped` are the photographs without a face in the file, each with the
-    reason; `others` counts the files that are no images by their suffixes.
+    Attributes:
+        faces: The number of faces that were written.
+        people: The number of people whose faces they are.
+        several: The number of photographs with several faces, of which one was taken.
+        skipped: The photographs that are not in the file, each with the reason.
+        others: The number of files that are no images, by suffix.
     """
 
     faces: int
@@ -76,9 +79,8 @@ def embed_photograph(
 ) -> EmbeddedFace:
     """The face in one photograph and its embedding, on the CPU.
 
-    Raises ValueError, naming the file and the reason, where there is no face, the photograph
-    cannot be read, or it shows several faces and `several` is "skip"; FileNotFoundError where
-    there is no such file.
+    Raises ValueError, naming the file and the reason, for a photograph that cannot be read, shows
+    no face, or shows several where `several` is "skip"; FileNotFoundError for a missing file.
     """
     try:
         photograph = read_photograph(Path(path))
@@ -101,17 +103,16 @@ def embed_photograph(
 
 
 class FaceJob:
-    """The photographs of a folder and the .npz to be made of them; making it does no work yet.
+    """The photographs of a folder and the .npz to be made of them; `run` does the work.
 
     Each sub-folder is a person, named by its path in the folder. Of a photograph with several
     faces the detector's choice is taken, or none if `several` is "skip". `image_size` and
     `image_margin` are those of `training_image`.
 
-    Raises, before any work: FileNotFoundError or NotADirectoryError where a folder is missing;
-    FileExistsError where `out` exists and `overwrite` is false; ValueError where the folder holds
-    no photographs, or photographs both in it and in sub-folders, or those of one person only,
-    unless that is allowed by `allow_one_identity`, where `out` does not end in .npz, or for a
-    number out of range.
+    Raises FileNotFoundError or NotADirectoryError for a missing folder; FileExistsError where
+    `out` exists, without `overwrite`; ValueError for a folder without photographs, with photographs
+    both in it and in sub-folders, or of one person only, unless `allow_one_identity`, for an `out`
+    that does not end in .npz, and for a number out of range.
     """
 
     def __init__(
@@ -179,14 +180,14 @@ class FaceJob:
         The .npz holds, for N faces in the order of the photographs' paths, `image` uint8
         (N, 3, s, s), `identity` and `photo` strings (N,), `embedding` float32 (N, 512), unit
         vectors, `landmarks` float32 (N, 5, 2) in pixels of the image, x before y (see
-        `training_image`), and `encoder`, a string, FaceNet's `identity`. There is no `split`: the
-        data loader cuts one by person. For one person alone, where that is allowed, there is, by
-        photograph, if there are three faces or more.
+        `training_image`), and `encoder`, a string, FaceNet's `identity`. It has no `split`, since
+        the data loader splits by person; but three or more faces of one person alone have one, by
+        photograph.
 
-        What is done is kept in NAME.parts until all is, `batch_size` photographs a file; with
-        `resume` a job that was cut short is gone on with and ends in the same bytes. Raises
-        FileExistsError where such chunks exist without `resume`, ValueError where they are of
-        another job or where no photograph has a face that can be used.
+        Chunks of `batch_size` photographs are kept in NAME.parts until all are done. With `resume`
+        a job that was cut short goes on from them, and ends in the same bytes. Raises
+        FileExistsError where there are chunks, without `resume`, and ValueError where they are of
+        another job or no photograph has a usable face.
         """
         job = {
             "folder": str(self.folder.resolve()),
@@ -210,7 +211,7 @@ class FaceJob:
                         names = [self.names[index] for index in members]
                         done = span(show, members.start, len(members))
                         arrays = self._process(names, detector, facenet, done)
-                        if not chunks.begun:  # no folder before there is something to keep in it
+                        if not chunks.begun:  # no folder before it has something to hold
                             chunks.begin()
                         with atomic_write(chunks.file(chunk)) as file:
                             np.savez_compressed(file, **arrays)
@@ -235,7 +236,7 @@ class FaceJob:
         facenet: "FaceNet",
         done: Callable[[float], None],
     ) -> Arrays:
-        """What is kept of these photographs."""
+        """The chunk of these photographs."""
         faces: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         skipped: dict[str, str] = {}
         several = 0
@@ -250,16 +251,16 @@ class FaceJob:
             pixels = sum(photograph.width * photograph.height for photograph in waiting.values())
             if pixels < PIXELS and number < len(names):
                 continue
-            found = detector.detect(list(waiting.values()))
-            for (of, photograph), face in zip(waiting.items(), found, strict=True):
+            detected = detector.detect(list(waiting.values()))
+            for (photo, photograph), face in zip(waiting.items(), detected, strict=True):
                 if isinstance(face, str):
-                    skipped[of] = face
+                    skipped[photo] = face
                 elif face.count > 1 and self.several == "skip":
-                    skipped[of] = "several faces"
+                    skipped[photo] = "several faces"
                 else:
                     several += face.count > 1
                     image = training_image(photograph, face, self.image_size, self.image_margin)
-                    faces.append((of, crop_face(photograph, face), *image))
+                    faces.append((photo, crop_face(photograph, face), *image))
             waiting.clear()
             done(number / len(names))
         side = self.image_size
@@ -275,13 +276,12 @@ class FaceJob:
         }
 
     def _report(self, chunks: Chunks) -> Report:
-        """Write the list of what was skipped, and count what the chunks hold."""
+        """Write the list of the skipped photographs, and count what the chunks hold."""
         skipped = [tuple(row) for rows in _column(chunks, "skipped") for row in rows.tolist()]
         if skipped:
-            text = io.StringIO(newline="")
-            csv.writer(text).writerows([("photo", "reason"), *skipped])
+            text = csv_text([{"photo": photo, "reason": reason} for photo, reason in skipped])
             with atomic_write(self.skipped_file) as file:
-                file.write(text.getvalue().encode(errors="surrogateescape"))
+                file.write(text.encode(errors="surrogateescape"))
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's
         return Report(
@@ -320,7 +320,7 @@ def _embed(facenet: "FaceNet", crops: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _by_photograph(out: Path, count: int) -> NDArray[np.str_]:
-    """The split of each face of one person, who cannot be parted from the others' splits."""
+    """A split by photograph of the faces of one person, who cannot be split by person."""
     split = np.empty(count, "<U5")
     for name, rows in complete_splits(str(out), {"train": np.arange(count)}).items():
         split[rows] = name
@@ -333,15 +333,15 @@ def _column(chunks: Chunks, key: str) -> Iterator[NDArray[Any]]:
             yield arrays[key]
 
 
-def _whole(part: Path) -> bool:
-    """Whether a part is done and can be read; of a damaged one a line on stderr tells."""
+def _whole(chunk: Path) -> bool:
+    """Whether a chunk is done and can be read; a damaged one is named on stderr."""
     try:
-        with part.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with chunk.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for key in arrays.files:
                 arrays[key]  # which checks the archive's checksum
     except FileNotFoundError:
         return False
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        print(f"{part} is damaged: its photographs are gone through again", file=sys.stderr)
+        print(f"{chunk} is damaged: its photographs are gone through again", file=sys.stderr)
         return False
     return True

@@ -33,18 +33,18 @@ SPREAD = "val/spread"
 class MetricLearner(Learner):
     """Any encoder that keeps its contract, and a loss of pytorch-metric-learning on its h.
 
-    `loss(h, people, mined)` is the scalar that training minimises; `miner(h, people)` chooses the
-    triplets or pairs that it is of, None all of them. Both compare h by their own distance, which
-    takes h as it is or brings it to length 1 first (as theirs do unless told otherwise): nothing
-    is normalised here. Several processes compare their images with each other's, so that the loss
-    and its gradient are those of the whole batch.
+    `loss(h, people, mined)` is the scalar that training minimises, over the triplets or pairs that
+    `miner(h, people)` chooses; without a miner, over all. Both compare h by a distance of their
+    own, which brings h to length 1 first unless it is told not to: nothing is normalised here.
+    With several processes each compares its images with those of all, so the loss and its gradient
+    are those of the whole batch.
 
     Who is in an image is the batch's `identity`, or its `label` where there is none.
 
-    A validation measures on the validation images, by the cosine of h: val/auc, val/one_nn and,
-    with images enough, val/accuracy, val/tar_at_0.01 and val/tar_at_0.001 (see `verification`), and
-    val/spread, one minus the mean cosine of two different images. `fitting` are the keyword
-    arguments of `Learner`; what `compile` compiles is the encoder.
+    A validation measures by the cosine of h: val/auc, val/one_nn and, with images enough,
+    val/accuracy, val/tar_at_0.01 and val/tar_at_0.001 (see `models.pairs`), and val/spread, one
+    minus the mean cosine of two different images. `fitting` are the keyword arguments of
+    `Learner`; what `compile` compiles is the encoder.
     """
 
     encoder: "Encoder"
@@ -64,12 +64,12 @@ class MetricLearner(Learner):
     @property
     def description(self) -> str:
         """What is trained, in a few words."""
-        mined = "all triplets or pairs"
+        chosen = "all triplets or pairs"
         if self.miner is not None:
             kind = getattr(self.miner, "type_of_triplets", None)
-            mined = type(self.miner).__name__ + (f" ({kind})" if kind else "")
+            chosen = type(self.miner).__name__ + (f" ({kind})" if kind else "")
         encoder = f"{type(self.encoder).__name__} → h ({self.encoder.h_dim})"
-        return f"{encoder} by {type(self.loss).__name__} of {mined}"
+        return f"{encoder} by {type(self.loss).__name__} of {chosen}"
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -88,24 +88,25 @@ class MetricLearner(Learner):
     def training_step(self, batch: Batch) -> Tensor:
         h, people = self.compiled_core(batch), people_in(batch)
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            h, people = self._of_all_processes(h, people)
+            h, people = self._whole_batch(h, people)
         loss: Tensor = self.loss(h, people, self.miner and self.miner(h, people))
         return loss
 
-    def _of_all_processes(self, h: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
-        """h and people of the whole batch; a gradient reaches this process's own h alone."""
-        codes, names = _gathered(h.detach()), _gathered(people)
-        # DDP averages what the processes add to the gradient of the one loss that all compute.
-        h.register_hook(lambda gradient: gradient * len(codes))
-        codes[torch.distributed.get_rank()] = h
-        return torch.cat(codes), torch.cat(names)
+    def _whole_batch(self, h: Tensor, people: Tensor) -> tuple[Tensor, Tensor]:
+        """h and people of all processes; a gradient reaches this process's h alone."""
+        every_h, every_people = _gathered(h.detach()), _gathered(people)
+        # All processes compute the same loss, each with the gradient of its own h. The gradient is
+        # their sum, but DDP takes their mean.
+        h.register_hook(lambda gradient: gradient * len(every_h))
+        every_h[torch.distributed.get_rank()] = h
+        return torch.cat(every_h), torch.cat(every_people)
 
     def validation_step(self, batch: Batch) -> None:
         with full_precision(self.device):
             self._validated.append((self.encode(batch), people_in(batch)))
 
     def on_validation_epoch_end(self) -> None:
-        """Verification on the validation images of all devices."""
+        """Verification on the validation images of all processes."""
         h, people = (torch.cat(parts) for parts in zip(*self._validated, strict=True))
         self._validated.clear()
         if self.trainer.world_size > 1:
@@ -119,12 +120,12 @@ class MetricLearner(Learner):
         Where h is not finite every result is NaN.
         """
         finite = bool(np.isfinite(h).all())
-        h = h if finite else np.zeros_like(h)  # which finds what could be measured
+        h = h if finite else np.zeros_like(h)  # to know which results there would be
         pairs = make_pairs(people, most_pairs=most_pairs)
         scores = similarities(h, pairs)
         correct, queries = nearest_neighbour(h, people)
         accuracies, _ = fold_accuracies(scores, pairs, people)
-        found = {
+        results = {
             "val/auc": roc_auc(scores, pairs.same),
             "val/accuracy": None if accuracies is None else float(accuracies.mean()),
             **{
@@ -136,22 +137,22 @@ class MetricLearner(Learner):
         }
         self.validation_results = {
             name: value if finite else float("nan")
-            for name, value in found.items()
+            for name, value in results.items()
             if value is not None
         }
         self.validation_curve = roc_curve(scores, pairs.same) if finite else None
 
 
 def people_in(batch: Mapping[str, Tensor]) -> Tensor:
-    """The codes, int64 (B,), of whom a batch shows: its `identity`, else its `label`.
+    """The people of a batch, int64 (B,): its `identity`, or else its `label`.
 
-    Raises KeyError where a batch has neither.
+    Raises KeyError for a batch with neither.
     """
     return batch["identity"] if "identity" in batch else batch["label"]
 
 
 def _gathered(tensor: Tensor) -> list[Tensor]:
-    """A tensor of every process, by rank, without waiting for the device; all of one shape."""
-    everyones = [torch.empty_like(tensor) for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather(everyones, tensor.contiguous())
-    return everyones
+    """The tensors of all processes by rank, all of one shape, without waiting for the device."""
+    tensors = [torch.empty_like(tensor) for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather(tensors, tensor.contiguous())
+    return tensors

@@ -1,4 +1,4 @@
-"""What happens at each validation of an encoder that is trained alone: numbers, ROC, collapse."""
+"""Validations of an encoder that is trained alone: their numbers, the ROC, and a collapse."""
 
 import torch
 from lightning import LightningModule, Trainer
@@ -14,23 +14,23 @@ from repr_toolkit.support.console import say
 from repr_toolkit.training.monitor import what_is_kept
 from repr_toolkit.training.validation import Results, save_picture
 
-COLLAPSED = 1e-4  # vectors of length 1 are then 0.014 apart, a small part of any margin
-IMAGES_AT_START = 256
+COLLAPSED = 1e-4  # spread of h; vectors of length 1 are then 0.014 apart, little of any margin
+IMAGES_AT_START = 256  # of which the spread before training is measured
 
 
 class Collapse(FloatingPointError):
-    """The encoder gives every image practically the same h, which no training mends."""
+    """The encoder gives every image practically the same h, and will not recover."""
 
 
 class EmbeddingValidation(Results):
     """Logs what MetricLearner measures, draws the ROC, and stops a run that has collapsed.
 
-    A run has collapsed where the spread of h is below `COLLAPSED` and has not doubled since the
-    last validation, or since training began. `results` holds the last numbers, by the names that
-    MetricLearner gives them. Where people are in training and validation both, a line says so.
+    A run has collapsed if the spread of h is below `COLLAPSED` and has not doubled since the last
+    validation, or since training began. `results` holds the last numbers, by the names that
+    MetricLearner gives them. A line says so where people are in both training and validation.
 
-    Raises ValueError for data that do not say who is in an image, and where no pair of validation
-    images is of one person, or of two.
+    Raises ValueError for data that do not say who is in an image, and for validation images
+    without a pair of one person, or of two people.
     """
 
     def __init__(self, run: Run, data: ImageData, *, draws: bool) -> None:
@@ -60,7 +60,7 @@ class EmbeddingValidation(Results):
         pl_module.eval()
         with torch.no_grad(), full_precision(pl_module.device):
             h = pl_module.encode({k: value.to(pl_module.device) for k, value in batch.items()})
-        for module, training in modes:  # what is frozen stays in eval mode
+        for module, training in modes:  # one by one, since frozen ones stay in eval mode
             module.training = training
         self._first_spread = spread(h.float().cpu().numpy())
 

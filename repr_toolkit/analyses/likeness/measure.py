@@ -22,7 +22,7 @@ from repr_toolkit.analyses.likeness.matching import (
 from repr_toolkit.analyses.verification.baselines import class_whitened_pca, training_pixels
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.faces.sitters import facenet_of
+from repr_toolkit.faces.encode import facenet_of
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.runs.run import Run, load_with_decoder
