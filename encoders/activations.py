@@ -1,9 +1,9 @@
 """The activations of any layer of any torch network as h."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from repr_toolkit.encoders.images import require_images
 from repr_toolkit.encoders.networks import IMAGENET, build_network, inputs_of
 from repr_toolkit.encoders.state import weights_digest
 
+Function = TypeVar("Function")
+uncompiled: Callable[[Function], Function] = torch.compiler.disable
 POOLS = ("mean", "max", "none")
 GREY = (0.299, 0.587, 0.114)  # luma of R, G and B (ITU-R BT.601)
 
@@ -120,8 +122,7 @@ class LayerActivations(nn.Module):
         self.net.eval()
         return self
 
-    # An exception stops the network, which no graph can hold.
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    @uncompiled  # an exception stops the network, which no graph can hold
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to h, float32 (B, h_dim).
 

@@ -13,7 +13,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.build import optimizer_factory
 from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
-from repr_toolkit.data import ImageData, ImageDataModule, load_data
+from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import PROJECT

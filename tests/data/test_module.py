@@ -10,7 +10,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from repr_toolkit.data import ImageData, ImageDataModule
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.data.order import StepSampler
 
 pytestmark = [
