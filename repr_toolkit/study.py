@@ -6,8 +6,9 @@ from typing import Any
 
 from repr_toolkit.config.recipe import variants
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import first_process_only
-from repr_toolkit.training.variants import compared, train_variants
+from repr_toolkit.training.variants import train_variants
 
 
 def run_study(
@@ -44,10 +45,22 @@ def _compare(
     if encoders_alone:
         from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
 
-        if not compared(study_dir, runs, OUTPUTS):
+        if not _compared(study_dir, runs, OUTPUTS):
             compare_encoders(study_dir, paths)
     else:
         from repr_toolkit.analyses.comparison.measure import compare, outputs
 
-        if not compared(study_dir, runs, outputs(sources)):
+        if not _compared(study_dir, runs, outputs(sources)):
             compare(study_dir, paths)
+
+
+def _compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
+    """Whether a study's files `outputs` exist and are newer than every run; says so if they are."""
+    files = [study_dir / name for name in outputs]
+    if not all(file.is_file() for file in files):
+        return False
+    oldest = min(file.stat().st_mtime for file in files)
+    if any(run.weights_file.stat().st_mtime > oldest for run in runs.values()):
+        return False
+    say(f"compared before, see {study_dir}")
+    return True

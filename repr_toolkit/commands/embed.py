@@ -12,10 +12,10 @@ from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_
 def embed(options: Namespace, settings: Settings) -> None:
     """Write h of all images of a data set beside them, and who made it."""
     from repr_toolkit.representations import represent, write_embedding
-    from repr_toolkit.support.files import require_data_file
+    from repr_toolkit.support.files import require_writable
 
     out = Path(options.out)
-    require_data_file(out, overwrite=options.overwrite)
+    require_writable(out, "the data file", ".npz", overwrite=options.overwrite)
     h, data = represent(options.source, **represent_options(options, settings), progress=True)
     write_embedding(out, h, data, overwrite=options.overwrite)
     counts = ", ".join(f"{len(values):,} {split}" for split, values in h.h.items())

@@ -28,11 +28,11 @@ def probe(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.representations import Source
     from repr_toolkit.runs.kept import keep
     from repr_toolkit.runs.run import Run
-    from repr_toolkit.support.files import require_json, write_json
+    from repr_toolkit.support.files import require_writable, write_json
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
-        require_json(out, overwrite=options.overwrite)
+        require_writable(out, "the result", ".json", overwrite=options.overwrite)
 
     def tell(message: str) -> None:
         print(message, file=sys.stderr, flush=True)

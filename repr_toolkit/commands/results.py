@@ -47,12 +47,13 @@ def keep_and_show(
 
 def required_picture(options: Namespace) -> Path | None:
     """The PNG of --out, once it is known that it can be written; None where none is asked for."""
-    from repr_toolkit.support.files import require_picture
+    from repr_toolkit.support.files import require_writable
 
     if options.out is None:
         return None
-    require_picture(Path(options.out), overwrite=options.overwrite)
-    return Path(options.out)
+    out = Path(options.out)
+    require_writable(out, "the picture", ".png", overwrite=options.overwrite)
+    return out
 
 
 def save_figure(figure: Any, out: Path, options: Namespace) -> None:

@@ -80,10 +80,9 @@ def end_of(bits: Array) -> float:
     return max(float(np.quantile(np.abs(bits.sum(1)), 0.995)), 1e-6)
 
 
-def signed_bar(end: float | None, title: str) -> ColourBar:
-    """The scale of `overlay`; with `end` None it says "costs" and "saves" instead of numbers."""
-    low, high = ("costs", "saves") if end is None else (f"−{end:.2g}", f"{end:.2g}")
-    return ColourBar(_ramp(SIGNED), low, high, title, middle="0")
+def signed_bar(title: str) -> ColourBar:
+    """The scale of `overlay`, with "costs" and "saves" at its ends."""
+    return ColourBar(_ramp(SIGNED), "costs", "saves", title, middle="0")
 
 
 def heat_bar(end: float, title: str) -> ColourBar:

@@ -8,7 +8,7 @@ import numpy as np
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS, Array
 from repr_toolkit.representations.representation import Representation
-from repr_toolkit.support.files import Rows, atomic_write, require_data_file, write_npz
+from repr_toolkit.support.files import Rows, atomic_write, require_writable, write_npz
 
 CHUNK_BYTES = 8 << 20
 
@@ -23,10 +23,10 @@ def write_embedding(
     `of` the fingerprint of `data`. Images of no split are left out. No more than some MiB are
     in memory at a time, and the same content gives the same bytes.
 
-    Raises ValueError where h is of other data, and as `require_data_file` does.
+    Raises ValueError where h is of other data, and as `require_writable` does.
     """
     representation.require(data)
-    require_data_file(out, overwrite=overwrite)
+    require_writable(out, "the data file", ".npz", overwrite=overwrite)
     count = sum(len(data.splits[split]) for split in SPLITS)
     constants: dict[str, Array] = {
         "split": np.repeat(SPLITS, [len(data.splits[split]) for split in SPLITS]),

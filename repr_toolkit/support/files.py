@@ -14,39 +14,21 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def require_writable(path: Path, what: str, *, overwrite: bool) -> None:
+def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool) -> None:
     """Raise if `path` cannot be written; `what` names its content, such as "the picture".
 
-    FileNotFoundError if its folder is missing, PermissionError if nothing may be written there,
-    FileExistsError if it exists and `overwrite` is False.
+    ValueError if the name does not end in `suffix`, such as ".png", FileNotFoundError if the folder
+    is missing, PermissionError if nothing may be written there, FileExistsError if the file exists
+    and `overwrite` is False.
     """
+    if suffix and path.suffix != suffix:
+        raise ValueError(f"{what} is written as {suffix}, not as {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} of {what} {path} does not exist")
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"nothing may be written to the folder {path.parent} of {path}")
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists; choose another name, or replace it by --overwrite")
-
-
-def require_picture(path: Path, what: str = "the picture", *, overwrite: bool) -> None:
-    """`require_writable` for a .png; ValueError for another name."""
-    _require(path, ".png", what, overwrite)
-
-
-def require_data_file(path: Path, what: str = "the data file", *, overwrite: bool) -> None:
-    """`require_writable` for an .npz; ValueError for another name."""
-    _require(path, ".npz", what, overwrite)
-
-
-def require_json(path: Path, what: str = "the result", *, overwrite: bool) -> None:
-    """`require_writable` for a .json; ValueError for another name."""
-    _require(path, ".json", what, overwrite)
-
-
-def _require(path: Path, suffix: str, what: str, overwrite: bool) -> None:
-    if path.suffix != suffix:
-        raise ValueError(f"{what} is written as {suffix}, not as {path}")
-    require_writable(path, what, overwrite=overwrite)
 
 
 @contextmanager

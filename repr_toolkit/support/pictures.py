@@ -42,14 +42,12 @@ def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(stretched.transpose(0, 2, 3, 1))
 
 
-def image_grid(
-    images: Tensor, *, columns: int, levels: int = 256, scale: int | None = None
-) -> Image.Image:
+def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Image:
     """Images (N, C, H, W) row by row on white, thinly separated, each pixel enlarged to a square.
 
-    The rest of the last row stays white. `scale` is the side in screen pixels of one image pixel;
-    the default enlarges the shorter side to about 64. Raises ValueError for no images and for
-    `columns` or `scale` below 1, and what `displayable` raises.
+    An image's shorter side becomes about 64 pixels, or stays if it is longer. The rest of the last
+    row stays white. Raises ValueError for no images and for `columns` below 1, and what
+    `displayable` raises.
     """
     pixels = displayable(images, levels)
     count, height, width, channels = pixels.shape
@@ -57,10 +55,7 @@ def image_grid(
         raise ValueError("there are no images to lay out")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
-    if scale is None:
-        scale = max(1, round(VISIBLE_SIDE / min(height, width)))
-    if scale < 1:
-        raise ValueError(f"scale must be at least 1, not {scale}")
+    scale = max(1, round(VISIBLE_SIDE / min(height, width)))
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     cell_height, cell_width = height * scale + SEPARATOR, width * scale + SEPARATOR
     rows = -(-count // columns)

@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.floating[Any]]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = ("-", "--", "-.", ":")
 DPI = 150
+LEAST_RATE = 1e-3  # of false accepts
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +26,8 @@ class Line:
     curves: Sequence[tuple[Floats, Floats]]
 
 
-def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Image:
-    """True accept rate over false accept rate, on a logarithmic axis from `least_rate` up."""
+def roc_picture(lines: Sequence[Line]) -> Image.Image:
+    """True accept rate over false accept rate, on a logarithmic axis from `LEAST_RATE` up."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -36,7 +37,7 @@ def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Ima
     for number, line in enumerate(lines):
         for index, (false, true) in enumerate(line.curves):
             axes.step(
-                false.clip(least_rate / 10),  # a logarithmic axis has no 0
+                false.clip(LEAST_RATE / 10),  # a logarithmic axis has no 0
                 true,
                 where="post",
                 label=None if index else line.label,
@@ -44,11 +45,11 @@ def roc_picture(lines: Sequence[Line], *, least_rate: float = 1e-3) -> Image.Ima
                 linestyle=LINES[number % len(LINES)],
                 linewidth=1.6 if len(line.curves) == 1 else 1.0,
             )
-    rates = [10 ** (-k / 20) for k in range(81) if 10 ** (-k / 20) >= least_rate / 10]
+    rates = [10 ** (-k / 20) for k in range(81) if 10 ** (-k / 20) >= LEAST_RATE / 10]
     axes.plot(rates, rates, color="0.6", linewidth=0.8, label="chance")
     axes.set(
         xscale="log",
-        xlim=(least_rate, 1),
+        xlim=(LEAST_RATE, 1),
         ylim=(0, 1.005),
         xlabel="false accept rate (different people taken for one)",
         ylabel="true accept rate (one person recognised)",

@@ -43,18 +43,16 @@ def train(
     resume: bool = False,
     wandb: bool = False,
     group: str | None = None,
-    name: str | None = None,
     data: ImageData | None = None,
 ) -> Run:
     """Train the model of a recipe, write the run directory, and return the run.
 
     A recipe is the name of a packaged one, a YAML file, or the mapping that such a file holds; its
     section `study` plays no part. `settings` are values by the dotted names of the recipe's
-    entries. With `resume`, a run that was cut goes on
-    from its last checkpoint and ends in the same weights as without the cut; a finished run stays
-    as it is, and a run that does not exist starts. `wandb` also logs to Weights & Biases, under
-    `name` (default: the directory's name) and `group`. `data` is the recipe's data, if the
-    caller has loaded it already.
+    entries. With `resume`, a run that was cut goes on from its last checkpoint and ends in the same
+    weights as without the cut; a finished run stays as it is, and a run that does not exist starts.
+    `wandb` also logs to Weights & Biases, as a run of the directory's name in `group`. `data` is
+    the recipe's data, if the caller has loaded it already.
 
     Raises FileExistsError if the directory exists and `resume` is False, ValueError for a
     configuration that makes no model or differs from that of the run to resume, FloatingPointError
@@ -91,7 +89,7 @@ def train(
             say(f"{run.path} is finished already")
             return run
     with quiet_lightning():
-        fitting = Fitting(run, config, data, _wandb_logger(run, group, name) if wandb else None)
+        fitting = Fitting(run, config, data, _wandb_logger(run, group) if wandb else None)
         if first and not run.path.exists():
             Run.create(run.path, config)
         fitting.fit(join(**fitting.model_arguments()))
@@ -276,10 +274,10 @@ class _Reseeding(Callback):
             seed_everything(int(np.random.SeedSequence(words).generate_state(1)[0]), verbose=False)
 
 
-def _wandb_logger(run: Run, group: str | None, name: str | None) -> WandbLogger:
+def _wandb_logger(run: Run, group: str | None) -> WandbLogger:
     id_file = run.wandb_id_file
     return WandbLogger(
-        name=name or run.path.name,
+        name=run.path.name,
         project=PROJECT,
         group=group,
         save_dir=run.path,

@@ -1,6 +1,6 @@
 """Trains the variants of a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,8 @@ def train_variants(
         if runs[name].finished:
             say(f"  done before, see {runs[name].path}")
             continue
-        train(
-            variant,
-            runs[name].path,
-            resume=runs[name].path.exists(),
-            wandb=wandb,
-            group=study_dir.name,
-            name=name,
-            data=data,
-        )
+        path, group = runs[name].path, study_dir.name
+        train(variant, path, resume=True, wandb=wandb, group=group, data=data)
     return runs, [source for _, _, source in prepared.values()]
 
 
@@ -57,15 +50,3 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, s
     if run.path.exists():
         require_same(run, resolved, data)
     return variant, data, None if encoder is None else encoder.source
-
-
-def compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
-    """Whether a study's files `outputs` exist and are newer than every run; says so if they are."""
-    files = [study_dir / name for name in outputs]
-    if not all(file.is_file() for file in files):
-        return False
-    oldest = min(file.stat().st_mtime for file in files)
-    if any(run.weights_file.stat().st_mtime > oldest for run in runs.values()):
-        return False
-    say(f"compared before, see {study_dir}")
-    return True

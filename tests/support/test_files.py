@@ -6,25 +6,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repr_toolkit.support.files import Rows, require_data_file, require_picture, write_npz
+from repr_toolkit.support.files import Rows, require_writable, write_npz
 
 
 def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("somebody's")
-    require_picture(tmp_path / "a.png", overwrite=False)
+    require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=False)
     (tmp_path / "a.png").write_text("mine")
     with pytest.raises(FileExistsError, match=r"a\.png exists; .* replace it by --overwrite"):
-        require_picture(tmp_path / "a.png", overwrite=False)
-    require_picture(tmp_path / "a.png", overwrite=True)
+        require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=False)
+    require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=True)
 
 
 def test_each_kind_of_file_is_called_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the ROC is written as \.png, not as .*a\.gif"):
-        require_picture(tmp_path / "a.gif", "the ROC", overwrite=True)
+        require_writable(tmp_path / "a.gif", "the ROC", ".png", overwrite=True)
     with pytest.raises(ValueError, match=r"the data file is written as \.npz, not as .*a\.png"):
-        require_data_file(tmp_path / "a.png", overwrite=True)
+        require_writable(tmp_path / "a.png", "the data file", ".npz", overwrite=True)
     with pytest.raises(FileNotFoundError, match=r"the folder .*no of the data file .*no/a\.npz"):
-        require_data_file(tmp_path / "no" / "a.npz", overwrite=True)
+        require_writable(tmp_path / "no" / "a.npz", "the data file", ".npz", overwrite=True)
 
 
 def test_a_folder_that_takes_no_files_is_told(
@@ -32,7 +32,7 @@ def test_a_folder_that_takes_no_files_is_told(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(PermissionError, match="nothing may be written to the folder"):
-        require_picture(tmp_path / "a.png", overwrite=True)
+        require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=True)
 
 
 def test_arrays_in_chunks_are_written_as_whole_ones(tmp_path: Path) -> None:

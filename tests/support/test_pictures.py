@@ -33,12 +33,11 @@ def test_levels_are_stretched_to_the_whole_range() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("scale", [1, 3, None])
-def test_grid_shows_every_image_in_its_place(channels: int, scale: int | None) -> None:
+def test_grid_shows_every_image_in_its_place(channels: int) -> None:
     images = numbered(5, channels, 4, 6)
-    grid = np.asarray(image_grid(images, columns=3, levels=16, scale=scale))
+    grid = np.asarray(image_grid(images, columns=3, levels=16))
     grid = grid.reshape(*grid.shape[:2], channels)
-    s = scale or 16
+    s = 16
     assert grid.shape[:2] == (
         2 * (4 * s + SEPARATOR) + SEPARATOR,
         3 * (6 * s + SEPARATOR) + SEPARATOR,
@@ -61,7 +60,6 @@ def test_grid_shows_every_image_in_its_place(channels: int, scale: int | None) -
         (numbered(0, 1, 4, 4), {}, ValueError, "no images"),
         (torch.full((1, 1, 2, 2), 9).byte(), {"levels": 9}, ValueError, "value 9"),
         (numbered(1, 1, 4, 4), {"columns": 0}, ValueError, "columns"),
-        (numbered(1, 1, 4, 4), {"scale": 0}, ValueError, "scale"),
     ],
 )
 def test_what_no_grid_can_show(

@@ -20,13 +20,13 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> None:
-    config, names = small(training__steps=8), {"group": "a study", "name": "a name"}
-    run = train(config, tmp_path / "run", wandb=True, **names)
+    config = small(training__steps=8)
+    run = train(config, tmp_path / "run", wandb=True, group="a study")
     (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
     found = records(file)
     (start,) = [record.run for record in found if record.HasField("run")]
     assert start.run_group == "a study"
-    assert start.display_name == "a name"
+    assert start.display_name == "run"
     assert start.project == "repr-toolkit"
     assert start.run_id == run.wandb_id_file.read_text().strip()
     logged: dict[str, Any] = values(start.config.update)
@@ -53,7 +53,7 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     # A run that was cut goes on as the same one.
     run.weights_file.unlink()
     run.checkpoints()[-1].unlink()
-    train(config, run.path, wandb=True, resume=True, **names)
+    train(config, run.path, wandb=True, resume=True, group="a study")
     files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
     ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
     assert ids == {start.run_id}

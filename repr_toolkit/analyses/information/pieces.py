@@ -102,7 +102,7 @@ def map_pictures(
         f"The mean map of each model: {title}.",
         scale=scale_of(images.shape, 140),
         pixelated=True,
-        bar=signed_bar(None, "bits a pixel, to the ± over each map"),
+        bar=signed_bar("bits a pixel, to the ± over each map"),
         columns=_with_ends(names, mean_ends),
     )
     rows = [shown(images[None], levels)]
@@ -117,7 +117,7 @@ def map_pictures(
         "Single images: the map lies over the image, and is clear where h makes no difference.",
         scale=scale_of(images.shape),
         pixelated=True,
-        bar=signed_bar(None, "bits a pixel, to the ± beside each row"),
+        bar=signed_bar("bits a pixel, to the ± beside each row"),
         rows=["image", *_with_ends(names, ends)],
     )
     return [average, each]
