@@ -20,12 +20,6 @@ SOURCE_OPTIONS = (
 """The options of `add_source`."""
 
 
-def name_outputs(out: Path) -> None:
-    """Print which files a picture was written to."""
-    for path in dict.fromkeys((out, out.with_suffix(".npz"))):
-        print(path)
-
-
 def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> "Tensor":
     """Image files as uint8 (N, C, H, W) with values 0…levels−1.
 

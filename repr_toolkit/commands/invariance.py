@@ -14,6 +14,7 @@ from repr_toolkit.commands.options import (
     add_seed,
     add_split,
     add_temperature,
+    drawing,
     make_parser,
 )
 
@@ -36,10 +37,7 @@ def invariance(options: Namespace, settings: Settings) -> None:
             key=options.by,
             k=options.neighbours,
             rows=options.rows,
-            seed=options.seed,
-            temperature=options.temperature,
-            engine=options.engine,
-            progress=not options.json,
+            **drawing(options),
         )
     keep_and_show(ANALYSIS, {run: result}, options)
     if out is not None:

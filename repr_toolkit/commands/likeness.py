@@ -1,12 +1,10 @@
 """The command that says whether portraits keep the person."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
-from repr_toolkit.commands.common import name_outputs
 from repr_toolkit.commands.options import (
     Settings,
     add_json,
@@ -22,13 +20,10 @@ from repr_toolkit.commands.options import (
 def likeness(options: Namespace, settings: Settings) -> None:
     """Keep with a run whether its portraits keep the person, and print it; draw them if asked."""
     from repr_toolkit.analyses.likeness import ANALYSIS, measure
-    from repr_toolkit.commands.results import keep_and_show
+    from repr_toolkit.commands.results import keep_and_show, require_pictures, save_rows
     from repr_toolkit.runs.run import Run
-    from repr_toolkit.sampling.draw import refuse_unwritable, save_images
 
-    out = Path(options.out) if options.out else None
-    if out:
-        refuse_unwritable(out, overwrite=options.overwrite)
+    require_pictures(options)
     run = Run(options.run)
     result = measure(
         run,
@@ -42,16 +37,8 @@ def likeness(options: Namespace, settings: Settings) -> None:
         progress=not options.json,
     )
     keep_and_show(ANALYSIS, {run: result}, options)
-    if out:
-        save_images(
-            out,
-            result.pictures.flatten(0, 1),
-            columns=result.pictures.shape[1],
-            levels=result.levels,
-            overwrite=options.overwrite,
-        )
-        if not options.json:
-            name_outputs(out)
+    if options.out is not None:
+        save_rows(result.pictures, result.levels, options)
 
 
 def add_commands(subcommands: Any) -> None:

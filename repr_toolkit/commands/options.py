@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 Settings = dict[str, str]
@@ -111,6 +111,12 @@ def add_temperature(command: Any, default: float | None = None) -> None:
     if default is None:
         text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
     command.add_argument("--temperature", type=NonNegativeFloat, default=default, help=text)
+
+
+def drawing(options: Namespace) -> dict[str, Any]:
+    """Seed, temperature and engine as arguments of `sample`; and a bar, unless for --json."""
+    named = {name: options[name] for name in ("seed", "temperature", "engine")}
+    return {**named, "progress": not options.get("json", False)}
 
 
 def add_run(command: ArgumentParser) -> None:

@@ -1,19 +1,20 @@
 """The commands that draw people from their face embeddings."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.common import encode_pictures, name_outputs
+from repr_toolkit.commands.common import encode_pictures
 from repr_toolkit.commands.options import (
     Settings,
     add_drawing_options,
     add_run,
     add_weights,
+    drawing,
     make_parser,
 )
+from repr_toolkit.commands.results import require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
 
 
@@ -23,26 +24,16 @@ def portraits(options: Namespace, settings: Settings) -> None:
 
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
+    from repr_toolkit.sampling.draw import sample
     from repr_toolkit.support.processes import fastest_device
 
-    out = Path(options.out)
-    refuse_unwritable(out, overwrite=options.overwrite)
+    require_pictures(options)
     model = load_with_decoder(options.run).to(fastest_device())
     faces, h = encode_photographs(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
-        images = sample(
-            model,
-            h,
-            n=options.n,
-            seed=options.seed,
-            temperature=options.temperature,
-            engine=options.engine,
-            progress=True,
-        )
+        images = sample(model, h, n=options.n, **drawing(options))
     rows = torch.cat([faces[:, None], images], dim=1)  # (N, 1 + n, C, H, W)
-    save_images(out, rows.flatten(0, 1), columns=rows.shape[1], overwrite=options.overwrite)
-    name_outputs(out)
+    save_rows(rows, model.decoder.levels, options)
 
 
 def interpolate(options: Namespace, settings: Settings) -> None:
@@ -50,12 +41,11 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.sampling.draw import refuse_unwritable, sample, save_images
+    from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness
     from repr_toolkit.support.processes import fastest_device
 
-    out = Path(options.out)
-    refuse_unwritable(out, overwrite=options.overwrite)
+    require_pictures(options)
     model = load_with_decoder(options.run).to(fastest_device())
     ends, (a, b) = encode_pictures(
         model,
@@ -65,21 +55,11 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     )
     levels = model.decoder.levels
     with engine_log_shown():
-        steps = sample(
-            model,
-            path(a, b, options.steps, options.way),
-            n=options.rows,
-            seed=options.seed,
-            temperature=options.temperature,
-            engine=options.engine,
-            progress=True,
-        )
+        h = path(a, b, options.steps, options.way)
+        steps = sample(model, h, n=options.rows, **drawing(options))
     images = steps.transpose(0, 1)  # (rows, steps, C, H, W)
     left, right = (end.expand(len(images), 1, *end.shape) for end in ends)
     rows = torch.cat([left, images, right], dim=1)
-    save_images(
-        out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
-    )
     if len(images) > 1:
         apart = smoothness(images, levels)
         print(
@@ -87,7 +67,7 @@ def interpolate(options: Namespace, settings: Settings) -> None:
             f"noise by {_mean(apart.other_noise):.4f} (mean absolute intensities of [0, 1]); "
             f"closer in {apart.smooth_rows} of {len(images)} rows"
         )
-    name_outputs(out)
+    save_rows(rows, levels, options)
 
 
 def _mean(values: list[float]) -> float:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from repr_toolkit.analyses.base import Analysis
     from repr_toolkit.runs.kept import Findings, Kept
     from repr_toolkit.runs.run import Run
@@ -54,6 +56,30 @@ def required_picture(options: Namespace) -> Path | None:
     out = Path(options.out)
     require_writable(out, "the picture", ".png", overwrite=options.overwrite)
     return out
+
+
+def require_pictures(options: Namespace) -> None:
+    """Raise, before the work, where --out is given and pictures and values cannot be written."""
+    from repr_toolkit.sampling.draw import refuse_unwritable
+
+    if options.out is not None:
+        refuse_unwritable(Path(options.out), overwrite=options.overwrite)
+
+
+def save_rows(rows: "Tensor", levels: int, options: Namespace) -> None:
+    """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files."""
+    from repr_toolkit.sampling.draw import save_images
+
+    out, flat = Path(options.out), rows.flatten(0, 1)
+    save_images(out, flat, columns=rows.shape[1], levels=levels, overwrite=options.overwrite)
+    if not options.get("json", False):
+        name_outputs(out)
+
+
+def name_outputs(out: Path) -> None:
+    """Print which files a picture and its values were written to."""
+    for path in dict.fromkeys((out, out.with_suffix(".npz"))):
+        print(path)
 
 
 def save_figure(figure: Any, out: Path, options: Namespace) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import name_outputs, read_pictures
+from repr_toolkit.commands.common import read_pictures
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
@@ -16,8 +16,10 @@ from repr_toolkit.commands.options import (
     add_run,
     add_split,
     add_training_options,
+    drawing,
     make_parser,
 )
+from repr_toolkit.commands.results import name_outputs, require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
 
 if TYPE_CHECKING:
@@ -144,11 +146,10 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.runs.run import Run, load_with_decoder
-    from repr_toolkit.sampling.draw import reconstruct, refuse_unwritable, save_images
+    from repr_toolkit.sampling.draw import reconstruct
     from repr_toolkit.support.processes import fastest_device
 
-    out = Path(options.out)
-    refuse_unwritable(out, overwrite=options.overwrite)
+    require_pictures(options)
     run = Run(options.run)
     model = load_with_decoder(run).to(fastest_device())
     levels = model.decoder.levels
@@ -161,20 +162,9 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     else:
         batch = _batch(run, options.split, options.images)
     with engine_log_shown():
-        images = reconstruct(
-            model,
-            batch,
-            n=options.n,
-            seed=options.seed,
-            temperature=options.temperature,
-            engine=options.engine,
-            progress=True,
-        )
+        images = reconstruct(model, batch, n=options.n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
-    save_images(
-        out, rows.flatten(0, 1), columns=rows.shape[1], levels=levels, overwrite=options.overwrite
-    )
-    name_outputs(out)
+    save_rows(rows, levels, options)
 
 
 def check(options: Namespace, settings: Settings) -> None:

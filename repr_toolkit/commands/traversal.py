@@ -13,6 +13,7 @@ from repr_toolkit.commands.options import (
     add_run,
     add_split,
     add_weights,
+    drawing,
     make_parser,
 )
 
@@ -35,27 +36,24 @@ image of the split.
 
 def traverse(options: Namespace, settings: Settings) -> None:
     """Move h step by step; keep and print how far and where to the pictures move."""
-    out = options.out or ("traverse.png" if options.pictures else None)
-    _traverse(
-        options, out, steps=options.steps, span=options.span, images=options.images,
-        measured=options.measure,
-    )  # fmt: skip
+    if options.pictures and options.out is None:
+        options.out = "traverse.png"
+    names = ("steps", "span", "images")
+    _traverse(options, measured=options.measure, **{name: options[name] for name in names})
 
 
 def edit(options: Namespace, settings: Settings) -> None:
     """Draw pictures with their h moved by given amounts."""
-    _traverse(options, options.out, measured=0)
+    _traverse(options, measured=0)
 
 
-def _traverse(options: Namespace, out: str | None, **what: Any) -> None:
+def _traverse(options: Namespace, **what: Any) -> None:
     from repr_toolkit.analyses.traversal import ANALYSIS, measure
-    from repr_toolkit.commands.results import keep_and_show
+    from repr_toolkit.commands.results import keep_and_show, require_pictures
     from repr_toolkit.runs.run import Run
-    from repr_toolkit.sampling.draw import refuse_unwritable
     from repr_toolkit.support.console import engine_log_shown
 
-    if out is not None:
-        refuse_unwritable(Path(out), overwrite=options.overwrite)
+    require_pictures(options)
     run = Run(options.run)
     if options.pictures:
         what |= _pictures(run, options)
@@ -66,16 +64,13 @@ def _traverse(options: Namespace, out: str | None, **what: Any) -> None:
             along=options.along,
             alphas=options.alpha,
             keep_length=None if options.length is None else options.length == "keep",
-            seed=options.seed,
-            temperature=options.temperature,
-            engine=options.engine,
-            progress=not options.json,
+            **drawing(options),
             **what,
         )
     # The report shows images of the split, chosen with no eye on the result.
     keep_and_show(ANALYSIS, {run: result}, options, keep=not options.pictures)
-    if out is not None:
-        _save(result, Path(out), options)
+    if options.out is not None:
+        _save(result, Path(options.out), options)
 
 
 def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from repr_toolkit.commands.options import (
     add_seed,
     add_split,
     add_temperature,
+    drawing,
     make_parser,
 )
 
@@ -33,10 +34,7 @@ def where(options: Namespace, settings: Settings) -> None:
         images=options.images,
         rows=options.rows,
         columns=options.columns,
-        seed=options.seed,
-        temperature=options.temperature,
-        engine=options.engine,
-        progress=not options.json,
+        **drawing(options),
     )
     keep_and_show(ANALYSIS, dict(zip(runs, results, strict=True)), options)
     if out is not None:
