@@ -83,8 +83,8 @@ def load_data(
 
 
 def _load(source: str, root: str | Path | None, size: int | None, download: bool) -> ImageData:
-    named = [root, os.environ.get("REPR_TOOLKIT_DATA")]
-    roots = [Path(folder).expanduser() for folder in named if folder]
+    folders = [root, os.environ.get("REPR_TOOLKIT_DATA")]
+    roots = [Path(folder).expanduser() for folder in folders if folder]
     options = {"root": root, "size": size, "download": download}
     if source in PACKAGED:
         return _call(source, PACKAGED[source], options)

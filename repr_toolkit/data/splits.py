@@ -23,23 +23,23 @@ def consecutive(counts: Mapping[str, int]) -> dict[str, Array]:
     return dict(zip(counts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
 
 
-def hold_out(rows: Array, wanted: int, groups: Array | None = None) -> tuple[Array, Array]:
+def hold_out(rows: Array, count: int, groups: Array | None = None) -> tuple[Array, Array]:
     """Split row numbers into (the rest, held out), both ascending; the same ones every time.
 
-    `wanted` rows are held out, drawn by `numpy.random.default_rng(0)`. With `groups`, a code for
+    `count` rows are held out, drawn by `numpy.random.default_rng(0)`. With `groups`, a code for
     every row of the data such as a person's, whole groups are drawn until they have at least
-    `wanted` rows, so that no group is on both sides.
+    `count` rows, so that no group is on both sides.
 
     Raises ValueError if one side would be empty.
     """
     codes = rows if groups is None else groups[rows]
     unique, members, counts = np.unique(codes, return_inverse=True, return_counts=True)
     order = np.random.default_rng(0).permutation(len(unique))
-    drawn = 1 + int(np.searchsorted(np.cumsum(counts[order]), wanted))
-    if drawn >= len(unique):
+    number = 1 + int(np.searchsorted(np.cumsum(counts[order]), count))
+    if number >= len(unique):
         what = "images" if groups is None else "identities"
-        raise ValueError(f"{len(unique)} {what} are too few to hold out {wanted} of their images")
-    held = np.isin(members, order[:drawn])
+        raise ValueError(f"{len(unique)} {what} are too few to hold out {count} of their images")
+    held = np.isin(members, order[:number])
     return rows[~held], rows[held]
 
 
