@@ -27,8 +27,8 @@ FIRST = ("label", "identity")  # the keys that are judged by, where nothing else
 class Judge:
     """A small convolutional network, trained on real training images to tell a key's codes.
 
-    ``accuracy`` is that on real held-out images, the ceiling of agreement with the truth, and
-    ``chance`` the share of their most frequent code.
+    `accuracy` is that on real held-out images, the ceiling of agreement with the truth, and
+    `chance` the share of their most frequent code.
     """
 
     key: str
@@ -64,8 +64,8 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
 
     KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
     Trained on at most `JUDGE_IMAGES` training images, spread evenly, by the protocol of
-    `probing.baselines.small_network`; scored on all images of ``split``, in which codes that the
-    training images lack count as errors. It follows ``seed`` (on a GPU up to the order of its
+    `probing.baselines.small_network`; scored on all images of `split`, in which codes that the
+    training images lack count as errors. It follows `seed` (on a GPU up to the order of its
     sums). Raises ValueError where `obstacle` says something, or for a split that the data lacks.
     """
     from repr_toolkit.analyses.classification.pixel_classifiers import fit_small_network
@@ -85,11 +85,11 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
         seed=seed,
     )
     truth = held_out.column(key).numpy().astype(np.int64)
-    found = []
+    judged = []
     for start in range(0, len(held_out), 1024):
         images = held_out[start : start + 1024]["image"]
-        found.append(classes[network.classify(_intensities(images, data.levels))])
-    correct = int((np.concatenate(found) == truth).sum())
+        judged.append(classes[network.classify(_intensities(images, data.levels))])
+    correct = int((np.concatenate(judged) == truth).sum())
     return Judge(
         key,
         classes,
@@ -130,7 +130,7 @@ def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:
 
 
 def judged_by(data: ImageData, split: str = "test", keys: Sequence[str] = FIRST) -> str | None:
-    """The first of ``keys`` that can be judged by, or None."""
+    """The first of `keys` that can be judged by, or None."""
     return next((key for key in keys if obstacle(data, key, split) is None), None)
 
 

@@ -72,12 +72,12 @@ def compare(
     Writes into `study_dir` comparison.json, and from it comparison.csv and comparison.md, whose
     path is returned; where a
     variant's h is of labels figure3.png (samples of each class), and where it is of anything else
-    figure6.png (``rows`` originals; one reconstruction by each variant that reconstructs by its
-    mean, ``columns`` samples of each other). An earlier comparison is replaced. Every variant's
+    figure6.png (`rows` originals; one reconstruction by each variant that reconstructs by its
+    mean, `columns` samples of each other). An earlier comparison is replaced. Every variant's
     bits/dim are also compared to those of the first, image by image; those that are conditional on
     labels classify the images by Bayes' rule, beside classifiers of pixels. The reconstruction
-    error is measured on ``reconstructed`` images, ``draws`` samples each. At most ``batch_size``
-    images are worked on at a time. Everything random follows from ``seed``.
+    error is measured on `reconstructed` images, `draws` samples each. At most `batch_size`
+    images are worked on at a time. Everything random follows from `seed`.
 
     Raises FileNotFoundError where the folder or a finished run is missing, and ValueError without
     runs, for a split that the data lacks, and for runs trained on different images.
@@ -86,14 +86,14 @@ def compare(
         raise ValueError("there are no runs to compare")
     if not study_dir.is_dir():
         raise FileNotFoundError(f"no folder {study_dir} to write a comparison to")
-    found = {name: Run(path) for name, path in runs.items()}
-    data = _common_data(found)
+    by_name = {name: Run(path) for name, path in runs.items()}
+    data = _common_data(by_name)
     data.split(split)
     comparison = _Comparison(data, split, batch_size, reconstructed, draws, rows, columns, seed)
-    for number, (name, run) in enumerate(found.items(), 1):
-        say(f"[{number}/{len(found)}] comparing {name}")
+    for number, (name, run) in enumerate(by_name.items(), 1):
+        say(f"[{number}/{len(by_name)}] comparing {name}")
         comparison.measure(name, run)
-    comparison.write(study_dir, found)
+    comparison.write(study_dir, by_name)
     return study_dir / "comparison.md"
 
 
@@ -255,10 +255,10 @@ class _Comparison:
         if probe is None or self.classification is None:
             return None if probe is None else probe.accuracy, [], 0
         fitted, classifiers = 0, []
-        for found in baselines(self.data, self.split_name):
-            say(f"  {found.name} on pixels: {found.accuracy.value:.3f}")
-            classifiers.append(Classifier(found.name, found.how, found.accuracy))
-            fitted = found.train_images
+        for classifier in baselines(self.data, self.split_name):
+            say(f"  {classifier.name} on pixels: {classifier.accuracy.value:.3f}")
+            classifiers.append(Classifier(classifier.name, classifier.how, classifier.accuracy))
+            fitted = classifier.train_images
         how = f"C = {probe.strength:g}"
         classifiers.append(Classifier("logistic regression", how, probe.accuracy))
         return probe.accuracy, classifiers, fitted

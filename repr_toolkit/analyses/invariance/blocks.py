@@ -152,26 +152,26 @@ def _deviations(kept: Mapping[str, Kept]) -> list[Block]:
     }
     if not varying:
         return []
-    deviation = {name: np.sqrt(of["variance"].mean(1)) for name, of in varying.items()}
-    end = max(float(np.quantile(of, 0.995)) for of in deviation.values())
+    deviation = {name: np.sqrt(arrays["variance"].mean(1)) for name, arrays in varying.items()}
+    end = max(float(np.quantile(values, 0.995)) for values in deviation.values())
     if end == 0:  # so few pixels vary
-        end = max(float(of.max()) for of in deviation.values())
+        end = max(float(values.max()) for values in deviation.values())
     blocks: list[Block] = []
-    for name, of in varying.items():
-        count, levels = min(SAMPLES, of["sample"].shape[1]), int(of["levels"])
-        rows = [shown(of["image"][None], levels)]
-        rows += [shown(of["sample"][:, number][None], levels) for number in range(count)]
+    for name, arrays in varying.items():
+        count, levels = min(SAMPLES, arrays["sample"].shape[1]), int(arrays["levels"])
+        rows = [shown(arrays["image"][None], levels)]
+        rows += [shown(arrays["sample"][:, number][None], levels) for number in range(count)]
         rows.append(heat(deviation[name], end))
         png, size = tiled(np.concatenate(rows))
         blocks.append(
             Picture(
                 png,
                 size,
-                f"{name}: top row, {len(of['image'])} images; below, {count} samples of each "
+                f"{name}: top row, {len(arrays['image'])} images; below, {count} samples of each "
                 "one’s h; last row, the standard deviation of each pixel among the samples, "
                 f"at the most {np.max(deviation[name]):.2f}.",
                 f"**{name}**: images, samples of their h, and where the samples differ.",
-                scale=scale_of(of["image"].shape, 56),
+                scale=scale_of(arrays["image"].shape, 56),
                 pixelated=True,
                 bar=heat_bar(end, "standard deviation of a pixel among samples"),
                 rows=["image", *["sample"] * count, "s.d."],
@@ -187,8 +187,8 @@ def _nearest(kept: Mapping[str, Kept]) -> list[Block]:
         name: result.arrays for name, result in kept.items() if "nearest_h" in result.arrays
     }
     groups: dict[bytes, list[str]] = {}
-    for name, of in with_near.items():
-        groups.setdefault(np.ascontiguousarray(of["image"]).tobytes(), []).append(name)
+    for name, arrays in with_near.items():
+        groups.setdefault(np.ascontiguousarray(arrays["image"]).tobytes(), []).append(name)
     for names in groups.values():
         first = with_near[names[0]]
         levels, count = int(first["levels"]), min(NEAREST, first["nearest_h"].shape[1])
@@ -198,13 +198,13 @@ def _nearest(kept: Mapping[str, Kept]) -> list[Block]:
             rows += [shown(images[:, rank][None], levels) for rank in range(count)]
             labels += [label, *[""] * (count - 1)]
         png, size = tiled(np.concatenate(rows))
-        told = ", ".join([*(f"the h of {name}" for name in names), "pixels"])
+        sources = ", ".join([*(f"the h of {name}" for name in names), "pixels"])
         blocks.append(
             Picture(
                 png,
                 size,
                 f"Top row: {len(first['image'])} held-out images. Below, {count} rows each: the "
-                f"training images nearest to them by {told}.",
+                f"training images nearest to them by {sources}.",
                 f"The {count} nearest training images, the nearest first.",
                 scale=scale_of(first["image"].shape, 56),
                 pixelated=True,

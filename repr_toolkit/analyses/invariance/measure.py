@@ -50,11 +50,11 @@ def measure(
     batch_size: int = 256,
     progress: bool = False,
 ) -> Invariance:
-    """Draw ``samples`` images from the h of each of ``images`` held-out ones, and compare them.
+    """Draw `samples` images from the h of each of `images` held-out ones, and compare them.
 
-    The images are spread evenly over the split, and each has noise of its own. The judge of ``key``
+    The images are spread evenly over the split, and each has noise of its own. The judge of `key`
     (by default the label or the identity, where the data has one to judge by) is trained on real
-    images. ``temperature`` is by default the decoder's `reconstruction_temperature`; at 0 samples
+    images. `temperature` is by default the decoder's `reconstruction_temperature`; at 0 samples
     cannot differ, and one is drawn. Raises FileNotFoundError for what is no finished run, and
     ValueError for one without encoder, a split that the data lacks, a key that cannot be judged by,
     and fewer than two images or samples.
@@ -68,8 +68,8 @@ def measure(
     held_out = data.split(split)
     key = _judging_key(data, key, split)
     candidates = choose_evenly(len(held_out), CANDIDATES)
-    own = choose_evenly(len(candidates), images)
-    chosen = [candidates[index] for index in own]
+    places = choose_evenly(len(candidates), images)
+    chosen = [candidates[index] for index in places]
     batch = held_out[chosen]
     h = encode_split(model, held_out, indices=candidates, batch_size=batch_size)
     assert h is not None
@@ -78,7 +78,7 @@ def measure(
     noise = common_noise(model.decoder, len(chosen) * draws, seed)
     drawn = decode(
         model.decoder,
-        h[own],
+        h[places],
         noise.unflatten(0, (len(chosen), draws)),
         temperature=temperature,
         engine=engine,
@@ -126,7 +126,7 @@ def measure(
     else:
         near, pictured = _neighbours(
             model, data, h, real, None if truth is None else truth[candidates],
-            k=k, key=key, rows=[own[row] for row in shown], batch_size=batch_size,
+            k=k, key=key, rows=[places[row] for row in shown], batch_size=batch_size,
         )  # fmt: skip
         arrays |= pictured
     return Invariance(
@@ -142,7 +142,7 @@ def measure(
         data_variance=float((real.double() / (data.levels - 1)).var(0).mean()),
         judge=judge,
         agreement=judged,
-        reencoding=None if again is None else reencoding(again, torch.tensor(own), h),
+        reencoding=None if again is None else reencoding(again, torch.tensor(places), h),
         neighbours=near,
         missing=missing,
         pictured=arrays,
@@ -165,12 +165,12 @@ def _encoded_again(model: "EncoderDecoder", drawn: Tensor, batch_size: int) -> T
     assert model.encoder is not None
     if model.encoder.source != "image":
         return None
-    found = []
+    parts = []
     for images in drawn.flatten(0, 1).split(batch_size):
         h = encode_batch(model, {"image": images})
         assert h is not None
-        found.append(h.cpu())
-    again: Tensor = torch.cat(found).unflatten(0, drawn.shape[:2])
+        parts.append(h.cpu())
+    again: Tensor = torch.cat(parts).unflatten(0, drawn.shape[:2])
     return again
 
 
@@ -186,9 +186,9 @@ def _neighbours(
     rows: Sequence[int],
     batch_size: int,
 ) -> tuple[Neighbours, dict[str, Array]]:
-    """The training images nearest to held-out ones, and the pictures of those nearest to ``rows``.
+    """The training images nearest to held-out ones, and the pictures of those nearest to `rows`.
 
-    ``h``, ``images`` and ``truth``, their codes of ``key``, are of the same held-out images.
+    `h`, `images` and `truth`, their codes of `key`, are of the same held-out images.
     """
     train: ImageSplit = data.splits["train"]
     chosen = choose_evenly(len(train), GALLERY)

@@ -91,21 +91,21 @@ class Invariance:
         """One row an image: itself, samples, their standard deviation, its neighbours; at `DPI`."""
         from matplotlib import colormaps
 
-        kept = self.pictured
-        deviation = np.sqrt(kept["variance"].mean(1))  # (rows, H, W)
+        arrays = self.pictured
+        deviation = np.sqrt(arrays["variance"].mean(1))  # (rows, H, W)
         highest = max(float(deviation.max()), 1e-9)
         heat = colormaps["cividis"](deviation / highest, bytes=True)[..., :3]  # (rows, H, W, 3)
-        own = Group(self._colour(kept["image"][:, None]), "image")
-        drawn = self._colour(kept["sample"][:, :PICTURED])
+        originals = Group(self._colour(arrays["image"][:, None]), "image")
+        drawn = self._colour(arrays["sample"][:, :PICTURED])
         if self.samples > 1:
             colours = torch.from_numpy(heat.transpose(0, 3, 1, 2).copy())[:, None]
             spread = Group(colours, "s.d.", f"0…{highest:.2f}")
-            groups = [own, Group(drawn, "samples of its h"), spread]
+            groups = [originals, Group(drawn, "samples of its h"), spread]
         else:
-            groups = [own, Group(drawn, "of its h")]
+            groups = [originals, Group(drawn, "of its h")]
         for key, title in (("nearest_h", "by h"), ("nearest_pixels", "by pixels")):
-            if key in kept:
-                images = self._colour(kept[key][:, :PICTURED])
+            if key in arrays:
+                images = self._colour(arrays[key][:, :PICTURED])
                 groups.append(Group(images, "nearest training images", title))
         return paper_figure(groups, self.names)
 

@@ -28,8 +28,8 @@ def variance_maps(samples: Tensor, levels: int = 256) -> Floats:
         raise ValueError(f"a variance needs at least 2 samples of each h, not {samples.shape[1]}")
     # An image at a time, so that memory holds its samples alone as floats.
     maps = [(row.double() / (levels - 1)).var(0).float() for row in samples]
-    found: Floats = torch.stack(maps).numpy()
-    return found
+    stacked: Floats = torch.stack(maps).numpy()
+    return stacked
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,17 @@ class Reencoding:
 def reencoding(again: Tensor, own: Tensor, candidates: Tensor) -> Reencoding:
     """From h' of the samples, float (N, n, d), and the h of M candidate images, float (M, d).
 
-    ``own`` (int64 (N,)) says which candidate each image is. Distances are Euclidean, in h's own
+    `own` (int64 (N,)) says which candidate each image is. Distances are Euclidean, in h's own
     scale. Candidates at the same distance share a hit, so that an h which is the same for all
     images is found at chance. Raises ValueError for fewer than two candidates or images.
     """
     if len(candidates) < 2 or len(again) < 2:
         raise ValueError("re-encoding is held against other images' h: it needs at least two")
     relative, hits = [], []
-    for codes, index in zip(again.double(), own.tolist(), strict=True):
+    for encoded, index in zip(again.double(), own.tolist(), strict=True):
         # Without the shortcut by products, which cannot tell a small distance from none.
         distances = torch.cdist(
-            codes, candidates.double(), compute_mode="donot_use_mm_for_euclid_dist"
+            encoded, candidates.double(), compute_mode="donot_use_mm_for_euclid_dist"
         )  # (n, M)
         mine = distances[:, index]
         others = (distances.sum(1) - mine) / (len(candidates) - 1)
@@ -123,7 +123,7 @@ class Neighbours:
 
 
 def nearest(queries: Floats, gallery: Floats, k: int) -> Labels:
-    """The k rows of ``gallery`` (M, d) nearest to each of ``queries`` (N, d): int64 (N, k).
+    """The k rows of `gallery` (M, d) nearest to each of `queries` (N, d): int64 (N, k).
 
     By Euclidean distance, the nearest first. Raises ValueError where the gallery has fewer than k.
     """
@@ -132,8 +132,8 @@ def nearest(queries: Floats, gallery: Floats, k: int) -> Labels:
     if not 1 <= k <= len(gallery):
         raise ValueError(f"there are no {k} nearest of {len(gallery)} images")
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(gallery)
-    found: Labels = search.kneighbors(queries, return_distance=False)
-    return found
+    indices: Labels = search.kneighbors(queries, return_distance=False)
+    return indices
 
 
 def neighbours(
@@ -145,12 +145,12 @@ def neighbours(
     codes: Labels | None = None,
     gallery_codes: Labels | None = None,
 ) -> Neighbours:
-    """From the indices (N, k) of the nearest of ``gallery`` images, and the codes of a key."""
+    """From the indices (N, k) of the nearest of `gallery` images, and the codes of a key."""
     queries, k = by_h.shape
     common = (by_h[:, :, None] == by_pixels[:, None]).any(2).mean(1)
     shared: dict[str, Any] = {}
     if codes is not None and gallery_codes is not None:
-        same = [(gallery_codes[found] == codes[:, None]).mean(1) for found in (by_h, by_pixels)]
+        same = [(gallery_codes[near] == codes[:, None]).mean(1) for near in (by_h, by_pixels)]
         shared["key"] = key
         shared["by_h"], shared["by_pixels"] = (wilson_of_groups(share, k) for share in same)
         unique, counts = np.unique(gallery_codes, return_counts=True)
