@@ -74,9 +74,15 @@ class Reported:
         """The runs that have an encoder, and so an h to be looked at."""
         return [name for name, of in self.configs.items() if of["model"]["encoder"] is not None]
 
+    @property
+    def decoding(self) -> dict[str, Run]:
+        """The runs that have a decoder, whose likelihoods and pictures can be compared."""
+        models = {name: config["model"] for name, config in self.configs.items()}
+        return {name: run for name, run in self.runs.items() if models[name].get("decoder")}
+
     @cached_property
     def compared(self) -> list[Compared]:
-        """The comparisons of these runs on this split: the kept ones, or else new ones.
+        """The comparisons of the decoding runs on this split: the kept ones, or else new ones.
 
         A study's own is taken where it is of these runs and newer than them. A new one is kept in
         `folder`/analysis/comparison. There is one, but where runs have the same images in several
@@ -84,21 +90,23 @@ class Reported:
         ValueError for runs of different images.
         """
         by_data: dict[str, dict[str, Run]] = {}
-        for name, run in self.runs.items():
+        for name, run in self.decoding.items():
             by_data.setdefault(run.info["data"]["fingerprint"], {})[name] = run
         groups = [*by_data.values()]
-        if len(groups) == 1:
-            return [self._compared(self.runs, "")]
+        if len(groups) < 2:
+            return [self._compared(group, "") for group in groups]
         _require_same_images([next(iter(group.values())) for group in groups], self.split)
         return [self._compared(group, next(iter(group))) for group in groups]
 
     @property
-    def comparison(self) -> Comparison:
-        """All variants in one table."""
+    def comparison(self) -> Comparison | None:
+        """All variants in one table; None where no run has a decoder."""
         parts = [compared.comparison for compared in self.compared]
+        if not parts:
+            return None
         variants = {name: v for part in parts for name, v in part.variants.items()}
         notes = dict.fromkeys(note for part in parts for note in part.notes)
-        in_order = {name: variants[name] for name in self.runs}
+        in_order = {name: variants[name] for name in self.decoding}
         return replace(parts[0], variants=in_order, notes=[*notes])
 
     def _compared(self, runs: Mapping[str, Run], part: str) -> Compared:

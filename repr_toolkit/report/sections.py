@@ -22,8 +22,10 @@ def all_sections(reported: Reported, command: str) -> list[Section]:
     return [section for section in sections if section is not None]
 
 
-def summary(reported: Reported) -> Section:
-    """The table that comes first: every run a column."""
+def summary(reported: Reported) -> Section | None:
+    """The table that comes first: every run with a decoder a column; None without any."""
+    if reported.comparison is None:
+        return None
     lead = "How well each model codes, redraws and represents images that it was not trained on."
     return Section("summary", "Summary", lead, blocks(reported.comparison))
 

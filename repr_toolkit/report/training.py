@@ -18,7 +18,7 @@ def curves(reported: Reported) -> Section:
     colours = {name: number for number, name in enumerate(reported.runs)}
     metrics = {name: read_metrics(run.metrics_file) for name, run in reported.runs.items()}
     blocks: list[Block] = []
-    for number, (decoder, names) in enumerate(_by_decoder(reported.configs).items()):
+    for number, (kind, names) in enumerate(_by_loss(reported.configs).items()):
         series = [
             Series(name, *_points(metrics[name]["train/loss"]), colours[name])
             for name in names
@@ -27,7 +27,7 @@ def curves(reported: Reported) -> Section:
         if series:
             alt = f"Training loss of {', '.join(names)} over the steps: {_ends(series)}"
             svg = line_chart(f"loss{number}", alt, series, x="step", y="loss", log=True)
-            blocks.append(Chart(svg, f"Training loss, {decoder}"))
+            blocks.append(Chart(svg, f"Training loss, {kind}"))
     for key, images in VALIDATED.items():
         series = [
             Series(name, *_points(kept[key]), colours[name], dots=True)
@@ -44,7 +44,8 @@ def curves(reported: Reported) -> Section:
             blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
     lead = (
         "The loss is what training minimises: bits/dim for a decoder with a likelihood, squared "
-        "error for one that gives means. Losses of different decoders cannot be compared."
+        "error for one that gives means, a loss on pairs or triplets for an encoder alone. "
+        "Different losses cannot be compared."
     )
     return Section("training", "Training", lead, blocks)
 
@@ -79,12 +80,13 @@ def _points(curve: Curve) -> tuple[list[float], list[float]]:
     return [*map(float, curve)], [*curve.values()]
 
 
-def _by_decoder(configs: Mapping[str, Config]) -> dict[str, list[str]]:
-    """The runs' names by their decoders' classes, since these say what the loss is."""
+def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:
+    """The runs' names by the classes of decoders, or of losses of encoders trained alone."""
     groups: dict[str, list[str]] = {}
     for name, config in configs.items():
-        decoder = str(config["model"]["decoder"]["class_path"])
-        groups.setdefault(decoder.rpartition(".")[2], []).append(name)
+        model = config["model"]
+        part = model.get("decoder") or model["metric"]["loss"]
+        groups.setdefault(str(part["class_path"]).rpartition(".")[2], []).append(name)
     return groups
 
 

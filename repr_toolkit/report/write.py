@@ -102,14 +102,15 @@ def _default(paths: Sequence[str | Path], reported: Reported) -> Path:
 def facts_of(reported: Reported) -> dict[str, str]:
     """What stands at the head of the page."""
     comparison = reported.comparison
-    channels, height, width = next(iter(reported.configs.values()))["model"]["decoder"][
-        "init_args"
-    ]["image_shape"]
+    name, run = next(iter(reported.runs.items()))
+    info, decoder = run.info, reported.configs[name]["model"].get("decoder")
+    shape = decoder["init_args"]["image_shape"] if decoder else info["image_shape"]
+    channels, height, width = shape
     return {
-        "Data": comparison.data,
+        "Data": info["data"]["name"],
         "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
-        f"{comparison.levels} levels",
-        "Held out": f"{comparison.images:,} {reported.split} images",
+        f"{info['levels']} levels",
+        **({"Held out": f"{comparison.images:,} {reported.split} images"} if comparison else {}),
         "Runs": str(len(reported.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }

@@ -88,9 +88,9 @@ def test_an_encoder_trained_alone_logs_its_roc(
     numbers = json.loads(capsys.readouterr().out)["methods"]
     for prefix, method in (("", "TripletNet, h (6)"), ("raw pixels/", "raw pixels")):
         for key in ("auc", "accuracy", "one_nn"):
-            assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]
+            assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]["value"]
         for far, rate in numbers[method]["tar"].items():
             assert row[f"verify/test/{prefix}tar_at_{far}"] == rate
-    (name,) = row["verify/test/roc/filenames"]
+    name = row["report/verification/2/path"]
     with Image.open(later.parent / "files" / name) as picture:
         assert picture.width > 500

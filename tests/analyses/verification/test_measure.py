@@ -27,6 +27,7 @@ from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.pairs import verify
 from repr_toolkit.page.blocks import Picture, Table
 from repr_toolkit.page.terminal import as_text
+from repr_toolkit.report import write_report
 from repr_toolkit.runs.kept import keep, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
@@ -35,6 +36,7 @@ from repr_toolkit.support.tables import number_text
 from repr_toolkit.training.train import train
 from toys.data import write_faces
 from toys.encoders import ONE_HOT
+from toys.reports import Page
 from toys.runs import small_metric, untrained_run
 
 
@@ -432,6 +434,21 @@ def test_a_variant_that_wandb_does_not_know_joins_the_studys_group(
     assert "verify/val/raw pixels/auc" in numbers
     assert "verify/val/tar_at_0.001" not in numbers  # not measured of so few
     assert {"report/verification/1", "report/verification/2"} <= numbers.keys()
+
+
+def test_the_report_shows_encoders_that_were_trained_alone(study: Path, tmp_path: Path) -> None:
+    kept = keep(Run(study / "fold0"), ANALYSIS.name, measure(Run(study / "fold0")), "typed")
+    page = Page(write_report([study], tmp_path / "report.html").read_text("utf-8"))
+    assert page.wrong == []
+    ids = [attributes["id"] for attributes in page.all("section")]
+    assert "summary" not in ids
+    assert {"verification", "training", "origins"} <= {*ids}
+    table, _, roc = ANALYSIS.blocks({"fold0": kept})
+    assert isinstance(table, Table)
+    assert isinstance(roc, Picture)
+    assert table.rows[0].cells[0].text in page.text
+    assert roc.alt in [picture["alt"] for picture in page.all("img")]
+    assert f"repr-toolkit verify {study / 'fold1'}" in page.text
 
 
 def test_a_study_of_both_kinds_is_refused(faces: Path, tmp_path: Path) -> None:
