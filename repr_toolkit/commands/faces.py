@@ -78,7 +78,7 @@ def add_commands(subcommands: Any) -> None:
     command = make_parser(
         "Make a data file of a folder of photographs: the face in each, found by MTCNN and cut\n"
         "out, its embedding by FaceNet, its landmarks, and the person, by the sub-folder's name.\n"
-        "What was skipped is told, with the reason, and listed in NAME.skipped.csv.\n"
+        "What was skipped is listed with the reason, also in NAME.skipped.csv.\n"
         "\n"
         "What is done is kept in NAME.parts beside OUT.npz until all is there, and after a kill\n"
         "the same command goes on with --resume."

@@ -187,7 +187,7 @@ def class_log_likelihoods(
 ) -> Floats:
     """log p(x|y) in nats of every image of a split, in order, for each of K labels: float64 (N, K).
 
-    ``classes`` is int64 (K,). Raises ValueError where the encoder refuses a label, and when a
+    `classes` is int64 (K,). Raises ValueError where the encoder refuses a label, and when a
     likelihood is not finite.
     """
     with exactly():

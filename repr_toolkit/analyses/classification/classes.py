@@ -1,5 +1,5 @@
-"""What a comparison shows of models that are conditional on labels: samples of every class, and how
-well Bayes' rule reads the labels, beside classifiers of pixels.
+"""Models that are conditional on labels in a comparison: samples of classes, Bayes' rule, and the
+classifiers of pixels beside it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
-CLASS_ROWS = 20  # classes that a figure shows
-SAMPLES = 10  # of each
-BASELINE_IMAGES = 10_000  # that a classifier of pixels is fitted to; the SVM keeps their distances
-LIKELIHOODS = 100_000  # images × classes that a comparison computes without being asked
+CLASS_ROWS = 20  # classes in a figure
+SAMPLES = 10  # images of each class in a figure
+BASELINE_IMAGES = 10_000  # for classifiers of pixels; the SVM keeps the distances between all
+LIKELIHOODS = 100_000  # images × classes that a comparison computes unasked
 
 
 def shown_classes(data: ImageData) -> tuple[list[int], list[str]]:
-    """The classes of a figure, spread evenly where there are more than `CLASS_ROWS`: codes, names.
+    """The codes and the names of a figure's classes, `CLASS_ROWS` spread evenly over more.
 
-    A code without a name stands for itself. Raises ValueError for data without labels.
+    A code without a name is its own name. Raises ValueError for data without labels.
     """
-    every = label_prior(data)[0].tolist()
-    chosen = [every[index] for index in choose_evenly(len(every), CLASS_ROWS)]
+    codes = label_prior(data)[0].tolist()
+    chosen = [codes[index] for index in choose_evenly(len(codes), CLASS_ROWS)]
     names = data.names.get("label", ())
     return chosen, [names[code] if code < len(names) else str(code) for code in chosen]
 
@@ -56,10 +56,9 @@ def class_samples(
 def classify_if_few(
     model: "EncoderDecoder", data: ImageData, split: str, *, batch_size: int = 256
 ) -> Classification | None:
-    """The split's images by Bayes' rule; None where that would take too long, or cannot be.
+    """The split's images by Bayes' rule; None for more than `LIKELIHOODS` images × classes.
 
-    Too long are more than `LIKELIHOODS` of images times classes; it cannot be where the split has a
-    class that no training image has.
+    None also where the split has a class that no training image has. A line says why.
     """
     images = data.splits[split]
     known = label_prior(data)[0]
@@ -76,10 +75,10 @@ def classify_if_few(
 
 
 def baselines(data: ImageData, split: str) -> "Iterator[Baseline]":
-    """Classifiers of pixels, fitted to the training images and scored on all images of a split.
+    """Classifiers of pixels, fitted to training images and scored on all images of a split.
 
-    Of train and val at most `BASELINE_IMAGES` are taken, spread evenly. Raises what
-    `pixel_baselines` does.
+    At most `BASELINE_IMAGES` images of train and of val are taken, spread evenly. Raises what
+    `pixel_baselines` raises.
     """
     from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
 

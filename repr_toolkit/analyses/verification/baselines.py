@@ -8,7 +8,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key
 from repr_toolkit.models.pairs import Codes, Floats, Verification, verify
 
-MOST_IMAGES = 10_000  # to fit on
+MOST_IMAGES = 10_000  # about, that the methods are fitted to
 MOST_COMPONENTS = 300
 PIXELS, WHITENED = "raw pixels", "class-whitened PCA"
 
@@ -16,27 +16,27 @@ PIXELS, WHITENED = "raw pixels", "class-whitened PCA"
 def baselines(data: ImageData, split: str, *, seed: int = 0) -> dict[str, Verification]:
     """Verification on a split by pixels and by class-whitened PCA, fitted on the training people.
 
-    Pixels are compared after the training images' mean is subtracted, without which all cosines
-    are near 1. The second is left out where the training people have too few images for it.
+    The mean training image is subtracted from pixels, without which all cosines are near 1. The
+    second method is left out where the training people have too few images for it.
     """
     people = data.splits[split].column(identity_key(data)).numpy()
     fitted, fitted_people = training_pixels(data)
     images = pixels(data, split, range(len(people)))
-    found = {PIXELS: verify(images - fitted.mean(0), people, seed=seed)}
+    methods = {PIXELS: verify(images - fitted.mean(0), people, seed=seed)}
     transform = class_whitened_pca(fitted, fitted_people)
     if transform is not None:
-        found[WHITENED] = verify(transform(images), people, seed=seed)
-    return found
+        methods[WHITENED] = verify(transform(images), people, seed=seed)
+    return methods
 
 
 def class_whitened_pca(fitted: Floats, people: Codes) -> Callable[[Floats], Floats] | None:
     """A map of images (N, D) to components that are scaled by how much one person varies in them.
 
-    Of the images ``fitted`` on, (M, D) of ``people`` (M,): their first principal components, then
-    a linear map after which the covariance within people is the identity. What one person's
-    images differ in counts little so, what tells people apart counts much. There is a component
-    for every four degrees of freedom of that covariance (images less people), so that it is known
-    well enough, and at most 300. None where that is not one.
+    It takes the first principal components of the images `fitted` (M, D), then a linear map after
+    which the covariance within `people` (M,) is the identity. So differences between one person's
+    images count little, and what tells people apart counts much. There are at most 300 components,
+    and one for every four degrees of freedom of that covariance (images less people), which makes
+    it known well enough. None where the degrees of freedom do not suffice for one.
     """
     from sklearn.decomposition import PCA
 
@@ -51,10 +51,10 @@ def class_whitened_pca(fitted: Floats, people: Codes) -> Callable[[Floats], Floa
     np.add.at(means, members, scores)
     within = scores - (means / counts[:, None])[members]
     variances, axes = np.linalg.eigh(within.T @ within / freedom)
-    kept = variances > variances[-1] * 1e-10
+    varying = variances > variances[-1] * 1e-10
 
     def transform(images: Floats) -> Floats:
-        components: Floats = pca.transform(images) @ axes[:, kept] / np.sqrt(variances[kept])
+        components: Floats = pca.transform(images) @ axes[:, varying] / np.sqrt(variances[varying])
         return components
 
     return transform
@@ -68,7 +68,7 @@ def pixels(data: ImageData, split: str, indices: "range | Codes") -> Floats:
 
 
 def training_pixels(data: ImageData) -> tuple[Floats, Codes]:
-    """Training images and their people: of many, those of people drawn until there are enough."""
+    """Training images and their people; with more than `MOST_IMAGES`, those of people drawn."""
     people = data.splits["train"].column(identity_key(data)).numpy()
     codes, members, counts = np.unique(people, return_inverse=True, return_counts=True)
     order = np.random.default_rng(0).permutation(len(codes))
