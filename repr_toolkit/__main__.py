@@ -1,4 +1,4 @@
-"""``python -m repr_toolkit`` is the ``repr-toolkit`` command."""
+"""`python -m repr_toolkit` is the `repr-toolkit` command."""
 
 import sys
 

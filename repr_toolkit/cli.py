@@ -1,9 +1,9 @@
-"""The ``repr-toolkit`` command: its parser, its settings, and how its errors are told.
+"""The `repr-toolkit` command: its parser, its settings and its error messages.
 
-An option whose name has a dot is a recipe setting (``--training.steps 100``). The set of settings
-is open, since it includes the arguments of anyone's classes, so `split_settings` takes them out of
-the command line before the parser sees it. The heavy libraries are imported by the commands, never
-by the parser: ``--help`` answers at once.
+An option whose name has a dot is a recipe setting (`--training.steps 100`). The set of settings is
+open, since it includes the arguments of anyone's classes, so `split_settings` takes them out of the
+command line before the parser sees it. The commands import the heavy libraries, the parser never
+does: `--help` answers at once.
 """
 
 import shlex
@@ -26,9 +26,8 @@ Autoencoders and representation learning on images: any encoder, exact-likelihoo
 """
 
 EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError)
-"""Errors that are told in one line: what the toolkit raises for wrong input. Others are bugs, and
-keep their traceback; --debug shows that of these too."""
-
+"""The errors that the toolkit raises for wrong input, shown in one line. Others are bugs and show
+their traceback; with --debug these do too."""
 
 TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "frozen")
 
@@ -36,10 +35,10 @@ TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "frozen")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own); return the exit status.
 
-    0 is success, 1 an error that is told in one line, 2 wrong usage, 130 an interruption.
+    0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 an interruption.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # Last, so that a user's modules are found and shadow nothing that is installed.
+    # Last, so that a user's modules can be imported and shadow nothing that is installed.
     sys.path.append(str(Path.cwd()))
     parser = build_parser()
     try:
@@ -67,9 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def split_settings(argv: Sequence[str]) -> tuple[list[str], Settings]:
-    """Part the options with a dot in their name from the rest of a command line.
+    """Separate the options with a dot in their name from the rest of a command line.
 
-    Both ``--a.b value`` and ``--a.b=value`` are understood; the last of two equal names holds.
+    Both `--a.b value` and `--a.b=value` are understood; the last of two equal names holds.
     Raises ValueError for a setting without a value.
 
     >>> split_settings(["train", "x.yaml", "--training.steps", "9", "--name=v1.2", "--data.size=8"])
@@ -97,7 +96,7 @@ def is_interruption(stop: BaseException) -> bool:
 
 
 def continuation(command: str, argv: Sequence[str]) -> str:
-    """How to go on after an interruption, as a sentence; empty where nothing is kept."""
+    """A sentence on how to go on after an interruption; "" if nothing was saved."""
     if command not in ("train", "study", "frozen", "sample", "faces"):
         return ""
     by_itself = command in ("study", "frozen") or "--resume" in argv

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,30 +27,14 @@ CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and 
 
 
 def bits_per_dim(
-    model: "EncoderDecoder",
-    split: ImageSplit,
-    *,
-    batch_size: int = 256,
-    h: Literal["true", "shuffled"] = "true",
-    seed: int = 0,
-    progress: bool = False,
+    model: "EncoderDecoder", split: ImageSplit, *, batch_size: int = 256, **options: Any
 ) -> npt.NDArray[np.float64]:
-    """−log₂ p(x|h) / (C·H·W) of every image of a split, in order: float64 (N,).
+    """−log₂ p(x|h) / (C·H·W) of every image x of a split given its h, in order: float64 (N,).
 
-    With `h="shuffled"` every image is decoded from another image's h (`other_images` with `seed`).
-    Everything else is as in `bits_given`. Raises ValueError for "shuffled" without an encoder, and
-    where a likelihood is not finite.
+    `options` are those of `bits_given`, which also says how it is computed and what it raises.
     """
-    every_h = encode_split(model, split, batch_size=batch_size, progress=progress)
-    if h == "shuffled":
-        if every_h is None:
-            raise ValueError("the model has no encoder, so there is no h to shuffle")
-        every_h = every_h[other_images(len(every_h), seed)]
-    elif h != "true":
-        raise ValueError(f'h must be "true" or "shuffled", not {h!r}')
-    options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
-    [bits] = bits_given(model, split, [every_h], **options)
-    return bits
+    h = encode_split(model, split, batch_size=batch_size, progress=options.get("progress", False))
+    return bits_given(model, split, [h], batch_size=batch_size, **options)[0]
 
 
 def bits_given(

@@ -97,7 +97,7 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
 def kept_of(run: Run, name: str) -> list[Kept]:
     """All results of an analysis of a run, newest first; ValueError for a damaged file."""
     files = (run.path / "analysis").glob(f"{name}.*.json")
-    return sorted(map(read_kept, files), key=lambda kept: kept.when, reverse=True)
+    return sorted(map(read_kept, files), key=lambda result: result.when, reverse=True)
 
 
 def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[str]]:
@@ -106,13 +106,13 @@ def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[
     With it come reasons, each about some results that are left out.
     """
     every = kept_of(run, name)
-    fitting = [kept for kept in every if kept.weights == run.weights_digest]
-    of_split = [kept for kept in fitting if kept.asked.get("split", split) == split]
+    present = [result for result in every if result.weights == run.weights_digest]
+    of_split = [r for r in present if r.asked.get("split", split) == split]
     reasons = []
-    if len(fitting) < len(every):
-        reasons.append(f"{len(every) - len(fitting)} of other weights than the run has now")
-    if others := sorted({str(k.asked["split"]) for k in fitting if k not in of_split}):
-        reasons.append(f"{len(fitting) - len(of_split)} of another split ({', '.join(others)})")
+    if len(present) < len(every):
+        reasons.append(f"{len(every) - len(present)} of other weights than the run has now")
+    if others := sorted({str(k.asked["split"]) for k in present if k not in of_split}):
+        reasons.append(f"{len(present) - len(of_split)} of another split ({', '.join(others)})")
     if of_split[1:]:
         reasons.append(f"{len(of_split) - 1} with other options, older than the one shown")
     return (of_split[0] if of_split else None), reasons

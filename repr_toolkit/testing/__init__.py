@@ -44,12 +44,12 @@ def check(class_path: str, **init_args: Any) -> list[str]:
             for h_dim in (0, 4)
         ]
         if "h_shape" in signature(cls).parameters:
-            given = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
-            variants.append(("h a map", given))
+            arguments = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
+            variants.append(("h a map", arguments))
         return [
             f"{name}: {sentence}"
-            for name, given in variants
-            for sentence in check_decoder(cls(**({"levels": 5} | given | init_args)))
+            for name, arguments in variants
+            for sentence in check_decoder(cls(**({"levels": 5} | arguments | init_args)))
         ]
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error

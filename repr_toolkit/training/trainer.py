@@ -30,21 +30,21 @@ def make_trainer(
     the argument, for one that Trainer does not have, for a precision in which the weights are not
     float32, and for a strategy that shards the model.
     """
-    training, given = config["training"], config["trainer"]
+    training, settings = config["training"], config["trainer"]
     known = list(inspect.signature(Trainer.__init__).parameters)[1:]
-    for key in given:
+    for key in settings:
         if key not in known:
             close = get_close_matches(key, known, n=1, cutoff=0.5)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise ValueError(f"unknown key trainer.{key}: lightning.Trainer has none{hint}")
-    if given.get("precision") not in PRECISIONS:
+    if settings.get("precision") not in PRECISIONS:
         raise ValueError(
             f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
-            f"float32, not {given['precision']!r}"
+            f"float32, not {settings['precision']!r}"
         )
     try:
         trainer = Trainer(
-            **{**given, "log_every_n_steps": log_interval(config)},
+            **{**settings, "log_every_n_steps": log_interval(config)},
             max_epochs=training["steps"] // training["validate_every"],
             callbacks=callbacks,
             logger=loggers,
@@ -60,8 +60,8 @@ def make_trainer(
         raise ValueError(f"trainer: {error}") from error
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         raise ValueError(
-            f"trainer.strategy is auto or ddp, not {given.get('strategy')!r}: averaged weights and "
-            f"validation need the whole model on each device"
+            f"trainer.strategy is auto or ddp, not {settings.get('strategy')!r}: averaged weights "
+            f"and validation need the whole model on each device"
         )
     return trainer
 

@@ -9,9 +9,11 @@ from PIL import Image
 
 from repr_toolkit.analyses.information import measure
 from repr_toolkit.cli import main
-from repr_toolkit.runs.bits import bits_per_dim
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.bits import bits_given, bits_per_dim
 from repr_toolkit.runs.kept import kept_of
 from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.support.choose import other_images
 from toys.decoders import DECONV
 from toys.encoders import CONV, ONE_HOT
 from toys.runs import untrained_run
@@ -38,7 +40,9 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         assert picture.width > 500
     split = run.load_data().splits["test"]
     model = load_with_decoder(run)
-    own, other = (bits_per_dim(model, split, h=h) for h in ("true", "shuffled"))
+    h = encode_split(model, split)
+    assert h is not None
+    own, other = bits_given(model, split, [h, h[other_images(len(h))]])
     without = bits_per_dim(load_with_decoder(null), split)
     assert found["bits_per_dim"]["value"] == pytest.approx(own.mean(), rel=1e-6)
     saves = found["saves"]
