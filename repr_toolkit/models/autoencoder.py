@@ -30,18 +30,10 @@ class EncoderDecoder(Learner):
         self.encoder = encoder
         self.decoder = decoder
         self.lay_out()
+        name = "no encoder" if encoder is None else type(encoder).__name__
+        self.description = f"{name} → h ({decoder.h_dim}) → {type(decoder).__name__}"
+        self.facts = {"is_bound": bool(decoder.is_bound), "h_dim": decoder.h_dim}
         self._bits: list[Tensor] = []
-
-    @property
-    def description(self) -> str:
-        """The model in a few words."""
-        encoder = "no encoder" if self.encoder is None else type(self.encoder).__name__
-        return f"{encoder} → h ({self.decoder.h_dim}) → {type(self.decoder).__name__}"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The entries of model.json that depend on the kind of model."""
-        return {"is_bound": bool(self.decoder.is_bound), "h_dim": self.decoder.h_dim}
 
     def log_prob(
         self, batch: Batch, h: Tensor | None = None, noise: Tensor | None = None

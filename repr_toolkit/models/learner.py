@@ -26,11 +26,15 @@ class Learner(LightningModule):
     first `warmup` of all `steps` and then follows the `schedule`. `compile` applies torch.compile
     to `core`. `channels_last` chooses that memory layout for weights and, by `laid_out`, images.
 
-    A subclass registers its modules and then calls `lay_out`. Its training step calls
-    `compiled_core`, and each validation sets `validation_results`.
+    A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
+    training step calls `compiled_core`, and each validation sets `validation_results`.
     """
 
     encoder: "Encoder | None"
+    description: str
+    """The model in a few words."""
+    facts: dict[str, Any]
+    """The entries of model.json that depend on the kind of model."""
     validation_results: dict[str, float]
     """The last validation's numbers by name, such as val/bits_per_dim."""
 
@@ -54,16 +58,6 @@ class Learner(LightningModule):
         self.validation_results = {}
         self.compiled_core: Callable[[Batch], Tensor] = self.core
         """`core`, compiled during training if `compile` is True."""
-
-    @property
-    def description(self) -> str:
-        """The model in a few words."""
-        raise NotImplementedError
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The entries of model.json that depend on the kind of model."""
-        raise NotImplementedError
 
     def core(self, batch: Batch) -> Tensor:
         """The part of a training step that torch.compile compiles, a function of the batch."""

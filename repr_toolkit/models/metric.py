@@ -57,24 +57,16 @@ class MetricLearner(Learner):
         self.loss = loss
         self.miner = miner
         self.lay_out()
+        mined = "all triplets or pairs"
+        if miner is not None:
+            kind = getattr(miner, "type_of_triplets", None)
+            mined = type(miner).__name__ + (f" ({kind})" if kind else "")
+        name = f"{type(encoder).__name__} → h ({encoder.h_dim})"
+        self.description = f"{name} by {type(loss).__name__} of {mined}"
+        self.facts = {"h_dim": encoder.h_dim}
         self._validated: list[tuple[Tensor, Tensor]] = []
         self.validation_curve: tuple[Floats, Floats] | None = None
         """False and true accept rates on the validation images at the last validation."""
-
-    @property
-    def description(self) -> str:
-        """What is trained, in a few words."""
-        chosen = "all triplets or pairs"
-        if self.miner is not None:
-            kind = getattr(self.miner, "type_of_triplets", None)
-            chosen = type(self.miner).__name__ + (f" ({kind})" if kind else "")
-        encoder = f"{type(self.encoder).__name__} → h ({self.encoder.h_dim})"
-        return f"{encoder} by {type(self.loss).__name__} of {chosen}"
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What model.json says of the kind of model."""
-        return {"h_dim": self.encoder.h_dim}
 
     def encode(self, batch: Batch) -> Tensor:
         """h of a batch, (B, h_dim)."""
