@@ -1,4 +1,4 @@
-"""How far the native engine agrees with the full forward in float32, on a trained run.
+"""The agreement of the native engine with the full forward in float32, on a trained run.
 
 python -m benchmarks.agreement RUN [--images N] [--split NAME]
 """

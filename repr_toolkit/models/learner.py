@@ -1,4 +1,4 @@
-"""What every trained model shares: an encoder, an optimizer, a schedule, a memory layout."""
+"""The base of every trained model: encoder, optimizer, schedule, memory layout."""
 
 from collections.abc import Callable, Mapping
 from math import cos, pi

@@ -1,4 +1,4 @@
-"""The run directory: what training writes into it, and what is measured of it."""
+"""The run directory: its files, its results, and its bits/dim."""
 
 from repr_toolkit.runs.run import Run, load, load_with_decoder
 

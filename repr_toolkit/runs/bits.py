@@ -27,14 +27,20 @@ CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and 
 
 
 def bits_per_dim(
-    model: "EncoderDecoder", split: ImageSplit, *, batch_size: int = 256, **options: Any
+    model: "EncoderDecoder",
+    split: ImageSplit,
+    *,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: bool = False,
 ) -> npt.NDArray[np.float64]:
     """−log₂ p(x|h) / (C·H·W) of every image x of a split given its h, in order: float64 (N,).
 
-    `options` are those of `bits_given`, which also says how it is computed and what it raises.
+    See `bits_given` for the arguments and errors.
     """
-    h = encode_split(model, split, batch_size=batch_size, progress=options.get("progress", False))
-    return bits_given(model, split, [h], batch_size=batch_size, **options)[0]
+    options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    h = encode_split(model, split, **options)
+    return bits_given(model, split, [h], seed=seed, **options)[0]
 
 
 def bits_given(

@@ -25,7 +25,7 @@ FROZEN = "frozen"
 
 
 class Run:
-    """The files of one run, and what is read from and written to them.
+    """The files of one run, with methods that read and write them.
 
     Attributes:
         path: The directory.

@@ -1,1 +1,1 @@
-"""What every other package uses: files, statistics, tables, pictures, the console."""
+"""The tools of every other package: files, statistics, tables, pictures, the console."""

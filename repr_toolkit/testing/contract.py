@@ -1,4 +1,4 @@
-"""How a check states the sentences of a contract, and what it checks decoders with."""
+"""The sentences of a contract, and the randomised decoders that they are checked on."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -23,7 +23,7 @@ class Contract:
         self.sentences: list[str] = []
 
     def require(self, holds: object, sentence: str, seen: object = None) -> None:
-        """State a sentence; where it does not hold, the error says what was `seen` instead."""
+        """State a sentence; the error, if it does not hold, names what was `seen` instead."""
         if not holds:
             raise ContractError(f"does not hold: {sentence}" + (f"; found {seen}" if seen else ""))
         self.sentences.append(sentence)

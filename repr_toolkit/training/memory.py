@@ -1,4 +1,4 @@
-"""How a process reuses the memory that its tensors free."""
+"""Keeps freed memory in the process, where the next training step reuses it."""
 
 import ctypes
 import sys

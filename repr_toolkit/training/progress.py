@@ -1,4 +1,4 @@
-"""What a user sees of a training: a bar on a terminal, or a line now and then."""
+"""The progress of a training: a bar on a terminal, or a line now and then."""
 
 import sys
 import time

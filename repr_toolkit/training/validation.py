@@ -1,4 +1,4 @@
-"""What each validation does: calibrates the decoder, logs numbers, draws a picture."""
+"""Validation: calibrates the decoder, logs numbers, draws a picture."""
 
 from math import prod
 from typing import TYPE_CHECKING, Any
