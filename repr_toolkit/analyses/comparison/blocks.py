@@ -110,8 +110,8 @@ def blocks(comparison: Comparison) -> list[Block]:
         count(MODEL, "training, seconds", lambda variant: variant.seconds),
     ]
     caption = (
-        f"{comparison.images:,} {comparison.split} images. Standard errors (±) and 95 % intervals are "
-        "over the images."
+        f"{comparison.images:,} {comparison.split} images. Standard errors (±) and 95 % intervals "
+        "are over the images."
     )
     table = Table(caption, names, [row for row in rows if not row.empty], grouped=False)
     return [table, *([_classifiers(comparison)] if comparison.classifiers else [])]
