@@ -19,6 +19,8 @@ from repr_toolkit.commands.options import (
 
 def likeness(options: Namespace, settings: Settings) -> None:
     """Keep with a run whether its portraits keep the person, and print it; draw them if asked."""
+    from torch import from_numpy
+
     from repr_toolkit.analyses.likeness import ANALYSIS, measure
     from repr_toolkit.commands.results import keep_and_show, require_pictures, save_rows
     from repr_toolkit.runs.run import Run
@@ -38,7 +40,8 @@ def likeness(options: Namespace, settings: Settings) -> None:
     )
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
-        save_rows(result.pictures, result.levels, options)
+        pictures, levels = result.pictured["pictures"], int(result.pictured["levels"])
+        save_rows(from_numpy(pictures), levels, options)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -7,7 +7,7 @@ replaces an earlier one of the same question, and no other.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,23 @@ class Findings(Protocol):
 
     def arrays(self) -> Mapping[str, Array]:
         """Arrays of numbers or texts, if there are any beside the numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Findings that are nothing but what is kept of them."""
+
+    asked: Mapping[str, Any]
+    numbers: Mapping[str, Any]
+    pictured: Mapping[str, Array] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """`numbers`."""
+        return {**self.numbers}
+
+    def arrays(self) -> Mapping[str, Array]:
+        """`pictured`."""
+        return self.pictured
 
 
 @dataclass(frozen=True, eq=False)

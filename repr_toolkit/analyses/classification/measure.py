@@ -1,54 +1,12 @@
 """Bayes' rule on a split of a run's data, beside classifiers of the pixels."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
 from repr_toolkit.analyses.base import encoder_source, needs_encoder_and_decoder
-from repr_toolkit.analyses.classification.bayes import (
-    Classification,
-    classify,
-    require_label_encoder,
-)
+from repr_toolkit.analyses.classification.bayes import classify, require_label_encoder
 from repr_toolkit.analyses.classification.classes import baselines
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
-
-if TYPE_CHECKING:
-    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
-
-
-@dataclass(frozen=True, eq=False)
-class BayesRule:
-    """The images of a split as a run classifies them, and as classifiers of pixels do."""
-
-    run: str
-    data: str
-    split: str
-    levels: int
-    likelihood: str  # "exact", or what kind of bound
-    train_images: int
-    result: Classification
-    baselines: "Sequence[Baseline]"  # none where they were not asked for
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """The options that the numbers depend on."""
-        return {"split": self.split, "baselines": bool(self.baselines)}
-
-    def as_dict(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
-        plain = ("run", "data", "split", "levels", "likelihood", "train_images")
-        return {
-            **{name: getattr(self, name) for name in plain},
-            **self.result.as_dict(),
-            "baselines": [baseline.as_dict() for baseline in self.baselines],
-        }
-
-    def arrays(self) -> Mapping[str, Any]:
-        """None."""
-        return {}
 
 
 def measure(
@@ -58,7 +16,7 @@ def measure(
     pixel_classifiers: bool = False,
     batch_size: int = 256,
     progress: bool = False,
-) -> BayesRule:
+) -> Result:
     """Classify the images of a split by a run whose encoder reads labels.
 
     With `pixel_classifiers` those of `pixel_baselines` are fitted too, in some minutes on a CPU.
@@ -72,19 +30,20 @@ def measure(
     )
     fitted = []
     for baseline in baselines(data, split) if pixel_classifiers else ():
-        fitted.append(baseline)
+        fitted.append(baseline.as_dict())
         if progress:
             say(f"{baseline.name} on pixels: {baseline.accuracy.value:.3f}")
-    return BayesRule(
-        str(run.path),
-        data.name,
-        split,
-        data.levels,
-        model.decoder.likelihood_label,
-        len(data.splits["train"]),
-        result,
-        fitted,
-    )
+    numbers = {
+        "run": str(run.path),
+        "data": data.name,
+        "split": split,
+        "levels": data.levels,
+        "likelihood": model.decoder.likelihood_label,
+        "train_images": len(data.splits["train"]),
+        **result.as_dict(),
+        "baselines": fitted,
+    }
+    return Result({"split": split, "baselines": pixel_classifiers}, numbers)
 
 
 def obstacle(run: Run) -> str | None:

@@ -1,7 +1,6 @@
 """The likeness of a run's portraits, beside the real faces that give the numbers their meaning."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from torch import Tensor
 from repr_toolkit.analyses.base import needs_encoder_and_decoder, needs_keys
 from repr_toolkit.analyses.likeness.matching import (
     Codes,
-    Match,
     choose_people,
     embed_faces,
     hardest,
@@ -25,6 +23,7 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.faces.encode import facenet_of
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.pairs import unit_vectors
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.processes import fastest_device
@@ -33,68 +32,6 @@ SIMILAR = 1500  # training faces among which "a similar face" is drawn
 SHOWN = 12  # people whose pictures are kept
 
 Embed = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Row:
-    """Faces of one kind, matched by the embedding that they were drawn from, and by a second."""
-
-    faces: str
-    match: Match
-    second: Match | None
-    """None for the second embedder where the faces are its gallery itself."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same, ready for JSON."""
-        second = self.second and self.second.as_dict()
-        return {"faces": self.faces, "match": self.match.as_dict(), "second": second}
-
-
-@dataclass(frozen=True, eq=False)
-class Likeness:
-    """How portraits and real faces match the people, and a few of the pictures.
-
-    Attributes:
-        nearest: The mean distance of portraits (the first temperature's) to their nearest training
-            image in pixels, the root mean square of intensities in [0, 1].
-        nearest_of_real: That of the people's real images; portraits much nearer would be copies.
-        pictures: A row a person: the photograph, the n portraits of the first temperature, the
-            training image nearest to the first of them in pixels, and the training face nearest in
-            embedding; uint8 (people, n + 3, C, H, W).
-    """
-
-    run: str
-    data: str
-    split: str
-    people: int
-    n: int
-    temperatures: Sequence[float]
-    seed: int
-    levels: int
-    rows: Sequence[Row]
-    nearest: float
-    nearest_of_real: float
-    pictures: Tensor
-
-    @property
-    def asked(self) -> dict[str, Any]:
-        """The options that the numbers depend on."""
-        options = {name: getattr(self, name) for name in ("split", "people", "n", "seed")}
-        return {**options, "temperatures": [*self.temperatures]}
-
-    def as_dict(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
-        return {
-            "run": self.run,
-            "data": self.data,
-            **self.asked,
-            "rows": [row.as_dict() for row in self.rows],
-            "nearest_training_image": {"portraits": self.nearest, "real": self.nearest_of_real},
-        }
-
-    def arrays(self) -> dict[str, Any]:
-        """`pictures`, and `levels`, the number of their values."""
-        return {"pictures": self.pictures.numpy(), "levels": np.asarray(self.levels)}
 
 
 def measure(
@@ -108,14 +45,19 @@ def measure(
     shown: int = SHOWN,
     seed: int = 0,
     progress: bool = False,
-) -> Likeness:
+) -> Result:
     """Draw `n` portraits of people of a split at each temperature, and match them with N people.
 
     The people are those with at least two photographs; each is drawn from the stored embedding of
     the first. Faces are embedded twice: by the FaceNet that made the stored embeddings (of these
     `weights`, as for `facenet_of`), and by `whitened_pixels`, which knows nothing of it. They are
     matched with the stored embeddings of the first photographs, and for the second embedder with
-    its own of their images. Pictures are kept of the first `shown` people.
+    its own of their images. `nearest_training_image` are mean distances in pixels, root mean
+    squares of intensities in [0, 1]; portraits much nearer than real images would be copies.
+
+    `pictures`, uint8 (people, n + 3, C, H, W), are those of the first `shown` people, a row each:
+    the photograph, the portraits of the first temperature, the training image nearest to the first
+    of them in pixels, and the training face nearest in embedding.
 
     Raises ValueError for data without embeddings or identities or with too few images of each
     person, and for a split that is missing; and as `facenet_of` does.
@@ -141,12 +83,15 @@ def measure(
         embedding: Tensor = facenet(faces.to(model.device))
         return embedding
 
-    def row(faces: str, drawn: Tensor, whose: Codes = person, by_second: bool = True) -> Row:
+    def row(
+        faces: str, drawn: Tensor, whose: Codes = person, by_second: bool = True
+    ) -> dict[str, Any]:
         first = embed_faces(embed, drawn, progress=progress) @ gallery.T
-        matched = None
-        if by_second:
-            matched = match(embed_faces(second, drawn) @ second_gallery.T, whose, hard, seed=seed)
-        return Row(faces, match(first, whose, hard, seed=seed), matched)
+        numbers = {"faces": faces, "match": match(first, whose, hard, seed=seed).as_dict()}
+        if not by_second:
+            return {**numbers, "second": None}
+        matched = match(embed_faces(second, drawn) @ second_gallery.T, whose, hard, seed=seed)
+        return {**numbers, "second": matched.as_dict()}
 
     h = encode_batch(model, batch)
     noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
@@ -171,20 +116,17 @@ def measure(
     _, real = nearest_images(batch["image"], trained, data.levels)
     nearest = trained[in_pixels.reshape(count, n)[:, 0]]
     beside = [batch["image"][:, None], first, nearest[:, None], trained[most_similar][:, None]]
-    return Likeness(
-        run=str(run.path),
-        data=data.name,
-        split=split,
-        people=count,
-        n=n,
-        temperatures=temperatures,
-        seed=seed,
-        levels=data.levels,
-        rows=rows,
-        nearest=float(distance.mean()),
-        nearest_of_real=float(real.mean()),
-        pictures=torch.cat([part[:shown] for part in beside], dim=1),
-    )
+    pictures = torch.cat([part[:shown] for part in beside], dim=1).numpy()
+    asked = {"split": split, "people": count, "n": n, "seed": seed, "temperatures": [*temperatures]}
+    distances = {"portraits": float(distance.mean()), "real": float(real.mean())}
+    numbers = {
+        "run": str(run.path),
+        "data": data.name,
+        **asked,
+        "rows": rows,
+        "nearest_training_image": distances,
+    }
+    return Result(asked, numbers, {"pictures": pictures, "levels": np.asarray(data.levels)})
 
 
 def whitened_pixels(data: ImageData) -> Embed:

@@ -8,12 +8,15 @@ import numpy as np
 from repr_toolkit.analyses.verification.blocks import notes
 from repr_toolkit.analyses.verification.measure import Verifications, measure, roc_lines
 from repr_toolkit.models.pairs import Floats, Verification
+from repr_toolkit.page.blocks import Cell, Notes, Row, Table
+from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write, csv_text
 from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import Number, percentiles
-from repr_toolkit.support.tables import NONE, aligned, duration, notes_text, number_text
+from repr_toolkit.support.tables import duration, number_text, plain
 
 OUTPUTS = ("roc.png", "verification.csv", "verification.md")
 
@@ -44,46 +47,49 @@ def compare_encoders(study_dir: Path, runs: Mapping[str, Path], *, split: str = 
     remarks.append(f"Training took at most {longest} a variant, on {devices}.")
     remarks.append("Pairs of images, by the cosine of h, of pixels or of components.")
     numbers = [result.as_dict() for result in results.values()]
-    text = (
-        f"# {study_dir.resolve().name}: telling people apart, {split} images\n",
-        markdown_table(results, folds),
-        notes_text([*remarks, *notes(numbers, " (in verification.csv)")]),
-    )
+    title = f"# {study_dir.resolve().name}: telling people apart, {split} images\n\n"
+    remarks += notes(numbers, " (in verification.csv)")
     path = study_dir / "verification.md"
     with atomic_write(path) as file:
-        file.write("\n".join(text).encode())
+        file.write((title + as_text([variants_table(results, folds), Notes(remarks)])).encode())
     return path
 
 
-def markdown_table(results: Mapping[str, Verifications], folds: bool) -> str:
+def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:
     """Two rows of numbers a variant, AUC and 1-NN, with a column for each method.
 
     With `folds` the means over the variants follow. A dash stands for a method that a variant's
     data do not allow, and for its mean.
     """
-    labels = ["", *(row for name in results for row in (f"{name}, AUC", f"{name}, 1-NN, %"))]
-    columns = [labels + (["mean AUC", "mean 1-NN, %"] if folds else [])]
-    names = dict.fromkeys(next(iter(result.methods)) for result in results.values())
-    methods: dict[str, list[Verification | None]]
-    methods = {" or ".join(names): [result.first for result in results.values()]}
-    for name in _baselines([*results.values()]):
-        methods[name] = [result.methods.get(name) for result in results.values()]
-    for name, every in methods.items():
-        measured = [method for method in every if method is not None]
-        means = [NONE, NONE]
-        if len(measured) == len(every):
-            auc = _mean([method.auc for method in measured], [m.replicates for m in measured])
-            one_nn = 100 * np.mean([method.one_nn.value for method in measured])
-            means = [number_text(auc, digits=3), f"{one_nn:.2f}"]
-        cells = [cell for method in every for cell in _cells(method)]
-        columns.append([name, *cells, *(means if folds else [])])
-    return aligned(columns)
+    others = _baselines([*results.values()])
+    methods = [
+        [result.first, *(result.methods.get(other) for other in others)]
+        for result in results.values()
+    ]
+    columns = {
+        f"{name}, ": [[method] for method in row]
+        for name, row in zip(results, methods, strict=True)
+    }
+    if folds:
+        columns["mean "] = [list(column) for column in zip(*methods, strict=True)]
+    rows: list[Row] = []
+    for prefix, measured in columns.items():
+        aucs, one_nns = zip(*map(_cells, measured), strict=True)
+        rows += [Row(f"{prefix}AUC", aucs), Row(f"{prefix}1-NN, %", one_nns)]
+    firsts = dict.fromkeys(next(iter(result.methods)) for result in results.values())
+    return Table("", [" or ".join(firsts), *others], rows)
 
 
-def _cells(method: Verification | None) -> list[str]:
-    if method is None:
-        return [NONE, NONE]
-    return [number_text(method.auc, digits=3), number_text(method.one_nn, 100, 1)]
+def _cells(methods: Sequence[Verification | None]) -> tuple[Cell, Cell]:
+    """AUC and 1-NN of a method, or their means over several folds; dashes where one lacks it."""
+    measured = [method for method in methods if method is not None]
+    if len(measured) < len(methods):
+        return Cell(), Cell()
+    if len(measured) == 1:
+        return number_cell(measured[0].auc, digits=3), share_of(measured[0].one_nn)
+    auc = _mean([method.auc for method in measured], [method.replicates for method in measured])
+    one_nn = float(np.mean([method.one_nn.value for method in measured]))
+    return number_cell(auc, digits=3), Cell(plain(100 * one_nn))
 
 
 def means_text(results: Sequence[Verifications]) -> str:

@@ -20,13 +20,13 @@ from repr_toolkit.analyses.verification.baselines import (
 )
 from repr_toolkit.analyses.verification.blocks import notes
 from repr_toolkit.analyses.verification.measure import measure, measure_stored, roc_lines
-from repr_toolkit.analyses.verification.study import csv_rows, markdown_table, means_text
+from repr_toolkit.analyses.verification.study import csv_rows, means_text, variants_table
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.pairs import verify
 from repr_toolkit.page.blocks import Picture, Table
-from repr_toolkit.page.terminal import as_text
+from repr_toolkit.page.terminal import as_text, table_text
 from repr_toolkit.report import write_report
 from repr_toolkit.runs.kept import keep, kept_of
 from repr_toolkit.runs.run import Run
@@ -344,7 +344,7 @@ def test_a_variant_may_lack_a_method(faces: Path) -> None:
     without = replace(second, methods={k: second.methods[k] for k in [*second.methods][:2]})
     names = ["embedding (6)", PIXELS, WHITENED]
     for reports in ({"a": first, "b": without}, {"b": without, "a": first}):
-        lines = markdown_table(reports, folds=True).splitlines()
+        lines = table_text(variants_table(reports, folds=True)).splitlines()
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
         assert rows[0] == ["", *names]
         cells = {row[0]: row[1:] for row in rows}
@@ -364,7 +364,7 @@ def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
     first = measure_stored(load_data(str(faces), fold=0, folds=2))
     methods = {("h" if k == "embedding (6)" else k): v for k, v in first.methods.items()}
     reports = {"a": first, "b": replace(first, methods=methods)}
-    heading = markdown_table(reports, folds=False).splitlines()[0]
+    heading = table_text(variants_table(reports, folds=False)).splitlines()[0]
     assert heading.count("|") == 5
     assert "embedding (6) or h" in heading
     assert [line.label.split(",")[0] for line in roc_lines([*reports.values()])] == [
@@ -377,7 +377,7 @@ def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
 
 def test_the_mean_of_folds_of_few_people_has_no_interval(faces: Path) -> None:
     folds = {str(k): measure_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
-    means = markdown_table(folds, folds=True).splitlines()[-2]
+    means = table_text(variants_table(folds, folds=True)).splitlines()[-2]
     assert "mean AUC" in means
     assert "(" not in means
     assert "(" not in means_text([*folds.values()])
