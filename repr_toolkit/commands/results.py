@@ -27,7 +27,6 @@ def keep_and_show(
     JSON is the findings' own dict for one run, and a list of them for several. Without `keep` the
     findings are only shown. Returned is what was shown, by the runs' names.
     """
-    from repr_toolkit.page.terminal import as_text
     from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.kept import keep as keep_with_run
     from repr_toolkit.runs.run import distinct_names
@@ -39,12 +38,19 @@ def keep_and_show(
         else Kept(result.asked, options.typed, "", run.weights_digest, result.as_dict(), None)
         for name, (run, result) in zip(names, findings.items(), strict=True)
     }
+    show(analysis, kept, options)
+    return kept
+
+
+def show(analysis: "Analysis", results: "Mapping[str, Kept]", options: Namespace) -> None:
+    """Print the tables of results, or with --json their dict, of several a list of them."""
+    from repr_toolkit.page.terminal import as_text
+
     if options.json:
-        numbers = [{"command": result.command, **result.numbers} for result in kept.values()]
+        numbers = [{"command": result.command, **result.numbers} for result in results.values()]
         print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
     else:
-        print(as_text(analysis.blocks(kept)), end="")
-    return kept
+        print(as_text(analysis.blocks(results)), end="")
 
 
 def required_picture(options: Namespace) -> Path | None:

@@ -1,6 +1,5 @@
 """The command that measures how well a representation tells people apart."""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +25,7 @@ def verify(options: Namespace, settings: Settings) -> None:
     """Keep with a run how its h tells people apart, and print it; print it of stored embeddings."""
     from repr_toolkit.analyses.verification import ANALYSIS, measure
     from repr_toolkit.analyses.verification.measure import measure_stored, roc_lines
-    from repr_toolkit.commands.results import keep_and_show, required_picture
-    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.commands.results import keep_and_show, required_picture, show
     from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.files import atomic_write
@@ -47,12 +45,8 @@ def verify(options: Namespace, settings: Settings) -> None:
         )
     else:
         result = measure_stored(_data(options.target), options.split)
-        numbers = result.as_dict()
-        if options.json:
-            print(json.dumps(numbers, indent=2, ensure_ascii=False))
-        else:
-            shown = Kept(result.asked, options.typed, "", "", numbers, None)
-            print(as_text(ANALYSIS.blocks({options.target: shown})), end="")
+        shown = Kept(result.asked, options.typed, "", "", result.as_dict(), None)
+        show(ANALYSIS, {options.target: shown}, options)
     if out is not None:
         with atomic_write(out) as file:
             roc_picture(roc_lines([result])).save(file, "PNG")

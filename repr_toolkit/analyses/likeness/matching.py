@@ -111,18 +111,11 @@ def _auc(
     return areas
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Two photographs of each of N people: their positions in a split."""
+def choose_people(split: ImageSplit, people: int | None = None) -> tuple[list[int], list[int]]:
+    """Two photographs of each of N people: their positions in a split.
 
-    first: list[int]
-    second: list[int]
-
-
-def choose_people(split: ImageSplit, people: int | None = None) -> Sources:
-    """The people of a split with at least two photographs, or `people` of them spread evenly.
-
-    Raises ValueError where there are fewer than two of them.
+    They are all people with at least two photographs, or `people` of them spread evenly. Raises
+    ValueError where fewer than two have as many.
     """
     identity = split.column("identity").numpy()
     members = [np.flatnonzero(identity == code) for code in np.unique(identity)]
@@ -130,7 +123,7 @@ def choose_people(split: ImageSplit, people: int | None = None) -> Sources:
     if len(members) < 2:
         raise ValueError("likeness needs at least two people with two photographs each")
     chosen = [members[i] for i in choose_evenly(len(members), people or len(members))]
-    return Sources([int(m[0]) for m in chosen], [int(m[1]) for m in chosen])
+    return [int(m[0]) for m in chosen], [int(m[1]) for m in chosen]
 
 
 def embed_faces(

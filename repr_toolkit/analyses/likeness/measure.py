@@ -70,9 +70,8 @@ def measure(
         if key not in images.keys:
             raise ValueError(f"likeness needs {key!r} in the data; {data.name} has none")
     second = whitened_pixels(data)
-    sources = choose_people(images, people)
-    batch, other = images[sources.first], images[sources.second]
-    count = len(sources.first)
+    batch, other = (images[places] for places in choose_people(images, people))
+    count = len(batch["image"])
     gallery = unit_vectors(batch["embedding"].numpy())  # (N, d)
     training_faces = unit_vectors(train.column("embedding").numpy())
     hard = hardest(gallery)

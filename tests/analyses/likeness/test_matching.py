@@ -132,7 +132,6 @@ def test_people_with_two_photographs_are_chosen() -> None:
     identity = np.array([3, 0, 3, 1, 1, 2, 3])
     arrays = {"image": np.zeros((7, 1, 2, 2), np.uint8), "identity": identity}
     split = ImageSplit(arrays, np.arange(7), 256)
-    sources = choose_people(split)
-    assert (sources.first, sources.second) == ([3, 0], [4, 2])
+    assert choose_people(split) == ([3, 0], [4, 2])
     with pytest.raises(ValueError, match="two people"):
         choose_people(ImageSplit(arrays, np.arange(3), 256))
