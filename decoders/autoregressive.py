@@ -46,10 +46,12 @@ class AutoregressiveDecoder(Decoder):
     ) -> None:
         super().__init__(image_shape, h_dim, levels, h_shape=h_shape)
         self.likelihood: Likelihood = Categorical() if likelihood is None else likelihood
+        in_order = raster(self.image_shape)
         if order is None:
-            order = raster(self.image_shape)
+            order = in_order
         elif not torch.equal(order.sort().values, torch.arange(prod(image_shape))):
             raise ValueError(f"order is a permutation of 0…{prod(image_shape) - 1}, int64")
+        self.in_raster_order = torch.equal(order, in_order)
         self.register_buffer("order", order, persistent=False)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:

@@ -165,7 +165,8 @@ class Decoder(nn.Module):
         not work here, h where there is none to take (and the reverse), or something known where
         the model does not complete; TypeError for dtypes.
         """
-        engine = self.choose_engine(engine)
+        if engine != "auto":
+            self.choose_engine(engine)  # before anything else is looked at
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature is a finite number ≥ 0, not {temperature}")
         if n is not None and n < 1:

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder
 from repr_toolkit.decoders.conditioning import Kind, conditioning_of
-from repr_toolkit.decoders.engines import cached, graph
+from repr_toolkit.decoders.engines import cached, graph, walk
 from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
@@ -42,7 +42,7 @@ class GatedPixelCNN(AutoregressiveDecoder):
 
     engines: ClassVar[Mapping[str, Engine]] = {
         **AutoregressiveDecoder.engines,
-        "cached": Engine(cached.sample),
+        "cached": Engine(cached.sample, walk.obstacle),
         "native": Engine(native.sample, native.obstacle),
         "graph": Engine(graph.sample, graph.obstacle),
     }

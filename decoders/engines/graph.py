@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repr_toolkit.decoders.engines import walk
 from repr_toolkit.decoders.engines.draw import Draw, host_obstacle
 from repr_toolkit.decoders.engines.walk import Walk, decide
 
@@ -27,7 +28,7 @@ def obstacle(model: Any, draw: Draw | None = None) -> str | None:
     """Why the engine cannot draw from a model, or None if it can."""
     if next(model.parameters()).device.type != "cuda":
         return "it needs a CUDA device"
-    return host_obstacle(model, draw)
+    return walk.obstacle(model, draw) or host_obstacle(model, draw)
 
 
 def sample(model: Any, draw: Draw) -> Tensor:

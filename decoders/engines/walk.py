@@ -11,6 +11,11 @@ from torch import Tensor
 from repr_toolkit.decoders.engines.draw import Draw
 
 
+def obstacle(model: Any, draw: Draw | None = None) -> str | None:
+    """Why a model cannot be sampled by its walk, or None if it can."""
+    return None if model.in_raster_order else "it walks in raster order, and the model does not"
+
+
 class Walk:
     """The three phases of sampling in raster order, each computed once, on buffers of its own.
 
@@ -24,7 +29,7 @@ class Walk:
 
         engines = {
             **AutoregressiveDecoder.engines,
-            "cached": Engine(cached.sample),
+            "cached": Engine(cached.sample, walk.obstacle),
             "graph": Engine(graph.sample, graph.obstacle),
         }
     """

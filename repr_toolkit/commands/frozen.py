@@ -1,6 +1,8 @@
 """The command that compares frozen representations by the bits that they save fresh decoders."""
 
 import json
+import sys
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,18 +43,20 @@ def frozen(options: Namespace, settings: Settings) -> None:
         h, _ = represent(source.text, data, **how, progress=not options.json)
         return replace(h, name=source.name or h.name)
 
-    kept = run_frozen(
-        config,
-        folder,
-        [h_of(source) for source in sources],
-        data,
-        seeds=options.seeds,
-        masked=options.masked,
-        split=options.split,
-        candidates=options.candidates,
-        wandb=options.wandb,
-        command=options.typed,
-    )
+    # With --json nothing but the JSON goes to stdout.
+    with redirect_stdout(sys.stderr) if options.json else nullcontext():
+        kept = run_frozen(
+            config,
+            folder,
+            [h_of(source) for source in sources],
+            data,
+            seeds=options.seeds,
+            masked=options.masked,
+            split=options.split,
+            candidates=options.candidates,
+            wandb=options.wandb,
+            command=options.typed,
+        )
     if kept is None:  # the first process speaks
         return
     if options.json:

@@ -50,21 +50,21 @@ def probe(options: Namespace, settings: Settings) -> None:
         progress=not options.json,
         **represent_options(options, settings),
     )
+    numbers = {"command": options.typed, **result.as_dict()}
+    if out is not None:
+        write_json(out, numbers)
+    if options.json:
+        print(json.dumps(numbers, indent=2, ensure_ascii=False))
+    else:
+        print(as_text(tables({"": numbers})), end="")
+        if out is not None:
+            print(f"\n{out}")
     for run in map(Run, result.runs):
         keep(run, "probing", result.of_run(run), options.typed)
     for source in map(Source.parse, options.sources):
         run = Run(source.path)
         if source.kind == "run" and not source.untrained and str(run.path) not in result.runs:
             tell(f"not kept in {run.path}/analysis: this is not the run's own h of its own images")
-    numbers = {"command": options.typed, **result.as_dict()}
-    if out is not None:
-        write_json(out, numbers)
-    if options.json:
-        print(json.dumps(numbers, indent=2, ensure_ascii=False))
-        return
-    print(as_text(tables({"": numbers})), end="")
-    if out is not None:
-        print(f"\n{out}")
 
 
 def add_commands(subcommands: Any) -> None:

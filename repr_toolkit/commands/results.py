@@ -25,21 +25,22 @@ def keep_and_show(
     """Keep what was measured of each run with it, and print its tables, or JSON with --json.
 
     JSON is the findings' own dict for one run, and a list of them for several. Without `keep` the
-    findings are only shown. Returned is what was shown, by the runs' names.
+    findings are only shown. Returned is what was shown, by the runs' names. It is shown first, so
+    that a folder in which nothing may be written costs no result.
     """
     from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.kept import keep as keep_with_run
     from repr_toolkit.runs.run import distinct_names
 
-    names = distinct_names(list(findings))
-    kept = {
-        name: keep_with_run(run, analysis.name, result, options.typed)
-        if keep
-        else Kept(result.asked, options.typed, "", run.weights_digest, result.as_dict(), None)
-        for name, (run, result) in zip(names, findings.items(), strict=True)
+    results = {
+        name: Kept(result.asked, options.typed, "", "", result.as_dict(), None, result.arrays())
+        for name, result in zip(distinct_names(list(findings)), findings.values(), strict=True)
     }
-    show(analysis, kept, options)
-    return kept
+    show(analysis, results, options)
+    if keep:
+        for run, result in findings.items():
+            keep_with_run(run, analysis.name, result, options.typed)
+    return results
 
 
 def show(analysis: "Analysis", results: "Mapping[str, Kept]", options: Namespace) -> None:

@@ -59,7 +59,7 @@ class EncoderDecoder(Learner):
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Initialise the decoder from training images, by `Decoder.prepare`.
 
-        The encoder, still untrained, is in eval mode, and the decoder in training mode.
+        The encoder, as it is before the first step, is in eval mode, the decoder in training mode.
         """
         self._with_pairs(self.decoder.prepare, batches, training=True)
 

@@ -33,7 +33,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Notes):
         return notes_text(block.items)
     if isinstance(block, Missing):
-        return _paragraph(block.what) + indent(block.command, "    ") + f"{block.others}\n"
+        return _paragraph(block.what + block.others) + indent(block.command, "    ") + "\n"
     if isinstance(block, Source) and not block.folded:
         return f"{block.title}:\n\n{indent(block.text, '    ')}\n"
     return ""

@@ -74,7 +74,10 @@ def loggable(sections: Sequence[Section]) -> dict[str, Any]:
                 continue
             if isinstance(block, Table):
                 columns: list[str | int] = [block.corner, *_different(block.columns)]
-                rows = [[row.label, *map(str, row.cells)] for row in block.rows]
+                rows = [
+                    [": ".join(filter(None, [row.group, row.label])), *map(str, row.cells)]
+                    for row in block.rows
+                ]
                 logged: Any = wandb.Table(columns=columns, data=rows)
             elif isinstance(block, Picture | Strip):
                 caption = block.caption if isinstance(block, Picture) else block.title

@@ -52,12 +52,12 @@ class Reported:
         return analysis.only_split or self.split
 
     def kept(self, analysis: Analysis) -> dict[str, Kept]:
-        """The newest answer of each run that has one, of the page's split and today's weights."""
+        """Each run's newest result of the page's split and of the present weights."""
         chosen = {name: self._chosen(analysis, name)[0] for name in self.runs}
         return {name: kept for name, kept in chosen.items() if kept is not None}
 
     def left_out(self, analysis: Analysis) -> dict[str, Sequence[str]]:
-        """Of each run that keeps more answers, why those are not shown."""
+        """Of each run that keeps more results, why those are not shown."""
         reasons = {name: self._chosen(analysis, name)[1] for name in self.runs}
         return {name: why for name, why in reasons.items() if why}
 
@@ -203,5 +203,9 @@ def _common(places: Sequence[Path]) -> Path | None:
 
 
 def _read(folder: Path) -> Compared:
-    comparison = Comparison.from_dict(read_json(folder / COMPARISON))
+    file = folder / COMPARISON
+    try:
+        comparison = Comparison.from_dict(read_json(file))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{file} is damaged ({error!r}); delete it, or compare again") from error
     return Compared(comparison, {name: (folder / name).read_bytes() for name in comparison.figures})

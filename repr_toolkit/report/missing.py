@@ -25,19 +25,19 @@ def not_measured(reported: Reported, analysis: Analysis) -> list[Block]:
     ]
     if lacking:
         which = "" if len(lacking) == len(reported.runs) else f" of {', '.join(lacking)}"
-        command = command_of(analysis, reported.runs[lacking[0]], reported.split_of(analysis))
-        others = ", and likewise for the other runs" if lacking[1:] else ""
+        command = command_of(reported, analysis, reported.runs[lacking[0]])
+        others = " Likewise for the other runs." if lacking[1:] else ""
         blocks.append(Missing(f"Not measured yet: {analysis.tells}{which}.", command, others))
     return blocks
 
 
-def command_of(analysis: Analysis, run: Run, split: str) -> str:
+def command_of(reported: Reported, analysis: Analysis, run: Run) -> str:
     """The command that measures an analysis of a run, with its own default options."""
+    words = ["repr-toolkit", analysis.command or "report", str(run.path)]
     if not analysis.command:
-        return shlex.join(["repr-toolkit", "report", str(run.path), "--all"])
-    words = ["repr-toolkit", analysis.command, str(run.path)]
-    if not analysis.only_split and split != "test":
-        words += ["--split", split]
+        words += ["--all", "--analysis", *reported.further]
+    if not analysis.only_split and reported.split != "test":
+        words += ["--split", reported.split]
     return shlex.join(words)
 
 
@@ -58,4 +58,4 @@ def measure_all(reported: Reported) -> None:
             except (OSError, ValueError) as error:
                 say(f"  left out: {error}")
             else:
-                keep(run, analysis.name, result, command_of(analysis, run, split))
+                keep(run, analysis.name, result, command_of(reported, analysis, run))

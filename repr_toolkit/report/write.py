@@ -53,7 +53,11 @@ def write_report(
         reported = replace(reported, study=read_study(frozen, reported))
     if measure:
         measure_all(reported)
-    command = command or shlex.join(["repr-toolkit", "report", *map(str, paths)])
+    if not command:
+        words = ["repr-toolkit", "report", *map(str, paths), "--split", split, "--out", str(out)]
+        words += ["--frozen", str(frozen)] if frozen is not None else []
+        words += ["--analysis", *analyses] if analyses else []
+        command = shlex.join(words + ["--all"] * measure + ["--wandb"] * wandb)
     sections = all_sections(reported, command)
     runs = list(reported.runs)
     name = runs[0] if len(runs) == 1 else _folder_name(reported)

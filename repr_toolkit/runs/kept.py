@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,8 @@ class Kept:
         when: The time of writing, in UTC, ISO 8601.
         weights: SHA-256 of the weights that were measured.
         numbers: `Findings.as_dict()`.
-        file: The JSON file; None for a result that is not saved.
+        file: The JSON file; None for a result that is not saved, or not yet.
+        unsaved: The arrays of such a result.
     """
 
     asked: Mapping[str, Any]
@@ -72,14 +74,21 @@ class Kept:
     weights: str
     numbers: Mapping[str, Any]
     file: Path | None
+    unsaved: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
-        """The arrays by name, read at the first use; none without a file."""
+        """The arrays by name, read at the first use; none without a file.
+
+        Raises ValueError for a damaged file.
+        """
         if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
-            return {}
-        with np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files}
+            return self.unsaved
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                return {key: stored[key] for key in stored.files}
+        except (BadZipFile, EOFError) as error:
+            raise ValueError(f"{file} is damaged: {error}; measure {self.file} again") from error
 
 
 def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 NORMAL_95 = 1.959963984540054
 """The standard normal's 97.5 % quantile."""
 LEAST_DRAWN = 10
-"""Cases, at the least, of which a bootstrap says how much others might differ."""
+"""The fewest cases for which a bootstrap gives an interval."""
 
 RESAMPLES = 2000
-"""Of a bootstrap."""
+"""The number of a bootstrap's resamples."""
 
 
 @dataclass(frozen=True)

@@ -30,27 +30,33 @@ def check(class_path: str, **init_args: Any) -> list[str]:
     from repr_toolkit.config.build import import_class
 
     cls = import_class(class_path, nn.Module, "the class to check")
+    if not issubclass(cls, Decoder):
+        if hasattr(cls, "log_prob"):
+            raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
+        return check_encoder(_built(cls, class_path, _with_defaults(cls, init_args)))
+    variants: list[tuple[str, dict[str, Any]]] = [
+        (
+            f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
+            {"image_shape": shape, "h_dim": h_dim},
+        )
+        for shape in cls.check_shapes
+        for h_dim in (0, 4)
+    ]
+    if "h_shape" in signature(cls).parameters:
+        arguments = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
+        variants.append(("h a map", arguments))
+    return [
+        f"{name}: {sentence}"
+        for name, arguments in variants
+        for sentence in check_decoder(
+            _built(cls, class_path, {"levels": 5} | arguments | init_args)
+        )
+    ]
+
+
+def _built(cls: type, class_path: str, arguments: Mapping[str, Any]) -> Any:
     try:
-        if not issubclass(cls, Decoder):
-            if hasattr(cls, "log_prob"):
-                raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
-            return check_encoder(cls(**_with_defaults(cls, init_args)))
-        variants: list[tuple[str, dict[str, Any]]] = [
-            (
-                f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
-                {"image_shape": shape, "h_dim": h_dim},
-            )
-            for shape in cls.check_shapes
-            for h_dim in (0, 4)
-        ]
-        if "h_shape" in signature(cls).parameters:
-            arguments = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
-            variants.append(("h a map", arguments))
-        return [
-            f"{name}: {sentence}"
-            for name, arguments in variants
-            for sentence in check_decoder(cls(**({"levels": 5} | arguments | init_args)))
-        ]
+        return cls(**arguments)
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error
 

@@ -57,17 +57,21 @@ class _Check:
         state = torch.random.get_rng_state()
         noise = self._noise(decoder.likelihood_noise)
         with torch.no_grad():
-            decoder.prepare([(self.x, self.h)])
+            before = deepcopy(decoder.state_dict())
+            decoder.train().prepare([(self.x, self.h)])
             draws = not torch.equal(state, torch.random.get_rng_state())
-            again.prepare([(self.x, self.h)])
+            again.train().prepare([(self.x, self.h)])
+            after = decoder.state_dict()
+            changes = any(not torch.equal(before[key], after[key]) for key in before)
             loaded.load_state_dict(decoder.state_dict())
             bits = [
-                float(model.log_prob(self.x, self.h, noise=noise).mean())
+                float(model.eval().log_prob(self.x, self.h, noise=noise).mean())
                 for model in (decoder, again, loaded)
             ]
         require(not draws, "prepare draws no random number")
         require(bits[0] == bits[1], "the same batches prepare a decoder alike", bits)
         require(bits[0] == bits[2], "what prepare makes is saved with the weights", bits)
+        require(changes, "prepare changes what is saved with the weights")
 
     def likelihood(self) -> None:
         decoder, x, h, require = self.decoder, self.x, self.h, self.contract.require

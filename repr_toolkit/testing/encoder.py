@@ -32,7 +32,7 @@ def check_encoder(encoder: Any, batch: Mapping[str, Tensor] | None = None) -> li
         )
     x = batch[encoder.source]
     before = deepcopy(x)
-    encoder.eval()
+    encoder = deepcopy(encoder).eval()
     with torch.no_grad():
         h, again, first = encoder(x), encoder(x), encoder(x[:1])
     h_shape = tuple(getattr(encoder, "h_shape", (encoder.h_dim,)))

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
@@ -77,9 +78,16 @@ class Validation(Results):
             buffers = {n: b.cpu() for n, b in pl_module.decoder.named_buffers() if n in saved}
             for name, value in trainer.strategy.broadcast(buffers).items():
                 pl_module.decoder.get_buffer(name).copy_(value)
-        measured = batches(train, spaced(train, TRAIN_IMAGES), self._batch_size, device)
-        bits = torch.cat([pl_module.bits_per_dim(batch) for batch in measured])
-        self.results = {"train/bits_per_dim": float(bits.double().mean())}
+        chosen = spaced(train, TRAIN_IMAGES)
+        numbers = [
+            chosen[i : i + self._batch_size] for i in range(0, len(chosen), self._batch_size)
+        ]
+        measured = batches(train, chosen, self._batch_size, device)
+        bits = [
+            pl_module.bits_per_dim(batch, likelihood_noise(pl_module.decoder, images))
+            for batch, images in zip(measured, numbers, strict=True)
+        ]
+        self.results = {"train/bits_per_dim": float(torch.cat(bits).double().mean())}
         if trainer.is_global_zero and self._pictures:
             self._draw(trainer, pl_module)
 

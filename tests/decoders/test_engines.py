@@ -13,7 +13,7 @@ from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN
 from repr_toolkit.decoders.engines import naive
 from repr_toolkit.decoders.engines.draw import Draw, Engine
 from repr_toolkit.testing import randomised
-from toys.autoregressive import Coupled
+from toys.autoregressive import Coupled, Striped
 
 
 def inverse_cdf_edges(model: AutoregressiveDecoder, x: Tensor, h: Tensor | None) -> list[Tensor]:
@@ -159,6 +159,38 @@ def test_auto_takes_the_fastest_that_works_and_says_why(caplog: pytest.LogCaptur
     ]
     with pytest.raises(ValueError, match="'wings' cannot run here: they are clipped"):
         model.sample(engine="wings")
+
+
+class Hasty(GatedPixelCNN):
+    """Its fastest engine completes nothing."""
+
+    engines: ClassVar[Mapping[str, Engine]] = {
+        **AutoregressiveDecoder.engines,
+        "hasty": Engine(
+            naive.sample,
+            lambda model, draw: None if draw is None or draw.mask is None else "it keeps nothing",
+        ),
+    }
+
+
+def test_auto_passes_over_what_cannot_serve_this_draw(caplog: pytest.LogCaptureFixture) -> None:
+    model = Hasty((1, 2, 3), levels=3, features=2, layers=1)
+    known = torch.ones(1, 1, 2, 3, dtype=torch.uint8)
+    with caplog.at_level("INFO", "repr_toolkit.sampling"):
+        image = model.sample(n=1, known=known, mask=known.bool())
+    assert torch.equal(image, known)
+    assert "not hasty: it keeps nothing" in caplog.text
+
+
+def test_walks_refuse_another_order() -> None:
+    class Turned(Striped):
+        def __init__(self, image_shape: Any, **settings: Any) -> None:
+            super().__init__(image_shape, **settings)
+            self.in_raster_order = False
+
+    model = Turned((1, 4, 4), levels=3)
+    with pytest.raises(ValueError, match="it walks in raster order"):
+        model.sample(n=1, engine="cached")
 
 
 def test_n_samples_for_each_h_stand_together() -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
+from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, Deconv, GatedPixelCNN
 from repr_toolkit.decoders.engines.draw import Engine
+from repr_toolkit.decoders.masked import RowLeft
 from repr_toolkit.encoders import ConvBottleneck, OneHot
 from repr_toolkit.testing import ContractError, check, check_decoder, check_encoder
 from toys.autoregressive import Centred, Coupled, Dequantised, Masked
@@ -120,6 +121,23 @@ class Forgetful(Centred):
         return super().params(x, h) * (1 + self.shift)
 
 
+class Unprepared(Centred):
+    def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
+        pass
+
+
+class RowsAlone(AutoregressiveDecoder):
+    """Sees the pixels left of it, and no row above."""
+
+    def __init__(self, image_shape: Any, h_dim: int = 0, levels: int = 256) -> None:
+        super().__init__(image_shape, h_dim, levels)
+        grey = torch.zeros(1, dtype=torch.int64)
+        self.row = RowLeft(grey, torch.zeros(levels, dtype=torch.int64), 7, mask_type="A")
+
+    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return self.row(x.to(self.row.weight)).unsqueeze(1).movedim(2, -1).contiguous()
+
+
 class TurnedPixels(Coupled):
     """Its order has B before R, although its likelihood draws R first."""
 
@@ -171,6 +189,8 @@ def test_what_the_contract_allows_passes(name: str) -> None:
         (OtherNoise((1, 4, 4), levels=3), "does not depend on the others|the same noise"),
         (PreparedByChance((1, 4, 4), levels=3), "prepare draws no random number"),
         (Forgetful((1, 4, 4), levels=3), "what prepare makes is saved"),
+        (Unprepared((1, 4, 4), levels=3), "prepare changes what is saved"),
+        (RowsAlone((1, 4, 4), levels=3), r"it has no blind spot.*\(1, 0\) does not see \(0, 0\)"),
         (TurnedPixels((3, 4, 4), levels=3), "coupled channels stand in turn, R first"),
     ],
     ids=lambda value: type(value).__name__,
@@ -178,6 +198,17 @@ def test_what_the_contract_allows_passes(name: str) -> None:
 def test_what_breaks_the_contract_is_named(model: Decoder, sentence: str) -> None:
     with pytest.raises(ContractError, match=sentence):
         check_decoder(model)
+
+
+def test_an_error_of_the_model_is_not_called_one_of_building() -> None:
+    with pytest.raises(TypeError, match="a mistake of mine"):
+        check("toys.decoders.Mistaken")
+
+
+def test_an_encoder_is_left_as_it_was() -> None:
+    encoder = ConvBottleneck((1, 8, 8), 2, features=2).train()
+    check_encoder(encoder)
+    assert encoder.training
 
 
 def test_a_blind_spot_needs_an_image_wider_than_the_kernel() -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, GatedPixelCNN
-from repr_toolkit.decoders.engines import cached, graph
+from repr_toolkit.decoders.engines import cached, graph, walk
 from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
 from repr_toolkit.decoders.engines.walk import Walk
 from repr_toolkit.decoders.likelihoods import Categorical
@@ -21,7 +21,7 @@ Shape = tuple[int, int, int]
 
 WALKED: dict[str, Engine] = {
     **AutoregressiveDecoder.engines,
-    "cached": Engine(cached.sample),
+    "cached": Engine(cached.sample, walk.obstacle),
     "graph": Engine(graph.sample, graph.obstacle),
 }
 

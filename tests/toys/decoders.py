@@ -50,6 +50,13 @@ class Copies(Drawn):
         return values.view(-1, *self.image_shape)
 
 
+class Mistaken(Drawn):
+    def log_prob(
+        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
+    ) -> Tensor:
+        raise TypeError("a mistake of mine")
+
+
 class Bernoulli(Drawn):
     """Each sub-pixel is the highest level with probability ``shares[sub-pixel]``, else 0."""
 

@@ -93,7 +93,7 @@ def _classifiers(results: Mapping[str, Numbers]) -> list[Table]:
 def _notes(results: Mapping[str, Numbers]) -> list[str]:
     notes = [
         "The classes and p(y) are those of the training labels. Accuracies have Wilson's 95 % "
-        "interval; ± is the standard error over images.",
+        "interval, means the standard error over images (±), or an interval of 1.96 of them.",
         "I(x; y) ≥: the mean of log₂ p(x|y) − log₂ Σ_y' p(y') p(x|y'), whose expectation is at "
         "most the mutual information if p(y) are the true frequencies.",
     ]

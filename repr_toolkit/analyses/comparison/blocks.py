@@ -118,7 +118,7 @@ def blocks(comparison: Comparison) -> list[Block]:
 
 
 def _classifiers(comparison: Comparison) -> Table:
-    """How well who reads the labels: first the variants by Bayes' rule."""
+    """The accuracy of the variants by Bayes' rule, then of classifiers of pixels."""
     rows = [
         Row(
             f"Bayes' rule, {name}",

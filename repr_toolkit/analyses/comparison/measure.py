@@ -266,8 +266,8 @@ class _Comparison:
     def squared_errors(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
         """The error of a single reconstruction (its mean over the draws), and of the draws' mean.
 
-        Mean squares of intensities in [0, 1], with the standard error over images. Where the
-        reconstruction does not vary with the noise one draw tells all.
+        Mean squares of intensities in [0, 1], with the standard error over images. One
+        draw suffices where the reconstruction ignores the noise.
         """
         decoder = model.decoder
         draws = self.draws if decoder.reconstruction_temperature > 0 else 1

@@ -26,7 +26,7 @@ SHARES = ("probe", "probe_untrained", "probe_pixels", "bayes")
 
 @dataclass(frozen=True)
 class Variant:
-    """What was measured of one variant; a number that it has not is not in `numbers`.
+    """What was measured of one variant; `numbers` lacks what could not be measured.
 
     Attributes:
         h_dim: The dimensions of h; 0 without h.

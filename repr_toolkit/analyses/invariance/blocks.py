@@ -106,7 +106,7 @@ def _table(names: Sequence[str], results: Sequence[Numbers]) -> Table:
     caption = (
         f"{spanned(result['images'] for result in results)} {results[0]['split']} images, "
         f"{spanned(result['samples'] for result in results)} samples of each h at temperature "
-        f"{' or '.join(temperatures)}. Beside a number its 95 % interval, and what chance gives."
+        f"{' or '.join(temperatures)}. In brackets the 95 % interval, and what chance gives."
     )
     return Table(caption, names, [row for row in rows if not row.empty])
 
@@ -125,7 +125,8 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
         *(f"{', '.join(names)}: {reason}." for reason, names in reasons.items()),
         "Intervals are Wilson's over images, one image's samples or neighbours together, and leave "
         "out the spread between trainings, of the run and of the judge. Chance is the same held "
-        "against other images; of real images, the share of the most frequent code.",
+        "against other images; of real images, the share of the most frequent code. The distance "
+        "has the standard error over images (±), or an interval of 1.96 of them.",
     ]
 
 

@@ -18,7 +18,7 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     return [
         _table(results),
         Notes(_notes(results)),
-        *(_portraits(name, result) for name, result in kept.items()),
+        *(_portraits(name, result) for name, result in kept.items() if result.arrays),
     ]
 
 

@@ -24,7 +24,8 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     """A table for the runs that were measured alike, and a picture for each run."""
     alike: dict[str, dict[str, Kept]] = {}
     for name, result in kept.items():
-        about = [result.asked, *(result.numbers[fact] for fact in ("fingerprint", "key"))]
+        asked = {name: value for name, value in result.asked.items() if name != "minus"}
+        about = [asked, *(result.numbers[fact] for fact in ("fingerprint", "key"))]
         alike.setdefault(json.dumps(about, sort_keys=True), {})[name] = result
     pictures = [_picture(name, result) for name, result in kept.items() if result.arrays]
     return [*map(_table, alike.values()), Notes(NOTES), *pictures]
@@ -47,7 +48,7 @@ def _table(results: Mapping[str, Kept]) -> Table:
         row("another image’s h", "other_h", "the same samples, against where another h says"),
         row("the images themselves", "real", "read from the images that h was made of"),
     ]
-    if others:
+    if others and all(result.arrays for result in results.values()):
         cells = [Cell(), *(difference(result) for _, result in others)]
         rows.insert(1, Row(f"own h, minus {first}", cells, "paired by image"))
     unit = numbers["measure"] + (", %" if numbers["share"] else "")

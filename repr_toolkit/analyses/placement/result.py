@@ -32,7 +32,8 @@ class Placement:
     def asked(self) -> dict[str, Any]:
         """The options that the scores depend on."""
         options = {name: self.facts[name] for name in ("split", "seed", "temperature")}
-        return {**options, "images": len(self.scores["own_h"])}
+        asked = {**options, "images": len(self.scores["own_h"])}
+        return asked if self.minus_first is None else {**asked, "minus": self.minus_first[0]}
 
     def as_dict(self) -> dict[str, Any]:
         """The means, their intervals, and the protocol, ready for JSON."""

@@ -122,9 +122,10 @@ def _table(one: Probed, columns: Columns) -> Table:
     target, counts = one.target, one.target["images"]
     rows = [*_scores(target, columns), *_codes(one, columns)]
     caption = (
-        f"{target['name']}, read from h. Probes are fitted on {counts['train']:,} images, their "
-        f"settings chosen on {counts['val']:,}, and scored on {counts['test']:,}; seed "
-        f"{one.numbers['protocol']['seed']}. Beside a number its 95 % interval."
+        f"{target['name']}, read from h. Probes are fitted on {counts['train']:,} training images, "
+        f"their settings chosen on {counts['val']:,} validation images, and scored on "
+        f"{counts['test']:,} test images; seed {one.numbers['protocol']['seed']}. Beside a number "
+        "its 95 % interval."
     )
     return Table(caption, [*columns], [row for row in rows if not row.empty], corner="Probe")
 
