@@ -1,0 +1,152 @@
+"""The verification of a study's encoders: of folds, of variants, and in the report."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from repr_toolkit.analyses.verification import ANALYSIS
+from repr_toolkit.analyses.verification.baselines import (
+    PIXELS,
+    WHITENED,
+)
+from repr_toolkit.analyses.verification.measure import measure, measure_stored, roc_lines
+from repr_toolkit.analyses.verification.study import csv_rows, means_text, variants_table
+from repr_toolkit.cli import main
+from repr_toolkit.config.recipe import complete
+from repr_toolkit.data import load_data
+from repr_toolkit.page.blocks import Picture, Table
+from repr_toolkit.page.terminal import table_text
+from repr_toolkit.report import write_report
+from repr_toolkit.runs.kept import keep
+from repr_toolkit.runs.run import Run
+from repr_toolkit.study import run_study
+from repr_toolkit.support.tables import number_text
+from toys.reports import Page
+
+
+def test_a_variant_may_lack_a_method(faces: Path) -> None:
+    """Class-whitened PCA, where its training people have too few images for it."""
+    first = measure_stored(load_data(str(faces), fold=0, folds=2))
+    second = measure_stored(load_data(str(faces), fold=1, folds=2))
+    without = replace(second, methods={k: second.methods[k] for k in [*second.methods][:2]})
+    names = ["embedding (6)", PIXELS, WHITENED]
+    for reports in ({"a": first, "b": without}, {"b": without, "a": first}):
+        lines = table_text(variants_table(reports, folds=True)).splitlines()
+        rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+        assert rows[0] == ["", *names]
+        cells = {row[0]: row[1:] for row in rows}
+        assert cells["b, AUC"][2] == cells["b, 1-NN, %"][2] == "–"
+        assert cells["a, AUC"][2] == number_text(first.methods[WHITENED].auc, digits=3)
+        assert cells["mean AUC"][2] == cells["mean 1-NN, %"][2] == "–"  # not of all folds
+        mean = (first.first.auc.value + second.first.auc.value) / 2
+        assert cells["mean AUC"][0].startswith(f"{mean:.3f} (0.")
+        told = means_text([*reports.values()])
+        assert PIXELS in told
+        assert WHITENED not in told
+        assert len(csv_rows(reports, {"a": 1, "b": 2})) == 5
+        assert [line.label.split(",")[0] for line in roc_lines([*reports.values()])] == names
+
+
+def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
+    first = measure_stored(load_data(str(faces), fold=0, folds=2))
+    methods = {("h" if k == "embedding (6)" else k): v for k, v in first.methods.items()}
+    reports = {"a": first, "b": replace(first, methods=methods)}
+    heading = table_text(variants_table(reports, folds=False)).splitlines()[0]
+    assert heading.count("|") == 5
+    assert "embedding (6) or h" in heading
+    assert [line.label.split(",")[0] for line in roc_lines([*reports.values()])] == [
+        "embedding (6)",
+        PIXELS,
+        WHITENED,
+        "h",
+    ]
+
+
+def test_the_mean_of_folds_of_few_people_has_no_interval(faces: Path) -> None:
+    folds = {str(k): measure_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
+    means = table_text(variants_table(folds, folds=True)).splitlines()[-2]
+    assert "mean AUC" in means
+    assert "(" not in means
+    assert "(" not in means_text([*folds.values()])
+    rows = csv_rows(folds, dict.fromkeys(folds, 1.0))
+    assert {row["auc_interval_low"] for row in rows} == {None}
+
+
+def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
+    names = sorted(path.name for path in study.iterdir())
+    assert names == ["fold0", "fold1", "roc.png", "verification.csv", "verification.md"]
+    with (study / "verification.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["variant"] for row in rows] == 3 * ["fold0"] + 3 * ["fold1"]
+    own = [row for row in rows if row["method"] == "TripletNet, h (6)"]
+    aucs = [measure(Run(study / f"fold{fold}"), seed=fold + 1).first.auc.value for fold in range(2)]
+    assert [float(row["auc"]) for row in own] == aucs
+    assert all(float(row["training_seconds"]) > 0 for row in own)
+    text = (study / "verification.md").read_text()
+    assert f"{np.mean(aucs):.3f} (" in text.split("mean AUC")[1].splitlines()[0]
+    assert "above raw pixels" in text or "beside raw pixels" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_a_finished_study_is_not_compared_again(
+    study: Path, config: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folds = {f"fold{fold}": {"data.fold": fold, "data.folds": 2} for fold in range(2)}
+    before = (study / "roc.png").stat().st_mtime_ns
+    run_study(complete({**config, "study": folds}), study)
+    assert "compared before" in capsys.readouterr().out
+    assert (study / "roc.png").stat().st_mtime_ns == before
+    (study / "verification.csv").unlink()
+    run_study(complete({**config, "study": folds}), study)
+    assert (study / "verification.csv").is_file()
+
+
+def test_a_variant_that_wandb_does_not_know_joins_the_studys_group(
+    study: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    logged = MagicMock()
+    monkeypatch.setattr("wandb.init", lambda **arguments: asked.append(arguments) or logged)
+    variant = Run(study / "fold0")
+    for each in (variant, variant, run):
+        assert main(["verify", str(each.path), "--split", "val", "--wandb"]) == 0
+    assert [(each["name"], each["group"]) for each in asked] == [
+        ("fold0", "faces"),
+        ("fold0", "faces"),
+        ("run", None),
+    ]
+    ids = [each["id"] for each in asked]
+    assert ids[0] == ids[1] == variant.wandb_id_file.read_text().strip() != ids[2]
+    (numbers,) = logged.__enter__().log.call_args.args
+    assert "verify/val/raw pixels/auc" in numbers
+    assert "verify/val/tar_at_0.001" not in numbers  # not measured of so few
+    assert {"report/verification/1", "report/verification/2"} <= numbers.keys()
+
+
+def test_the_report_shows_encoders_that_were_trained_alone(study: Path, tmp_path: Path) -> None:
+    kept = keep(Run(study / "fold0"), ANALYSIS.name, measure(Run(study / "fold0")), "typed")
+    page = Page(write_report([study], tmp_path / "report.html").read_text("utf-8"))
+    assert page.wrong == []
+    ids = [attributes["id"] for attributes in page.all("section")]
+    assert "summary" not in ids
+    assert {"verification", "training", "origins"} <= {*ids}
+    table, _, roc = ANALYSIS.blocks({"fold0": kept})
+    assert isinstance(table, Table)
+    assert isinstance(roc, Picture)
+    assert table.rows[0].cells[0].text in page.text
+    assert roc.alt in [picture["alt"] for picture in page.all("img")]
+    assert f"repr-toolkit verify {study / 'fold1'}" in page.text
+
+
+def test_a_study_of_both_kinds_is_refused(config: dict[str, Any], tmp_path: Path) -> None:
+    decoder = {"class_path": "toys.decoders.Independent"}
+    variants = {"alone": {}, "both": {"model.metric": None, "model.decoder": decoder}}
+    both = complete({**config, "study": variants})
+    with pytest.raises(ValueError, match=r"some variants have a model\.decoder and others"):
+        run_study(both, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
