@@ -34,9 +34,9 @@ def test_fresh_decoders_on_frozen_h(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert Run(folder / "seven").config["training"]["warmup"] == 1
 
     assert main([*argv, "--json"]) == 0  # what was trained and measured is kept
-    out = capsys.readouterr().out
-    assert f"done before, see {folder / 'seven'}" in out
-    result = json.loads(out[out.index("\n{") :])
+    out, err = capsys.readouterr()
+    assert f"done before, see {folder / 'seven'}" in err
+    result = json.loads(out)
     assert result["command"].startswith(f"repr-toolkit frozen {recipe} labels seven=pca ")
     assert result["command"].endswith("--training.warmup 1")
     # The layer, its image size and seed are the network's alone.

@@ -71,8 +71,8 @@ def test_another_protocol_has_a_table_with_its_own_caption_and_baseline() -> Non
     first, second = tables(blocks)
     assert (first.columns, second.columns) == (["a", "pixels"], ["b", "pixels"])
     assert [table.rows[0].cells[1].text for table in (first, second)] == ["60.0", "30.0"]
-    assert "fitted on 100 images" in first.caption
-    assert "fitted on 20 images" in second.caption
+    assert "fitted on 100 training images" in first.caption
+    assert "fitted on 20 training images" in second.caption
     assert "seed 5" in second.caption
     assert [table.rows[-1].cells[0].text for table in (first, second)] == ["10.0", "20.0"]
     kinds = [block.kind for block in blocks]
