@@ -223,7 +223,7 @@ def test_the_terminal_has_every_number(probing: Probing) -> None:
     assert uniform == "400"
     assert "fitted on 200 training images, their settings chosen on 120 validation" in words
     assert "and scored on 160 test images" in words
-    assert "fitted on 199 images, their settings chosen on 120, and scored on 159" in words
+    assert "fitted on 199 training images, their settings chosen on 120 validation" in words
     assert "place: images without a finite value are left out (1 of train, 0 of val, 1 of" in words
     assert "label: 2 of 160 test images have a value that no training image has" in words
     assert "Not probed: kind, since it is the same for every training image" in words
