@@ -75,8 +75,9 @@ def add_commands(subcommands: Any) -> None:
         "Compare encoders of any origin by the bits that their h saves: each source's h is\n"
         "frozen, and a fresh decoder of the recipe is trained on each, and one on no h, with the\n"
         "same images and steps. NAME=SOURCE names a source. The same command again keeps what is\n"
-        "done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png; the report of runs of\n"
-        "these images shows the study with --frozen RUNS_DIR/NAME.\n\n" + SETTINGS_HELP
+        "done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png, and keeps the answer to\n"
+        "every question in RUNS_DIR/NAME/analysis; the report of runs of these images shows the\n"
+        "study with --frozen RUNS_DIR/NAME.\n\n" + SETTINGS_HELP
     )
     command.add_argument("recipe", metavar="RECIPE", help="a packaged recipe, or a YAML file")
     add_source(command, many=True)

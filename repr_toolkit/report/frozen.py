@@ -6,31 +6,31 @@ from pathlib import Path
 from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks
 from repr_toolkit.page.blocks import Section, Source
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.kept import Kept, read_kept
-
-FILE = "frozen.json"
+from repr_toolkit.runs.kept import Kept, kept_in
 
 
 def read_study(folder: str | Path, reported: Reported) -> Kept:
-    """The study that `repr-toolkit frozen RECIPE SOURCE…` wrote to a folder.
+    """The newest result of the report's split that `repr-toolkit frozen RECIPE SOURCE…` kept.
 
-    Raises FileNotFoundError for a folder without one, and ValueError for a file that is damaged, or
-    of other images, levels or another split than the report.
+    Raises FileNotFoundError for a folder without any, and ValueError for a file that is damaged, or
+    for results of other images, levels or another split than the report.
     """
     folder = Path(folder)
-    if not (folder / FILE).is_file():
+    studies = kept_in(folder, "frozen")
+    if not studies:
         raise FileNotFoundError(
             f"{folder} holds no study of frozen h; name the folder in which "
-            f"`repr-toolkit frozen RECIPE SOURCE…` wrote {FILE}"
+            "`repr-toolkit frozen RECIPE SOURCE…` kept one"
         )
-    study = read_kept(folder / FILE)
-    split = study.asked["split"]
-    if split != reported.split:
+    of_split = [study for study in studies if study.asked["split"] == reported.split]
+    if not of_split:
+        split = studies[0].asked["split"]
         raise ValueError(
             f"{folder} was measured on {split} images and this report is of {reported.split} "
             f"images; write it with --split {split}, or measure again by `repr-toolkit frozen … "
             f"--split {reported.split}`"
         )
+    study = of_split[0]
     of_study = study.numbers["fingerprint"], study.numbers["levels"]
     for name, run in reported.runs.items():
         if (run.info["data"]["fingerprint"], run.info["levels"]) != of_study:
@@ -43,12 +43,11 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
 
 
 def study_of(reported: Reported) -> Kept | None:
-    """The study that was asked for, or else the one whose folder holds the runs."""
-    folder = reported.folder
-    if reported.study is not None or folder is None or not (folder / FILE).is_file():
+    """The study that was asked for, or else the newest of the split in the folder of the runs."""
+    if reported.study is not None or reported.folder is None:
         return reported.study
-    study = read_kept(folder / FILE)
-    return study if study.asked["split"] == reported.split else None
+    studies = kept_in(reported.folder, "frozen")
+    return next((s for s in studies if s.asked["split"] == reported.split), None)
 
 
 def frozen(reported: Reported) -> Section | None:

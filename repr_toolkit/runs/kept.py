@@ -98,10 +98,14 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
     """
     data = run.info["data"]["fingerprint"]
     question = {"asked": {**findings.asked}, "data": data, "weights": run.weights_digest}
+    return write_kept(place_of(run.path, name, question), question, findings, command)
+
+
+def place_of(folder: Path, name: str, question: Mapping[str, Any]) -> Path:
+    """The file of the result of a question, by its digest, in FOLDER/analysis, which is made."""
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]
-    folder = run.path / "analysis"
-    folder.mkdir(exist_ok=True)
-    return write_kept(folder / f"{name}.{digest}.json", question, findings, command)
+    (folder / "analysis").mkdir(exist_ok=True)
+    return folder / "analysis" / f"{name}.{digest}.json"
 
 
 def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, command: str) -> Kept:
@@ -122,7 +126,12 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
 
 def kept_of(run: Run, name: str) -> list[Kept]:
     """All results of an analysis of a run, newest first; ValueError for a damaged file."""
-    files = (run.path / "analysis").glob(f"{name}.*.json")
+    return kept_in(run.path, name)
+
+
+def kept_in(folder: Path, name: str) -> list[Kept]:
+    """All results of a name in FOLDER/analysis, newest first; ValueError for a damaged file."""
+    files = (folder / "analysis").glob(f"{name}.*.json")
     return sorted(map(read_kept, files), key=lambda result: result.when, reverse=True)
 
 

@@ -58,9 +58,11 @@ def frozen_folder(path: Path, run: Path, **given: Any) -> Path:
     info = Run(run).info
     data = {"fingerprint": info["data"]["fingerprint"], "levels": info["levels"]}
     numbers = frozen_numbers(**{**data, **given})
-    path.mkdir(exist_ok=True)
+    (path / "analysis").mkdir(parents=True, exist_ok=True)
     question = {"asked": {"split": numbers["split"]}, "weights": "", "when": ""}
-    write_json(path / "frozen.json", {**question, "command": COMMAND, "numbers": numbers})
+    write_json(
+        path / "analysis" / "frozen.0.json", {**question, "command": COMMAND, "numbers": numbers}
+    )
     return path
 
 

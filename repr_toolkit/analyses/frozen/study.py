@@ -22,7 +22,7 @@ from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.page.wandb import log_page
 from repr_toolkit.representations import Representation
-from repr_toolkit.runs.kept import Kept, read_kept, write_kept
+from repr_toolkit.runs.kept import Kept, place_of, read_kept, write_kept
 from repr_toolkit.runs.run import FROZEN, Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write, csv_text
@@ -56,9 +56,10 @@ def run_frozen(
     as many steps; `seeds` (default: the recipe's) repeats all of it. With `masked`, a further
     decoder of each is trained with random coordinates of h hidden. Runs go to `study_dir`/NAME,
     the representations to `study_dir`/frozen; finished runs are kept and one that was cut is
-    resumed. What they say is kept in `study_dir`/frozen.json and .npz, and measured again only if
-    other things are asked or a run is another; .csv, .md and .png show it. `command` is for the
-    record. On any process but the first the result is None.
+    resumed. What they say is kept in `study_dir`/analysis by what was asked, and measured again
+    only if the options or a run's weights changed; `study_dir`/frozen.json, .npz, .csv, .md and
+    .png are those of the last question. `command` is for the record. On any process but the first
+    the result is None.
 
     Raises ValueError for representations of other images than `data`, which are the recipe's,
     for two of one name, and what `run_study` raises.
@@ -110,12 +111,16 @@ def _compare(
     runs = [run for of_seed in by_seed.values() for run in of_seed.values()]
     runs += [run for of_source in hidden.values() for run in of_source]
     weights = hashlib.sha256("".join(run.weights_digest for run in runs).encode()).hexdigest()
-    kept = read_kept(file) if file.is_file() else None
-    if kept is not None and (kept.asked, kept.weights) == (asked, weights):
-        say(f"measured before, see {file}")
+    question = {"asked": asked, "data": data.fingerprint, "weights": weights}
+    place = place_of(file.parent, "frozen", question)
+    if place.is_file():
+        say(f"measured before, see {place}")
     else:
-        question = {"asked": asked, "data": data.fingerprint, "weights": weights}
-        kept = write_kept(file, question, measure(asked, by_seed, hidden, data), command)
+        write_kept(place, question, measure(asked, by_seed, hidden, data), command)
+    for suffix in (".npz", ".json"):
+        with atomic_write(file.with_suffix(suffix)) as out:
+            out.write(place.with_suffix(suffix).read_bytes())
+    kept = read_kept(file)
     for suffix, text in (
         (".csv", csv_text(rows(kept))),
         (".md", f"# {TITLE}\n\n{as_text(blocks({file.parent.name: kept}))}"),

@@ -14,7 +14,7 @@ from repr_toolkit.analyses.information import coordinate_bits
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import Representation, represent
-from repr_toolkit.runs.kept import read_kept
+from repr_toolkit.runs.kept import kept_in, read_kept
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
 
@@ -164,7 +164,7 @@ def test_a_study(
     assert "measured before" in said
     assert again is not None
     assert (again.when, again.command) == (kept.when, "typed")
-    shown = {folder / f"frozen{suffix}" for suffix in (".csv", ".md", ".png")}
+    shown = {folder / f"frozen{suffix}" for suffix in WRITTEN}
     assert (folder / "frozen.md").read_text("utf-8") == text
     for file, time in times.items():
         assert file in shown or file.stat().st_mtime_ns == time
@@ -181,6 +181,7 @@ def test_a_study(
     assert moved.h["test"].shape == (180, 3)
     other = read_kept(folder / "frozen.json").numbers
     assert (other["split"], len(other["sources"])) == ("val", 1)
+    assert [result.asked["split"] for result in kept_in(folder, "frozen")] == ["val", "test"]
     assert all((folder / f"frozen{suffix}").is_file() for suffix in WRITTEN)
     for name in runs:
         file = Run(folder / name).weights_file
