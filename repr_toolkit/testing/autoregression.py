@@ -80,8 +80,8 @@ def _blind_spot(sees: Tensor, place: Tensor) -> list[str]:
     """The earlier sub-pixels that a model of the whole past does not see although it should.
 
     `sees` is bool (G, H, W, C, H, W), outputs first, and `place` (C, H, W) the order. In raster
-    order depth bounds how far a model sees: missed are the pixel above, the one to the left, and a
-    pixel right below one that is seen. In another order every earlier pixel is.
+    order depth bounds how far a model sees: missed are the pixel above, and one right below a pixel
+    that is seen. In another order every earlier pixel is.
     """
     groups, height, width, channels = sees.shape[:4]
     pixels = sees.any(3).any(0)  # (H, W, H, W)
@@ -94,9 +94,8 @@ def _blind_spot(sees: Tensor, place: Tensor) -> list[str]:
         if in_raster:
             hidden[1:] &= pixels[r, c, :-1]
             hidden[0] = False
-            near = torch.zeros_like(hidden)  # whatever the depth, these are seen
-            near[max(r - 1, 0), c] = near[r, max(c - 1, 0)] = True
-            hidden |= near & earlier & ~pixels[r, c]
+            if r:  # whatever the depth and the kernel, the pixel above is seen
+                hidden[r - 1, c] |= ~pixels[r, c, r - 1, c]
         missed += [
             f"pixel ({r}, {c}) does not see ({row}, {column})"
             for row, column in hidden.nonzero().tolist()
