@@ -125,7 +125,7 @@ def add_run(command: ArgumentParser) -> None:
 
 
 def add_source(command: ArgumentParser, *, many: bool = False) -> None:
-    """What makes h, and how: the one ``source``, or with ``many`` at least one in ``sources``."""
+    """What makes h, and how: the one `source`, or with `many` at least one in `sources`."""
     command.add_argument(
         "sources" if many else "source",
         metavar="SOURCE",

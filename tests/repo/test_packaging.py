@@ -128,7 +128,7 @@ def test_the_installed_command_lists_the_recipes(environment: Path, tmp_path: Pa
 def test_the_installed_command_trains_beside_the_users_own_folders(
     environment: Path, tmp_path: Path
 ) -> None:
-    """A user's ``encoders/`` shadows nothing of ours, and serves the user's own recipe."""
+    """A user's `encoders/` shadows nothing of ours, and serves the user's own recipe."""
     for name in LINKED:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise RuntimeError('shadowed')\n")

@@ -32,7 +32,7 @@ def random_split(count: int, seed: int = 0) -> ImageSplit:
 def image_data(
     train: int = 240, val: int = 120, test: int = 160, size: int = 1, **keys: Array
 ) -> ImageData:
-    """``size``×``size`` images of noise with these keys, the splits one after the other."""
+    """`size`×`size` images of noise with these keys, the splits one after the other."""
     count = train + val + test
     images = np.random.default_rng(0).integers(0, 256, (count, 1, size, size)).astype(np.uint8)
     ends = np.cumsum([0, train, val, test])

@@ -58,7 +58,7 @@ class Mistaken(Drawn):
 
 
 class Bernoulli(Drawn):
-    """Each sub-pixel is the highest level with probability ``shares[sub-pixel]``, else 0."""
+    """Each sub-pixel is the highest level with probability `shares[sub-pixel]`, else 0."""
 
     def __init__(
         self,

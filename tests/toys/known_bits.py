@@ -22,7 +22,7 @@ class Exact(Decoder):
     """The true log p(x|h) of `known_bits`, for h of −1 and 1, a 0 saying nothing of its bit.
 
     The first three numbers are the label's bits, a fourth repeats the first. Without h it is log
-    p(x). With ``masks``, h is followed by as many numbers that say which are kept.
+    p(x). With `masks`, h is followed by as many numbers that say which are kept.
     """
 
     def __init__(self, h_dim: int = 0, masks: bool = False) -> None:
@@ -98,7 +98,7 @@ def exact(kind: str) -> EncoderDecoder:
 def pixelcnn(
     h_dim: int, seed: int = 0, scale: float = 30.0, conditioning: Any = "vector"
 ) -> EncoderDecoder:
-    """An untrained PixelCNN of `known_bits` to which h matters, by ``scale``; 0 makes V = 0."""
+    """An untrained PixelCNN of `known_bits` to which h matters, by `scale`; 0 makes V = 0."""
     torch.manual_seed(seed)
     decoder = GatedPixelCNN(
         SHAPE, h_dim, LEVELS, features=8, layers=2, conditioning=conditioning, map_features=4

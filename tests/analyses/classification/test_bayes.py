@@ -30,7 +30,7 @@ SHAPE = (1, 2, 3)
 
 
 def labelled(labels: list[int], test: list[int], levels: int = 3) -> ImageData:
-    """Random tiny images; ``labels`` of the training images, ``test`` of those of val and test."""
+    """Random tiny images; `labels` of the training images, `test` of those of val and test."""
     every = np.array([*labels, *test, *test], np.int64)
     images = np.random.default_rng(0).integers(0, levels, (len(every), *SHAPE), dtype=np.uint8)
     ends = np.cumsum([len(labels), len(test), len(test)])
