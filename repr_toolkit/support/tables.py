@@ -71,12 +71,13 @@ def number_parts(
 def plain(number: float | None, digits: int = 2) -> str:
     """A number to `digits` decimals, with commas at thousands and a true minus; a dash for none.
 
-    >>> plain(-1234.567), plain(None), plain(float("nan"))
-    ('−1,234.57', '–', '–')
+    >>> plain(-1234.567), plain(-0.001), plain(None), plain(float("nan"))
+    ('−1,234.57', '0.00', '–', '–')
     """
     if number is None or not isfinite(number):
         return NONE
-    return f"{number:,.{digits}f}".replace("-", "−")
+    text = f"{number:,.{digits}f}"
+    return (text if text.strip("-0.") else text.lstrip("-")).replace("-", "−")
 
 
 def per_cent(share: float) -> str:
