@@ -63,12 +63,6 @@ class AutoregressiveDecoder(Decoder):
         """
         raise NotImplementedError
 
-    def log_prob(
-        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
-    ) -> Tensor:
-        self._likelihood_noise(x, noise)
-        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
-
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_x(x)
         return self.likelihood.log_prob(self.params(x, h), x)

@@ -21,9 +21,9 @@ class Decoder(nn.Module):
 
     Images are uint8 (B, C, H, W) with values 0…levels−1; h is float (B, *h_shape), or flattened,
     (B, h_dim), or None where h_dim = 0, which makes the model unconditional. `h_shape` is
-    (h_dim,) unless h is a map (c, h′, w′). A decoder implements `log_prob`, names its `engines`,
-    and implements `subpixel_log_prob` where its likelihood is a product over sub-pixels, and
-    `loss` where it is trained on something else than its likelihood.
+    (h_dim,) unless h is a map (c, h′, w′). A decoder implements `subpixel_log_prob`
+    where its likelihood is a product over sub-pixels, else `log_prob`, names its `engines`, and
+    implements `loss` where it is trained on something else than its likelihood.
 
     Raises ValueError where image_shape, h_dim, h_shape or levels cannot be.
     """
@@ -85,10 +85,12 @@ class Decoder(nn.Module):
         """The natural logarithm of p(x|h), of shape (B,), for uint8 images x (B, C, H, W).
 
         `noise` (B, C, H, W), of the law `likelihood_noise`, is the whole randomness of a likelihood
-        that has one, and is drawn from torch's global generator if None. Raises ValueError for
-        noise where the likelihood takes none.
+        that has one, and is drawn from torch's global generator if None. By default it is the sum
+        of `subpixel_log_prob`, and takes none. Raises ValueError for noise where the likelihood
+        takes none, and NotImplementedError where a model has neither of the two.
         """
-        raise NotImplementedError
+        self._likelihood_noise(x, noise)
+        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
 
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """The terms of log p(x|h), (B, C, H, W), for uint8 x (B, C, H, W); they sum to `log_prob`.

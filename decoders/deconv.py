@@ -58,12 +58,6 @@ class Deconv(Decoder):
         self._check_x(x)
         return ((self.mean(h, len(x)) - x) / (self.levels - 1)).square().mean()
 
-    def log_prob(
-        self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None
-    ) -> Tensor:
-        self._likelihood_noise(x, noise)
-        return self.subpixel_log_prob(x, h).flatten(1).sum(1)
-
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_x(x)
         mean = self.mean(h, len(x))
