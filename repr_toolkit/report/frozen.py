@@ -33,7 +33,7 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
     study = of_split[0]
     of_study = study.numbers["fingerprint"], study.numbers["levels"]
     for name, run in reported.runs.items():
-        if (run.info["data"]["fingerprint"], run.info["levels"]) != of_study:
+        if run.trained_on != of_study:
             raise ValueError(
                 f"{folder} is of other images, or other levels of them, than {name} was trained "
                 "on; name a study that `repr-toolkit frozen RECIPE "

@@ -5,14 +5,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
 from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.analyses.comparison.result import Comparison
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept
-from repr_toolkit.runs.run import Run, distinct_names
+from repr_toolkit.runs.run import Run, distinct_names, require_same_data
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import read_json
 
@@ -95,8 +94,9 @@ class Reported:
         groups = [*by_data.values()]
         if len(groups) < 2:
             return [self._compared(group, "") for group in groups]
-        _require_same_images([next(iter(group.values())) for group in groups], self.split)
-        return [self._compared(group, next(iter(group))) for group in groups]
+        first = [next(iter(group)) for group in groups]
+        require_same_data({name: self.runs[name] for name in first}, self.split)
+        return [self._compared(group, name) for name, group in zip(first, groups, strict=True)]
 
     @property
     def comparison(self) -> Comparison | None:
@@ -169,23 +169,6 @@ def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
         return False
     stored = read_json(file)
     return bool(stored["variants"].keys() == runs.keys() and stored["split"] == split)
-
-
-def _require_same_images(runs: Sequence[Run], split: str) -> None:
-    """Raise ValueError unless runs with data of their own have the same images in a split."""
-    import numpy as np
-
-    first: Any = None
-    for run in runs:
-        data = run.load_data()
-        images = (data.levels, data.split(split).column("image").numpy())
-        if first is None:
-            first = images
-        elif first[0] != images[0] or not np.array_equal(first[1], images[1]):
-            raise ValueError(
-                f"{run.path} was trained on other images, or other levels of them, than "
-                f"{runs[0].path}: their numbers cannot stand in one report"
-            )
 
 
 def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:

@@ -104,6 +104,12 @@ class Run:
         self.require_finished()
         return read_json(self.info_file)
 
+    @property
+    def trained_on(self) -> tuple[str, int]:
+        """The fingerprint of the data that the run was trained on, and the levels of its images."""
+        info = self.info
+        return info["data"]["fingerprint"], info["levels"]
+
     @cached_property
     def weights_digest(self) -> str:
         """SHA-256 (hex) of the weights' file; FileNotFoundError while training is not finished."""
@@ -239,6 +245,28 @@ def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
             f"$REPR_TOOLKIT_DATA"
         )
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
+
+
+def require_same_data(runs: Mapping[str, Run], split: str = "") -> None:
+    """Raise ValueError unless all runs were trained on the data and levels of the first.
+
+    `runs` have the names for the message. With `split` the data may differ in all but the images of
+    that split, as data do that hold different frozen representations of the same images.
+    """
+    (first, reference), *others = runs.items()
+    for name, run in others:
+        if run.trained_on == reference.trained_on:
+            continue
+        if not (split and _same_images(run.load_data(), reference.load_data(), split)):
+            raise ValueError(
+                f"{name} was trained on other images, or other levels of them, than {first}: "
+                "their numbers cannot be compared"
+            )
+
+
+def _same_images(one: "ImageData", other: "ImageData", split: str) -> bool:
+    images = [data.split(split).column("image") for data in (one, other)]
+    return one.levels == other.levels and images[0].equal(images[1])
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:

@@ -28,7 +28,7 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import bits_given
-from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
@@ -87,7 +87,8 @@ def compare(
     if not study_dir.is_dir():
         raise FileNotFoundError(f"no folder {study_dir} to write a comparison to")
     by_name = {name: Run(path) for name, path in runs.items()}
-    data = _common_data(by_name)
+    require_same_data(by_name)
+    data = next(iter(by_name.values())).load_data()
     data.split(split)
     comparison = _Comparison(data, split, batch_size, reconstructed, draws, rows, columns, seed)
     for number, (name, run) in enumerate(by_name.items(), 1):
@@ -95,21 +96,6 @@ def compare(
         comparison.measure(name, run)
     comparison.write(study_dir, by_name)
     return study_dir / "comparison.md"
-
-
-def _common_data(runs: Mapping[str, Run]) -> ImageData:
-    """The data of the first run, once it is known that all runs were trained on it."""
-    seen = {
-        name: (run.info["data"]["fingerprint"], run.info["levels"]) for name, run in runs.items()
-    }
-    first = next(iter(seen))
-    for name, images in seen.items():
-        if images != seen[first]:
-            raise ValueError(
-                f"{name} was trained on other images, or other levels of them, than {first}: "
-                "their numbers cannot stand in one table"
-            )
-    return runs[first].load_data()
 
 
 class _Comparison:

@@ -26,7 +26,7 @@ from repr_toolkit.analyses.information.result import Information
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
-from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import mean_and_error
@@ -67,8 +67,11 @@ def measure(
     model = load_with_decoder(run).to(fastest_device())
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h whose bits could be counted")
-    null_run = None if without is None else Run(without)
-    null = None if null_run is None else _null(null_run, run)
+    null_run = null = None
+    if without is not None:
+        null_run = Run(without)
+        null = load_with_decoder(null_run).to(fastest_device())
+        require_same_data({str(run.path): run, str(without): null_run})
     data = run.load_data()
     images = data.split(split)
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
@@ -157,16 +160,6 @@ def _arrays(coded: CodeLengths, kinds: list[str], image: Tensor, data: ImageData
         arrays[f"error_{kind}"] = coded.saved_error[number].astype(np.float32)
         arrays[f"shown_{kind}"] = -coded.shown[number]
     return arrays
-
-
-def _null(run: Run, own: Run) -> "EncoderDecoder":
-    model = load_with_decoder(run).to(fastest_device())
-    images = [(r.info["data"]["fingerprint"], r.info["levels"]) for r in (run, own)]
-    if images[0] != images[1]:
-        raise ValueError(
-            f"{run.path} was trained on other images, or other levels, than {own.path}"
-        )
-    return model
 
 
 def _of_labels(

@@ -11,7 +11,7 @@ from repr_toolkit.analyses.placement.readers import READERS, Array
 from repr_toolkit.analyses.placement.result import Placement
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_by
-from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
@@ -69,7 +69,7 @@ def measure_alike(
     for model in models:
         model.decoder.choose_engine(engine)  # before the work
     key = _common_key(runs, models)
-    _require_common_data(runs)
+    require_same_data({str(run.path): run for run in runs})
     data = runs[0].load_data()
     held_out = data.split(split)
     chosen = choose_evenly(len(held_out), len(held_out) if images is None else images)
@@ -149,9 +149,3 @@ def _common_key(runs: Sequence[Run], models: "Sequence[EncoderDecoder]") -> str:
         raise ValueError(f"the runs' encoders read different keys: {sources}")
     assert first is not None
     return first
-
-
-def _require_common_data(runs: Sequence[Run]) -> None:
-    seen = {str(run.path): (run.info["data"]["fingerprint"], run.info["levels"]) for run in runs}
-    if len(set(seen.values())) > 1:
-        raise ValueError(f"{' and '.join(seen)} were trained on different images")

@@ -96,7 +96,8 @@ class Columns:
         for source in self.sources:
             whole = self.options_of(source).get("layer") is None
             trained = source.kind == "run" and not source.untrained
-            if whole and trained and _is_of(source.path, self.data):
+            of_data = (self.data.fingerprint, self.data.levels)
+            if whole and trained and Run(source.path).trained_on == of_data:
                 runs[source.text] = self._roles(source.text)
         return runs
 
@@ -179,13 +180,6 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
         return source
     path = str(Path(source.path))
     return replace(source, text=f"{UNTRAINED}{path}" if source.untrained else path)
-
-
-def _is_of(run: str, data: ImageData) -> bool:
-    """Whether data are those that a run was trained on, at the same levels."""
-    info = Run(run).info
-    same: bool = (info["data"]["fingerprint"], info["levels"]) == (data.fingerprint, data.levels)
-    return same
 
 
 def image_encoder(source: Source, data: ImageData, options: Mapping[str, Any]) -> Encode | None:

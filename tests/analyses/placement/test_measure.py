@@ -128,7 +128,7 @@ def test_runs_that_cannot_be_measured_together_are_refused(
         measure_alike([eyes[0], quadrants[0]])
     elsewhere = face_file(folder / "others.npz", (50, 20, 20), seed=1)
     other = trained(folder / "other", elsewhere, LANDMARKS, "toys.decoders.EyePainter")
-    with pytest.raises(ValueError, match=r"painter and .*other were trained on different images"):
+    with pytest.raises(ValueError, match=r"other was trained on other images.*painter"):
         measure_alike([eyes[0], other])
     plain = trained(folder / "plain", elsewhere, None, "toys.decoders.Independent")
     with pytest.raises(ValueError, match=r"plain has no encoder; .* 'landmarks' or 'quadrant'"):
