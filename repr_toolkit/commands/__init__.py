@@ -1,13 +1,9 @@
 """What each command of the command line does: a few lines over the Python API.
 
 A command is a function of its name in one of the modules. It takes the parsed options and the
-settings, imports what it needs, and prints its result to stdout. Its parser stands beside it, in
-the module's `add_commands`.
+settings, imports what it needs, and prints its result to stdout. Its docstring is its help. Its
+parser stands beside it, in the module's `add_commands`.
 """
-
-from collections.abc import Callable
-
-from jsonargparse import Namespace
 
 from repr_toolkit.commands import (
     classify,
@@ -25,7 +21,7 @@ from repr_toolkit.commands import (
     verify,
     where,
 )
-from repr_toolkit.commands.options import Settings
+from repr_toolkit.commands.options import Command
 
 MODULES = (
     runs,
@@ -46,8 +42,7 @@ MODULES = (
 """In the order in which `repr-toolkit --help` lists their commands."""
 
 
-def function(command: str) -> Callable[[Namespace, Settings], None]:
+def function(name: str) -> Command:
     """The function of a command."""
-    found: Callable[[Namespace, Settings], None]
-    [found] = [vars(module)[command] for module in MODULES if command in vars(module)]
-    return found
+    command: Command = next(vars(module)[name] for module in MODULES if name in vars(module))
+    return command

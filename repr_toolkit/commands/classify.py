@@ -4,18 +4,16 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_batch_size,
-    add_json,
-    add_run,
-    add_split,
-    make_parser,
-)
+from repr_toolkit.commands.options import Settings, add_command, add_options
 
 
 def classify(options: Namespace, settings: Settings) -> None:
-    """Keep with a run how well it classifies a split of its data, and print it."""
+    """Classify the images of a split by Bayes' rule, argmax_y log p(x|y) + log p(y).
+
+    By a run whose encoder reads labels; p(y) is the labels' frequency in training. Prints the
+    accuracy, what the model knows of the label in bits, bits/dim given the label and without it,
+    and the confusion matrix. Kept in RUN/analysis/ for the report.
+    """
     from repr_toolkit.analyses.classification import ANALYSIS, measure
     from repr_toolkit.commands.results import keep_and_show
     from repr_toolkit.runs.run import Run
@@ -33,19 +31,11 @@ def classify(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Classify the images of a split by Bayes' rule, argmax_y log p(x|y) + log p(y), with a\n"
-        "run whose encoder reads labels; p(y) is the labels' frequency in training. Prints the\n"
-        "accuracy, what the model knows of the label in bits, bits/dim given the label and\n"
-        "without it, and the confusion matrix. Kept in RUN/analysis/ for the report."
-    )
-    add_run(command)
-    add_split(command)
-    add_batch_size(command)
+    command = add_command(subcommands, classify, "Bayes' rule on a split, given labels")
+    add_options(command, "run", "--split", "--batch-size")
     command.add_argument(
         "--baselines",
         action="store_true",
         help="fit a 3-NN, an RBF-SVM and a small CNN to the pixels too, some minutes on a CPU",
     )
-    add_json(command)
-    subcommands.add_subcommand("classify", command, help="Bayes' rule on a split, given labels")
+    add_options(command, "--json")

@@ -6,11 +6,17 @@ from typing import Any
 from jsonargparse import Namespace
 
 from repr_toolkit.commands.common import represent_options
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_source, make_parser
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_command, add_options, add_source
 
 
 def embed(options: Namespace, settings: Settings) -> None:
-    """Write h of all images of a data set beside them, and who made it."""
+    """Compute h of every image of a data set, and write it beside the images, as a data file.
+
+    By a run's encoder, any layer of any torch network, or whatever else makes an h. The file holds
+    the images with all that is known of them, h as their embedding, who made it, and of which data
+    it is. Train a decoder on it by --data.source FILE.npz and repr_toolkit.encoders.Precomputed, or
+    give it to the commands that measure h.
+    """
     from repr_toolkit.representations import represent, write_embedding
     from repr_toolkit.support.files import require_writable
 
@@ -27,14 +33,7 @@ def embed(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Compute h of every image of a data set, by a run's encoder, any layer of any torch\n"
-        "network, or whatever else makes one, and write a data file: the images with all that\n"
-        "is known of them, h as their embedding, who made it, and of which data it is. Train a\n"
-        "decoder on it by --data.source FILE.npz and repr_toolkit.encoders.Precomputed, or give\n"
-        "it to the commands that measure h.\n\n" + DATA_HELP
-    )
+    command = add_command(subcommands, embed, "h of a data set, as a data file", DATA_HELP)
     add_source(command)
     command.add_argument("--out", required=True, metavar="FILE.npz", help="data file to write")
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-    subcommands.add_subcommand("embed", command, help="h of a data set, as a data file")
+    add_options(command, "--overwrite")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import Settings, make_parser
+from repr_toolkit.commands.options import Settings, add_command, add_options
 
 if TYPE_CHECKING:
     from repr_toolkit.faces import FaceJob, Report
@@ -15,7 +15,15 @@ NAMED = 5  # photographs that the table names for each reason
 
 
 def faces(options: Namespace, settings: Settings) -> None:
-    """Find, cut out and embed the faces in a folder of photographs."""
+    """Make a data file of a folder of photographs.
+
+    It holds the face in each, found by MTCNN and cut out, its embedding by FaceNet, its landmarks,
+    and the person, by the sub-folder's name. What was skipped is listed with the reason, also in
+    NAME.skipped.csv.
+
+    What is done is kept in NAME.parts beside OUT.npz until all is there, and after a kill the same
+    command goes on with --resume.
+    """
     from repr_toolkit.faces import Detector, FaceJob, FaceNet
     from repr_toolkit.support.processes import fastest_device
 
@@ -75,14 +83,7 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Make a data file of a folder of photographs: the face in each, found by MTCNN and cut\n"
-        "out, its embedding by FaceNet, its landmarks, and the person, by the sub-folder's name.\n"
-        "What was skipped is listed with the reason, also in NAME.skipped.csv.\n"
-        "\n"
-        "What is done is kept in NAME.parts beside OUT.npz until all is there, and after a kill\n"
-        "the same command goes on with --resume."
-    )
+    command = add_command(subcommands, faces, "photographs to faces and embeddings")
     command.add_argument(
         "folder", metavar="DIR", help="folder with a sub-folder of photographs for each person"
     )
@@ -122,8 +123,4 @@ def add_commands(subcommands: Any) -> None:
         action="store_true",
         help="take photographs of one person only, whose splits are then by photograph",
     )
-    command.add_argument(
-        "--resume", action="store_true", help="go on with the job if it was cut short"
-    )
-    command.add_argument("--overwrite", action="store_true", help="replace OUT.npz if it exists")
-    subcommands.add_subcommand("faces", command, help="photographs to faces and embeddings")
+    add_options(command, "--resume", "--overwrite")

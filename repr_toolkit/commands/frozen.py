@@ -11,19 +11,24 @@ from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
 from repr_toolkit.commands.common import represent_options
-from repr_toolkit.commands.information import add_candidates
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
-    add_json,
+    add_command,
+    add_options,
     add_source,
-    add_split,
-    make_parser,
 )
 
 
 def frozen(options: Namespace, settings: Settings) -> None:
-    """Train fresh decoders on frozen h, and print how many bits each h saves."""
+    """Compare encoders of any origin by the bits that their h saves.
+
+    Each source's h is frozen, and a fresh decoder of the recipe is trained on each, and one on no
+    h, with the same images and steps. NAME=SOURCE names a source. The same command again keeps what
+    is done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png, and keeps the answer to every
+    question in RUNS_DIR/NAME/analysis; the report of runs of these images shows the study with
+    --frozen RUNS_DIR/NAME.
+    """
     from repr_toolkit.analyses.frozen import blocks, run_frozen
     from repr_toolkit.analyses.frozen.study import WRITTEN
     from repr_toolkit.config.recipe import apply_settings, load_recipe
@@ -71,20 +76,14 @@ def frozen(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Compare encoders of any origin by the bits that their h saves: each source's h is\n"
-        "frozen, and a fresh decoder of the recipe is trained on each, and one on no h, with the\n"
-        "same images and steps. NAME=SOURCE names a source. The same command again keeps what is\n"
-        "done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png, and keeps the answer to\n"
-        "every question in RUNS_DIR/NAME/analysis; the report of runs of these images shows the\n"
-        "study with --frozen RUNS_DIR/NAME.\n\n" + SETTINGS_HELP
+    command = add_command(
+        subcommands, frozen, "bits that frozen h saves a fresh decoder", SETTINGS_HELP
     )
-    command.add_argument("recipe", metavar="RECIPE", help="a packaged recipe, or a YAML file")
+    add_options(command, "recipe")
     add_source(command, many=True)
-    add_split(command)
-    add_candidates(command)
-    command.add_argument("--name", help="name of the study (default: frozen_ and the recipe's)")
-    command.add_argument("--runs-dir", default="runs", help="folder of the study")
+    add_options(command, "--split", "--candidates")
+    add_options(command, "--name", help="name of the study (default: frozen_ and the recipe's)")
+    add_options(command, "--runs-dir")
     command.add_argument(
         "--seeds",
         type=NonNegativeInt,
@@ -98,6 +97,4 @@ def add_commands(subcommands: Any) -> None:
         help="train a further decoder of each source with random coordinates of h hidden, for the "
         "bits of each coordinate",
     )
-    command.add_argument("--wandb", action="store_true", help="log to Weights & Biases too")
-    add_json(command)
-    subcommands.add_subcommand("frozen", command, help="bits that frozen h saves a fresh decoder")
+    add_options(command, "--wandb", "--json")

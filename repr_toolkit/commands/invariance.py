@@ -7,26 +7,28 @@ from jsonargparse.typing import PositiveInt
 
 from repr_toolkit.commands.options import (
     Settings,
-    add_engine,
-    add_json,
+    add_command,
+    add_drawing,
+    add_options,
     add_out,
-    add_run,
-    add_seed,
-    add_split,
-    add_temperature,
     drawing,
-    make_parser,
 )
 
 
 def invariance(options: Namespace, settings: Settings) -> None:
-    """Keep with the run what is alike among samples of one h, and print it; draw it where asked."""
+    """Say what several samples from the h of an image have in common, and what differs.
+
+    What is alike among them h has fixed, what differs it leaves open: the variance of pixels; how
+    often a classifier that was trained on real images judges samples to be what their image is;
+    whether the encoder, given the samples, finds the h again; and whether the nearest images by h
+    are those by pixels. Kept in RUN/analysis/ for the report.
+    """
     from repr_toolkit.analyses.invariance import ANALYSIS, measure
-    from repr_toolkit.commands.results import keep_and_show, required_picture, save_figure
+    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.console import engine_log_shown
 
-    out = required_picture(options)
+    require_picture(options)
     run = Run(options.run)
     with engine_log_shown(not options.json):
         result = measure(
@@ -40,21 +42,14 @@ def invariance(options: Namespace, settings: Settings) -> None:
             **drawing(options),
         )
     keep_and_show(ANALYSIS, {run: result}, options)
-    if out is not None:
-        save_figure(result.picture(), out, options)
+    if options.out is not None:
+        save_picture(result.picture(), options)
 
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Draw several samples from the h of each of some held-out images, and say what is alike\n"
-        "among them, which h has fixed, and what differs, which it leaves open: the variance of\n"
-        "pixels; how often a classifier that was trained on real images judges samples to be what\n"
-        "their image is; whether the encoder, given the samples, finds the h again; and whether\n"
-        "the nearest images by h are those by pixels. Kept in RUN/analysis/ for the report."
-    )
-    add_run(command)
-    add_split(command)
+    command = add_command(subcommands, invariance, "what samples of one h have in common")
+    add_options(command, "run", "--split")
     command.add_argument("--images", type=PositiveInt, default=64, help="images whose h is taken")
     command.add_argument("-n", type=PositiveInt, default=16, help="samples of each h")
     command.add_argument(
@@ -66,10 +61,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--neighbours", type=PositiveInt, default=5, help="nearest training images that count"
     )
-    add_seed(command, "of noise and judge")
-    add_temperature(command)
-    add_engine(command)
-    add_json(command)
+    add_drawing(command)
+    add_options(command, "--json")
     add_out(command, "PNG to draw: images, samples, what varies, and the nearest images")
     command.add_argument("--rows", type=PositiveInt, default=10, help="images in the picture")
-    subcommands.add_subcommand("invariance", command, help="what samples of one h have in common")

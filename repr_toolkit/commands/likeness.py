@@ -5,20 +5,17 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat, PositiveInt
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_json,
-    add_out,
-    add_run,
-    add_seed,
-    add_split,
-    add_weights,
-    make_parser,
-)
+from repr_toolkit.commands.options import Settings, add_command, add_options, add_out
 
 
 def likeness(options: Namespace, settings: Settings) -> None:
-    """Keep with a run whether its portraits keep the person, and print it; draw them if asked."""
+    """Say whether a run's portraits keep the person.
+
+    Portraits of held-out people are embedded again and matched with the people: AUC, and the share
+    whose most similar person is their own. Real faces, put through the same, say what the numbers
+    mean. Hard: against the ten most similar other people only. Second: by another embedder, fitted
+    on training pixels. Kept in RUN/analysis/ for the report.
+    """
     from torch import from_numpy
 
     from repr_toolkit.analyses.likeness import ANALYSIS, measure
@@ -46,15 +43,8 @@ def likeness(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Say whether a run's portraits keep the person. Portraits of held-out people are embedded\n"
-        "again and matched with the people: AUC, and the share whose most similar person is their\n"
-        "own. Real faces, put through the same, say what the numbers mean. Hard: against the ten\n"
-        "most similar other people only. Second: by another embedder, fitted on training pixels.\n"
-        "Kept in RUN/analysis/ for the report."
-    )
-    add_run(command)
-    add_split(command)
+    command = add_command(subcommands, likeness, "say whether portraits keep the person")
+    add_options(command, "run", "--split")
     command.add_argument(
         "--people", type=PositiveInt, help="how many (default: all with two photographs)"
     )
@@ -67,9 +57,6 @@ def add_commands(subcommands: Any) -> None:
         metavar="T",
         help="of the distributions drawn from",
     )
-    add_seed(command, "of noise and intervals")
-    add_weights(command)
-    add_json(command)
+    add_options(command, "--seed", "--weights", "--json")
     add_out(command, "PNG to write: photograph, portraits, the training images nearest to them")
     command.add_argument("--shown", type=PositiveInt, default=12, help="people in the pictures")
-    subcommands.add_subcommand("likeness", command, help="say whether portraits keep the person")

@@ -1,6 +1,8 @@
 """What the parsers of several commands share."""
 
 import argparse
+from collections.abc import Callable
+from inspect import getdoc
 from typing import Any
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
@@ -8,6 +10,9 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 Settings = dict[str, str]
 """Dotted names of a recipe's settings to the texts that they are set to."""
+
+Command = Callable[[Namespace, Settings], None]
+"""What a command does, by its options and settings."""
 
 SETTINGS_HELP = """\
 Every entry of a recipe is a setting, written as an option with the dotted path to it; values are
@@ -28,6 +33,45 @@ A run brings its own data, and an .npz with embeddings is data. For everything e
   --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
                                                     download, fold and folds too
 """
+
+
+PICTURES = "PNG to write, with the values beside it; or the .npz alone"
+"""What --out of the commands that draw is."""
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "recipe": {"metavar": "RECIPE", "help": "name of a packaged recipe, or a YAML file"},
+    "run": {"metavar": "RUN", "help": "run directory, such as runs/NAME"},
+    "--name": {"help": "name of the run directory (default: the recipe's name)"},
+    "--runs-dir": {"default": "runs", "help": "folder of the run or study"},
+    "--split": {"default": "test", "help": "train, val or test"},
+    "--seed": {"type": NonNegativeInt, "default": 0, "help": "of whatever is random"},
+    "--batch-size": {"type": PositiveInt, "default": 256, "help": "images at a time"},
+    "--candidates": {
+        "type": PositiveInt,
+        "default": 16,
+        "help": "h among which the lower bound finds own h",
+    },
+    "--engine": {
+        "default": "auto",
+        "help": "how to sample, by one of the model's engines; auto is the fastest that works here",
+    },
+    "--temperature": {
+        "type": NonNegativeFloat,
+        "help": "of the distributions drawn from; 0 takes their modes",
+    },
+    "--weights": {
+        "help": "FaceNet's, as for `faces` (default: those on this machine that made the run's "
+        "embeddings)"
+    },
+    "--json": {"action": "store_true", "help": "print JSON"},
+    "--resume": {"action": "store_true", "help": "go on with what was cut short"},
+    "--overwrite": {"action": "store_true", "help": "replace the file if it exists"},
+    "--wandb": {
+        "action": "store_true",
+        "help": "log to Weights & Biases too (WANDB_MODE=offline works)",
+    },
+}
+"""The arguments and options that several commands share, for `add_options`."""
 
 
 class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -55,73 +99,44 @@ def make_parser(description: str, version: str | None = None) -> ArgumentParser:
     return parser
 
 
-def add_training_options(command: ArgumentParser) -> None:
-    """A recipe, and where its runs go."""
-    command.add_argument(
-        "recipe", metavar="RECIPE", help="name of a packaged recipe, or a YAML file"
-    )
-    command.add_argument("--name", help="name of the run directory (default: the recipe's name)")
-    command.add_argument("--runs-dir", default="runs", help="folder of the run directory")
-    command.add_argument(
-        "--wandb",
-        action="store_true",
-        help="log to Weights & Biases too (WANDB_MODE=offline works)",
-    )
-    command.add_argument("--seed", type=NonNegativeInt, help="instead of the recipe's seed")
+def add_command(
+    subcommands: Any, function: Command, summary: str, further: str = ""
+) -> ArgumentParser:
+    """The parser of a further command, named and described by its function.
+
+    `summary` stands in the list of commands, `further` below the function's docstring.
+    """
+    command = make_parser(f"{getdoc(function)}\n\n{further}".rstrip())
+    subcommands.add_subcommand(function.__name__, command, help=summary)
+    return command
 
 
-def add_split(command: Any) -> None:
-    """The split that is looked at."""
-    command.add_argument("--split", default="test", help="train, val or test")
+def add_options(command: Any, *names: str, **changes: Any) -> None:
+    """Give a command, or a group of its options, those of `OPTIONS`, with `changes` to them."""
+    for name in names:
+        command.add_argument(name, **{**OPTIONS[name], **changes})
 
 
-def add_seed(command: Any, of: str) -> None:
-    """A seed; `of` says what follows from it."""
-    command.add_argument("--seed", type=NonNegativeInt, default=0, help=of)
+def add_drawing(command: Any, temperature: float | None = None) -> None:
+    """How to sample; a temperature of None is that of the decoder's reconstructions."""
+    add_options(command, "--seed")
+    text = OPTIONS["--temperature"]["help"]
+    if temperature is None:
+        text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
+    add_options(command, "--temperature", default=temperature, help=text)
+    add_options(command, "--engine")
 
 
-def add_batch_size(command: Any) -> None:
-    """How many images are worked on at a time."""
-    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
-
-
-def add_json(command: Any) -> None:
-    """Whether the result is printed as JSON."""
-    command.add_argument("--json", action="store_true", help="print JSON")
-
-
-def add_out(command: Any, what: str, default: str | None = None) -> None:
+def add_out(command: Any, what: str = PICTURES, default: str | None = None) -> None:
     """A file to write, and whether it may replace another; `what` says what it is to hold."""
     command.add_argument("--out", default=default, help=what)
-    command.add_argument("--overwrite", action="store_true", help="replace --out if it exists")
-
-
-def add_engine(command: Any) -> None:
-    """The engine that samples."""
-    command.add_argument(
-        "--engine",
-        default="auto",
-        help="how to sample, by one of the model's engines; auto is the fastest that works here",
-    )
-
-
-def add_temperature(command: Any, default: float | None = None) -> None:
-    """The temperature of samples; None for that of the decoder's reconstructions."""
-    text = "of the distributions drawn from; 0 takes their modes"
-    if default is None:
-        text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
-    command.add_argument("--temperature", type=NonNegativeFloat, default=default, help=text)
+    add_options(command, "--overwrite")
 
 
 def drawing(options: Namespace) -> dict[str, Any]:
     """Seed, temperature and engine as arguments of `sample`; and a bar, unless for --json."""
     named = {name: options[name] for name in ("seed", "temperature", "engine")}
     return {**named, "progress": not options.get("json", False)}
-
-
-def add_run(command: ArgumentParser) -> None:
-    """The run directory that a command is about."""
-    command.add_argument("run", metavar="RUN", help="run directory, such as runs/NAME")
 
 
 def add_source(command: ArgumentParser, *, many: bool = False) -> None:
@@ -169,23 +184,4 @@ def add_source_options(command: Any) -> None:
         help="of a network: side that the images are brought to (default: what it was made for)",
     )
     command.add_argument("--components", type=PositiveInt, default=64, help="of pca")
-    add_batch_size(command)
-
-
-def add_weights(command: ArgumentParser) -> None:
-    """The weights of the FaceNet that embeds photographs."""
-    command.add_argument(
-        "--weights",
-        help="FaceNet's, as for `faces` (default: those on this machine that made the run's "
-        "embeddings)",
-    )
-
-
-def add_drawing_options(
-    command: ArgumentParser, out: str | None, *, temperature: float | None = None
-) -> None:
-    """How to draw, and where the picture goes."""
-    add_seed(command, "of the noise")
-    add_temperature(command, temperature)
-    add_engine(command)
-    add_out(command, "PNG to write, with the values beside it; or the .npz alone", out)
+    add_options(command, "--batch-size")

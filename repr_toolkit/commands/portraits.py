@@ -8,18 +8,22 @@ from jsonargparse.typing import PositiveInt
 from repr_toolkit.commands.common import encode_pictures
 from repr_toolkit.commands.options import (
     Settings,
-    add_drawing_options,
-    add_run,
-    add_weights,
+    add_command,
+    add_drawing,
+    add_options,
+    add_out,
     drawing,
-    make_parser,
 )
 from repr_toolkit.commands.results import require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
 
 
 def portraits(options: Namespace, settings: Settings) -> None:
-    """Draw new portraits of the people in photographs, each row beside the face it is of."""
+    """Draw new portraits of the people in photographs.
+
+    For a run that was trained on face embeddings: the face is found by MTCNN and embedded by the
+    FaceNet that made the run's embeddings. A row is a face and N portraits; a column has one noise.
+    """
     import torch
 
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
@@ -37,7 +41,11 @@ def portraits(options: Namespace, settings: Settings) -> None:
 
 
 def interpolate(options: Namespace, settings: Settings) -> None:
-    """Draw rows of pictures from one picture's h to another's, each row under one noise."""
+    """Draw rows of pictures from one picture's h to another's.
+
+    A row has one noise, so that only h moves; its ends are the two pictures themselves. For a run
+    on face embeddings they are photographs of people.
+    """
     import torch
 
     from repr_toolkit.runs.run import load_with_decoder
@@ -76,24 +84,16 @@ def _mean(values: list[float]) -> float:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Draw new portraits of the people in photographs, for a run that was trained on face\n"
-        "embeddings: the face is found by MTCNN and embedded by the FaceNet that made the run's\n"
-        "embeddings. A row is a face and N portraits; a column has one noise."
-    )
-    add_run(command)
+    command = add_command(subcommands, portraits, "draw new portraits of people")
+    add_options(command, "run")
     command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
     command.add_argument("-n", type=PositiveInt, default=8, help="portraits of each person")
-    add_weights(command)
-    add_drawing_options(command, "portraits.png", temperature=1.0)
-    subcommands.add_subcommand("portraits", command, help="draw new portraits of people")
+    add_options(command, "--weights")
+    add_drawing(command, 1.0)
+    add_out(command, default="portraits.png")
 
-    command = make_parser(
-        "Draw rows of pictures from one picture's h to another's. A row has one noise, so that\n"
-        "only h moves; its ends are the two pictures themselves. For a run on face embeddings\n"
-        "they are photographs of people."
-    )
-    add_run(command)
+    command = add_command(subcommands, interpolate, "draw the way from one picture to another")
+    add_options(command, "run")
     command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
     command.add_argument("b", metavar="PICTURE_B", help="where it ends")
     command.add_argument("--steps", type=PositiveInt, default=9, help="pictures in a row")
@@ -104,8 +104,6 @@ def add_commands(subcommands: Any) -> None:
         default="linear",
         help="the straight line, or one that keeps the length of h, 1 for face embeddings",
     )
-    add_weights(command)
-    add_drawing_options(command, "interpolate.png")
-    subcommands.add_subcommand(
-        "interpolate", command, help="draw the way from one picture to another"
-    )
+    add_options(command, "--weights")
+    add_drawing(command)
+    add_out(command, default="interpolate.png")

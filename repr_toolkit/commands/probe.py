@@ -12,16 +12,23 @@ from repr_toolkit.commands.common import represent_options
 from repr_toolkit.commands.options import (
     DATA_HELP,
     Settings,
-    add_json,
+    add_command,
+    add_options,
     add_out,
-    add_seed,
     add_source,
-    make_parser,
 )
 
 
 def probe(options: Namespace, settings: Settings) -> None:
-    """Print what probes read from several representations side by side; keep it with the runs."""
+    """Say what representations know, by probes of every label and attribute of the data.
+
+    These are read from h by logistic or ridge regression, k-NN and a small network, fitted on the
+    training images, chosen on the validation images, scored on the test images with 95 % intervals;
+    beside them the pixels, each run's encoder before training, each network with random weights.
+    Random labels tell how much a probe merely memorises, and the online code how many bits the
+    labels cost somebody who has h. NAME=SOURCE names a column. Each run keeps its own column and
+    its baselines in RUN/analysis/, for the report.
+    """
     from repr_toolkit.analyses.probing import probe as probe_sources
     from repr_toolkit.analyses.probing.blocks import tables
     from repr_toolkit.page.terminal import as_text
@@ -69,15 +76,7 @@ def probe(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Say what representations know: every label and attribute of the data is read from h by\n"
-        "logistic or ridge regression, k-NN and a small network, fitted on the training images,\n"
-        "chosen on the validation images, scored on the test images with 95 % intervals; beside\n"
-        "them the pixels, each run's encoder before training, each network with random weights.\n"
-        "Random labels tell how much a probe merely memorises, and the online code how many bits\n"
-        "the labels cost somebody who has h. NAME=SOURCE names a column. Each run keeps its own\n"
-        "column and its baselines in RUN/analysis/, for the report.\n\n" + DATA_HELP
-    )
+    command = add_command(subcommands, probe, "what h knows: probes, selectivity, bits", DATA_HELP)
     add_source(command, many=True)
     command.add_argument(
         "--targets",
@@ -91,7 +90,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--images", type=PositiveInt, help="images of each split at the most (default: all)"
     )
-    add_seed(command, "of whatever is random")
+    add_options(command, "--seed")
     command.add_argument(
         "--orders", type=NonNegativeInt, default=3, help="random orders of the online code; 0: none"
     )
@@ -102,6 +101,5 @@ def add_commands(subcommands: Any) -> None:
         command.add_argument(
             f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
         )
-    add_json(command)
+    add_options(command, "--json")
     add_out(command, "JSON to write the result to")
-    subcommands.add_subcommand("probe", command, help="what h knows: probes, selectivity, bits")

@@ -5,11 +5,17 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, make_parser
+from repr_toolkit.commands.options import Settings, add_command, add_options
 
 
 def report(options: Namespace, settings: Settings) -> None:
-    """Write one page of everything that is known of runs, and name it."""
+    """Write all that is known of runs to one HTML file, which needs no network.
+
+    A table of all runs side by side, reconstructions, what h tells and leaves open, training
+    curves, configurations. A run's analyses are those that their commands, such as `probe` and
+    `verify`, kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is measured
+    by `frozen RECIPE RUN…`, and stands in the report with --frozen.
+    """
     from repr_toolkit.report import write_report
 
     out = None if options.out is None else Path(options.out)
@@ -29,20 +35,14 @@ def report(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Write all that is known of runs to one HTML file, which needs no network: a table of all\n"
-        "runs side by side, reconstructions, what h tells and leaves open, training curves,\n"
-        "configurations. A run's analyses are those that their commands, such as `probe` and\n"
-        "`verify`, kept in RUN/analysis/. Which frozen h saves a fresh decoder the most bits is\n"
-        "measured by `frozen RECIPE RUN…`, and stands in the report with --frozen."
-    )
+    command = add_command(subcommands, report, "one HTML page of everything about runs")
     command.add_argument(
         "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
     )
     command.add_argument(
         "--out", help="HTML file to write (default: report.html in the run's or runs' folder)"
     )
-    command.add_argument("--split", default="test", help="train, val or test")
+    add_options(command, "--split")
     command.add_argument(
         "--all",
         action="store_true",
@@ -61,15 +61,9 @@ def add_commands(subcommands: Any) -> None:
         metavar="MODULE",
         help="import paths of modules with an analysis of your own, which get a section too",
     )
-    command.add_argument(
-        "--wandb",
-        action="store_true",
-        help="log the page, its tables and pictures to Weights & Biases too (WANDB_MODE=offline "
-        "works)",
-    )
+    add_options(command, "--wandb")
     command.add_argument(
         "--overwrite",
         action="store_true",
         help="replace --out even if it is not a report (a report is replaced anyway)",
     )
-    subcommands.add_subcommand("report", command, help="one HTML page of everything about runs")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
     from torch import Tensor
 
     from repr_toolkit.analyses.base import Analysis
@@ -54,15 +56,12 @@ def show(analysis: "Analysis", results: "Mapping[str, Kept]", options: Namespace
         print(as_text(analysis.blocks(results)), end="")
 
 
-def required_picture(options: Namespace) -> Path | None:
-    """The PNG of --out, once it is known that it can be written; None where none is asked for."""
+def require_picture(options: Namespace) -> None:
+    """Raise, before the work, where --out is given and no PNG can be written there."""
     from repr_toolkit.support.files import require_writable
 
-    if options.out is None:
-        return None
-    out = Path(options.out)
-    require_writable(out, "the picture", ".png", overwrite=options.overwrite)
-    return out
+    if options.out is not None:
+        require_writable(Path(options.out), "the picture", ".png", overwrite=options.overwrite)
 
 
 def require_pictures(options: Namespace) -> None:
@@ -73,28 +72,36 @@ def require_pictures(options: Namespace) -> None:
         refuse_unwritable(Path(options.out), overwrite=options.overwrite)
 
 
+def save_picture(
+    picture: "Image | Figure", options: Namespace, values: "Mapping[str, Any] | None" = None
+) -> None:
+    """Write a picture to --out, `values` to the .npz beside it, each whole, and name the files.
+
+    Where --out ends in .npz it gets the values alone.
+    """
+    from repr_toolkit.support.files import atomic_write, write_npz
+    from repr_toolkit.support.pictures import write_png
+
+    out = Path(options.out)
+    if out.suffix == ".png":
+        write_png(out, picture)
+    if values is not None:
+        with atomic_write(out.with_suffix(".npz")) as file:
+            write_npz(file, values)
+    if not options.get("json", False):
+        name_outputs(out, *([] if values is None else [out.with_suffix(".npz")]))
+
+
 def save_rows(rows: "Tensor", levels: int, options: Namespace) -> None:
     """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files."""
-    from repr_toolkit.sampling.draw import save_images
+    from repr_toolkit.support.pictures import image_grid
 
-    out, flat = Path(options.out), rows.flatten(0, 1)
-    save_images(out, flat, columns=rows.shape[1], levels=levels, overwrite=options.overwrite)
-    if not options.get("json", False):
-        name_outputs(out)
-
-
-def name_outputs(out: Path) -> None:
-    """Print which files a picture and its values were written to."""
-    for path in dict.fromkeys((out, out.with_suffix(".npz"))):
-        print(path)
+    images = rows.flatten(0, 1).cpu()
+    grid = image_grid(images, columns=rows.shape[1], levels=levels)
+    save_picture(grid, options, {"image": images.numpy(), "levels": levels})
 
 
-def save_figure(figure: Any, out: Path, options: Namespace) -> None:
-    """Write a matplotlib figure as PNG, and name the file."""
-    from repr_toolkit.support.files import atomic_write
-    from repr_toolkit.support.pictures import DPI
-
-    with atomic_write(out) as file:
-        figure.savefig(file, dpi=DPI, format="png")
-    if not options.json:
-        print(out)
+def name_outputs(*files: Path) -> None:
+    """Print the files that were written, each once."""
+    for file in dict.fromkeys(files):
+        print(file)

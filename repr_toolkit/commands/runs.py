@@ -11,13 +11,11 @@ from repr_toolkit.commands.common import read_pictures
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
-    add_drawing_options,
-    add_json,
-    add_run,
-    add_split,
-    add_training_options,
+    add_command,
+    add_drawing,
+    add_options,
+    add_out,
     drawing,
-    make_parser,
 )
 from repr_toolkit.commands.results import name_outputs, require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
@@ -29,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def recipes(options: Namespace, settings: Settings) -> None:
-    """Print the table of the packaged recipes, or one recipe as it is written."""
+    """List the packaged recipes, or print one of them as it is written."""
     from importlib.resources import files
 
     from repr_toolkit.config.recipe import list_recipes, load_recipe
@@ -70,7 +68,11 @@ def train(options: Namespace, settings: Settings) -> None:
 
 
 def study(options: Namespace, settings: Settings) -> None:
-    """Train the variants of a study that are not done yet, then compare them all."""
+    """Train the variants of a recipe's `study`, then compare them.
+
+    Writes figure6.png, comparison.csv and comparison.md. The same command again skips the variants
+    that are done and resumes the one that was cut short. Settings change what the variants share.
+    """
     from repr_toolkit.study import run_study
     from repr_toolkit.support.processes import first_process
 
@@ -86,7 +88,10 @@ def study(options: Namespace, settings: Settings) -> None:
 
 
 def evaluate(options: Namespace, settings: Settings) -> None:
-    """Print the bits/dim of a run on a split."""
+    """Print the bits/dim of a run on a split of its data, with the standard error.
+
+    Where there is an encoder, also given another image's h, and the difference of the two.
+    """
     from repr_toolkit.runs.bits import evaluate
 
     result = evaluate(
@@ -108,7 +113,16 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
 
 def sample(options: Namespace, settings: Settings) -> None:
-    """Draw new images from a run's decoder; of several processes each draws its share."""
+    """Draw new images.
+
+    Without an encoder from p(x); with an encoder of labels, N for each of the labels given; with
+    any encoder, N from the h of images of a split: of N of them, or of all in turn where N is
+    larger. The noise of image i follows from --seed and i alone.
+
+    Any N fits into memory: chunks that are done are kept in NAME.parts beside --out until all are
+    there, and after a kill the same command goes on with --resume. Started by torchrun or srun, the
+    processes share the chunks.
+    """
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.job import SamplingJob
     from repr_toolkit.support.processes import fastest_device, place
@@ -138,11 +152,15 @@ def sample(options: Namespace, settings: Settings) -> None:
             progress=True,
         )
     if rank == 0:
-        name_outputs(out)
+        name_outputs(out, out.with_suffix(".npz"))
 
 
 def reconstruct(options: Namespace, settings: Settings) -> None:
-    """Draw reconstructions of pictures, or of images of a split, beside the originals."""
+    """Draw what the decoder makes of each picture's h.
+
+    Every row of the result is an original and N reconstructions of it; a column has the same noise
+    in every row.
+    """
     import torch
 
     from repr_toolkit.runs.run import Run, load_with_decoder
@@ -168,7 +186,11 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
 
 
 def check(options: Namespace, settings: Settings) -> None:
-    """Check that a class keeps the contract of encoders or decoders."""
+    """Check that an encoder or decoder class, yours or ours, keeps its contract.
+
+    That is shapes, likelihood, samples, causality, what it sees of the past, h reaching everywhere.
+    Arguments of the class are given as settings: --init_args.features 8
+    """
     from repr_toolkit.config.recipe import parse_yaml
     from repr_toolkit.testing import check
 
@@ -200,67 +222,45 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
     return options.name or Path(options.recipe).stem, apply_settings(config, settings)
 
 
+def _add_training(command: Any) -> None:
+    """A recipe, and where its runs go."""
+    add_options(command, "recipe", "--name", "--runs-dir", "--wandb")
+    add_options(command, "--seed", default=None, help="instead of the recipe's seed")
+
+
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser("List the packaged recipes, or print one of them as it is written.")
+    command = add_command(subcommands, recipes, "list the recipes, or print one")
     command.add_argument("name", nargs="?", metavar="NAME", help="a recipe to print")
-    subcommands.add_subcommand("recipes", command, help="list the recipes, or print one")
 
-    command = make_parser("Train one model.\n\n" + SETTINGS_HELP)
-    add_training_options(command)
-    command.add_argument(
-        "--resume", action="store_true", help="go on with the run from its last checkpoint"
-    )
-    subcommands.add_subcommand("train", command, help="train one model")
+    command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
+    _add_training(command)
+    add_options(command, "--resume")
 
-    command = make_parser(
-        "Train the variants of a recipe's `study`, then compare them: figure6.png,\n"
-        "comparison.csv and comparison.md. The same command again skips the variants that are\n"
-        "done and resumes the one that was cut short. Settings change what the variants share.\n\n"
-        + SETTINGS_HELP
+    command = add_command(
+        subcommands, study, "train several variants and compare them", SETTINGS_HELP
     )
-    add_training_options(command)
-    subcommands.add_subcommand("study", command, help="train several variants and compare them")
+    _add_training(command)
 
-    command = make_parser(
-        "Print the bits/dim of a run on a split of its data, with the standard error; where there\n"
-        "is an encoder, also given another image's h, and the difference of the two."
-    )
-    add_run(command)
-    add_split(command)
-    command.add_argument("--batch-size", type=PositiveInt, default=256, help="images at a time")
-    add_json(command)
-    subcommands.add_subcommand("evaluate", command, help="bits/dim of a run on a split")
+    command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
+    add_options(command, "run", "--split", "--batch-size", "--json")
 
-    command = make_parser(
-        "Draw new images: without an encoder from p(x); with an encoder of labels, N for each of\n"
-        "the labels given; with any encoder, N from the h of images of a split: of N of them, or\n"
-        "of all in turn where N is larger. The noise of image i follows from --seed and i alone.\n"
-        "\n"
-        "Any N fits into memory: chunks that are done are kept in NAME.parts beside --out until\n"
-        "all are there, and after a kill the same command goes on with --resume. Started by\n"
-        "torchrun or srun, the processes share the chunks."
-    )
-    add_run(command)
+    command = add_command(subcommands, sample, "draw new images")
+    add_options(command, "run")
     command.add_argument("-n", type=PositiveInt, default=16, help="images (for each label)")
     command.add_argument(
         "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
     )
-    add_split(command)
-    add_drawing_options(command, "sample.png", temperature=1.0)
+    add_options(command, "--split")
+    add_drawing(command, 1.0)
+    add_out(command, default="sample.png")
     command.add_argument(
         "--chunk-size", type=PositiveInt, default=256, help="images drawn and kept at a time"
     )
-    command.add_argument(
-        "--resume", action="store_true", help="go on with the job if it was cut short"
-    )
-    subcommands.add_subcommand("sample", command, help="draw new images")
+    add_options(command, "--resume")
 
-    command = make_parser(
-        "Draw what the decoder makes of each picture's h. Every row of the result is an original\n"
-        "and N reconstructions of it; a column has the same noise in every row."
-    )
-    add_run(command)
+    command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
+    add_options(command, "run")
     command.add_argument(
         "pictures",
         nargs="*",
@@ -271,16 +271,11 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--images", type=PositiveInt, default=8, help="originals that are taken from the split"
     )
-    add_split(command)
-    add_drawing_options(command, "reconstruct.png")
-    subcommands.add_subcommand("reconstruct", command, help="draw reconstructions of pictures")
+    add_options(command, "--split")
+    add_drawing(command)
+    add_out(command, default="reconstruct.png")
 
-    command = make_parser(
-        "Check that an encoder or decoder class, yours or ours, keeps its contract: shapes,\n"
-        "likelihood, samples, causality, what it sees of the past, h reaching everywhere.\n"
-        "Arguments of the class are given as settings: --init_args.features 8"
-    )
+    command = add_command(subcommands, check, "check anyone's encoder or decoder")
     command.add_argument(
         "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
     )
-    subcommands.add_subcommand("check", command, help="check anyone's encoder or decoder")

@@ -8,17 +8,14 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from repr_toolkit.commands.options import (
     Settings,
-    add_drawing_options,
-    add_json,
-    add_run,
-    add_split,
-    add_weights,
+    add_command,
+    add_drawing,
+    add_options,
+    add_out,
     drawing,
-    make_parser,
 )
 
 if TYPE_CHECKING:
-    from repr_toolkit.analyses.traversal.result import Traversal
     from repr_toolkit.runs.run import Run
 
 ALONG = """\
@@ -35,7 +32,13 @@ image of the split.
 
 
 def traverse(options: Namespace, settings: Settings) -> None:
-    """Move h step by step; keep and print how far and where to the pictures move."""
+    """Move the h of images of a split, or of pictures, step by step along directions.
+
+    A row has one noise, so that only h moves; where α is 0 stands the reconstruction. Prints how
+    far the pictures of --measure images of the split move and, for a class or an attribute, how
+    many a classifier of real images judges to have it at each α. Kept in RUN/analysis/ for the
+    report, unless pictures are given.
+    """
     if options.pictures and options.out is None:
         options.out = "traverse.png"
     names = ("steps", "span", "images")
@@ -43,13 +46,18 @@ def traverse(options: Namespace, settings: Settings) -> None:
 
 
 def edit(options: Namespace, settings: Settings) -> None:
-    """Draw pictures with their h moved by given amounts."""
+    """Draw pictures with their h moved along directions by given amounts.
+
+    A smile more, a smile less: a row has one noise; α = 0 gives the reconstruction. It is
+    `traverse` of these pictures, without measurements.
+    """
     _traverse(options, measured=0)
 
 
 def _traverse(options: Namespace, **what: Any) -> None:
     from repr_toolkit.analyses.traversal import ANALYSIS, measure
-    from repr_toolkit.commands.results import keep_and_show, require_pictures
+    from repr_toolkit.analyses.traversal.picture import picture
+    from repr_toolkit.commands.results import keep_and_show, require_pictures, save_picture
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.console import engine_log_shown
 
@@ -70,7 +78,7 @@ def _traverse(options: Namespace, **what: Any) -> None:
     # The report shows images of the split, chosen with no eye on the result.
     keep_and_show(ANALYSIS, {run: result}, options, keep=not options.pictures)
     if options.out is not None:
-        _save(result, Path(options.out), options)
+        save_picture(picture(result), options, result.arrays())
 
 
 def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
@@ -93,23 +101,6 @@ def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
     return {"images": [int(name) for name in numbered]}
 
 
-def _save(result: "Traversal", out: Path, options: Namespace) -> None:
-    """Write the picture and its values, and name the files."""
-    import numpy as np
-
-    from repr_toolkit.analyses.traversal.picture import picture
-    from repr_toolkit.commands.results import save_figure
-    from repr_toolkit.support.files import atomic_write
-
-    if out.suffix == ".png":
-        save_figure(picture(result), out, options)
-    values = out.with_suffix(".npz")
-    with atomic_write(values) as file:
-        np.savez_compressed(file, allow_pickle=False, **result.arrays())
-    if not options.json:
-        print(values)
-
-
 def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float] | None) -> None:
     """What both commands take."""
     command.add_argument(
@@ -119,29 +110,22 @@ def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float]
         default=alpha,
         help="how far, each a picture" + ("" if alpha else ", in place of --steps and --span"),
     )
-    add_split(command)
+    add_options(command, "--split")
     command.add_argument(
         "--length",
         choices=("keep", "free"),
         help="whether a move keeps the length of h (default: where all training images' h have "
         "one length, as face embeddings do)",
     )
-    add_weights(command)
-    add_json(command)
-    add_drawing_options(command, out)
+    add_options(command, "--weights", "--json")
+    add_drawing(command)
+    add_out(command, default=out)
 
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Move the h of images of a split, or of pictures, step by step along directions. A row\n"
-        "has one noise, so that only h moves; where α is 0 stands the reconstruction. Prints how\n"
-        "far the pictures of --measure images of the split move and, for a class or an attribute,\n"
-        "how many a classifier of real images judges to have it at each α. Kept in RUN/analysis/\n"
-        "for the report, unless pictures are given.\n"
-        "\n" + ALONG
-    )
-    add_run(command)
+    command = add_command(subcommands, traverse, "how pictures change as h moves", ALONG)
+    add_options(command, "run")
     command.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help="image files, or numbers of images"
     )
@@ -162,14 +146,9 @@ def add_commands(subcommands: Any) -> None:
         "--measure", type=NonNegativeInt, default=64, help="images of the split to measure; or 0"
     )
     _add_options(command, out=None, alpha=None)
-    subcommands.add_subcommand("traverse", command, help="how pictures change as h moves")
 
-    command = make_parser(
-        "Draw pictures with their h moved along directions by given amounts: a smile more, a\n"
-        "smile less. A row has one noise; α = 0 gives the reconstruction. It is `traverse` of\n"
-        "these pictures, without measurements.\n\n" + ALONG
-    )
-    add_run(command)
+    command = add_command(subcommands, edit, "draw pictures with an attribute changed", ALONG)
+    add_options(command, "run")
     command.add_argument(
         "pictures", nargs="+", metavar="PICTURE", help="image files, or numbers of images"
     )
@@ -177,4 +156,3 @@ def add_commands(subcommands: Any) -> None:
         "--along", nargs="+", metavar="DIRECTION", required=True, help="such as mean:smile"
     )
     _add_options(command, out="edit.png", alpha=[-1.0, 0.0, 1.0])
-    subcommands.add_subcommand("edit", command, help="draw pictures with an attribute changed")

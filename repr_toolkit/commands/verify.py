@@ -5,14 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_batch_size,
-    add_json,
-    add_out,
-    add_split,
-    make_parser,
-)
+from repr_toolkit.commands.options import Settings, add_command, add_options, add_out
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.verification.measure import Verifications
@@ -22,16 +15,21 @@ if TYPE_CHECKING:
 
 
 def verify(options: Namespace, settings: Settings) -> None:
-    """Keep with a run how its h tells people apart, and print it; print it of stored embeddings."""
+    """Say how well a representation tells people apart, as Labeled Faces in the Wild does.
+
+    Same and different pairs, ROC AUC, accuracy on ten folds, true accepts at low false ones, and
+    whose the nearest other image is; beside raw pixels and class-whitened PCA. Of a run its
+    encoder's h is measured, and the result kept in RUN/analysis/ for the report; of data their
+    stored embeddings.
+    """
     from repr_toolkit.analyses.verification import ANALYSIS, measure
     from repr_toolkit.analyses.verification.measure import measure_stored, roc_lines
-    from repr_toolkit.commands.results import keep_and_show, required_picture, show
+    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture, show
     from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.run import Run
-    from repr_toolkit.support.files import atomic_write
     from repr_toolkit.support.roc import roc_picture
 
-    out = required_picture(options)
+    require_picture(options)
     run = Run(options.target)
     kept: Mapping[str, Kept] = {}
     if run.config_file.is_file():
@@ -47,11 +45,8 @@ def verify(options: Namespace, settings: Settings) -> None:
         result = measure_stored(_data(options.target), options.split)
         shown = Kept(result.asked, options.typed, "", "", result.as_dict(), None)
         show(ANALYSIS, {options.target: shown}, options)
-    if out is not None:
-        with atomic_write(out) as file:
-            roc_picture(roc_lines([result])).save(file, "PNG")
-        if not options.json:
-            print(out)
+    if options.out is not None:
+        save_picture(roc_picture(roc_lines([result])), options)
     if options.wandb:  # last, so that nothing is lost without a network
         _log(run, result, kept)
 
@@ -96,21 +91,13 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
 
 def add_commands(subcommands: Any) -> None:
     """Add the parsers of this module's commands."""
-    command = make_parser(
-        "Say how well a representation tells people apart, by the protocol of Labeled Faces in\n"
-        "the Wild: same and different pairs, ROC AUC, accuracy on ten folds, true accepts at low\n"
-        "false ones, and whose the nearest other image is; beside raw pixels and class-whitened\n"
-        "PCA. Of a run its encoder's h is measured, and the result kept in RUN/analysis/ for the\n"
-        "report; of data their stored embeddings."
-    )
+    command = add_command(subcommands, verify, "how well h tells people apart")
     command.add_argument(
         "target",
         metavar="RUN_OR_DATA",
         help="run directory; or data with embeddings, as a file or as a name in $REPR_TOOLKIT_DATA",
     )
-    add_split(command)
-    add_batch_size(command)
-    add_json(command)
+    add_options(command, "--split", "--batch-size", "--json")
     add_out(command, "PNG of the ROC to write")
     command.add_argument(
         "--wandb",
@@ -118,4 +105,3 @@ def add_commands(subcommands: Any) -> None:
         help="log the numbers and the ROC to the run's own on Weights & Biases too "
         "(WANDB_MODE=offline works)",
     )
-    subcommands.add_subcommand("verify", command, help="how well h tells people apart")

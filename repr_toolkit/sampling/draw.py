@@ -1,10 +1,9 @@
-"""Images drawn from a trained model: samples, reconstructions, and their pictures."""
+"""Images drawn from a trained model: samples and reconstructions."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +12,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, span
-from repr_toolkit.support.files import atomic_write, require_writable
-from repr_toolkit.support.pictures import image_grid
+from repr_toolkit.support.files import require_writable
 from repr_toolkit.support.processes import fastest_device
 
 if TYPE_CHECKING:
@@ -173,23 +171,6 @@ def draw(
 def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
     """A temperature, or that of the decoder's reconstructions for None."""
     return decoder.reconstruction_temperature if temperature is None else temperature
-
-
-def save_images(
-    path: Path, images: Tensor, *, columns: int, levels: int = 256, overwrite: bool = False
-) -> None:
-    """Write an .npz with the values `image` and `levels` and, for a .png, the grid beside it.
-
-    `images` is uint8 (N, C, H, W) with values 0…levels−1. Each file appears whole or not at all.
-    Raises what `refuse_unwritable` raises.
-    """
-    refuse_unwritable(path, overwrite=overwrite)
-    grid = image_grid(images, columns=columns, levels=levels)
-    with atomic_write(path.with_suffix(".npz")) as file:
-        np.savez_compressed(file, image=images.cpu().numpy(), levels=np.int64(levels))
-    if path.suffix == ".png":
-        with atomic_write(path) as file:
-            grid.save(file, "PNG")
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:

@@ -17,8 +17,7 @@ from repr_toolkit.sampling.draw import draw, refuse_unwritable
 from repr_toolkit.sampling.fill import fill
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Chunks, Images
-from repr_toolkit.support.files import atomic_write
-from repr_toolkit.support.pictures import image_grid
+from repr_toolkit.support.pictures import image_grid, write_png
 
 if TYPE_CHECKING:
     from repr_toolkit.data import ImageData
@@ -187,9 +186,8 @@ class SamplingJob:
     def _save_picture(self, out: Path, chunks: Chunks) -> None:
         shown, columns = self._layout()
         images = torch.from_numpy(chunks.take(shown))
-        picture = image_grid(images, columns=columns, levels=self.model.decoder.levels)
-        with atomic_write(out) as file:
-            picture.save(file, "PNG")
+        levels = self.model.decoder.levels
+        write_png(out, image_grid(images, columns=columns, levels=levels))
 
     def _layout(self) -> tuple[list[int], int]:
         """The numbers of the images to show, and the number of columns; each label has its row."""

@@ -6,6 +6,7 @@ Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or thre
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+
+from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,6 +69,15 @@ def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Imag
         left = SEPARATOR + index % columns * cell_width
         canvas[top : top + height * scale, left : left + width * scale] = image
     return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+
+
+def write_png(path: Path, picture: "Image.Image | Figure") -> None:
+    """Write a picture of Pillow's, or a figure of matplotlib's, as PNG, whole or not at all."""
+    with atomic_write(path) as file:
+        if isinstance(picture, Image.Image):
+            picture.save(file, "PNG")
+        else:
+            picture.savefig(file, dpi=DPI, format="png")
 
 
 @dataclass(frozen=True)
@@ -137,7 +149,7 @@ def paper_figure(
 
     In Figure 3 the groups are samples of models, and each row is a class, whose name stands at the
     left. In Figure 6 each row is an original; the groups are the originals, the reconstructions of
-    each baseline and several samples of each conditional model. Save it with `dpi=DPI` and without
+    each baseline and several samples of each conditional model. `write_png` saves it without
     trimming, since its size fits its pixels. Raises ValueError for `names` that are not one for
     each row, and what `lay_out` raises.
     """

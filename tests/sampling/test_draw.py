@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise, likelihood_noise
@@ -19,7 +17,6 @@ from repr_toolkit.sampling.draw import (
     reconstruct,
     refuse_unwritable,
     sample,
-    save_images,
 )
 from toys.decoders import Drawn
 from toys.runs import untrained_run
@@ -185,41 +182,8 @@ def test_no_reconstruction_without_encoder() -> None:
         reconstruct(EncoderDecoder(None, pixelcnn(h_dim=0)), {"image": images(1)})
 
 
-def test_pictures_and_their_values(tmp_path: Path) -> None:
-    drawn = images(6)
-    save_images(tmp_path / "a.png", drawn, columns=3, levels=8)
-    with np.load(tmp_path / "a.npz") as file:
-        assert (file["image"] == drawn.numpy()).all()
-        assert file["image"].dtype == np.uint8
-        assert file["levels"] == 8
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.format == "PNG"
-        assert picture.mode == "L"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "a.png"]
-
-
-def test_values_without_a_picture(tmp_path: Path) -> None:
-    save_images(tmp_path / "a.npz", images(6), columns=3, levels=8)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
-
-
-@pytest.mark.parametrize("existing", ["a.png", "a.npz"])
-def test_nothing_is_overwritten_unasked(tmp_path: Path, existing: str) -> None:
-    (tmp_path / existing).write_text("mine")
-    with pytest.raises(FileExistsError, match=existing):
-        save_images(tmp_path / "a.png", images(1), columns=1, levels=8)
-    assert (tmp_path / existing).read_text() == "mine"
-    assert len(list(tmp_path.iterdir())) == 1
-    save_images(tmp_path / "a.png", images(1), columns=1, levels=8, overwrite=True)
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.format == "PNG"
-
-
 def test_where_no_picture_can_be_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"as \.png .* or as \.npz alone, not as .*a\.jpg"):
         refuse_unwritable(tmp_path / "a.jpg", overwrite=True)
     with pytest.raises(FileNotFoundError, match="missing"):
         refuse_unwritable(tmp_path / "missing" / "a.png", overwrite=True)
-    with pytest.raises(ValueError, match="value 9"):
-        save_images(tmp_path / "a.png", torch.full((1, *SHAPE), 9).byte(), columns=1, levels=8)
-    assert not list(tmp_path.iterdir())
