@@ -1,12 +1,14 @@
 """The section of a study of frozen h: the study of the runs' own images, or how to have one."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 
 from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks
-from repr_toolkit.page.blocks import Section, Source
+from repr_toolkit.page.blocks import Block, Notes, Section, Source
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.kept import Kept, kept_in
+from repr_toolkit.runs.run import Run
 
 
 def read_study(folder: str | Path, reported: Reported) -> Kept:
@@ -31,35 +33,63 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
             f"--split {reported.split}`"
         )
     study = of_split[0]
-    of_study = study.numbers["fingerprint"], study.numbers["levels"]
-    for name, run in reported.runs.items():
-        if run.trained_on != of_study:
-            raise ValueError(
-                f"{folder} is of other images, or other levels of them, than {name} was trained "
-                "on; name a study that `repr-toolkit frozen RECIPE "
-                f"{run.path}` made with a recipe of those images"
-            )
+    if other := _on_other_images(study, reported.runs):
+        raise ValueError(
+            f"{folder} is of other images, or other levels of them, than {other} was trained "
+            "on; name a study that `repr-toolkit frozen RECIPE "
+            f"{reported.runs[other].path}` made with a recipe of those images"
+        )
     return study
 
 
-def study_of(reported: Reported) -> Kept | None:
-    """The study that was asked for, or else the newest of the split in the folder of the runs."""
+def choose_study(reported: Reported) -> tuple[Kept | None, list[str]]:
+    """The study that was asked for, or else the newest of the split in the folder of the runs.
+
+    With it come reasons, each about one in the folder that is left out: its decoders have other
+    weights now, or a run that is no decoder of its own was trained on other images.
+    """
     if reported.study is not None or reported.folder is None:
-        return reported.study
-    studies = kept_in(reported.folder, "frozen")
-    return next((s for s in studies if s.asked["split"] == reported.split), None)
+        return reported.study, []
+    reasons: list[str] = []
+    for study in kept_in(reported.folder, "frozen"):
+        if study.asked["split"] != reported.split:
+            continue
+        why = _stale(study, reported.folder, reported.runs)
+        if not why:
+            return study, reasons
+        reasons.append(f"Left out, a study of {study.when[:10]}: {why}.")
+    return None, reasons
+
+
+def _stale(study: Kept, folder: Path, runs: Mapping[str, Run]) -> str:
+    """Why a study in the folder of the runs no longer tells of them; "" if it does."""
+    weights: Mapping[str, str] = study.numbers.get("weights_of_runs", {})
+    for name in weights:
+        decoder = Run(folder / name)
+        if decoder.finished and decoder.weights_digest != weights[name]:
+            return f"{name} has other weights now; measure again by `{study.command}`"
+    further = {name: run for name, run in runs.items() if run.path.name not in weights}
+    other = _on_other_images(study, further)
+    return other and f"{other} was trained on other images, or other levels of them"
+
+
+def _on_other_images(study: Kept, runs: Mapping[str, Run]) -> str:
+    """The first run that was trained on other images, or levels, than a study is of, or ""."""
+    images = (study.numbers["fingerprint"], study.numbers["levels"])
+    return next((name for name, run in runs.items() if run.trained_on != images), "")
 
 
 def frozen(reported: Reported) -> Section | None:
-    """The study, or how to have one where there are several h to compare."""
-    study = study_of(reported)
+    """The study and what is left out, or how to have one where there are several h to compare."""
+    study, reasons = choose_study(reported)
+    shown: list[Block] = [Notes(reasons)] if reasons else []
     if study is not None:
-        return Section("frozen", TITLE, LEAD, blocks({"study": study}, list(reported.runs)))
-    if len(reported.encoders) < 2:
-        return None
-    title = "Not measured here. To add it, with a RECIPE of these images:"
-    commands = "\n".join(map(shlex.join, study_commands(reported)))
-    return Section("frozen", TITLE, LEAD, [Source(title, commands, folded=True)])
+        shown = [*blocks({"study": study}, list(reported.runs)), *shown]
+    elif len(reported.encoders) > 1:
+        title = "Not measured here. To add it, with a RECIPE of these images:"
+        commands = "\n".join(map(shlex.join, study_commands(reported)))
+        shown.append(Source(title, commands, folded=True))
+    return Section("frozen", TITLE, LEAD, shown) if shown else None
 
 
 def study_commands(reported: Reported) -> list[list[str]]:

@@ -3,7 +3,7 @@
 import shlex
 
 from repr_toolkit.page.blocks import Block, Notes, Paragraph, Section, Source
-from repr_toolkit.report.frozen import study_of
+from repr_toolkit.report.frozen import choose_study
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.run import Run
 
@@ -48,7 +48,7 @@ def analysis_commands(reported: Reported) -> list[str]:
     for kept in (reported.kept(analysis) for analysis in reported.analyses_shown):
         for result in kept.values():
             commands[result.command] = None
-    study = study_of(reported)
+    study, _ = choose_study(reported)
     if study is not None:
         commands[study.command] = None
     return [*commands]

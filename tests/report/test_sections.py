@@ -182,7 +182,7 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     numbers = {
         "data": "digits", "split": "test", "images": 180, "levels": 17, "likelihood": "exact",
         "steps": 100, "seeds": [0, 1], "null_bits": 90.25, "null_bits_of_seeds": [90, 90.5],
-        "dims": 64, "sources": [
+        "dims": 64, "what": "usable", "sources": [
             {"name": "pixels", "dim": 64, "bits": 80.75, "usable": usable(9.5),
              "minus_best": None, "shuffled_costs": usable(20), "lower_bound": bound,
              "cumulative": None,

@@ -17,7 +17,7 @@ from repr_toolkit.page.html import rich
 from repr_toolkit.report import write_report
 from repr_toolkit.report.frozen import frozen
 from repr_toolkit.report.inputs import find_runs
-from repr_toolkit.report.provenance import GENERAL
+from repr_toolkit.report.provenance import GENERAL, analysis_commands
 from repr_toolkit.runs.kept import Kept, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import write_json
@@ -49,7 +49,7 @@ def frozen_numbers(**given: Any) -> dict[str, Any]:
     return {
         "data": "digits", "split": "test", "images": 500, "steps": 100, "seeds": [0, 1, 2],
         "null_bits": 90.25, "null_bits_of_seeds": [90, 90.25, 90.5], "dims": 64, "levels": 17,
-        "likelihood": "exact", "sources": [source, other], **given,
+        "likelihood": "exact", "what": "*usable* bits", "sources": [source, other], **given,
     }  # fmt: skip
 
 
@@ -129,6 +129,30 @@ def test_the_study_of_a_folder_stands_in_its_own_report(study: Path) -> None:
     other = frozen(find_runs([study], "val"))
     assert other is not None
     assert isinstance(other.blocks[0], Source)
+
+
+def test_a_study_of_other_weights_or_images_is_left_out(study: Path) -> None:
+    run = Run(study / "pixelcnn_m3")
+    weights = {run.path.name: run.weights_digest, "gone": "0"}
+    frozen_folder(study, run.path, weights_of_runs=weights, fingerprint="0" * 64)
+    section = frozen(find_runs([study]))
+    assert section is not None
+    assert [block.kind for block in section.blocks] == ["notes", "source"]
+    assert f"{HOSTILE} was trained on other images" in section.blocks[0].items[0]
+
+    frozen_folder(study, run.path, weights_of_runs=weights)
+    section = frozen(find_runs([study]))
+    assert section is not None
+    assert isinstance(section.blocks[0], Table)
+    with run.weights_file.open("ab") as file:
+        file.write(b" ")
+    section = frozen(find_runs([study]))
+    assert section is not None
+    assert (
+        f"pixelcnn_m3 has other weights now; measure again by `{COMMAND}`"
+        in (section.blocks[0].items[0])
+    )
+    assert COMMAND not in analysis_commands(find_runs([study]))
 
 
 def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover() -> None:

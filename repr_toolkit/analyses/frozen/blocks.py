@@ -1,9 +1,8 @@
 """A study of frozen h as blocks: the bits that each saves a decoder of one kind and budget."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from repr_toolkit.analyses.frozen.result import STATEMENT
 from repr_toolkit.analyses.information.pieces import (
     Numbers,
     bars,
@@ -54,33 +53,25 @@ def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
 
 
 def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
-    def row(label: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
-        return Row(label, [cell(source) for source in sources.values()], about)
-
+    every = list(sources.values())
     rows = [
-        row("m", "numbers in h", lambda source: Cell(f"{source['dim']:,}")),
-        row(
+        Row("m", [Cell(f"{source['dim']:,}") for source in every], "numbers in h"),
+        Row(
             "needs",
+            [Cell(plain(source["bits"], 1)) for source in every],
             "bits of an image given its h",
-            lambda source: Cell(plain(source["bits"], 1)),
-        ),
-        row(
-            "bits saved",
-            "to a decoder without h: usable information",
-            lambda source: bits_cell(source["usable"]),
-        ),
-        row("minus the best", "paired by image", lambda source: bits_cell(source["minus_best"])),
-        row(
-            "h of another image",
-            "bits that it costs more than own h",
-            lambda source: bits_cell(source["shuffled_costs"]),
-        ),
-        row(
-            "I(x; h) ≥",
-            "lower bound of the mutual information",
-            lambda source: bound_cell(source["lower_bound"]),
         ),
     ]
+    for label, key, about in (
+        ("bits saved", "usable", "to a decoder without h: usable information"),
+        ("minus the best", "minus_best", "paired by image"),
+        ("h of another image", "shuffled_costs", "bits that it costs more than own h"),
+    ):
+        rows.append(Row(label, [bits_cell(source[key]) for source in every], about))
+    bounds = [source["lower_bound"] for source in every]
+    rows.append(
+        Row("I(x; h) ≥", [*map(bound_cell, bounds)], "lower bound of the mutual information")
+    )
     at_most = "" if numbers["likelihood"] == "exact" else "at most "
     null, seeds = numbers["null_bits"], len(numbers["seeds"])
     each = ", ".join(plain(bits) for bits in numbers["null_bits_of_seeds"])
@@ -90,10 +81,7 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
         f"{numbers['steps']:,} steps, {seeds} seed{'s' if seeds > 1 else ''}. The one without h "
         f"needs {at_most}{plain(null, 1)} bits, {plain(null / numbers['dims'], 4)} bits/dim"
         f"{f' (by seed: {each})' if seeds > 1 else ''}. "
-        + intervals(
-            [source["usable"] for source in sources.values()],
-            [source["lower_bound"] for source in sources.values()],
-        )
+        + intervals([source["usable"] for source in every], bounds)
     )
     return Table(caption, list(sources), [row for row in rows if not row.empty])
 
@@ -102,7 +90,7 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
     """What a reader has to know of the numbers."""
     ceiling = plain(numbers["sources"][0]["lower_bound"]["ceiling"])
     notes = [
-        STATEMENT,
+        numbers["what"],
         f"Every decoder was trained for {numbers['steps']:,} steps (seeds "
         f"{', '.join(map(str, numbers['seeds']))}) on h that is frozen and standardised by "
         "training images. Where one has not learnt what it could (its bits differ between seeds by "

@@ -1,30 +1,38 @@
 """What fresh decoders on frozen representations say of them, on held-out images."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from repr_toolkit.analyses.frozen.result import BitsOfSource, FrozenStudy
 from repr_toolkit.analyses.frozen.variants import NULL
-from repr_toolkit.analyses.information.bounds import Bound, candidate_bound
+from repr_toolkit.analyses.information.bounds import candidate_bound
 from repr_toolkit.analyses.information.code_lengths import (
     CodeLengths,
-    Floats,
     Reading,
     code_lengths,
     cumulative,
 )
-from repr_toolkit.analyses.information.controls import OfOneNetwork, coordinate_bits, together
+from repr_toolkit.analyses.information.controls import coordinate_bits, together
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
 
 SHOWN = 6  # images whose own maps are drawn
+STATEMENT = (
+    "bits saved: the mean over held-out images of log₂ q(x|h) − log₂ q(x), the two by decoders of "
+    "one kind, trained on the same images for as many steps, the null's given h = 0 for every "
+    "image. It estimates CE(x) − CE(x|h) = I(x; h) + KL(p(x) ‖ q) − E KL(p(x|h) ‖ q(·|h)): the "
+    "information in h that is *usable* by this decoder family and budget (Xu et al. 2020, "
+    "arXiv:2002.10689), **not the mutual information, nor a bound of it**. For a deterministic "
+    "encoder I(x; h) = H(h), which says nothing of what h is good for. Rankings rank usable bits."
+)
 
 
 def measure(
@@ -32,20 +40,25 @@ def measure(
     by_seed: Mapping[int, Mapping[str, Run]],
     hidden: Mapping[str, Sequence[Run]],
     data: ImageData,
-) -> FrozenStudy:
+) -> Result:
     """Read a split under every run of a study.
 
     `asked` has the `split` and the `candidates` of the lower bound. `by_seed` has the runs of each
     seed, the null's first, then the sources'; `hidden`, by source, those of each seed with random
     coordinates hidden, if any.
+
+    `numbers` has the sources, most usable bits first, and the protocol. `pictured` has, of K
+    sources, S seeds and N images, `names` (K,) and float64 `null_bits` (S, N) without h,
+    `saved_bits` (K, S, N), and `other_h_costs` (K, S, N), more than own h. Where the decoder has a
+    likelihood of sub-pixels there are `saved_map` and `saved_error`, the mean over images and seeds
+    and its standard error over images, float32 (K, C, H, W), and of the images `image` uint8 (s, C,
+    H, W), of `levels` levels, `shown` (K, s, C, H, W), by the first seed.
     """
-    images = data.splits[asked["split"]]
-    shown = choose_evenly(len(images), SHOWN)
     first = next(iter(by_seed.values()))
     names = [name for name in first if name != NULL]
-    coded: list[CodeLengths] = []
-    bounds: dict[str, Bound] = {}
-    candidates = min(asked["candidates"], len(images) // 2)
+    images = data.splits[asked["split"]]
+    shown = choose_evenly(len(images), SHOWN)
+    coded, bounds = [], {}
     for seed, runs in by_seed.items():
         say(f"measuring seed {seed}: {len(names)} × own h, another image's, none")
         models = {name: load_with_decoder(run).to(fastest_device()) for name, run in runs.items()}
@@ -57,50 +70,86 @@ def measure(
             readings.append(Reading(models[name], h))
             readings.append(Reading(models[name], h[other_images(len(h))]))
             if name not in bounds:
+                candidates = min(asked["candidates"], len(images) // 2)
                 bounds[name] = candidate_bound(models[name], images, h, candidates=candidates)
         coded.append(code_lengths(readings, images, shown=shown, progress=True))
+    own = {name: 2 * number + 1 for number, name in enumerate(names)}  # another image's h follows
+    saved = {name: np.stack([c.saved(own[name]) for c in coded]) for name in names}
+    costs = {n: np.stack([c.bits[own[n] + 1] - c.bits[own[n]] for c in coded]) for n in names}
+    names.sort(key=lambda name: -saved[name].mean())
+    null_bits = np.stack([c.bits[0] for c in coded])
+    arrays: dict[str, Array] = {
+        "names": np.array(names),
+        "null_bits": null_bits,
+        "saved_bits": np.stack([saved[name] for name in names]),
+        "other_h_costs": np.stack([costs[name] for name in names]),
+    }
+    totals: dict[str, list[float]] = {}
+    if maps := _maps(coded, [own[name] for name in names]):
+        for name, saved_map in zip(names, maps["saved_map"], strict=True):
+            totals[name] = cumulative(saved_map, coded[0].order).tolist()
+        arrays |= {key: values.astype(np.float32) for key, values in maps.items()}
+        arrays |= {"image": images[shown]["image"].numpy(), "levels": np.array(data.levels)}
     sources = []
-    for number, name in enumerate(names):
-        own, other = 2 * number + 1, 2 * number + 2
+    for name in names:
         arguments = first[name].config["model"]["encoder"]["init_args"]
-        saved_map = _mean([c.saved_map[own] for c in coded if c.saved_map is not None])
-        single = coded[0].shown
-        source = BitsOfSource(
-            name=name,
-            made_by=arguments["made_by"],
-            dim=arguments["h_dim"],
-            bits_of_seeds=[float(c.bits[own].mean()) for c in coded],
-            usable=Usable(np.stack([c.saved(own) for c in coded])),
-            shuffled=Usable(np.stack([c.bits[other] - c.bits[own] for c in coded])),
-            bound=bounds[name],
-            saved_map=saved_map,
-            saved_error=_mean([c.saved_error[own] for c in coded if c.saved_error is not None]),
-            shown=None if single is None else single[own],
-            cumulative=None if saved_map is None else cumulative(saved_map, coded[0].order),
-            one_network=_of_one_network(hidden.get(name, ()), asked["split"]),
-        )
+        bits = [float(c.bits[own[name]].mean()) for c in coded]
+        others = [other for other in names if other != name]
+        minus = {other: Usable(saved[name] - saved[other]).as_dict() for other in others}
+        source = {
+            "name": name,
+            "made_by": arguments["made_by"],
+            "dim": arguments["h_dim"],
+            "bits": float(np.mean(bits)),
+            "bits_of_seeds": bits,
+            "usable": Usable(saved[name]).as_dict(),
+            "minus_best": minus.get(names[0]),
+            "minus": minus,
+            "shuffled_costs": Usable(costs[name]).as_dict(),
+            "lower_bound": bounds[name].as_dict(),
+            "masked": _of_one_network(hidden.get(name, ()), asked["split"]),
+            "cumulative": totals.get(name),
+        }
         sources.append(source)
-    sources.sort(key=lambda source: -source.usable.mean)
-    return FrozenStudy(
-        asked,
-        sources,
-        np.stack([c.bits[0] for c in coded]),
-        images[shown]["image"].numpy(),
-        data,
-        [*by_seed],
-        int(first[NULL].info["step"]),
-        likelihood,
-    )
+    numbers = {
+        "data": data.name,
+        "fingerprint": data.fingerprint,
+        "levels": data.levels,
+        "split": asked["split"],
+        "images": len(images),
+        "seeds": [*by_seed],
+        "steps": int(first[NULL].info["step"]),
+        "likelihood": likelihood,
+        "what": STATEMENT,
+        "null": "the same decoder given h = 0 for every image",
+        "h": "standardised by training images",
+        "null_bits": float(null_bits.mean()),
+        "null_bits_of_seeds": [float(mean) for mean in null_bits.mean(1)],
+        "dims": prod(data.image_shape),
+        "sources": sources,
+    }
+    return Result(asked, numbers, arrays)
 
 
-def _of_one_network(runs: Sequence[Run], split: str) -> OfOneNetwork | None:
+def _maps(coded: Sequence[CodeLengths], readings: Sequence[int]) -> dict[str, Array]:
+    """The maps of K readings as in `measure`; none without a likelihood of sub-pixels."""
+    shown = coded[0].shown
+    of_seeds = [
+        (c.saved_map[readings], c.saved_error[readings])
+        for c in coded
+        if c.saved_map is not None and c.saved_error is not None
+    ]
+    if shown is None or not of_seeds:
+        return {}
+    saved_map, saved_error = np.mean(of_seeds, axis=0)
+    return {"saved_map": saved_map, "saved_error": saved_error, "shown": shown[readings]}
+
+
+def _of_one_network(runs: Sequence[Run], split: str) -> dict[str, Any] | None:
+    """What decoders with random coordinates hidden say, one a seed; None without any."""
     networks = []
     for run in runs:
         say(f"measuring the single coordinates of {run.path.name}")
         model = load_with_decoder(run).to(fastest_device())
         networks.append(coordinate_bits(model, run.load_data().splits[split], progress=True))
-    return together(networks) if networks else None
-
-
-def _mean(maps: Sequence[Floats]) -> Floats | None:
-    return np.mean(maps, axis=0) if maps else None
+    return together(networks).as_dict() if networks else None

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +74,12 @@ def run_frozen(
         if names.count(name) > 1:
             raise ValueError(f"two sources are called {name}; name one anew, as in OTHER=SOURCE")
     seeds = [config["seed"]] if seeds is None else [*dict.fromkeys(map(int, seeds))]
-    stored = [
-        store(standardised(h), data, study_dir / FROZEN, name)
-        for h, name in zip(sources, names, strict=True)
-    ]
-    runs, _ = train_variants(study_of(config, stored, seeds, masked), study_dir, wandb=wandb)
+    folder = study_dir / FROZEN
+    frozen = [replace(standardised(h), name=name) for h, name in zip(sources, names, strict=True)]
+    for h in frozen:
+        store(h, data, folder)
+    study = study_of(config, frozen, folder, seeds, masked)
+    runs, _ = train_variants(study, study_dir, wandb=wandb)
     by_seed = {
         seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
         for seed in seeds
@@ -110,13 +112,16 @@ def _compare(
     """What the runs say: as it is kept, where that answers the same of them, or measured."""
     runs = [run for of_seed in by_seed.values() for run in of_seed.values()]
     runs += [run for of_source in hidden.values() for run in of_source]
-    weights = hashlib.sha256("".join(run.weights_digest for run in runs).encode()).hexdigest()
-    question = {"asked": asked, "data": data.fingerprint, "weights": weights}
+    weights = {run.path.name: run.weights_digest for run in runs}
+    together = hashlib.sha256("".join(weights.values()).encode()).hexdigest()
+    question = {"asked": asked, "data": data.fingerprint, "weights": together}
     place = place_of(file.parent, "frozen", question)
     if place.is_file():
         say(f"measured before, see {place}")
     else:
-        write_kept(place, question, measure(asked, by_seed, hidden, data), command)
+        result = measure(asked, by_seed, hidden, data)
+        numbers = {**result.numbers, "weights_of_runs": weights}
+        write_kept(place, question, replace(result, numbers=numbers), command)
     for suffix in (".npz", ".json"):
         with atomic_write(file.with_suffix(suffix)) as out:
             out.write(place.with_suffix(suffix).read_bytes())

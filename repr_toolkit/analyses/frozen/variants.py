@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,6 @@ from repr_toolkit.runs.run import FROZEN
 NULL = "without"
 """The variant whose decoder is given h = 0 for every image."""
 CLASSES = "repr_toolkit.encoders"
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A frozen representation in a data file: its name in the study, and what it is of."""
-
-    name: str
-    file: Path
-    dim: int
-    made_by: str
 
 
 def standardised(h: Representation) -> Representation:
@@ -46,21 +36,19 @@ def standardised(h: Representation) -> Representation:
     return replace(h, made_by=f"{h.made_by}, standardised", h=values)
 
 
-def store(h: Representation, data: ImageData, folder: Path, name: str) -> Stored:
+def store(h: Representation, data: ImageData, folder: Path) -> None:
     """Write `data` with h as their `embedding` to `folder`/NAME.npz, as `embed` does.
 
     A file that is there is kept if it holds the same. Raises ValueError if it holds something else,
     or h is of other images.
     """
     h.require(data)
-    file = folder / f"{name}.npz"
-    stored = Stored(name, file, h.dim, h.made_by)
+    file = folder / f"{h.name}.npz"
     if file.exists():
         _require_same(h, load_npz(file), file)
-        return stored
+        return
     folder.mkdir(parents=True, exist_ok=True)
     write_embedding(file, h, data, overwrite=True)  # which processes at once may do, all the same
-    return stored
 
 
 def _require_same(h: Representation, stored: ImageData, file: Path) -> None:
@@ -92,9 +80,13 @@ def masked_name(name: str) -> str:
 
 
 def study_of(
-    config: Mapping[str, Any], stored: Sequence[Stored], seeds: Sequence[int], masked: bool
+    config: Mapping[str, Any],
+    sources: Sequence[Representation],
+    folder: Path,
+    seeds: Sequence[int],
+    masked: bool,
 ) -> Config:
-    """A recipe whose encoder is replaced by each frozen representation, and by nothing.
+    """A recipe whose encoder is replaced by each representation stored in a folder, and by nothing.
 
     All variants of a seed see the same images in the same order, for the same steps. Raises
     ValueError for a recipe without decoder.
@@ -109,9 +101,9 @@ def study_of(
         settings: dict[str, Any] = {"seed": seed}
         null = {**settings, "model.encoder": {"class_path": f"{CLASSES}.Constant"}}
         study[variant_name(NULL, seed, config)] = null
-        for h in stored:
+        for h in sources:
             # By the file's name, so that the folder of a study may be moved.
-            data: dict[str, Any] = {"source": h.file.name, "root": str(h.file.parent.resolve())}
+            data: dict[str, Any] = {"source": f"{h.name}.npz", "root": str(folder.resolve())}
             data |= {"levels": None, "size": None, "fold": None, "download": False}
             of_data = {**settings, **{f"data.{key}": value for key, value in data.items()}}
             arguments = {"h_dim": h.dim, "source": "embedding", "made_by": h.made_by}

@@ -1,6 +1,7 @@
 """A study of frozen h: what is stored and trained, what is kept, and what its tables say."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +62,22 @@ def test_h_is_standardised_by_training_images(data: ImageData) -> None:
 def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_path: Path) -> None:
     coarse = data.quantised(4)
     h = Representation("a", "me", data.fingerprint, 4, made("a", data).h)
-    stored = store(h, coarse, tmp_path, "a")
-    again = load_data(str(stored.file))
+    file = tmp_path / "a.npz"
+    store(h, coarse, tmp_path)
+    again = load_data(str(file))
     assert (again.levels, again.encoder) == (4, "me")
     assert set(again.arrays) == {*data.arrays, "embedding"}  # labels and all
     for split, images in coarse.splits.items():
         np.testing.assert_array_equal(again.splits[split].column("image"), images.column("image"))
         np.testing.assert_array_equal(again.splits[split].column("embedding"), h.h[split])
-    before = stored.file.stat().st_mtime_ns
-    assert store(h, coarse, tmp_path, "a") == stored
-    assert stored.file.stat().st_mtime_ns == before
+    before = file.stat().st_mtime_ns
+    store(h, coarse, tmp_path)
+    assert file.stat().st_mtime_ns == before
     other = Representation("a", "me", data.fingerprint, 4, made("a", data, seed=1).h)
     with pytest.raises(ValueError, match=r"a\.npz holds another h than a is now"):
-        store(other, coarse, tmp_path, "a")
+        store(other, coarse, tmp_path)
     with pytest.raises(ValueError, match="levels"):
-        store(h, data, tmp_path, "b")
+        store(replace(h, name="b"), data, tmp_path)
 
 
 def test_names_are_folders() -> None:
@@ -112,6 +114,8 @@ def test_a_study(
     assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 4], "exact")
     assert found["fingerprint"] == data.fingerprint
     assert "nor a bound" in found["what"]
+    weights = {name: Run(folder / name).weights_digest for name in runs}
+    assert found["weights_of_runs"] == weights
     assert {source["name"] for source in found["sources"]} == {"noise", "more_noise"}
     bits = [source["usable"]["bits"]["value"] for source in found["sources"]]
     assert bits == sorted(bits, reverse=True)
