@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write, read_json, write_json, write_npz
+from repr_toolkit.support.stats import as_json
 
 Array = npt.NDArray[Any]
 
@@ -39,15 +40,15 @@ class Findings(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Findings that are nothing but what is kept of them."""
+    """Findings that are nothing but what is kept of them; `numbers` may hold dataclasses."""
 
     asked: Mapping[str, Any]
     numbers: Mapping[str, Any]
     pictured: Mapping[str, Array] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """`numbers`."""
-        return {**self.numbers}
+        """`numbers`, ready for JSON."""
+        return {key: as_json(value) for key, value in self.numbers.items()}
 
     def arrays(self) -> Mapping[str, Array]:
         """`pictured`."""

@@ -1,7 +1,7 @@
 """Means, shares and other numbers with their 95 % intervals."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from math import sqrt
 from typing import Any
 
@@ -50,6 +50,21 @@ class Number:
     def from_dict(cls, numbers: Mapping[str, Any] | None) -> "Number | None":
         """The number that `as_dict` wrote; None for None. TypeError for other keys."""
         return None if numbers is None else cls(**numbers)
+
+
+def as_json(value: Any) -> Any:
+    """A value ready for JSON: its `Number`s and other dataclasses as dicts, at any depth.
+
+    >>> as_json({"auc": Number(0.75, count=9), "folds": (1, 2), "accuracy": None})
+    {'auc': {'value': 0.75, 'count': 9}, 'folds': [1, 2], 'accuracy': None}
+    """
+    if isinstance(value, Number):
+        return value.as_dict()
+    if is_dataclass(value):
+        return as_json(vars(value))
+    if isinstance(value, Mapping):
+        return {key: as_json(item) for key, item in value.items()}
+    return [*map(as_json, value)] if isinstance(value, list | tuple) else value
 
 
 def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") -> Number:
