@@ -71,9 +71,7 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
     from repr_toolkit.analyses.classification.pixel_classifiers import fit_small_network
 
     held_out = data.split(split)
-    reason = obstacle(data, key, split)
-    if reason is not None:
-        raise ValueError(f"{key!r} cannot be judged by: {reason}")
+    require_judgeable(data, key, split)
     train = data.splits["train"]
     chosen = choose_evenly(len(train), JUDGE_IMAGES)
     codes = train.column(key)[chosen].numpy().astype(np.int64)
@@ -101,6 +99,12 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
         len(truth),
         len(targets),
     )
+
+
+def require_judgeable(data: ImageData, key: str, split: str) -> None:
+    """Raise ValueError where `obstacle` says something."""
+    if (reason := obstacle(data, key, split)) is not None:
+        raise ValueError(f"{key!r} cannot be judged by: {reason}")
 
 
 def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:

@@ -24,6 +24,7 @@ def invariance(options: Namespace, settings: Settings) -> None:
     are those by pixels. Kept in RUN/analysis/ for the report.
     """
     from repr_toolkit.analyses.invariance import ANALYSIS, measure
+    from repr_toolkit.analyses.invariance.picture import picture
     from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.console import engine_log_shown
@@ -43,7 +44,7 @@ def invariance(options: Namespace, settings: Settings) -> None:
         )
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
-        save_picture(result.picture(), options)
+        save_picture(picture(result), options)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -106,6 +106,11 @@ class ImageData:
         }
         return coarser
 
+    def name_of(self, key: str, code: int) -> str:
+        """The name of a code of a key; one that has no name is its own."""
+        names = self.names.get(key, ())
+        return names[code] if code < len(names) else str(code)
+
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(rows)} {split}" for split, rows in self.rows.items())
         return f"ImageData({self.name!r}, {self.image_shape}, levels={self.levels}: {counts})"

@@ -34,8 +34,7 @@ def shown_classes(data: ImageData) -> tuple[list[int], list[str]]:
     """
     codes = label_prior(data)[0].tolist()
     chosen = [codes[index] for index in choose_evenly(len(codes), CLASS_ROWS)]
-    names = data.names.get("label", ())
-    return chosen, [names[code] if code < len(names) else str(code) for code in chosen]
+    return chosen, [data.name_of("label", code) for code in chosen]
 
 
 def class_samples(

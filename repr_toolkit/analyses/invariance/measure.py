@@ -8,7 +8,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.invariance.result import Invariance
 from repr_toolkit.analyses.invariance.statistics import (
     Neighbours,
     agreement,
@@ -17,10 +16,11 @@ from repr_toolkit.analyses.invariance.statistics import (
     reencoding,
     variance_maps,
 )
-from repr_toolkit.analyses.judge import judged_by, obstacle, train_judge
+from repr_toolkit.analyses.judge import judged_by, require_judgeable, train_judge
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_batch, encode_split
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals
@@ -33,6 +33,17 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 CANDIDATES = 1_000  # held-out images among which a re-encoded sample's own is looked for
 GALLERY = 10_000  # training images among which neighbours are looked for
+BATCH_SIZE = 256  # samples that are encoded again at once
+
+PROTOCOL = {
+    "variance": "estimate: of a sub-pixel, in squared intensities of [0, 1], unbiased",
+    "shares": "fractions of one; low and high: 95 %, Wilson's over images, for the effective "
+    "number of them where samples or neighbours of one image are a cluster",
+    "relative_distance": "Euclidean in h, to the own h over the mean of that to others'; its "
+    "standard error is over images",
+    "left_out": "the spread between trainings, of the run and of the judge",
+}
+"""What the numbers are."""
 
 
 def measure(
@@ -47,15 +58,21 @@ def measure(
     seed: int = 0,
     temperature: float | None = None,
     engine: str = "auto",
-    batch_size: int = 256,
     progress: bool = False,
-) -> Invariance:
+) -> Result:
     """Draw `samples` images from the h of each of `images` held-out ones, and compare them.
 
     The images are spread evenly over the split, and each has noise of its own. The judge of `key`
     (by default the label or the identity, where the data has one to judge by) is trained on real
     images. `temperature` is by default the decoder's `reconstruction_temperature`; at 0 samples
-    cannot differ, and one is drawn. Raises FileNotFoundError for what is no finished run, and
+    cannot differ, and one is drawn.
+
+    The arrays are what the pictures show: of up to `rows` images `image` uint8 (rows, C, H, W),
+    `sample` uint8 (rows, n, C, H, W), `variance` float32 (rows, C, H, W), the `name` of each code,
+    and where there are any `nearest_h` and `nearest_pixels`, uint8 (rows, k, C, H, W); the
+    `mean_variance` float32 (C, H, W) of all images; and `levels`.
+
+    Raises FileNotFoundError for what is no finished run, and
     ValueError for one without encoder, a split that the data lacks, a key that cannot be judged by,
     and fewer than two images or samples.
     """
@@ -66,12 +83,15 @@ def measure(
         raise ValueError(f"2 images and 2 samples at the least, not {images} and {samples}")
     data = run.load_data()
     held_out = data.split(split)
-    key = _judging_key(data, key, split)
+    if key is None:
+        key = judged_by(data, split)
+    else:
+        require_judgeable(data, key, split)
     candidates = choose_evenly(len(held_out), CANDIDATES)
     places = choose_evenly(len(candidates), images)
     chosen = [candidates[index] for index in places]
     batch = held_out[chosen]
-    h = encode_split(model, held_out, indices=candidates, batch_size=batch_size)
+    h = encode_split(model, held_out, indices=candidates)
     assert h is not None
     temperature = reconstruction_temperature(model.decoder, temperature)
     draws = samples if temperature > 0 else 1
@@ -82,24 +102,25 @@ def measure(
         noise.unflatten(0, (len(chosen), draws)),
         temperature=temperature,
         engine=engine,
-        batch_size=batch_size,
         progress=progress,
     )
     real = held_out[candidates]["image"]
     variance = (
-        variance_maps(drawn, data.levels)
-        if draws > 1
-        else np.zeros(drawn.shape[:1] + drawn.shape[2:], np.float32)
+        variance_maps(drawn, data.levels) if draws > 1 else np.zeros_like(drawn[:, 0], np.float32)
     )
     truth = None if key is None else held_out.column(key).numpy().astype(np.int64)
     shown = choose_originals(
         len(chosen), rows, None if truth is None else torch.from_numpy(truth[chosen])
     )
+    names = [""] * len(shown)
+    if key is not None and truth is not None:
+        names = [data.name_of(key, code) for code in truth[chosen][shown].tolist()]
     arrays: dict[str, Array] = {
         "image": batch["image"][shown].numpy(),
         "sample": drawn[shown].numpy(),
         "variance": variance[shown],
         "mean_variance": variance.mean(0),
+        "name": np.array(names),
         "levels": np.asarray(data.levels),
     }
     missing: dict[str, str] = {}
@@ -112,7 +133,7 @@ def measure(
         judge = train_judge(data, key, split, seed=seed)
         of_samples = judge.judge(drawn.flatten(0, 1)).reshape(len(chosen), draws)
         judged = agreement(of_samples, judge.judge(batch["image"]), truth[chosen])
-    again = _encoded_again(model, drawn, batch_size)
+    again = _encoded_again(model, drawn)
     if again is None:
         missing["reencoding"] = (
             f"the encoder reads {model.encoder.source!r}, which a sample does not have"
@@ -126,47 +147,38 @@ def measure(
     else:
         near, pictured = _neighbours(
             model, data, h, real, None if truth is None else truth[candidates],
-            k=k, key=key, rows=[places[row] for row in shown], batch_size=batch_size,
+            k=k, key=key, rows=[places[row] for row in shown],
         )  # fmt: skip
         arrays |= pictured
-    return Invariance(
-        run=str(run.path),
-        data=data.name,
-        split=split,
-        seed=seed,
-        levels=data.levels,
-        images=len(chosen),
-        samples=draws,
-        temperature=temperature,
-        variance=float(variance.mean()),
-        data_variance=float((real.double() / (data.levels - 1)).var(0).mean()),
-        judge=judge,
-        agreement=judged,
-        reencoding=None if again is None else reencoding(again, torch.tensor(places), h),
-        neighbours=near,
-        missing=missing,
-        pictured=arrays,
-        names=_names(data, key, None if truth is None else truth[chosen][shown], len(shown)),
-    )
+    numbers = {
+        "run": str(run.path),
+        "data": data.name,
+        "split": split,
+        "levels": data.levels,
+        "images": len(chosen),
+        "samples": draws,
+        "temperature": temperature,
+        "seed": seed,
+        "variance": float(variance.mean()),
+        "data_variance": float((real.double() / (data.levels - 1)).var(0).mean()),
+        "judge": judge and judge.as_dict(),
+        "agreement": judged,
+        "reencoding": None if again is None else reencoding(again, torch.tensor(places), h),
+        "neighbours": near,
+        "missing": missing,
+        "protocol": PROTOCOL,
+    }
+    asked = {name: numbers[name] for name in ("split", "images", "samples", "seed", "temperature")}
+    return Result({**asked, "by": key, "neighbours": near and near.k}, numbers, arrays)
 
 
-def _judging_key(data: ImageData, key: str | None, split: str) -> str | None:
-    """The key that is asked for, or the one to judge by; ValueError where it cannot be."""
-    if key is None:
-        return judged_by(data, split)
-    reason = obstacle(data, key, split)
-    if reason is not None:
-        raise ValueError(f"{key!r} cannot be judged by: {reason}")
-    return key
-
-
-def _encoded_again(model: "EncoderDecoder", drawn: Tensor, batch_size: int) -> Tensor | None:
+def _encoded_again(model: "EncoderDecoder", drawn: Tensor) -> Tensor | None:
     """h of the samples (N, n, C, H, W): (N, n, h_dim) on the CPU; None if it is not of images."""
     assert model.encoder is not None
     if model.encoder.source != "image":
         return None
     parts = []
-    for images in drawn.flatten(0, 1).split(batch_size):
+    for images in drawn.flatten(0, 1).split(BATCH_SIZE):
         h = encode_batch(model, {"image": images})
         assert h is not None
         parts.append(h.cpu())
@@ -184,7 +196,6 @@ def _neighbours(
     k: int,
     key: str | None,
     rows: Sequence[int],
-    batch_size: int,
 ) -> tuple[Neighbours, dict[str, Array]]:
     """The training images nearest to held-out ones, and the pictures of those nearest to `rows`.
 
@@ -193,7 +204,7 @@ def _neighbours(
     train: ImageSplit = data.splits["train"]
     chosen = choose_evenly(len(train), GALLERY)
     k = min(k, len(chosen))
-    gallery_h = encode_split(model, train, indices=chosen, batch_size=batch_size)
+    gallery_h = encode_split(model, train, indices=chosen)
     assert gallery_h is not None
     gallery = train[chosen]
     by_h = nearest(h.numpy(), gallery_h.numpy(), k)
@@ -208,11 +219,3 @@ def _neighbours(
         "nearest_h": pictures[by_h[list(rows)]],
         "nearest_pixels": pictures[by_pixels[list(rows)]],
     }
-
-
-def _names(data: ImageData, key: str | None, codes: Array | None, rows: int) -> list[str]:
-    """What stands beside each row of the picture: the name of its image's code."""
-    if key is None or codes is None:
-        return [""] * rows
-    names = data.names.get(key, ())
-    return [names[code] if code < len(names) else str(code) for code in codes.tolist()]

@@ -8,15 +8,15 @@ import numpy as np
 
 from repr_toolkit.analyses.base import encoder_source, needs_encoder_and_decoder
 from repr_toolkit.analyses.placement.readers import READERS, Array
-from repr_toolkit.analyses.placement.result import Placement
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.models.encode import encode_by
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
-from repr_toolkit.support.stats import bootstrap
+from repr_toolkit.support.stats import Number, bootstrap, wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -33,7 +33,7 @@ def obstacle(run: Run) -> str | None:
     return None if source in READERS else f"its encoder reads {source!r}; {KEYS}"
 
 
-def measure(run: Run, split: str = "test") -> Placement:
+def measure(run: Run, split: str = "test") -> Result:
     """`measure_alike` of one run, with the default options."""
     return measure_alike([run], split)[0]
 
@@ -48,15 +48,20 @@ def measure_alike(
     seed: int = 0,
     temperature: float = 1.0,
     engine: str = "auto",
-    batch_size: int = 256,
     progress: bool = False,
-) -> list[Placement]:
+) -> list[Result]:
     """Score whether things stand where h says, in samples of runs given the same h and noise.
 
     The h are those of `images` images, spread evenly over the split (None for all), and each gives
     one sample: sample i has the noise of draw i by `seed` (see `common_noise`), so that runs can be
     compared image by image, as all are to the first. The pictures show `rows` images of different h
     and `columns` samples of each, a column of one noise.
+
+    The arrays are the scores of each image, float64 (N,): `own_h` (of the samples, against where
+    their h says), `other_h` (against where another image's h says) and `real` (of the images
+    themselves). Of the pictured images `image` uint8 (rows, C, H, W), `sample` uint8 (rows,
+    columns, C, H, W), and the points that h says, `marks` float64 (rows, P, 2), in pixels, x before
+    y. And `levels`.
 
     Raises FileNotFoundError for an unfinished run, and ValueError for no runs, for runs of
     different data or different keys, for an encoder that reads no key in `READERS`, for an engine
@@ -79,52 +84,52 @@ def measure_alike(
     if progress:
         say(f"learning to read {key!r} from {data.name}")
     reader = READERS[key](data.splits["train"], data.splits["val"])
+    options = {"split": split, "seed": seed, "temperature": temperature}
     facts: dict[str, Any] = {
         "data": data.name,
         "fingerprint": data.fingerprint,
-        "split": split,
-        "seed": seed,
-        "temperature": temperature,
+        **options,
         "key": key,
         "measure": reader.measure,
         "share": reader.share,
+        "images": len(chosen),
     }
-    real = {"real": reader.score(reader.read(held_out[chosen]["image"]), stated)}
-    pictured: dict[str, Array] = {
+    of_images: dict[str, Array] = {
+        "real": reader.score(reader.read(held_out[chosen]["image"]), stated),
         "image": held_out[[chosen[place] for place in shown]]["image"].numpy(),
         "marks": reader.marks(stated[shown]).astype(np.float64),
         "levels": np.asarray(data.levels),
     }
-    results: list[Placement] = []
+    results: list[Result] = []
     for run, model in zip(runs, models, strict=True):
         if progress:
             say(f"drawing {len(chosen)} images from {run.path}")
         draw = partial(
-            decode,
-            model.decoder,
-            temperature=temperature,
-            engine=engine,
-            batch_size=batch_size,
-            progress=progress,
+            decode, model.decoder, temperature=temperature, engine=engine, progress=progress
         )
-        h = encode_by(model.encode, held_out, chosen, batch_size, device)
+        h = encode_split(model, held_out, indices=chosen)
+        assert h is not None
         noise = common_noise(model.decoder, len(chosen), seed)
         read = reader.read(draw(h, noise[:, None])[:, 0])
-        samples = draw(h[shown], common_noise(model.decoder, columns, seed)).numpy()
-        own, other = reader.score(read, stated), reader.score(read, stated[others])
-        minus_first = None
+        arrays = {
+            "own_h": reader.score(read, stated),
+            "other_h": reader.score(read, stated[others]),
+            **of_images,
+            "sample": draw(h[shown], common_noise(model.decoder, columns, seed)).numpy(),
+        }
+        asked, numbers = {**options, "images": len(chosen)}, {"run": str(run.path), **facts}
+        mean = _share if reader.share else bootstrap
+        numbers |= {name: mean(arrays[name]) for name in ("own_h", "other_h", "real")}
         if results:
-            difference = bootstrap(own - results[0].scores["own_h"])
-            minus_first = (str(runs[0].path), difference)
-        results.append(
-            Placement(
-                {"run": str(run.path), **facts},
-                {"own_h": own, "other_h": other, **real},
-                {**pictured, "sample": samples},
-                minus_first,
-            )
-        )
+            asked["minus"] = str(runs[0].path)
+            difference = bootstrap(arrays["own_h"] - results[0].arrays()["own_h"])
+            numbers["minus_first"] = {"run": asked["minus"], **difference.as_dict()}
+        results.append(Result(asked, numbers, arrays))
     return results
+
+
+def _share(hits: Array) -> Number:
+    return wilson(int(hits.sum()), len(hits))
 
 
 def distinct(stated: Array, rows: int) -> list[int]:
@@ -136,16 +141,14 @@ def distinct(stated: Array, rows: int) -> list[int]:
 
 def _common_key(runs: Sequence[Run], models: "Sequence[EncoderDecoder]") -> str:
     """The batch key that the encoders of all runs read."""
-    sources = {
-        str(run.path): None if model.encoder is None else model.encoder.source
-        for run, model in zip(runs, models, strict=True)
-    }
-    for name, source in sources.items():
+    keys: dict[str, str] = {}
+    for run, model in zip(runs, models, strict=True):
+        source = "" if model.encoder is None else model.encoder.source
         if source not in READERS:
-            reads = "no encoder" if source is None else f"an encoder that reads {source!r}"
-            raise ValueError(f"{name} has {reads}; {KEYS}")
-    first, *rest = sources.values()
-    if any(source != first for source in rest):
-        raise ValueError(f"the runs' encoders read different keys: {sources}")
-    assert first is not None
+            reads = f"an encoder that reads {source!r}" if source else "no encoder"
+            raise ValueError(f"{run.path} has {reads}; {KEYS}")
+        keys[str(run.path)] = source
+    first, *others = dict.fromkeys(keys.values())
+    if others:
+        raise ValueError(f"the runs' encoders read different keys: {keys}")
     return first

@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.placement.marks import with_crosses
-from repr_toolkit.analyses.placement.result import Placement
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.support.pictures import Group, paper_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def picture(results: Sequence[Placement]) -> "Figure":
+def picture(results: Sequence[Result]) -> "Figure":
     """Held-out images and each run's samples of their h, crosses where h says; at `DPI`.
 
     One row an image; a column has the same noise in every row. The results are of one
     `measure_alike`.
     """
-    first = results[0].pictured
+    first = results[0].arrays()
     marks, levels = torch.from_numpy(first["marks"]).float(), int(first["levels"])
 
     def crossed(images: Tensor) -> Tensor:
@@ -34,6 +34,6 @@ def picture(results: Sequence[Placement]) -> "Figure":
 
     groups = [Group(crossed(torch.from_numpy(first["image"])[:, None]), "Held-out")]
     for result in results:
-        heading = Path(result.facts["run"]).name.replace("_", " ")
-        groups.append(Group(crossed(torch.from_numpy(result.pictured["sample"])), heading))
+        heading = Path(result.numbers["run"]).name.replace("_", " ")
+        groups.append(Group(crossed(torch.from_numpy(result.arrays()["sample"])), heading))
     return paper_figure(groups)

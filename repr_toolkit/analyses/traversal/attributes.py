@@ -112,8 +112,7 @@ def default_directions(data: ImageData, dimension: int) -> list[str]:
 
 def _label(data: ImageData, code: int) -> str:
     """A label's name, with its key where the name alone means something else."""
-    names = data.names.get("label", ())
-    name = names[code] if code < len(names) else str(code)
+    name = data.name_of("label", code)
     try:
         alone = find_attribute(data, name)
     except ValueError:

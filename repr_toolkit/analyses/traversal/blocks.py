@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from repr_toolkit.analyses.traversal.directions import DEVIATIONS, DIFFERENCE
-from repr_toolkit.analyses.traversal.result import alpha_text
+from repr_toolkit.analyses.traversal.directions import DEVIATIONS, DIFFERENCE, alpha_text
 from repr_toolkit.page.blocks import Block, Cell, Folded, Heading, Notes, Row, Strip, Table
 from repr_toolkit.page.cells import share_of
 from repr_toolkit.page.pictures import scale_of, shown, tiled

@@ -170,3 +170,12 @@ def _require_both(positive: Flags, name: str) -> None:
     if positive.all() or not positive.any():
         having = "every" if positive.all() else "no"
         raise ValueError(f"{having} training image has {name}: there is nothing to tell apart")
+
+
+def alpha_text(alpha: float) -> str:
+    """α with its sign, to three digits, without trailing zeros.
+
+    >>> alpha_text(-0.75), alpha_text(0.0), alpha_text(0.005), alpha_text(15 / 7)
+    ('−0.75', '0', '0.005', '2.14')
+    """
+    return f"{alpha:.{3 if abs(alpha) < 1000 else 17}g}".replace("-", "−")

@@ -2,17 +2,18 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.judge import Judge, obstacle, train_judge
 from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
-from repr_toolkit.analyses.traversal.result import Along, Traversal
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_by
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TRAINING_IMAGES = 20_000
 """The most training images whose h the directions are made of."""
+BATCH_SIZE = 256  # images whose h is made at once
 
 
 def traverse(
@@ -37,7 +39,6 @@ def traverse(
     keep_length: bool = False,
     temperature: float = 1.0,
     engine: str = "auto",
-    batch_size: int = 256,
 ) -> Tensor:
     """The pictures of each row of h (N, h_dim) at each α: uint8 (N, S, C, H, W) on the CPU.
 
@@ -54,7 +55,6 @@ def traverse(
         noise[:, None],
         temperature=temperature,
         engine=engine,
-        batch_size=batch_size,
     )
     frames: Tensor = images.unflatten(0, (len(h), steps)).squeeze(2)
     return frames
@@ -75,9 +75,8 @@ def measure(
     seed: int = 0,
     temperature: float | None = None,
     engine: str = "auto",
-    batch_size: int = 256,
     progress: bool = False,
-) -> Traversal:
+) -> Result:
     """Move the h of some images along directions, decode it, and measure how the pictures change.
 
     Args:
@@ -93,6 +92,11 @@ def measure(
         keep_length: Whether h keeps its length, by default where all training h have one length.
         temperature: By default the decoder's `reconstruction_temperature`.
 
+    The arrays are `image` uint8 (N, C, H, W), the images shown, and their `frames` uint8
+    (directions, N, S, C, H, W); `alphas` float64 (directions, S), the `name` of each direction, and
+    `levels`. The change of a direction is the mean absolute difference of pictures from each α to
+    the next, S − 1 values in intensities of [0, 1].
+
     Raises FileNotFoundError for an unfinished run, and ValueError for a run without encoder, a
     split or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
@@ -104,7 +108,7 @@ def measure(
     sources = {
         name: choose_evenly(len(data.splits[name]), TRAINING_IMAGES) for name in ("train", "val")
     }
-    encode = partial(encode_by, model.encode, batch_size=batch_size, device=model.device)
+    encode = partial(encode_by, model.encode, batch_size=BATCH_SIZE, device=model.device)
     h = {name: encode(data.splits[name], rows).numpy() for name, rows in sources.items()}
     if keep_length is None:
         keep_length = of_one_length(h["train"])
@@ -126,20 +130,18 @@ def measure(
     rows = choose_originals(len(chosen), at_least, labels)
     chosen_h = encode(held_out, chosen) if chosen else None
     temperature = reconstruction_temperature(model.decoder, temperature)
-    draw = partial(
-        traverse,
-        model.decoder,
-        keep_length=keep_length,
-        temperature=temperature,
-        engine=engine,
-        batch_size=batch_size,
-    )
+    moving: dict[str, Any] = {
+        "keep_length": keep_length,
+        "temperature": temperature,
+        "engine": engine,
+    }
+    draw = partial(traverse, model.decoder, **moving)
     judges: dict[str, Judge] = {}
-    results: list[Along] = []
+    results: list[dict[str, Any]] = []
+    strips: list[Tensor] = []
     with bar("traversing", len(directions), shown=progress) as show:
         for name, (direction, attribute) in zip(names, directions, strict=True):
             at = alphas or even_steps(direction.span if span is None else span, steps)
-            at = [float(alpha) for alpha in at]
             changes = judged = None
             if chosen_h is not None:
                 noise = common_noise(model.decoder, len(chosen), seed)
@@ -154,34 +156,62 @@ def measure(
             if pictures is not None:
                 noise = common_noise(model.decoder, len(pictures[0]), seed)
                 shown = draw(pictures[1], direction, at, noise)
-            results.append(Along(name, direction, at, shown, changes, attribute, judged))
+            strips.append(shown)
+            results.append(
+                {
+                    "along": name,
+                    "name": direction.name,
+                    "scale": direction.scale,
+                    "unit": direction.unit,
+                    "alphas": [float(alpha) for alpha in at],
+                    "change": changes,
+                    "attribute": attribute,
+                    "judged": judged,
+                }
+            )
             show(len(results))
-    return Traversal(
-        run=str(run.path),
-        data=data.name,
-        split=split,
-        levels=data.levels,
-        seed=seed,
-        temperature=temperature,
-        keep_length=keep_length,
-        images=originals[rows] if pictures is None else pictures[0],
-        measured_images=len(chosen) if measured else 0,
-        train_images=len(sources["train"]),
-        along=results,
-        judges=list(judges.values()),
-        between_images=_between(originals, seed, data.levels) if measured > 1 else None,
-    )
+    images_shown = originals[rows] if pictures is None else pictures[0]
+    options = {
+        "split": split,
+        "seed": seed,
+        "temperature": temperature,
+        "keep_length": keep_length,
+    }
+    between = None
+    if measured > 1:  # each image and another one; the pairs form one random cycle
+        others = originals[other_images(len(originals), seed)]
+        between = mean_distance(originals, others, data.levels)
+    numbers = {
+        "run": str(run.path),
+        "data": data.name,
+        "levels": data.levels,
+        **options,
+        "measured_images": measured and len(chosen),
+        "train_images": len(sources["train"]),
+        "between_images": between,
+        "judges": [judge.as_dict() for judge in judges.values()],
+        "directions": results,
+    }
+    asked = {
+        **options,
+        "images": len(images_shown),
+        "measure": measured and len(chosen),
+        "along": [[along["along"], *along["alphas"]] for along in results],
+    }
+    arrays = {
+        "image": images_shown.numpy(),
+        "frames": torch.stack(strips).numpy(),
+        "alphas": np.array([along["alphas"] for along in results]),
+        "name": np.array([along["name"] for along in results]),
+        "levels": np.asarray(data.levels),
+    }
+    return Result(asked, numbers, arrays)
 
 
 def _shares(judge: Judge, frames: Tensor, code: int) -> list[Number]:
     """The share of the frames (N, S, C, H, W) judged to have a code, for each of S steps."""
     codes = judge.judge(frames.flatten(0, 1)).reshape(frames.shape[:2])
     return [wilson(int(count), len(frames)) for count in (codes == code).sum(0)]
-
-
-def _between(images: Tensor, seed: int, levels: int) -> float:
-    """How far each image is from another one, on average; the pairs form one random cycle."""
-    return mean_distance(images, images[other_images(len(images), seed)], levels)
 
 
 def change(frames: Tensor, levels: int = 256) -> list[float]:

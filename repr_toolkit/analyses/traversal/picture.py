@@ -4,8 +4,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
-from repr_toolkit.analyses.traversal.result import Traversal, alpha_text
+from repr_toolkit.analyses.traversal.directions import alpha_text
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.support.pictures import (
     DPI,
     FONT_SIZE,
@@ -24,7 +26,7 @@ HEADER, GAP = 27, 5  # points above a direction with a header, and above one wit
 LINE, STEPS = 13, 3  # points above the pictures, of a header's two lines
 
 
-def picture(traversal: Traversal) -> "Figure":
+def picture(result: Result) -> "Figure":
     """A block of rows for each direction, its name at the left; a row is an image and its frames.
 
     The values of α stand above the directions that share them. To be saved at `DPI`.
@@ -34,22 +36,24 @@ def picture(traversal: Traversal) -> "Figure":
     from matplotlib.lines import Line2D
 
     point = DPI / 72  # pixels
-    names = [along.direction.name for along in traversal.along]
+    directions, arrays = result.numbers["directions"], result.arrays()
+    originals = torch.from_numpy(arrays["image"])[:, None]
+    names = [along["name"] for along in directions]
     aside, name_size = names_width(names)
     width = round(PAPER_WIDTH * DPI) - aside
     blocks = [
         lay_out(
-            [Group(traversal.images[:, None], ""), Group(along.frames, "")],
-            levels=traversal.levels,
+            [Group(originals, ""), Group(torch.from_numpy(frames), "")],
+            levels=int(arrays["levels"]),
             width=width,
         )
-        for along in traversal.along
+        for frames in arrays["frames"]
     ]
-    headed = [True, *(a.alphas != b.alphas or a.direction.unit != b.direction.unit
-                      for a, b in pairwise(traversal.along))]  # fmt: skip
+    scales = [(along["unit"], along["alphas"]) for along in directions]
+    headed = [True, *(before != after for before, after in pairwise(scales))]
     above = [round((HEADER if head else GAP) * point) for head in headed]
     margin = round(3 * point)
-    captions = [f"α, {along.direction.unit}" for along in traversal.along]
+    captions = [f"α, {unit}" for unit, _ in scales]
     size = (
         # A few columns are narrower than what stands above them.
         max(aside + blocks[0].canvas.shape[1], max(map(_width, captions))) + 2 * margin,
@@ -70,15 +74,15 @@ def picture(traversal: Traversal) -> "Figure":
         }
         figure.text(x / size[0], 1 - y / size[1], text, parse_math=False, **options)
 
-    rows = zip(traversal.along, blocks, headed, above, captions, strict=True)
+    rows = zip(directions, blocks, headed, above, captions, strict=True)
     for along, block, head, space, caption in rows:
         top += space
         height = len(block.canvas)
         figure.figimage(block.canvas, margin + aside, size[1] - top - height, origin="upper")
         style: dict[str, Any] = {"ha": "right", "va": "center", "fontsize": name_size}
-        write(margin + aside - 4 * point, top + height / 2, along.direction.name, **style)
+        write(margin + aside - 4 * point, top + height / 2, along["name"], **style)
         if head:
-            middles = _columns(block, len(along.alphas))
+            middles = _columns(block, len(along["alphas"]))
             left, right = (margin + aside + x for x in block.spans[1])
             original = margin + aside + sum(block.spans[0]) / 2
             write(original, top - STEPS * point, "image")
@@ -88,7 +92,7 @@ def picture(traversal: Traversal) -> "Figure":
             line = 1 - (top - (LINE - 1) * point) / size[1]
             ends = (left / size[0], right / size[0])
             figure.add_artist(Line2D(ends, (line, line), color="0.4", linewidth=0.5))
-            for alpha, x in zip(along.alphas, middles, strict=True):
+            for alpha, x in zip(along["alphas"], middles, strict=True):
                 write(margin + aside + x, top - STEPS * point, alpha_text(alpha))
         top += height
     return figure

@@ -13,7 +13,7 @@ import torch
 from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.invariance import ANALYSIS
 from repr_toolkit.analyses.invariance.measure import measure
-from repr_toolkit.analyses.invariance.result import Invariance
+from repr_toolkit.analyses.invariance.picture import picture
 from repr_toolkit.analyses.invariance.statistics import (
     agreement,
     nearest,
@@ -26,7 +26,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.kept import keep, kept_of
+from repr_toolkit.runs.kept import Result, keep, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.stats import Number, wilson, wilson_of_groups
@@ -220,33 +220,30 @@ def perfect(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture(scope="module")
-def found(perfect: Run) -> Invariance:
+def found(perfect: Run) -> Result:
     return measure(perfect, images=12, samples=3, rows=5)
 
 
-def test_of_a_perfect_autoencoder(found: Invariance) -> None:
-    assert found.missing == {}
-    assert found.variance == 0
-    assert found.data_variance > 0.05
-    assert found.judge is not None
-    assert found.agreement is not None
-    assert found.judge.accuracy.value > 0.8
-    assert found.agreement.among.value == 1
-    assert found.agreement.with_source.value == found.agreement.originals.value
-    assert found.reencoding is not None
-    assert found.reencoding.nearest_is_own.value == 1
-    assert found.reencoding.candidates == 180
-    assert found.neighbours is not None
-    assert found.neighbours.overlap.value == 1
-    assert found.neighbours.by_h == found.neighbours.by_pixels
+def test_of_a_perfect_autoencoder(found: Result) -> None:
+    assert found.numbers["missing"] == {}
+    assert found.numbers["variance"] == 0
+    assert found.numbers["data_variance"] > 0.05
+    assert found.numbers["judge"]["accuracy"]["value"] > 0.8
+    assert found.numbers["agreement"].among.value == 1
+    judged = found.numbers["agreement"]
+    assert judged.with_source.value == judged.originals.value
+    assert found.numbers["reencoding"].nearest_is_own.value == 1
+    assert found.numbers["reencoding"].candidates == 180
+    assert found.numbers["neighbours"].overlap.value == 1
+    assert found.numbers["neighbours"].by_h == found.numbers["neighbours"].by_pixels
 
 
-def text_of(result: Invariance, run: Run) -> str:
+def text_of(result: Result, run: Run) -> str:
     """What the terminal shows of a result."""
     return as_text(ANALYSIS.blocks({"run": keep(run, "invariance", result, "typed")}))
 
 
-def test_the_findings(found: Invariance, perfect: Run) -> None:
+def test_the_findings(found: Result, perfect: Run) -> None:
     numbers = json.loads(json.dumps(found.as_dict()))
     assert (numbers["split"], numbers["images"], numbers["samples"]) == ("test", 12, 3)
     assert numbers["agreement"]["among"]["value"] == 1
@@ -265,46 +262,45 @@ def test_the_findings(found: Invariance, perfect: Run) -> None:
     }
 
 
-def test_the_table_fits_a_terminal(found: Invariance, perfect: Run) -> None:
+def test_the_table_fits_a_terminal(found: Result, perfect: Run) -> None:
     lines = text_of(found, perfect).splitlines()
     assert max(map(len, lines)) <= 100
     assert any("nearest h is their own" in line and "100.0" in line for line in lines)
 
 
-def test_the_picture_has_its_columns(found: Invariance) -> None:
-    texts = [text.get_text() for text in found.picture().texts]
+def test_the_picture_has_its_columns(found: Result) -> None:
+    texts = [text.get_text() for text in picture(found).texts]
     for title in ("image", "samples of its h", "s.d.", "by h", "by pixels"):
         assert title in texts
-    assert set(found.names) <= set(texts)
+    assert set(found.arrays()["name"]) <= set(texts)
 
 
 def test_samples_that_cannot_differ_are_drawn_once(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "mean", decoder=DECONV)
     found = measure(run, images=4, samples=3, rows=2)
-    assert (found.samples, found.temperature, found.variance) == (1, 0, 0)
+    assert [found.numbers[key] for key in ("samples", "temperature", "variance")] == [1, 0, 0]
     text = text_of(found, run)
     assert "they cannot differ" in text
     assert "pairs judged alike" not in text
-    assert "s.d." not in [text.get_text() for text in found.picture().texts]
+    assert "s.d." not in [text.get_text() for text in picture(found).texts]
 
 
 def test_an_encoder_of_labels(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT, decoder=BERNOULLI)
     found = measure(run, images=4, samples=50, rows=2)
-    assert found.reencoding is None
-    assert found.neighbours is None
-    assert "reads 'label'" in found.missing["reencoding"]
-    assert "only 10 different h" in found.missing["neighbours"]
-    assert found.variance == pytest.approx(0.25, abs=0.01)
+    assert found.numbers["reencoding"] is None
+    assert found.numbers["neighbours"] is None
+    assert "reads 'label'" in found.numbers["missing"]["reencoding"]
+    assert "only 10 different h" in found.numbers["missing"]["neighbours"]
+    assert found.numbers["variance"] == pytest.approx(0.25, abs=0.01)
     assert "no reencoding: the encoder reads 'label'" in text_of(found, run)
 
 
 def test_training_images_are_no_neighbours_of_themselves(perfect: Run) -> None:
     found = measure(perfect, "train", images=4, samples=2, rows=2)
-    assert found.neighbours is None
-    assert "among training images" in found.missing["neighbours"]
+    assert found.numbers["neighbours"] is None
+    assert "among training images" in found.numbers["missing"]["neighbours"]
     assert "nearest_h" not in found.arrays()
-    assert found.reencoding is not None
 
 
 def test_a_run_judged_by_a_column(perfect: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,13 +310,10 @@ def test_a_run_judged_by_a_column(perfect: Run, monkeypatch: pytest.MonkeyPatch)
     data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
     monkeypatch.setattr(Run, "load_data", lambda self, root=None: data)
     found = measure(perfect, images=6, samples=2, rows=2, key="attributes[1]")
-    assert found.judge is not None
-    assert found.judge.key == "attributes[1]"
-    assert found.judge.classes.tolist() == [0, 1]
-    assert found.neighbours is not None
-    assert found.neighbours.key == "attributes[1]"
-    assert found.neighbours.by_h is not None
-    assert found.neighbours.by_h.value > 0.9
+    assert found.numbers["judge"]["key"] == "attributes[1]"
+    assert found.numbers["judge"]["classes"] == 2
+    assert found.numbers["neighbours"].key == "attributes[1]"
+    assert found.numbers["neighbours"].by_h.value > 0.9
     with pytest.raises(ValueError, match=r"there is no attributes\[2\]"):
         measure(perfect, images=6, samples=2, key="attributes[2]")
 

@@ -12,10 +12,9 @@ from PIL import Image
 
 from repr_toolkit.analyses.placement import ANALYSIS
 from repr_toolkit.analyses.placement.measure import distinct, measure_alike, obstacle
-from repr_toolkit.analyses.placement.result import Placement
 from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Cell, Table
-from repr_toolkit.runs.kept import keep, kept_of
+from repr_toolkit.runs.kept import Result, keep, kept_of
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import other_images
 from repr_toolkit.support.stats import Number, wilson
@@ -71,7 +70,7 @@ def quadrants(folder: Path) -> list[Run]:
     ]
 
 
-def number(result: Placement, key: str) -> Number:
+def number(result: Result, key: str) -> Number:
     return Number(**result.as_dict()[key])
 
 
@@ -82,13 +81,12 @@ def test_eyes_that_are_painted_where_h_says_are_read_there(eyes: list[Run]) -> N
     assert (number(painter, "own_h").high or 9) < 0.6
     assert (number(painter, "other_h").low or 0) > 1.2
     assert (number(noise, "own_h").low or 0) > 1.2
-    assert painter.minus_first is None
-    assert noise.minus_first is not None
-    name, difference = noise.minus_first
-    assert name == str(eyes[0].path)
-    assert (difference.low or 0) > 0.5
+    assert "minus_first" not in painter.as_dict()
+    difference = noise.as_dict()["minus_first"]
+    assert difference["run"] == str(eyes[0].path)
+    assert difference["low"] > 0.5
     own = [number(result, "own_h").value for result in (painter, noise)]
-    assert difference.value == pytest.approx(own[1] - own[0])
+    assert difference["value"] == pytest.approx(own[1] - own[0])
 
 
 def test_quadrants_are_counted(quadrants: list[Run]) -> None:
@@ -100,16 +98,15 @@ def test_quadrants_are_counted(quadrants: list[Run]) -> None:
     assert number(obedient, "other_h").value == pytest.approx(by_chance)
     assert 0 < by_chance < 0.5
     assert number(stubborn, "own_h").value == pytest.approx((stated == 0).mean())
-    assert stubborn.minus_first is not None
-    assert (stubborn.minus_first[1].high or 0) < 0
+    assert stubborn.as_dict()["minus_first"]["high"] < 0
 
 
 def test_runs_are_given_the_same_noise_and_h(eyes: list[Run]) -> None:
     def own(run: Run, **options: Any) -> Any:
-        return measure_alike([run], images=10, **options)[0].scores["own_h"]
+        return measure_alike([run], images=10, **options)[0].arrays()["own_h"]
 
     alone = own(eyes[1])
-    assert np.array_equal(alone, measure_alike(eyes, images=10)[1].scores["own_h"])
+    assert np.array_equal(alone, measure_alike(eyes, images=10)[1].arrays()["own_h"])
     assert not np.array_equal(alone, own(eyes[1], seed=1))
 
 
@@ -155,9 +152,8 @@ def test_runs_that_were_measured_alike_are_compared_image_by_image(quadrants: li
     assert own.cells[0].text == "100.0"
     assert difference.label == "own h, minus obedient"
     assert difference.cells[0] == Cell()
-    expected = measure_alike(quadrants)[1].minus_first
-    assert expected is not None
-    assert difference.cells[1].text == f"{100 * expected[1].value:.1f}".replace("-", "−")
+    expected = measure_alike(quadrants)[1].as_dict()["minus_first"]["value"]
+    assert difference.cells[1].text == f"{100 * expected:.1f}".replace("-", "−")
     assert notes.kind == "notes"
     assert [block.kind for block in pictures] == ["picture"] * 2
 

@@ -13,10 +13,15 @@ from torch import Tensor
 
 from repr_toolkit.analyses import judge
 from repr_toolkit.analyses.traversal import ANALYSIS
-from repr_toolkit.analyses.traversal.directions import coordinate, move, principal
+from repr_toolkit.analyses.traversal.directions import (
+    alpha_text,
+    coordinate,
+    mean_difference,
+    move,
+    principal,
+)
 from repr_toolkit.analyses.traversal.measure import change, measure, traverse
 from repr_toolkit.analyses.traversal.picture import picture
-from repr_toolkit.analyses.traversal.result import alpha_text
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise
@@ -97,21 +102,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_traversal_of_a_run(run: Run) -> None:
     result = measure(run, along=["principal:0", "mean:7"], steps=5, images=2, measured=40, seed=3)
-    by_pca, by_mean = result.along
-    assert by_pca.alphas == [-3, -1.5, 0, 1.5, 3]
-    assert by_mean.alphas == [-1, -0.5, 0, 0.5, 1]
-    assert by_pca.frames.shape == (2, 5, 1, 8, 8)
-    assert (by_pca.frames[:, 2] == result.images).all()  # α = 0
-    assert by_pca.judged is None
-    assert by_mean.judged is not None
-    shares = [share.value for share in by_mean.judged]
+    by_pca, by_mean = result.numbers["directions"]
+    assert by_pca["alphas"] == [-3, -1.5, 0, 1.5, 3]
+    assert by_mean["alphas"] == [-1, -0.5, 0, 0.5, 1]
+    arrays = result.arrays()
+    assert arrays["frames"].shape == (2, 2, 5, 1, 8, 8)
+    assert (arrays["frames"][:, :, 2] == arrays["image"]).all()  # α = 0
+    assert by_pca["judged"] is None
+    shares = [share.value for share in by_mean["judged"]]
     assert shares[-1] > shares[2] + 0.1
     assert shares[0] <= shares[2]
-    assert [trained.key for trained in result.judges] == ["label"]
-    assert by_mean.change is not None
-    assert len(by_mean.change) == 4
-    assert result.between_images is not None
-    assert 0 < by_mean.change[0] < result.between_images
+    assert [trained["key"] for trained in result.numbers["judges"]] == ["label"]
+    assert len(by_mean["change"]) == 4
+    assert 0 < by_mean["change"][0] < result.numbers["between_images"]
 
 
 def test_a_traversal_along_a_column_of_a_key(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +124,15 @@ def test_a_traversal_along_a_column_of_a_key(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setattr(Run, "load_data", lambda self: data)
     specs = ["mean:attributes[0]", "mean:7", "mean:attributes[1]=1"]
     result = measure(run, along=specs, steps=3, images=2, measured=20, seed=3)
-    assert torch.equal(result.along[0].frames, result.along[1].frames)
-    judged = result.along[2].judged
-    assert judged is not None
+    frames = result.arrays()["frames"]
+    assert (frames[0] == frames[1]).all()
+    judged = result.numbers["directions"][2]["judged"]
     assert judged[-1].value > judged[1].value > judged[0].value
-    assert [t.key for t in result.judges] == ["attributes[0]", "label", "attributes[1]"]
+    assert [t["key"] for t in result.numbers["judges"]] == [
+        "attributes[0]",
+        "label",
+        "attributes[1]",
+    ]
 
 
 def test_a_traversal_is_kept_with_its_frames(run: Run) -> None:
@@ -170,14 +177,20 @@ def test_given_pictures_are_moved(run: Run) -> None:
     assert h is not None
     given = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], pictures=(images, h), measured=0)
     numbered = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], images=[5, 6], measured=0)
-    [along], [same] = given.along, numbered.along
-    assert (given.images == images).all()
-    assert (along.frames[:, 0] == images).all()
-    end = move(h, along.direction, 1).round().clamp(0, 16)
-    assert (along.frames[:, 1].flatten(1) == end).all()
-    assert torch.equal(along.frames, same.frames)
-    assert [along.change, along.judged, given.between_images] == [None] * 3
-    assert given.judges == []
+    [frames], [same] = given.arrays()["frames"], numbered.arrays()["frames"]
+    assert (given.arrays()["image"] == images.numpy()).all()
+    assert (frames[:, 0] == images.numpy()).all()
+    train = run.load_data().splits["train"]
+    fitted = encode_split(model, train)
+    assert fitted is not None
+    direction = mean_difference(fitted.numpy(), train.column("label").numpy() == 7, "7")
+    end = move(h, direction, 1).round().clamp(0, 16)
+    assert (frames[:, 1].reshape(2, -1) == end.numpy()).all()
+    assert (frames == same).all()
+    numbers = given.numbers
+    [along] = numbers["directions"]
+    assert [along["change"], along["judged"], numbers["between_images"]] == [None] * 3
+    assert numbers["judges"] == []
 
 
 def test_a_misspelt_direction_is_an_error_before_anything_is_drawn(
@@ -202,9 +215,9 @@ def test_in_a_run_nothing_moved_is_the_reconstruction(tmp_path: Path) -> None:
     result = measure(
         run, along=["coordinate:1"], alphas=[0], images=[8], measured=0, seed=3, engine="naive"
     )
-    batch = {"image": result.images}
+    batch = {"image": torch.from_numpy(result.arrays()["image"])}
     own = reconstruct(load_with_decoder(run), batch, seed=3, engine="naive")
-    assert (result.along[0].frames == own).all()
+    assert (result.arrays()["frames"][0] == own.numpy()).all()
 
 
 # What is shown
