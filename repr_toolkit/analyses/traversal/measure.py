@@ -130,12 +130,13 @@ def measure(
     rows = choose_originals(len(chosen), at_least, labels)
     chosen_h = encode(held_out, chosen) if chosen else None
     temperature = reconstruction_temperature(model.decoder, temperature)
-    moving: dict[str, Any] = {
-        "keep_length": keep_length,
-        "temperature": temperature,
-        "engine": engine,
-    }
-    draw = partial(traverse, model.decoder, **moving)
+    draw = partial(
+        traverse,
+        model.decoder,
+        keep_length=keep_length,
+        temperature=temperature,
+        engine=engine,
+    )
     judges: dict[str, Judge] = {}
     results: list[dict[str, Any]] = []
     strips: list[Tensor] = []
