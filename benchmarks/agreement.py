@@ -49,11 +49,11 @@ def agreement(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> A
     """
     model.eval()
     with full_precision(x.device):
-        logits = x.new_empty(*x.shape, model.levels, dtype=u.dtype)
+        params = x.new_empty(*x.shape, model.levels, dtype=u.dtype)
         choices = torch.empty_like(x)
         everywhere = torch.ones_like(x, dtype=torch.bool)
         forced = Draw(h, u, known=x, mask=everywhere)
-        native.sample(model, forced, logits=logits, choices=choices)
+        native.sample(model, forced, params=params, choices=choices)
         expected = model.params(x, h)
         differs = choices != model.likelihood.draw(expected, u)
         gaps = [_gaps(expected, u)[differs]]
@@ -68,7 +68,7 @@ def agreement(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> A
         gaps.append(gap.gather(1, first).flatten())
     return Agreement(
         decisions=x.numel(),
-        largest_difference=float((logits - expected).abs().max()),
+        largest_difference=float((params - expected).abs().max()),
         largest_logit=float(expected.abs().max()),
         other_choices=int(differs.sum()),
         images=len(x),

@@ -95,9 +95,8 @@ class Decoder(nn.Module):
     def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """The terms of log p(x|h), (B, C, H, W), for uint8 x (B, C, H, W); they sum to `log_prob`.
 
-        Each sub-pixel's is given h and the sub-pixels before it, if the model has an order. Where
-        the likelihood couples the channels, it is (B, 1, H, W). Raises NotImplementedError where
-        log p(x|h) is no such sum.
+        Each sub-pixel's is given h and the sub-pixels before it, if the model has an order. Raises
+        NotImplementedError where log p(x|h) is no such sum.
         """
         raise NotImplementedError(f"{type(self).__name__} has no likelihood of each sub-pixel")
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from repr_toolkit.decoders.deconvnet import DeconvNet
 
-Kind = Literal["vector", "positional", "spatial"]
+ConditioningKind = Literal["vector", "positional", "spatial"]
 
 
 class VectorConditioning(nn.Module):
@@ -83,7 +83,7 @@ Conditioning = VectorConditioning | MapConditioning | PositionalConditioning | S
 
 
 def conditioning_of(
-    kind: Kind, h_shape: tuple[int, ...], size: tuple[int, int], map_features: int
+    kind: ConditioningKind, h_shape: tuple[int, ...], size: tuple[int, int], map_features: int
 ) -> Conditioning | None:
     """What makes the map s (B, channels, H or 1, W or 1) of h; None for an empty h.
 

@@ -97,6 +97,6 @@ class Deconv(Decoder):
         if draw.temperature == 0:
             return draw.keep(mean.round().clamp(0, self.levels - 1).to(torch.uint8))
         logits = self.likelihood.logits(mean, self.sigma)
-        return draw.level(Categorical(), logits, ...).to(torch.uint8)
+        return draw.level(Categorical(self.levels), logits, ...).to(torch.uint8)
 
     engines: ClassVar[Mapping[str, Engine]] = {"direct": Engine(_direct, host_obstacle)}

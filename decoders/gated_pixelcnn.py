@@ -10,24 +10,29 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder
-from repr_toolkit.decoders.conditioning import Kind, conditioning_of
+from repr_toolkit.decoders.conditioning import ConditioningKind, conditioning_of
 from repr_toolkit.decoders.engines import cached, graph, walk
 from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
+from repr_toolkit.decoders.likelihoods import LikelihoodKind, likelihood_of
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
 from repr_toolkit.decoders.walks.gated_pixelcnn import GatedPixelCNNWalk
 
 
 class GatedPixelCNN(AutoregressiveDecoder):
-    """p(x|h) as a product of softmaxes, one a sub-pixel, from two stacks of gated convolutions.
+    """p(x|h), sub-pixel by sub-pixel or pixel by pixel, from two stacks of gated convolutions.
 
     y = tanh(W_f ∗ x + V_f ∗ s) ⊙ σ(W_g ∗ x + V_g ∗ s) in both stacks (Eq. 2, 4 and 5): the
     vertical stack sees all rows above, the horizontal one the row up to the current sub-pixel,
     and takes in the vertical stack by a 1×1 convolution; together they have no blind spot.
 
-    image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number K of values.
-    `features` is each stack's width after the gate, a multiple of C; `layers` counts the gated
+    image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number of values.
+    `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it, or
+    "logistic_mixture", `mixtures` discretized logistic distributions that couple a pixel's
+    channels themselves (1701.05517), so that the network sees whole pixels.
+    `features` is each stack's width after the gate, a multiple of C (of 1, if the network sees
+    whole pixels); `layers` counts the gated
     layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
     `head_features` is the width between the two 1×1 convolutions of the head (default
     `features`). `conditioning` is "vector" (Eq. 4; an h of shape (c, h′, w′) is resized),
@@ -58,21 +63,25 @@ class GatedPixelCNN(AutoregressiveDecoder):
         layers: int,
         kernel_size: int = 3,
         head_features: int | None = None,
-        conditioning: Kind = "vector",
+        conditioning: ConditioningKind = "vector",
         map_features: int = 32,
         skip: bool = False,
         recompute: bool = False,
+        likelihood: LikelihoodKind = "categorical",
+        mixtures: int = 10,
     ) -> None:
-        super().__init__(image_shape, h_dim, levels, h_shape=h_shape)
+        channels, height, width = image_shape
+        terms = likelihood_of(likelihood, channels, levels, mixtures)
+        super().__init__(image_shape, h_dim, levels, h_shape=h_shape, likelihood=terms)
         self.recompute = recompute
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
-        channels, height, width = image_shape
         size = (height, width)
         self.conditioning = conditioning_of(conditioning, self.h_shape, size, map_features)
+        image_groups = torch.zeros(channels).long() if terms.coupled else torch.arange(channels)
         self.layers = nn.ModuleList(
             GatedLayer(
-                channels,
+                image_groups,
                 features,
                 kernel_size,
                 map_channels=self.conditioning.channels if self.conditioning else 0,
@@ -82,10 +91,11 @@ class GatedPixelCNN(AutoregressiveDecoder):
             )
             for i in range(layers)
         )
-        groups = channel_groups(features, channels)
-        hidden_groups = channel_groups(head_features or features, channels)
+        groups = channel_groups(features, self.groups)
+        hidden_groups = channel_groups(head_features or features, self.groups)
+        parameters = channel_groups(self.groups * terms.size, self.groups)
         self.head_hidden = RowLeft(groups, hidden_groups)
-        self.head_logits = RowLeft(hidden_groups, channel_groups(channels * levels, channels))
+        self.head_logits = RowLeft(hidden_groups, parameters)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_shape(x)
@@ -104,14 +114,19 @@ class GatedPixelCNN(AutoregressiveDecoder):
             if skip is not None:
                 skips = skip if skips is None else skips + skip
         hidden = F.relu(self.head_hidden(F.relu(horizontal if skips is None else skips)))
-        # In channels-last memory a sub-pixel's K logits lie side by side.
+        # In channels-last memory the K parameters of a sub-pixel, or pixel, lie side by side.
         logits = self.head_logits(hidden.contiguous(memory_format=torch.channels_last))
-        params: Tensor = rearrange(logits, "b (c k) h w -> b c h w k", c=self.image_shape[0])
+        params: Tensor = rearrange(logits, "b (g k) h w -> b g h w k", g=self.groups)
         return params
 
     def walk(self, h: Tensor | None, batch: int) -> GatedPixelCNNWalk:
         """The walk through a batch of images that are drawn given h (batch, *h_shape)."""
         return GatedPixelCNNWalk(self, h, batch)
+
+    @property
+    def values_per_image(self) -> int:
+        _, height, width = self.image_shape
+        return self.head_logits.out_channels * height * width
 
     def gated_layers(self) -> list["GatedLayer"]:
         return cast("list[GatedLayer]", list(self.layers))
@@ -122,16 +137,17 @@ class GatedPixelCNN(AutoregressiveDecoder):
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks (1606.05328, Figure 2), with features maps in C channel groups.
+    """One layer of both stacks (1606.05328, Figure 2), with features maps in channel groups.
 
-    The vertical stack is unmasked; in the horizontal one the groups see each other as R, G, B
-    may, in each half of the gate alike. The first layer takes the image itself, shifts it out of
-    its own view (mask "A"), and has no residual connection.
+    `image_groups` are the groups of the image's channels: 0, 1, 2, or all 0 where the network sees
+    whole pixels. The vertical stack is unmasked; in the horizontal one the groups see each other
+    as R, G, B may, in each half of the gate alike. The first layer takes the image itself, shifts
+    it out of its own view (mask "A"), and has no residual connection.
     """
 
     def __init__(
         self,
-        channels: int,
+        image_groups: Tensor,
         features: int,
         kernel_size: int,
         *,
@@ -141,8 +157,8 @@ class GatedLayer(nn.Module):
         skip: bool,
     ) -> None:
         super().__init__()
-        groups = channel_groups(features, channels)
-        in_groups = torch.arange(channels) if first else groups
+        groups = channel_groups(features, int(image_groups[-1]) + 1)
+        in_groups = image_groups if first else groups
         gate_groups = torch.cat([groups, groups])
         self.features = features
         self.first = first

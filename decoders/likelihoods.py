@@ -1,11 +1,16 @@
 """Likelihoods of a sub-pixel's level: exact log-probabilities and inverse-CDF draws."""
 
-from typing import Protocol
+from collections.abc import Iterator
+from functools import reduce
+from math import log
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
+
+LikelihoodKind = Literal["categorical", "logistic_mixture"]
 
 
 class Likelihood(Protocol):
@@ -16,8 +21,17 @@ class Likelihood(Protocol):
     B given both.
     """
 
+    coupled: bool
+    """Whether it couples the channels of a pixel."""
+
+    size: int
+    """K."""
+
     def log_prob(self, params: Tensor, x: Tensor, /) -> Tensor:
-        """Natural log-probabilities (B, C or 1, H, W) of uint8 x (B, C, H, W)."""
+        """Natural log-probabilities (B, C, H, W) of uint8 x (B, C, H, W).
+
+        Where it couples channels, each is given the pixel's channels before it.
+        """
         ...
 
     def draw(
@@ -33,6 +47,12 @@ class Likelihood(Protocol):
 
 class Categorical(nn.Module):
     """A softmax over the K levels: any distribution, no order assumed (1601.06759 §3.2)."""
+
+    coupled = False
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.size = levels
 
     def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """Natural log-probabilities (B, C, H, W) of uint8 x under logits (B, C, H, W, K).
@@ -75,6 +95,147 @@ class Categorical(nn.Module):
         u = torch.minimum(u, torch.nextafter(total, torch.zeros_like(total)))
         level: Tensor = torch.searchsorted(cdf, u.unsqueeze(-1), right=True).squeeze(-1)
         return level
+
+
+class DiscretizedLogisticMixture(nn.Module):
+    """A mixture of logistic distributions, each with its mass in the bins of the levels.
+
+    In units in which the levels are −1…1, as the networks see them: bin v is v ± 1/(levels−1);
+    level 0 takes all below too, level levels−1 all above. All channels of a pixel are of the same
+    component, and its mean of G is linear in R, that of B in R and G (1701.05517 §2.1, 2.2):
+
+        p(x) = Σ_k π_k p_k(R) p_k(G | R) p_k(B | R, G)
+
+    A pixel has K = `size` parameters, 3·M in grey and 10·M in colour for M mixtures, in blocks of
+    M: the logits of π, then the channels' means, the channels' log-scales, and the coefficients
+    of G by R, B by R, B by G before a tanh. No scale is below `LEAST_SCALE` bins, which leaves
+    one level a probability of 0.99991 at most.
+    """
+
+    coupled = True
+    LEAST_SCALE = 0.05
+    """The smallest scale, in bins."""
+    GREATEST_LOG_SCALE = 20.0
+    """At this scale all levels but the edges share less than 1e−8 of the mass."""
+
+    def __init__(self, channels: int, levels: int, mixtures: int = 10) -> None:
+        """Raises ValueError for less than one mixture."""
+        super().__init__()
+        if mixtures < 1:
+            raise ValueError(f"mixtures is at least 1, not {mixtures}")
+        self.channels, self.levels, self.mixtures = channels, levels, mixtures
+        self.size = mixtures * (1 + 2 * channels + channels * (channels - 1) // 2)
+        self.bin = 2 / (levels - 1)
+
+    def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
+        """log p(R), log p(G | R) and log p(B | R, G), (B, C, H, W), of uint8 x (B, C, H, W).
+
+        `params` are (B, 1, H, W, K). In float32 at least, whatever autocast does.
+        """
+        sums = self._joint(params[:, 0], x.movedim(1, -1)).logsumexp(-1)  # (C + 1, B, H, W)
+        return sums.diff(dim=0).movedim(0, 1)
+
+    def draw(
+        self, params: Tensor, u: Tensor, temperature: float = 1.0, before: Tensor | None = None
+    ) -> Tensor:
+        """Levels int64 (…) of the channel after those `before` (…, c), for params (…, K), u (…).
+
+        The smallest v with CDF(v) > u, found by bisection; where temperature is not 1, of the pmf
+        renormalised to the power 1/temperature. That is the pmf of this channel: the components'
+        weights given the channels before it stay as they are. Temperature 0 takes the mode.
+        """
+        if before is None:
+            before = u.new_empty(*u.shape, 0)
+        weights = self._joint(params, before)[-1].log_softmax(-1)  # (…, M)
+        mean, log_scale = self._channel(params, before)
+        if temperature != 1:
+            log_pmf = self._tabulated(weights, mean, log_scale)
+            return Categorical(self.levels).draw(log_pmf, u.to(log_pmf), temperature)
+        weights, inverse_scale = weights.exp(), (-log_scale).exp()
+        u = u.to(weights)
+        low = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
+        high = low + (self.levels - 1)  # there the CDF is 1
+        for _ in range(self.levels.bit_length()):
+            middle = (low + high) // 2
+            upper = self._scaled(middle.unsqueeze(-1), mean) + self.bin / 2
+            above = (weights * torch.sigmoid(upper * inverse_scale)).sum(-1) > u
+            high = torch.where(above, torch.minimum(middle, high), high)
+            low = torch.where(above, low, middle + 1)
+        return high
+
+    def _blocks(self, params: Tensor) -> Tensor:
+        """The K parameters (…, K) in blocks (…, K/M, M), in float32 at least."""
+        blocks: Tensor = _at_least_float32(params).unflatten(-1, (-1, self.mixtures))
+        return blocks
+
+    def _channel(self, params: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """Means and log-scales (…, M) of the channel after those `before` (…, c)."""
+        blocks, c = self._blocks(params), before.shape[-1]
+        mean = blocks[..., 1 + c, :]
+        first = 1 + 2 * self.channels + c * (c - 1) // 2
+        for earlier in range(c):
+            value = before[..., earlier, None].to(mean.dtype) * self.bin - 1
+            mean = mean + torch.tanh(blocks[..., first + earlier, :]) * value
+        log_scale = blocks[..., 1 + self.channels + c, :]
+        return mean, log_scale.clamp(log(self.LEAST_SCALE * self.bin), self.GREATEST_LOG_SCALE)
+
+    def _joint(self, params: Tensor, x: Tensor) -> Tensor:
+        """log π_k + Σ log p_k(x_c | x_<c) of every component up to every channel, (C + 1, …, M).
+
+        The first is log π_k alone, the next includes R, and so on, over the c of x (…, c).
+        """
+        sums = [self._blocks(params)[..., 0, :].log_softmax(-1)]
+        for c in range(x.shape[-1]):
+            mean, log_scale = self._channel(params, x[..., :c])
+            sums.append(sums[-1] + self._log_mass(x[..., c, None], mean, log_scale))
+        return torch.stack(sums)
+
+    def _tabulated(self, weights: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """The log-probabilities (…, levels) of a channel, for components (…, M)."""
+        levels = torch.arange(self.levels, device=mean.device)
+        terms: Iterator[Tensor] = (
+            w.unsqueeze(-1) + self._log_mass(levels, m.unsqueeze(-1), s.unsqueeze(-1))
+            for w, m, s in zip(*(t.unbind(-1) for t in (weights, mean, log_scale)), strict=True)
+        )
+        return reduce(torch.logaddexp, terms)  # one after the other, to keep memory small
+
+    def _log_mass(self, levels: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        """log of the logistic mass in the bins of integer `levels`; all broadcast.
+
+        With a and b the standardised ends of an interior bin it is
+        log σ(a) + log σ(−b) + log(1 − e^(b−a)), where b − a comes from the scale alone; of an edge
+        bin only the first or the second term is left. So no term is a difference of nearly equal
+        numbers, and none is infinite, taken or not, which keeps every gradient finite.
+        """
+        inverse_scale = (-log_scale).exp()
+        offset = self._scaled(levels, mean)
+        below = F.logsigmoid((offset + self.bin / 2) * inverse_scale)
+        above = F.logsigmoid((self.bin / 2 - offset) * inverse_scale)
+        inside = torch.log(-torch.expm1(-self.bin * inverse_scale))
+        lowest, highest = levels == 0, levels == self.levels - 1
+        return (
+            below.masked_fill(highest, 0)
+            + above.masked_fill(lowest, 0)
+            + inside.masked_fill(lowest | highest, 0)
+        )
+
+    def _scaled(self, levels: Tensor, mean: Tensor) -> Tensor:
+        """Levels in units of −1…1, less the mean."""
+        # (levels−1)·x is an integer, which is exact, unlike x.
+        last = self.levels - 1
+        return (2 * levels.to(mean.dtype) - last - last * mean) / last
+
+
+def likelihood_of(kind: LikelihoodKind, channels: int, levels: int, mixtures: int) -> Likelihood:
+    """The likelihood of a model with so many channels and levels, by its name.
+
+    Raises ValueError for another name, and for less than one mixture.
+    """
+    if kind == "categorical":
+        return Categorical(levels)
+    if kind == "logistic_mixture":
+        return DiscretizedLogisticMixture(channels, levels, mixtures)
+    raise ValueError(f'likelihood is "categorical" or "logistic_mixture", not {kind!r}')
 
 
 class DiscretizedGaussian(nn.Module):

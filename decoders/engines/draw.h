@@ -5,22 +5,26 @@
 #include <limits>
 
 #include "products.h"
+#include "logistic_mixture.h"
 
 extern "C" {
 
 // One call, as native.py describes it: what is to be drawn, and where it goes.
 struct Job {
   int32_t images, channels, height, width, levels, threads;
+  int32_t mixtures;      // of a logistic mixture, which couples a pixel's channels; 0 of a softmax
+  int32_t parameters;    // K: of a pixel, or without mixtures of a sub-pixel
   double temperature;
   const void* noise;     // (images, channels, height, width), of the network's type
   const uint8_t* known;  // (images, channels, height, width), or null
   const uint8_t* mask;   // (images, channels, height, width), not 0 where `known` stays, or null
   uint8_t* x;            // (images, channels, height, width): the images
-  void* logits;          // (images, channels, height, width, levels) to be filled, or null
+  void* params;          // (images, groups, height, width, parameters) to be filled, or null
   uint8_t* choices;      // the levels drawn, also where `known` stays, to be filled, or null
   int64_t rows_done;     // counts rows of images while the call lasts
   int32_t stop;          // set from outside, it ends the call soon
 
+  int groups() const { return mixtures ? 1 : channels; }
   bool stopped() const { return __atomic_load_n(&stop, __ATOMIC_RELAXED); }
   void row_done(int of_images) { __atomic_fetch_add(&rows_done, of_images, __ATOMIC_RELAXED); }
 };
@@ -82,34 +86,43 @@ template <class T>
 class Draw {
  public:
   Draw(const Job& job, int first, int n)
-      : job_(job), first_(first), n_(n), stride_(round_up(job.levels, kLanes<T>)),
-        logits_(size_t(n) * stride_), mass_(stride_), sums_(stride_ / kLanes<T>) {
-    std::fill_n(static_cast<T*>(logits_), n * stride_, std::numeric_limits<T>::lowest());
+      : job_(job), first_(first), n_(n), stride_(round_up(job.parameters, kLanes<T>)),
+        params_(size_t(n) * stride_), mixture_(job.mixtures, job.channels, job.levels),
+        log_pmf_(round_up(job.levels, kLanes<T>)), mass_(round_up(job.levels, kLanes<T>)),
+        sums_(round_up(job.levels, kLanes<T>) / kLanes<T>) {
+    const T lowest = std::numeric_limits<T>::lowest();
+    std::fill_n(static_cast<T*>(params_), n * stride_, lowest);
+    std::fill_n(static_cast<T*>(log_pmf_), round_up(job.levels, kLanes<T>), lowest);
   }
 
-  // Where the logits of a sub-pixel go before its levels are drawn: a row an image.
-  Rows<T> logits() { return {logits_, size_t(stride_)}; }
+  // Where the parameters of a group go before its levels are drawn: a row an image.
+  Rows<T> params() { return {params_, size_t(stride_)}; }
 
-  // Whether `level` reads the logits of pixel (r, c) for any image and channel.
-  bool needs_logits(int r, int c) const {
-    if (!job_.mask || job_.logits || job_.choices) return true;
+  // Whether `level` reads the parameters of pixel (r, c) for any image and channel.
+  bool needs_params(int r, int c) const {
+    if (!job_.mask || job_.params || job_.choices) return true;
     for (int i = 0; i < n_; i++)
       for (int g = 0; g < job_.channels; g++)
-        if (!job_.mask[index(i, g, r, c)]) return true;
+        if (!job_.mask[index(i, g, job_.channels, r, c)]) return true;
     return false;
   }
 
   // Image i's level of channel g at (r, c), which is also written to the job's x.
-  int level(int i, int g, int r, int c, bool has_logits) {
-    const size_t at = index(i, g, r, c);
+  int level(int i, int g, int r, int c, bool has_params) {
+    const size_t at = index(i, g, job_.channels, r, c);
     int level = 0;
-    if (has_logits) {
-      const T* logits = logits_ + size_t(i) * stride_;
-      level = inverse_cdf<T>(logits, job_.levels, static_cast<const T*>(job_.noise)[at],
-                             T(job_.temperature), mass_, sums_);
+    if (has_params) {
+      const T* params = params_ + size_t(i) * stride_;
+      const T u = static_cast<const T*>(job_.noise)[at], temperature = T(job_.temperature);
+      if (job_.mixtures)
+        level = mixture_level(params, g, index(i, 0, job_.channels, r, c), u, temperature);
+      else
+        level = inverse_cdf<T>(params, job_.levels, u, temperature, mass_, sums_);
       if (job_.choices) job_.choices[at] = uint8_t(level);
-      if (job_.logits)
-        std::copy_n(logits, job_.levels, static_cast<T*>(job_.logits) + at * job_.levels);
+      if (job_.params && g < job_.groups())
+        std::copy_n(params, job_.parameters,
+                    static_cast<T*>(job_.params) +
+                        index(i, g, job_.groups(), r, c) * job_.parameters);
     }
     if (job_.mask && job_.mask[at]) level = job_.known[at];
     job_.x[at] = uint8_t(level);
@@ -117,13 +130,22 @@ class Draw {
   }
 
  private:
-  size_t index(int i, int g, int r, int c) const {
-    return ((size_t(first_ + i) * job_.channels + g) * job_.height + r) * job_.width + c;
+  int mixture_level(const T* params, int channel, size_t pixel, T u, T temperature) {
+    mixture_.begin(params, channel, job_.x + pixel, size_t(job_.height) * job_.width);
+    if (temperature == 1) return mixture_.level(u);
+    mixture_.tabulate(log_pmf_);
+    return inverse_cdf<T>(log_pmf_, job_.levels, u, temperature, mass_, sums_);
+  }
+
+  size_t index(int i, int g, int groups, int r, int c) const {
+    return ((size_t(first_ + i) * groups + g) * job_.height + r) * job_.width + c;
   }
 
   const Job& job_;
   const int first_, n_, stride_;
-  Buffer<T> logits_, mass_, sums_;
+  Buffer<T> params_;
+  LogisticMixture<T> mixture_;
+  Buffer<T> log_pmf_, mass_, sums_;
 };
 
 }  // namespace

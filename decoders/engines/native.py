@@ -29,9 +29,9 @@ class Job(Structure):
 
     _fields_ = [
         *((name, c_int32) for name in ("images", "channels", "height", "width", "levels")),
-        ("threads", c_int32),
+        *((name, c_int32) for name in ("threads", "mixtures", "parameters")),
         ("temperature", c_double),
-        *((name, c_void_p) for name in ("noise", "known", "mask", "x", "logits", "choices")),
+        *((name, c_void_p) for name in ("noise", "known", "mask", "x", "params", "choices")),
         ("rows_done", c_int64),
         ("stop", c_int32),
     ]
@@ -60,22 +60,22 @@ def obstacle(
 def draw_images(
     run: Callable[[Job], int],
     draw: Draw,
-    levels: int,
+    model: Any,
     *,
-    logits: Tensor | None = None,
+    params: Tensor | None = None,
     choices: Tensor | None = None,
 ) -> Tensor:
     """The images, uint8 (B, C, H, W), that `run`, a call into a kernel, draws for a `Job`.
 
     `run` returns 0, or another number where memory ran out. It works on torch's number of threads,
-    each with images of its own. It also fills `logits` (B, C, H, W, K), of the noise's dtype, and
-    `choices`, uint8 (B, C, H, W), with the logits of every sub-pixel and the level drawn from
-    them, also where `known` stays.
+    each with images of its own. It also fills `params` (B, C or 1, H, W, K), of the noise's dtype,
+    and `choices`, uint8 (B, C, H, W), with what `model.params` gives and the levels drawn from
+    it, also where `known` stays.
 
-    Raises MemoryError where memory runs out, and ValueError where `logits` or `choices` are not
+    Raises MemoryError where memory runs out, and ValueError where `params` or `choices` are not
     contiguous.
     """
-    for name, tensor in (("logits", logits), ("choices", choices)):
+    for name, tensor in (("params", params), ("choices", choices)):
         if tensor is not None and not tensor.is_contiguous():
             raise ValueError(f"{name} is filled in place and must be contiguous")
     batch, channels, height, width = draw.noise.shape
@@ -85,7 +85,7 @@ def draw_images(
         "known": draw.known,
         "mask": None if draw.mask is None else draw.mask.to(torch.uint8),
         "x": x,
-        "logits": logits,
+        "params": params,
         "choices": choices,
     }
     job = structure(
@@ -95,8 +95,10 @@ def draw_images(
         channels=channels,
         height=height,
         width=width,
-        levels=levels,
+        levels=model.levels,
         threads=torch.get_num_threads(),
+        mixtures=model.likelihood.mixtures if model.likelihood.coupled else 0,
+        parameters=model.likelihood.size,
         temperature=min(draw.temperature, HOTTEST),
     )
     status: list[int] = []

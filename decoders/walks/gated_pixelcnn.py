@@ -5,7 +5,8 @@ stack runs a pixel at a time: what all layers take from the pixels left of it in
 product, and then, a sub-pixel at a time, only that sub-pixel's own feature group, from the groups
 that it may see.
 
-Shapes: batch B, p feature maps in C channel groups of q = p/C, L layers, reach k = ⌊n/2⌋; the
+Shapes: batch B, p feature maps in G channel groups of q = p/G, L layers, reach k = ⌊n/2⌋. G is C,
+or 1 where the likelihood couples the channels of a pixel: then the network sees none of them. The
 order of maps is that of `gated_pixelcnn_weights`.
 """
 
@@ -32,12 +33,12 @@ class GatedPixelCNNWalk(Walk):
     def __init__(self, model: Any, h: Tensor | None, batch: int) -> None:
         layers, head = list(layer_weights(model)), head_weights(model)
         weight = head.hidden
-        super().__init__(model.likelihood, model.image_shape[0], weight.device)
+        super().__init__(model.likelihood, model.groups, weight.device)
         channels, height, self.width = model.image_shape
         # Every level as the network sees it.
         self.scaled = model.scale(torch.arange(model.levels, device=weight.device))
         self.vertical = _VerticalStack(layers, batch, channels, self.width)
-        self.horizontal = _HorizontalStack(layers, head, batch, channels)
+        self.horizontal = _HorizontalStack(layers, head, batch, channels, model.groups)
         self.s: Tensor | None = None  # (H, B, W or 1, S)
         if h is not None:
             s = model.conditioning(h)
@@ -122,7 +123,12 @@ class _HorizontalStack:
     """
 
     def __init__(
-        self, layers: list[LayerWeights], head: HeadWeights, batch: int, channels: int
+        self,
+        layers: list[LayerWeights],
+        head: HeadWeights,
+        batch: int,
+        channels: int,
+        groups: int,
     ) -> None:
         p, k = layers[0].features, layers[0].reach(channels)
         zeros = layers[0].vertical.new_zeros
@@ -138,8 +144,7 @@ class _HorizontalStack:
         self.left = torch.stack(left) if left else zeros(0, k * p, 2 * p)
         gates = zeros(len(layers), batch, p)
         self.groups = [
-            _Group(layers, head, g, channels, self.from_left[0], maps, gates)
-            for g in range(channels)
+            _Group(layers, head, g, groups, self.from_left[0], maps, gates) for g in range(groups)
         ]
         self.top = zeros(batch, p)
         self.hidden = zeros(batch, head.hidden.shape[1])
@@ -155,7 +160,7 @@ class _HorizontalStack:
         self.from_left_others.baddbmm_(self.left_maps, self.left)
 
     def logits(self, g: int) -> Tensor:
-        """The logits (B, K) of channel g of `pixel` (B, C), whose channels before g are set."""
+        """The likelihood's parameters (B, K) of group g, whose channels before it are set."""
         return self.groups[g].logits(self.pixel, self.top, self.hidden)
 
     def end_pixel(self) -> None:
@@ -174,19 +179,18 @@ class _Group:
         layers: list[LayerWeights],
         head: HeadWeights,
         g: int,
-        channels: int,
+        groups: int,
         from_left: Tensor,
         maps: Tensor,
         gates: Tensor,
     ) -> None:
-        q, qh, levels = (
-            width // channels
-            for width in (maps.shape[2], head.hidden.shape[1], head.logits.shape[1])
+        q, qh, size = (
+            width // groups for width in (maps.shape[2], head.hidden.shape[1], head.logits.shape[1])
         )
         part, seen = slice(q * g, q * (g + 1)), slice(0, q * (g + 1))
         part_h, seen_h = slice(qh * g, qh * (g + 1)), slice(0, qh * (g + 1))
         part_gate = slice(2 * q * g, 2 * q * (g + 1))
-        part_k = slice(levels * g, levels * (g + 1))
+        part_k = slice(size * g, size * (g + 1))
         self.count, self.q = g, q
         self.gates_seen = gates[:, :, seen]
         self.gate_outs = [gate[:, part] for gate in gates]
@@ -218,7 +222,7 @@ class _Group:
         self.part, self.seen, self.part_h, self.seen_h = part, seen, part_h, seen_h
 
     def logits(self, pixel: Tensor, top: Tensor, hidden: Tensor) -> Tensor:
-        """The logits (B, K) of channel g of the pixel (B, C), whose channels before g are known.
+        """The parameters (B, K) of group g of the pixel (B, C), whose channels before g are known.
 
         `top` (B, p) and `hidden` (B, head_features) are the inputs of the head's two layers, in
         which the groups before g stand and group g is filled in.

@@ -1,7 +1,7 @@
 // The native engine of the Gated PixelCNN: one call draws whole images from packed weights.
 //
-// Arithmetic and names are those of the walk in gated_pixelcnn.py: p feature maps in C groups of
-// q = p/C, L layers, reach k = ⌊n/2⌋; the 2·p maps before a gate of the horizontal stack are
+// Arithmetic and names are those of the walk in gated_pixelcnn.py: p feature maps in G groups of
+// q = p/G, G = C or 1, L layers, reach k = ⌊n/2⌋; the 2·p maps before a gate of the horizontal stack are
 // ordered group by group. One thread draws a tile of a few images from its first pixel to its
 // last. The vertical stack runs a row at a time, which makes large products. The horizontal stack
 // and the head run a pixel at a time; the images of the tile are the rows of their products, so
@@ -16,7 +16,7 @@
 extern "C" {
 
 struct Sizes {
-  int32_t channels, levels, features, reach, head_features, map_channels;
+  int32_t channels, groups, parameters, features, reach, head_features, map_channels;
 };
 
 // The matrices of gated_pixelcnn.py, row-major, of the network's type; null where a model has none.
@@ -61,7 +61,7 @@ struct Network {
   bool has_skip = false;
 
   explicit Network(const Sizes& s)
-      : sizes(s), p(s.features), q(p / s.channels), qh(s.head_features / s.channels),
+      : sizes(s), p(s.features), q(p / s.groups), qh(s.head_features / s.groups),
         gate_row(round_up(2 * p, kLanes<T>)), skip_bias(p) {}
 
   void add(const LayerWeights& from) {
@@ -82,7 +82,7 @@ struct Network {
       layer.condition_horizontal = Matrix<T>(from.condition, 2 * gate, 0, gate, S, gate);
     }
     layer.residual_bias = Buffer<T>(from.residual_bias, p);
-    for (int g = 0; g < C; g++) {
+    for (int g = 0; g < sizes.groups; g++) {
       const int seen = (g + 1) * q;
       // At the pixel itself the first layer sees the channels before g, later ones groups ≤ g.
       layer.centre.emplace_back(from.centre, gate, 0, 2 * q * g, first ? g : seen, 2 * q);
@@ -97,13 +97,13 @@ struct Network {
   }
 
   void add(const HeadWeights& from) {
-    const int C = sizes.channels, width = sizes.head_features, K = sizes.levels;
-    for (int g = 0; g < C; g++) {
+    const int G = sizes.groups, width = sizes.head_features, K = sizes.parameters;
+    for (int g = 0; g < G; g++) {
       hidden.emplace_back(from.hidden, width, 0, qh * g, (g + 1) * q, qh);
-      logits.emplace_back(from.logits, C * K, 0, K * g, (g + 1) * qh, K);
+      logits.emplace_back(from.logits, G * K, 0, K * g, (g + 1) * qh, K);
     }
     hidden_bias = Buffer<T>(from.hidden_bias, width);
-    logits_bias = Buffer<T>(from.logits_bias, C * K);
+    logits_bias = Buffer<T>(from.logits_bias, G * K);
   }
 };
 
@@ -219,12 +219,14 @@ class Tile {
         product<T>(net_.layers[l].left, 1, n_, l ? horizontal(l - 1, c - k_) : pixel_at(r, c - k_),
                    sums, sums);
       }
-    const bool needs_logits = draw_.needs_logits(r, c);
+    const bool needs_params = draw_.needs_params(r, c);
     for (int g = 0; g < C_; g++) {
-      group_maps(r, c, g);
-      if (needs_logits) group_logits(g);
+      if (g < net_.sizes.groups) {
+        group_maps(r, c, g);
+        if (needs_params) group_params(g);
+      }
       for (int i = 0; i < n_; i++) {
-        const int level = draw_.level(i, g, r, c, needs_logits);
+        const int level = draw_.level(i, g, r, c, needs_params);
         pixel_at(r, c).at(0, i)[g] = static_cast<const T*>(inputs_.scale)[level];
       }
     }
@@ -264,13 +266,13 @@ class Tile {
     }
   }
 
-  void group_logits(int g) {
+  void group_params(int g) {
     const int begin = g * net_.qh;
     const Rows<T> hidden{hidden_ + begin, size_t(head_)};
     product<T>(net_.hidden[g], 1, n_, {top_, size_t(p_)}, {net_.hidden_bias + begin, 0}, hidden);
     for (int i = 0; i < n_; i++) rectify(hidden.at(0, i), net_.qh);
     product<T>(net_.logits[g], 1, n_, {hidden_, size_t(head_)},
-               {net_.logits_bias + g * job_.levels, 0}, draw_.logits());
+               {net_.logits_bias + g * net_.sizes.parameters, 0}, draw_.params());
   }
 
   // One row an image: pixel (r, c) as the network sees it, c ≥ −k.

@@ -41,7 +41,7 @@ def obstacle(model: Any, draw: Draw | None = None) -> str | None:
 
 
 def sample(
-    model: Any, draw: Draw, *, logits: Tensor | None = None, choices: Tensor | None = None
+    model: Any, draw: Draw, *, params: Tensor | None = None, choices: Tensor | None = None
 ) -> Tensor:
     """Draw uint8 images (B, C, H, W); see `native.draw_images`."""
     s = model.conditioning(draw.h) if model.conditioning is not None else None
@@ -56,19 +56,19 @@ def sample(
         map_height=map_height,
         map_width=map_width,
     )
-    with _sampler(layers, head, draw.noise) as (functions, sampler):
+    with _sampler(layers, head, draw.noise, model.groups) as (functions, sampler):
         return native.draw_images(
             lambda job: functions.sampler_run(sampler, ctypes.byref(inputs), ctypes.byref(job)),
             draw,
-            model.levels,
-            logits=logits,
+            model,
+            params=params,
             choices=choices,
         )
 
 
 @contextmanager
 def _sampler(
-    layers: Iterator[LayerWeights], head: HeadWeights, noise: Tensor
+    layers: Iterator[LayerWeights], head: HeadWeights, noise: Tensor, groups: int
 ) -> Iterator[tuple[ctypes.CDLL, c_void_p]]:
     """The kernel's functions, and a packed copy of the network for noise (B, C, H, W)."""
     functions = kernel()
@@ -78,7 +78,8 @@ def _sampler(
     first = next(layers)
     sizes = _Sizes(
         channels=channels,
-        levels=head.logits.shape[1] // channels,
+        groups=groups,
+        parameters=head.logits.shape[1] // groups,
         features=first.features,
         reach=first.reach(channels),
         head_features=head.hidden.shape[1],
@@ -111,7 +112,10 @@ def _pointers(
 class _Sizes(Structure):
     _fields_ = [
         (name, c_int32)
-        for name in ("channels", "levels", "features", "reach", "head_features", "map_channels")
+        for name in (
+            *("channels", "groups", "parameters", "features", "reach", "head_features"),
+            "map_channels",
+        )
     ]
 
 

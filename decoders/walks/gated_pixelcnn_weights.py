@@ -1,7 +1,7 @@
 """The weights of a Gated PixelCNN as the matrices that sampling multiplies by.
 
 Maps are rows and weights stand at their right, so that `maps @ weight + bias` is a layer. p
-feature maps lie in C groups of q = p/C. The 2·p maps before a gate of the horizontal stack are
+feature maps lie in G groups of q = p/G. The 2·p maps before a gate of the horizontal stack are
 ordered group by group here, tanh half and σ half of each side by side, so that a group's part is
 one slice; those of the vertical stack stay as they are, all tanh halves first.
 """
@@ -54,7 +54,7 @@ class LayerWeights:
 
 @dataclass
 class HeadWeights:
-    """The head's two 1×1 convolutions: p maps to `head_features`, and those to C·K logits."""
+    """The head's two 1×1 convolutions: p maps to `head_features`, and those to the parameters."""
 
     hidden: Tensor
     hidden_bias: Tensor
@@ -64,7 +64,7 @@ class HeadWeights:
 
 def layer_weights(model: Any) -> Iterator[LayerWeights]:
     """The gated layers' matrices, first layer first; views of the parameters where they can be."""
-    order = gate_order(model.gated_layers()[0].features, model.image_shape[0])
+    order = gate_order(model.gated_layers()[0].features, model.groups)
     order = order.to(model.head_hidden.weight.device)
     for layer in model.gated_layers():
         yield _layer(layer, order)
@@ -76,13 +76,13 @@ def head_weights(model: Any) -> HeadWeights:
     return HeadWeights(matrix(hidden), bias(hidden), matrix(logits), bias(logits))
 
 
-def gate_order(features: int, channels: int) -> Tensor:
+def gate_order(features: int, groups: int) -> Tensor:
     """The order of 2·p maps in which each group's tanh half and σ half lie side by side.
 
     >>> gate_order(3, 3)
     tensor([0, 3, 1, 4, 2, 5])
     """
-    return torch.arange(2 * features).view(2, channels, -1).transpose(0, 1).flatten()
+    return torch.arange(2 * features).view(2, groups, -1).transpose(0, 1).flatten()
 
 
 def matrix(conv: nn.Conv2d) -> Tensor:

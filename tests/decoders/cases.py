@@ -19,6 +19,7 @@ from toys.autoregressive import ByColumns, Centred, Coupled, Dequantised, Stripe
 Shape = tuple[int, int, int]
 Reach = Callable[["Case"], NDArray[np.bool_]]
 H = {"h_dim": 2}
+MIXTURE = {"likelihood": "logistic_mixture"}
 
 
 def gated_reach(case: "Case") -> NDArray[np.bool_]:
@@ -28,6 +29,7 @@ def gated_reach(case: "Case") -> NDArray[np.bool_]:
     """
     channels, height, width = case.shape
     k, layers = case.kwargs.get("kernel_size", 3) // 2, case.kwargs.get("layers", 3)
+    coupled = case.kwargs.get("likelihood") == "logistic_mixture"
     above = np.zeros((height, width, channels, height, width), bool)
     left = np.zeros((channels, height, width, channels, height, width), bool)
     for layer in range(layers):
@@ -43,11 +45,11 @@ def gated_reach(case: "Case") -> NDArray[np.bool_]:
                 seen |= above[r, c]
                 if layer == 0:
                     seen[:, r, max(c - k, 0) : c] = True
-                    seen[:g, r, c] = True
+                    seen[: 0 if coupled else g, r, c] = True
                 else:
                     seen |= left_before[: g + 1, r, c].any(0)
                     seen |= left_before[:, r, max(c - k, 0) : c].any((0, 1))
-    return np.stack([left[: g + 1].any(0) for g in range(channels)])
+    return np.stack([left[: g + 1].any(0) for g in range(1 if coupled else channels)])
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ GATED = [
     gated((3, 1, 6), layers=1),
     gated((1, 6, 1), kernel_size=1),
     gated((3, 3, 3), layers=1, skip=True, levels=256),
+    gated((1, 4, 5), **MIXTURE, mixtures=2),
+    gated((3, 4, 5), **MIXTURE, features=5, mixtures=3, kernel_size=5, skip=True),
+    gated((3, 3, 4), **MIXTURE, **H, head_features=7, levels=256, mixtures=1),
+    gated((3, 4, 3), **MIXTURE, **H, conditioning="spatial", map_features=3),
 ]
 CASES = [
     *GATED,
@@ -142,6 +148,29 @@ def random_h(model: Decoder, batch: int) -> Tensor | None:
 
 def random_images(model: Decoder, batch: int) -> Tensor:
     return torch.randint(0, model.levels, (batch, *model.image_shape)).to(torch.uint8)
+
+
+def pmf_of(model: AutoregressiveDecoder, params: Tensor, x: Tensor) -> Tensor:
+    """The probabilities of all levels of every sub-pixel, (B, C, H, W, levels).
+
+    Given the parameters, and of the images x (B, C, H, W) a pixel's earlier channels.
+    """
+    pmf = params.new_empty(*x.shape, model.levels)
+    for c, v in product(range(x.shape[1]), range(model.levels)):
+        images = x.clone()
+        images[:, c] = v
+        pmf[:, c, ..., v] = model.likelihood.log_prob(params, images)[:, c].exp()
+    return pmf
+
+
+def levels_of(model: AutoregressiveDecoder, params: Tensor, x: Tensor, u: Tensor) -> Tensor:
+    """The levels (B, C, H, W) that noise u draws where the past is that of the images x."""
+    draw, channels = model.likelihood.draw, range(x.shape[1])
+    if params.shape[1] == x.shape[1] > 1:
+        return draw(params, u)
+    befores = (x[:, :c].movedim(1, -1).long() for c in channels)
+    drawn = [draw(params[:, 0], u[:, c], 1.0, b) for c, b in zip(channels, befores, strict=True)]
+    return torch.stack(drawn, 1)
 
 
 def draw_for(model: Decoder, case: Case, batch: int = 3) -> Draw:

@@ -5,10 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
+import torch.nn.functional as F
+from scipy.stats import chi2, norm
+from torch import Tensor
 
-from repr_toolkit.decoders import Deconv
-from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
+from repr_toolkit.decoders import Deconv, GatedPixelCNN
+from repr_toolkit.decoders.likelihoods import (
+    Categorical,
+    DiscretizedGaussian,
+    DiscretizedLogisticMixture,
+    likelihood_of,
+)
 
 
 def test_log_prob_is_the_sum_of_the_gathered_logits() -> None:
@@ -16,7 +23,7 @@ def test_log_prob_is_the_sum_of_the_gathered_logits() -> None:
     logits = torch.randn(2, 3, 4, 5, 6, dtype=torch.float64)
     x = torch.randint(0, 6, (2, 3, 4, 5), dtype=torch.uint8)
     expected = logits.log_softmax(-1).gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
-    torch.testing.assert_close(Categorical().log_prob(logits, x), expected)
+    torch.testing.assert_close(Categorical(6).log_prob(logits, x), expected)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e4])
@@ -27,8 +34,8 @@ def test_compiled_log_prob_is_the_same(offset: float) -> None:
     logits.requires_grad_()
     x = torch.randint(0, 17, (2, 3, 4, 5), dtype=torch.uint8)
     x[0, 0, 0, 0] = 3
-    eager = Categorical().log_prob(logits, x)
-    compiled = torch.compile(Categorical().log_prob, backend="eager", fullgraph=True)(logits, x)
+    eager = Categorical(17).log_prob(logits, x)
+    compiled = torch.compile(Categorical(17).log_prob, backend="eager", fullgraph=True)(logits, x)
     torch.testing.assert_close(compiled, eager)
     assert compiled[0, 0, 0, 0] == -torch.inf
     weights = torch.randn_like(eager)
@@ -45,7 +52,7 @@ def test_compiled_log_prob_is_the_same(offset: float) -> None:
 def test_draw_is_the_smallest_level_whose_cdf_exceeds_u() -> None:
     pmf = torch.tensor([0.25, 0.0, 0.5, 0.25, 0.0], dtype=torch.float64)
     u = torch.tensor([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53], dtype=torch.float64)
-    drawn = Categorical().draw(pmf.log().expand(len(u), -1), u)
+    drawn = Categorical(5).draw(pmf.log().expand(len(u), -1), u)
     assert drawn.tolist() == [0, 0, 2, 2, 3, 3]
 
 
@@ -54,7 +61,7 @@ def test_draw_never_takes_a_level_without_mass() -> None:
     torch.manual_seed(0)
     logits = torch.cat([torch.randn(5000, 200), torch.full((5000, 56), -math.inf)], dim=1)
     u = torch.full((5000,), 1 - 2**-24)
-    drawn = Categorical().draw(logits, u)
+    drawn = Categorical(256).draw(logits, u)
     assert drawn.max() <= 199
     assert (logits.gather(1, drawn[:, None]) > -math.inf).all()
 
@@ -64,10 +71,10 @@ def test_temperature_renormalises_the_power_of_the_pmf() -> None:
     u = torch.linspace(0, 0.999, 500, dtype=torch.float64)
     logits = torch.tensor(pmf).log().expand(len(u), -1)
     cdf = np.cumsum(pmf**2 / (pmf**2).sum())
-    drawn = Categorical().draw(logits, u, temperature=0.5)
+    drawn = Categorical(3).draw(logits, u, temperature=0.5)
     assert drawn.tolist() == np.searchsorted(cdf, u.numpy(), side="right").tolist()
     for cold in (0, 1e-30, 1e-300):  # towards the mode, without overflowing
-        assert Categorical().draw(logits, u, temperature=cold).unique().tolist() == [2]
+        assert Categorical(3).draw(logits, u, temperature=cold).unique().tolist() == [2]
 
 
 @pytest.mark.parametrize("mean", [-40.0, 0.3, 6.5, 13.9, 300.0])
@@ -109,3 +116,130 @@ def test_deconv_loss_is_the_squared_error_of_scaled_intensities() -> None:
     h = torch.randn(5, 2)
     expected = ((model.mean(h, 5) / 15 - x / 15) ** 2).mean()
     torch.testing.assert_close(model.loss(x, h), expected)
+
+
+def reference(like: DiscretizedLogisticMixture, params: Tensor, x: Tensor) -> Tensor:
+    """log p of pixels x (N, C) given params (N, K), in float64 and log space."""
+    blocks = params.double().unflatten(1, (-1, like.mixtures))
+    total = blocks[:, 0].log_softmax(1)
+    width = 2 / (like.levels - 1)
+    scaled = x.double() * width - 1
+    for c in range(like.channels):
+        mean = blocks[:, 1 + c].clone()
+        for e in range(c):
+            coefficient = blocks[:, 1 + 2 * like.channels + c * (c - 1) // 2 + e].tanh()
+            mean += coefficient * scaled[:, e, None]
+        scale = blocks[:, 1 + like.channels + c].exp().clamp_min(like.LEAST_SCALE * width)
+        upper = (scaled[:, c, None] + width / 2 - mean) / scale
+        lower = (scaled[:, c, None] - width / 2 - mean) / scale
+        # In the tail where both are far below the middle, their difference keeps its digits.
+        flip = upper + lower > 0
+        log_b, log_a = (
+            F.logsigmoid(torch.where(flip, one, other))
+            for one, other in ((-lower, upper), (-upper, lower))
+        )
+        inside = log_b + torch.log(-torch.expm1(log_a - log_b))
+        level = x[:, c, None]
+        edges = torch.where(level == 0, F.logsigmoid(upper), F.logsigmoid(-lower))
+        total += torch.where((level == 0) | (level == like.levels - 1), edges, inside)
+    return total.logsumexp(1)
+
+
+def extreme(like: DiscretizedLogisticMixture, count: int) -> tuple[Tensor, Tensor]:
+    """Parameters (count, K) with log-scales −7…7, and pixels (count, C), a third at the edges."""
+    params = torch.randn(count, like.size)
+    blocks, channels = params.view(count, -1, like.mixtures), like.channels
+    blocks[:, 1 : 1 + channels] *= 1.5
+    blocks[:, 1 + channels : 1 + 2 * channels] = torch.rand(count, channels, like.mixtures) * 14 - 7
+    x = torch.randint(0, like.levels, (count, channels))
+    edge = torch.rand(count, channels) < 1 / 3
+    x[edge] = torch.randint(0, 2, (int(edge.sum()),)) * (like.levels - 1)
+    return params, x.to(torch.uint8)
+
+
+@pytest.mark.parametrize("levels", [2, 5, 256])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_logistic_mixture_agrees_with_log_space(channels: int, levels: int) -> None:
+    torch.manual_seed(0)
+    like = DiscretizedLogisticMixture(channels, levels, mixtures=5)
+    params, x = extreme(like, 20000)
+    params.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):  # which it does not heed
+        terms = like.log_prob(params[None, None, None], x.T[None, :, None])
+    assert terms.dtype == torch.float32
+    assert (terms <= 1e-6).all()
+    expected = reference(like, params.detach(), x)
+    error = (terms.sum(1).flatten().double() - expected).abs() / expected.abs().clamp_min(1)
+    assert error.max() < 1e-4
+    terms.sum().backward()
+    assert params.grad is not None
+    assert params.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("value", [-1e4, -40.0, 40.0, 1e4])
+def test_logistic_mixture_stays_finite_whatever_the_parameters(value: float) -> None:
+    like = DiscretizedLogisticMixture(3, 256, mixtures=2)
+    for block in range(10):
+        params = torch.zeros(1, 1, 1, 256, like.size)
+        params[..., 2 * block : 2 * block + 1] = value
+        params.requires_grad_()
+        x = torch.arange(256, dtype=torch.uint8).expand(1, 3, 1, 256)
+        terms = like.log_prob(params, x)
+        terms.sum().backward()
+        assert terms.isfinite().all()
+        assert params.grad is not None
+        assert params.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("levels", [2, 3, 6])
+def test_logistic_mixture_draws_what_enumeration_says(channels: int, levels: int) -> None:
+    """By a chi-square test of whole pixels, with one noise a channel."""
+    torch.manual_seed(0)
+    like, count = DiscretizedLogisticMixture(channels, levels, mixtures=3), 100_000
+    params = torch.randn(like.size, dtype=torch.float64)
+    pixels = torch.cartesian_prod(*[torch.arange(levels)] * channels).view(-1, channels)
+    log_p = like.log_prob(
+        params.expand(1, 1, 1, len(pixels), -1), pixels.T.to(torch.uint8)[None, :, None]
+    )
+    p = log_p.sum(1).exp().flatten().numpy()
+    assert abs(p.sum() - 1) < 1e-12
+    drawn = torch.empty(count, 0, dtype=torch.int64)
+    for _ in range(channels):
+        u = torch.rand(count, dtype=torch.float64)
+        level = like.draw(params.expand(count, -1), u, 1.0, drawn)
+        drawn = torch.cat([drawn, level[:, None]], 1)
+        order = u.argsort()
+        if drawn.shape[1] == 1:  # monotone in the noise
+            assert (level[order].diff() >= 0).all()
+    index = (drawn * levels ** torch.arange(channels - 1, -1, -1)).sum(1)
+    seen = torch.bincount(index, minlength=len(pixels)).numpy()
+    often = p * count >= 5
+    chi_square = ((seen - p * count)[often] ** 2 / (p * count)[often]).sum()
+    assert chi2.sf(chi_square, often.sum() - 1) > 1e-3
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
+def test_logistic_mixture_tempers_a_channel_alone(temperature: float) -> None:
+    """The weights of the components given the earlier channels are not tempered."""
+    torch.manual_seed(0)
+    like, count = DiscretizedLogisticMixture(3, 7, mixtures=3), 2001
+    params = 2 * torch.randn(like.size, dtype=torch.float64)
+    u = torch.linspace(0, 1 - 1e-9, count, dtype=torch.float64)
+    for c in range(3):
+        before = torch.randint(0, 7, (c,))
+        pixels = torch.zeros(3, 7, dtype=torch.uint8)
+        pixels[:c] = before[:, None]
+        pixels[c] = torch.arange(7)
+        terms = like.log_prob(params.expand(1, 1, 1, 7, -1), pixels[None, :, None])[0, c, 0]
+        drawn = like.draw(params.expand(count, -1), u, temperature, before.expand(count, -1))
+        assert torch.equal(drawn, Categorical(7).draw(terms.expand(count, -1), u, temperature))
+
+
+def test_likelihoods_by_name() -> None:
+    assert isinstance(likelihood_of("categorical", 3, 4, 10), Categorical)
+    assert likelihood_of("logistic_mixture", 3, 4, 10).size == 100
+    with pytest.raises(ValueError, match="mixtures is at least 1, not 0"):
+        likelihood_of("logistic_mixture", 3, 4, 0)
+    with pytest.raises(ValueError, match='"categorical" or "logistic_mixture", not \'normal\''):
+        GatedPixelCNN((1, 2, 2), features=2, layers=1, **{"likelihood": "normal"})

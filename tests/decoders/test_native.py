@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import Case, random_h, random_images, small_pixelcnn, those
+from cases import Case, levels_of, random_h, random_images, small_pixelcnn, those
 from torch import Tensor
 
 from repr_toolkit.decoders import GatedPixelCNN
@@ -24,29 +24,30 @@ native = pytest.mark.skipif(WITHOUT is not None, reason=f"no native engine: {WIT
 
 
 def forced(model: GatedPixelCNN, x: Tensor, h: Tensor | None, u: Tensor) -> tuple[Tensor, Tensor]:
-    """The engine's logits and choices for noise u where the past is that of the images x."""
-    logits = torch.empty(*x.shape, model.levels, dtype=u.dtype)
+    """The engine's parameters and choices for noise u where the past is that of the images x."""
+    size = (len(x), model.groups, *x.shape[2:], model.likelihood.size)
+    params = torch.empty(size, dtype=u.dtype)
     choices = torch.empty_like(x)
     mask = torch.ones(x.shape, dtype=torch.bool)
-    drawn = sample(model, Draw(h, u, known=x, mask=mask), logits=logits, choices=choices)
+    drawn = sample(model, Draw(h, u, known=x, mask=mask), params=params, choices=choices)
     assert torch.equal(drawn, x)
-    return logits, choices
+    return params, choices
 
 
 @native
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @those(lambda case: "native" in case.make.engines)
 @torch.no_grad()
-def test_logits_and_choices_are_those_of_the_forward(case: Case, dtype: torch.dtype) -> None:
+def test_parameters_and_choices_are_those_of_the_forward(case: Case, dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     model = case.build().to(dtype)
     x, h = random_images(model, 11), random_h(model, 11)
     u = torch.rand(11, *case.shape, dtype=dtype)
-    logits, choices = forced(model, x, h, u)
+    params, choices = forced(model, x, h, u)
     expected = model.params(x, h)
     tolerance = 1e-13 if dtype == torch.float64 else 1e-5
-    torch.testing.assert_close(logits, expected, rtol=0, atol=tolerance)
-    assert (choices == model.likelihood.draw(expected, u)).double().mean() > 0.999
+    torch.testing.assert_close(params, expected, rtol=0, atol=tolerance)
+    assert (choices == levels_of(model, expected, x, u)).double().mean() > 0.999
 
 
 @native
@@ -58,9 +59,9 @@ def test_every_size_of_a_block(features: int, batch: int) -> None:
     model = small_pixelcnn((3, 3, 9), features=features, levels=70, layers=2, h_dim=3)
     x, h = random_images(model, batch), random_h(model, batch)
     u = torch.rand(x.shape, dtype=torch.float64)
-    logits, choices = forced(model, x, h, u)
+    params, choices = forced(model, x, h, u)
     expected = model.params(x, h)
-    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(params, expected, rtol=0, atol=1e-12)
     assert torch.equal(choices, model.likelihood.draw(expected, u).to(torch.uint8))
 
 

@@ -49,24 +49,26 @@ class Chained(nn.Module):
     A pixel has K = levels + 2·levels² logits, or levels in grey.
     """
 
-    def __init__(self, levels: int) -> None:
+    coupled = True
+
+    def __init__(self, channels: int, levels: int) -> None:
         super().__init__()
         self.levels = levels
+        self.size = levels + (channels - 1) * levels**2
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        total: Tensor | int = 0
+        terms = []
         for c in range(x.shape[1]):
             log_pmf = self._logits(params[:, 0], x[:, :c].movedim(1, -1).long()).log_softmax(-1)
-            total = total + log_pmf.gather(-1, x[:, c, :, :, None].long()).movedim(-1, 1)
-        assert isinstance(total, Tensor)
-        return total
+            terms.append(log_pmf.gather(-1, x[:, c, :, :, None].long()).movedim(-1, 1))
+        return torch.cat(terms, 1)
 
     def draw(
         self, params: Tensor, u: Tensor, temperature: float = 1.0, before: Tensor | None = None
     ) -> Tensor:
         if before is None:
             before = torch.zeros(*u.shape, 0, dtype=torch.int64, device=u.device)
-        return Categorical().draw(self._logits(params, before), u, temperature)
+        return Categorical(self.levels).draw(self._logits(params, before), u, temperature)
 
     def _logits(self, params: Tensor, before: Tensor) -> Tensor:
         """Logits (…, levels) of the channel after those `before` (…, c)."""
@@ -85,7 +87,7 @@ class Coupled(AutoregressiveDecoder):
     engines: ClassVar[Mapping[str, Engine]] = WALKED
 
     def __init__(self, image_shape: Shape, h_dim: int = 0, levels: int = 256) -> None:
-        super().__init__(image_shape, h_dim, levels, likelihood=Chained(levels))
+        super().__init__(image_shape, h_dim, levels, likelihood=Chained(image_shape[0], levels))
         channels, width = image_shape[0], 8
         one = torch.zeros(width, dtype=torch.int64)
         pixel = torch.zeros(channels, dtype=torch.int64)
@@ -97,7 +99,7 @@ class Coupled(AutoregressiveDecoder):
         )
         self.joins = nn.ModuleList([nn.Conv2d(width, width, 1) for _ in range(2)])
         self.v = nn.Linear(h_dim, width) if h_dim else None
-        self.head = nn.Conv2d(width, levels + (channels - 1) * levels**2, 1)
+        self.head = nn.Conv2d(width, self.likelihood.size, 1)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_h(h, len(x))
