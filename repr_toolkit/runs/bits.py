@@ -54,25 +54,57 @@ def bits_given(
 ) -> list[npt.NDArray[np.float64]]:
     """Bits/dim of the images of a split, in order, given each table of h: float64 (N,) for each.
 
-    A table is float32 (N, h_dim), or None for an unconditional decoder; one reading of the images
-    serves all tables. The bits are float32 without autocast, on the model's device, and exact
-    unless `model.decoder.is_bound`. A batch has at most `batch_size` images (`likelihood_batch`). A
-    stochastic likelihood takes an image's noise by `seed` and its number, the same for every table.
-    Raises ValueError where a likelihood is not finite.
+    See `log_likelihoods` for the arguments and errors.
     """
+    options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
+    return [
+        decoders.bits_per_dim(log_prob, model.decoder.image_shape).numpy()
+        for log_prob in log_likelihoods(model, split, tables, **options)
+    ]
+
+
+def log_likelihoods(
+    model: "EncoderDecoder",
+    split: ImageSplit,
+    tables: Sequence[Tensor | None],
+    *,
+    indices: Sequence[int] | None = None,
+    batch_size: int = 256,
+    seed: int = 0,
+    progress: bool = False,
+) -> Tensor:
+    """log p(x|h) of a split's images, or of `indices`, in order, by K tables of h: float64 (K, n).
+
+    A table is float32 (n, h_dim), or None for an unconditional decoder; one reading of the images
+    serves all tables. The likelihoods are float32 without autocast, on the model's device, and
+    exact unless `model.decoder.is_bound`. A batch has at most `batch_size` images
+    (`likelihood_batch`). A stochastic likelihood takes an image's noise by `seed` and its number in
+    the split, the same for every table. Raises ValueError where a likelihood is not finite.
+    """
+    numbers = range(len(split)) if indices is None else indices
     batch_size = likelihood_batch(model, batch_size)
     nats: list[list[Tensor]] = [[] for _ in tables]
     start = 0
     with exactly():
-        for batch in batches(split, None, batch_size, model.device, "bits/dim", progress):
+        for batch in batches(split, indices, batch_size, model.device, "bits/dim", progress):
             stop = start + len(batch["image"])
-            noise = likelihood_noise(model.decoder, range(start, stop), seed)
+            noise = likelihood_noise(model.decoder, numbers[start:stop], seed)
             for table, parts in zip(tables, nats, strict=True):
                 h = None if table is None else to_device(table[start:stop], model.device)
                 parts.append(model.log_prob(batch, h, noise))
             start = stop
     # Only now: reading a result earlier would wait for the device.
-    return [_bits(torch.cat(parts), model.decoder.image_shape) for parts in nats]
+    log_prob = torch.stack([torch.cat(parts) for parts in nats]).cpu().double()
+    require_finite(log_prob, numbers)
+    return log_prob
+
+
+def require_finite(log_prob: Tensor, numbers: Sequence[int]) -> None:
+    """Raise ValueError where one of log p (K, n) is not finite; `numbers` are the images'."""
+    wrong = (~log_prob.isfinite()).nonzero()
+    if len(wrong):
+        image = numbers[int(wrong[0, 1])]
+        raise ValueError(f"the log-likelihood of image {image} of the split is not finite")
 
 
 def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
@@ -86,15 +118,6 @@ def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
     if model.device.type == "cpu":
         most = min(most, CPU_PIXELS // (height * width))
     return max(1, most)
-
-
-def _bits(log_prob: Tensor, image_shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
-    log_prob = log_prob.cpu().double()
-    if not log_prob.isfinite().all():
-        wrong = int((~log_prob.isfinite()).nonzero()[0])
-        raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
-    bits: npt.NDArray[np.float64] = decoders.bits_per_dim(log_prob, image_shape).numpy()
-    return bits
 
 
 def evaluate(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.classification.bayes import Classification
-from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
+from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.support.stats import Number, student
 
@@ -97,16 +97,15 @@ def candidate_bound(
         )
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     members = order[: groups * candidates].reshape(groups, candidates)
-    readings = [Reading(model, h[members.roll(shift, 1).flatten()]) for shift in range(candidates)]
-    coded = code_lengths(
-        readings,
+    bits = image_bits(
+        model,
         split,
+        [h[members.roll(shift, 1).flatten()] for shift in range(candidates)],
         indices=members.flatten().tolist(),
-        maps=False,
         batch_size=batch_size,
         progress=progress,
     )
-    values = own_over_mean(-coded.bits).reshape(groups, candidates).mean(1)
+    values = own_over_mean(-bits).reshape(groups, candidates).mean(1)
     kind = "log₂ q(x|h) − log₂ of its mean over the h of "
     return Bound(values, log2(candidates), members.numel(), f"{kind}{candidates} images")
 

@@ -1,10 +1,9 @@
 """Bits of every image, and of every sub-pixel, under several readings of the same images."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +12,9 @@ from torch import Tensor
 
 from repr_toolkit import decoders
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.decoders.noise import likelihood_noise
+from repr_toolkit.models.encode import batches
 from repr_toolkit.models.precision import exactly
-from repr_toolkit.runs.bits import likelihood_batch
-from repr_toolkit.support.console import bar
+from repr_toolkit.runs.bits import likelihood_batch, log_likelihoods, require_finite
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -43,8 +41,7 @@ class CodeLengths:
         saved_map: What each reading saves to the reference, bits of each sub-pixel, the mean over
             images, float64 (K, C, H, W); positive where the reading needs fewer bits. A sub-pixel
             is coded given those before it in the reference's order. With one channel where the
-            likelihood couples them. None where a decoder has no likelihood of sub-pixels, or none
-            was asked for.
+            likelihood couples them. None where a decoder has no likelihood of sub-pixels.
         saved_error: The standard error of `saved_map`, the same shape.
         shown: The same differences of the images that were asked for, float32 (K, s, C, H, W).
         order: The reference's order of generation, int64 (C·H·W,).
@@ -80,101 +77,79 @@ def code_lengths(
     readings: Sequence[Reading],
     split: ImageSplit,
     *,
-    indices: Sequence[int] | None = None,
-    maps: bool = True,
     shown: Sequence[int] = (),
     batch_size: int = 256,
     progress: bool = False,
 ) -> CodeLengths:
-    """Code the images of a split, or of `indices`, in order, once under every reading.
+    """Code the images of a split, in order, once under every reading.
 
-    `shown` counts among the images that are read. The likelihoods are computed in float32,
-    without autocast, on each model's device; they are exact unless a model's
-    `decoder.is_bound`. Raises ValueError without readings, for a reading that has not one h an
-    image, and where a likelihood is not finite.
+    `shown` are the images whose own maps are kept. The likelihoods are computed in float32, without
+    autocast, on each model's device; they are exact unless a model's `decoder.is_bound`. Raises
+    ValueError without readings, for a reading that has not one h an image, and where a likelihood
+    is not finite.
     """
     if not readings:
         raise ValueError("there is no reading to code the images by")
-    order = range(len(split)) if indices is None else indices
     for number, (_, h) in enumerate(readings):
-        if h is not None and len(h) != len(order):
+        if h is not None and len(h) != len(split):
             raise ValueError(
-                f"reading {number} has h of {len(h)} images, but {len(order)} are read"
+                f"reading {number} has h of {len(h)} images, but {len(split)} are read"
             )
-    maps = maps and all(reading.model.decoder.has_subpixel_log_prob for reading in readings)
-    reference = readings[0].model.decoder
-    if isinstance(reference, decoders.AutoregressiveDecoder):
-        generated = reference.order.cpu()
+    reference = readings[0].model
+    if isinstance(reference.decoder, decoders.AutoregressiveDecoder):
+        order = reference.decoder.order.cpu()
     else:
-        generated = decoders.raster(reference.image_shape)
-    size = min(likelihood_batch(reading.model, batch_size) for reading in readings)
-    device = readings[0].model.device
-    devices = {reading.model.device for reading in readings}
+        order = decoders.raster(reference.decoder.image_shape)
+    if not all(model.decoder.has_subpixel_log_prob for model, _ in readings):
+        bits = [
+            image_bits(model, split, [h], batch_size=batch_size, progress=progress)
+            for model, h in readings
+        ]
+        return CodeLengths(np.concatenate(bits), None, None, None, order)
+    size = min(likelihood_batch(model, batch_size) for model, _ in readings)
     nats: list[Tensor] = []  # (K, b) of each batch
     sums: list[Tensor] = []  # (2, K, C, H, W): of the savings, and of their squares, a batch each
     total: Floats | float = 0.0  # of earlier batches
     single: dict[int, Tensor] = {}  # (K, C, H, W) by the number of the image
-    with exactly(), ExitStack() as stack, bar("bits", len(order), shown=progress) as show:
-        for reading in readings:
-            stack.enter_context(decoders.full_precision(reading.model.device))
-        for start in range(0, len(order), size):
-            stop = min(start + size, len(order))
-            image = split[order[start:stop]]["image"]
-            images = {where: image.to(where) for where in devices}  # once, for all readings
-            numbers = order[start:stop]
-            terms = [
-                _terms(reading, images, start, stop, maps, numbers).to(device)
-                for reading in readings
-            ]
-            stacked = torch.stack(terms)  # (K, b, C, H, W), or (K, b)
-            if maps:
-                nats.append(stacked.flatten(2).sum(2))
-                savings = stacked - stacked[0]
-                sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
-                single |= {i: savings[:, i - start] for i in shown if start <= i < stop}
-                if len(sums) == FOLDED:
-                    total, sums = total + _doubled(torch.stack(sums)).sum(0), []
-            else:
-                nats.append(stacked)
-            show(stop)
-    bits = -_doubled(torch.cat(nats, 1)) / log(2)
-    if not np.isfinite(bits).all():
-        wrong = order[int(np.argwhere(~np.isfinite(bits))[0][1])]
-        raise ValueError(f"the log-likelihood of image {wrong} of the split is not finite")
-    if not maps:
-        return CodeLengths(bits, None, None, None, generated)
+    start = 0
+    with exactly():
+        for batch in batches(split, None, size, reference.device, "bits", progress):
+            stop = start + len(batch["image"])
+            terms = []  # log p of each sub-pixel, (b, C, H, W)
+            for model, every in readings:
+                x = model.laid_out(batch["image"].to(model.device))
+                h = None if every is None else every[start:stop].to(model.device)
+                terms.append(model.decoder.subpixel_log_prob(x, h).to(reference.device))
+            stacked = torch.stack(terms)  # (K, b, C, H, W)
+            nats.append(stacked.flatten(2).sum(2))
+            savings = stacked - stacked[0]
+            sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
+            single |= {i: savings[:, i - start] for i in shown if start <= i < stop}
+            if len(sums) == FOLDED:
+                total, sums = total + _doubled(torch.stack(sums)).sum(0), []
+            start = stop
+    log_prob = torch.cat(nats, 1).cpu().double()
+    require_finite(log_prob, range(len(split)))
     rest = _doubled(torch.stack(sums)).sum(0) if sums else 0.0
-    first, second = np.asarray(total + rest) / len(order)
+    first, second = np.asarray(total + rest) / len(split)
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
-    variance = np.maximum(second - first**2, 0) / max(len(order) - 1, 1)
+    variance = np.maximum(second - first**2, 0) / max(len(split) - 1, 1)
     maps_shown = torch.stack([single[i] for i in shown], 1) if len(shown) else None
     return CodeLengths(
-        bits,
+        -log_prob.numpy() / log(2),
         first / log(2),
         np.sqrt(variance) / log(2),
         None if maps_shown is None else (maps_shown.cpu().float() / log(2)).numpy(),
-        generated,
+        order,
     )
 
 
-def _terms(
-    reading: Reading,
-    images: Mapping[torch.device, Tensor],
-    start: int,
-    stop: int,
-    maps: bool,
-    numbers: Iterable[int],
-) -> Tensor:
-    """log p of each sub-pixel (b, C, H, W), or without maps of each image (b,).
-
-    `numbers` are those of the images, by which a stochastic likelihood has its noise.
-    """
-    model, every = reading
-    x = model.laid_out(images[model.device])
-    h = None if every is None else every[start:stop].to(model.device)
-    if maps:
-        return model.decoder.subpixel_log_prob(x, h)
-    return model.decoder.log_prob(x, h, noise=likelihood_noise(model.decoder, numbers))
+def image_bits(
+    model: "EncoderDecoder", split: ImageSplit, tables: Sequence[Tensor | None], **options: Any
+) -> Floats:
+    """−log₂ p(x|h) of each of n images by each of K tables of h, (K, n); see `log_likelihoods`."""
+    bits: Floats = -log_likelihoods(model, split, tables, **options).numpy() / log(2)
+    return bits
 
 
 def _doubled(values: Tensor) -> Floats:

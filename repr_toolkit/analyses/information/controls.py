@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
+from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.support.choose import choose_evenly, other_images
@@ -86,15 +86,19 @@ def sensitivity(
     chosen = choose_evenly(len(split), images)
     swapped = (weights[other_images(len(values), seed)] - weights)[chosen]
     tables = [values[chosen] + swapped[:, k : k + 1] * axes[k] for k in largest]
-    readings = [Reading(model, table.to(h.dtype)) for table in (values[chosen], *tables)]
-    coded = code_lengths(
-        readings, split, indices=chosen, maps=False, batch_size=batch_size, progress=progress
+    own, *changed = image_bits(
+        model,
+        split,
+        [table.to(h.dtype) for table in (values[chosen], *tables)],
+        indices=chosen,
+        batch_size=batch_size,
+        progress=progress,
     )
     share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
     return _sorted(
         [
-            Part(names[k], Usable(-coded.saved(number)), share[k])
-            for number, k in enumerate(largest, 1)
+            Part(names[k], Usable(bits - own), share[k])
+            for k, bits in zip(largest, changed, strict=True)
         ]
     )
 
@@ -159,15 +163,10 @@ def coordinate_bits(
         keep[j] = False
     chosen = choose_evenly(len(split), images)
     tables = masked_tables(model, split, chosen, [everything, ~everything, *without])
-    coded = code_lengths(
-        [Reading(model, table) for table in tables],
-        split,
-        indices=chosen,
-        maps=False,
-        batch_size=batch_size,
-        progress=progress,
+    own, *less = image_bits(
+        model, split, tables, indices=chosen, batch_size=batch_size, progress=progress
     )
-    worths = [Usable(-coded.saved(number)) for number in range(1, len(tables))]
+    worths = [Usable(bits - own) for bits in less]
     coordinates = [Part(f"h[{j}]", worth) for j, worth in zip(measured, worths[1:], strict=True)]
     return OfOneNetwork(worths[0], _sorted(coordinates))
 
