@@ -16,6 +16,7 @@ def information(options: Namespace, settings: Settings) -> None:
     encoders of any origin, by fresh decoders of one kind and budget.
     """
     from repr_toolkit.analyses.information import ANALYSIS, measure
+    from repr_toolkit.analyses.information.picture import picture
     from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
     from repr_toolkit.runs.run import Run
 
@@ -36,7 +37,7 @@ def information(options: Namespace, settings: Settings) -> None:
     )
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
-        save_picture(result.picture(), options)
+        save_picture(picture(result), options)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -15,12 +15,19 @@ from repr_toolkit.analyses.information.pieces import (
     masked_blocks,
     parts_table,
 )
-from repr_toolkit.analyses.information.result import KINDS
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, spanned, with_remark
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import per_cent, plain
+
+KINDS = {
+    "without": ("a decoder without h", "bits that own h saves to it: usable information"),
+    "hidden": ("all of h hidden", "bits that own h saves to the same decoder"),
+    "shuffled": ("h of another image", "bits that it costs more than own h"),
+    "mean_h": ("the mean of all h", "bits that it costs more than own h"),
+}
+"""What own h is held against: its key in the numbers' `saves`, its name, and what is counted."""
 
 
 def blocks(kept: Mapping[str, Kept]) -> list[Block]:

@@ -22,10 +22,10 @@ from repr_toolkit.analyses.information.controls import (
     mean_of,
     sensitivity,
 )
-from repr_toolkit.analyses.information.result import Information
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.processes import fastest_device
@@ -52,14 +52,20 @@ def measure(
     seed: int = 0,
     batch_size: int = 256,
     progress: bool = False,
-) -> Information:
-    """Code a split of a run's data by its decoder given own h, and given less; see `result.KINDS`.
+) -> Result:
+    """Code a split of a run's data by its decoder given own h, and given less; see `blocks.KINDS`.
 
     Every difference is in bits an image, paired, positive where own h saves bits. `without` is a
     run whose decoder was trained on the same images without this h: what own h saves to it is
     usable information, if their decoders and budgets are alike. `along` resamples "coordinates"
     of h or "principal" directions (default: coordinates of at most 32), the first `parts` of
     them on `part_images` images. The lower bound takes `candidates` (see `candidate_bound`).
+
+    `pictured` has the bits of every image, float64 (N,), `bits_own` and `bits_K` for each kind K of
+    `KINDS` that was measured. Where the decoder has a likelihood of sub-pixels there are `saved_K`
+    float32 (C, H, W), the mean bits that own h saves at each of them to that kind, `error_K`, its
+    standard error, and `shown_K` (s, C, H, W), those of the images `image` uint8 (s, C, H, W) of
+    `levels` levels.
 
     Raises ValueError for a run without encoder or decoder, for a split that its data lack, and for
     a `without` on other images.
@@ -136,7 +142,7 @@ def measure(
         if hides_parts(model)
         else None,
     }
-    return Information(asked, numbers, _arrays(coded, kinds, images[shown]["image"], data))
+    return Result(asked, numbers, _arrays(coded, kinds, images[shown]["image"], data))
 
 
 def _saves(coded: CodeLengths, number: int) -> dict[str, Any]:

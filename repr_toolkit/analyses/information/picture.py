@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from repr_toolkit.analyses.information.blocks import KINDS
 from repr_toolkit.analyses.information.code_lengths import Floats, Maps
 from repr_toolkit.page.pictures import SIGNED, end_of, overlay
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.support.pictures import DPI
 from repr_toolkit.support.roc import COLOURS, LINES
 
@@ -28,6 +30,22 @@ class Row:
     shown: Maps
     cumulative: Sequence[float]
     """Saved up to each pixel, in the order of generation, (H·W,)."""
+
+
+def picture(result: Result) -> "Figure":
+    """The maps of every kind that `measure` held own h against, over some images; see `overlays`.
+
+    Raises ValueError where the decoder has no likelihood of sub-pixels, and so no maps.
+    """
+    maps, saves = result.pictured, result.numbers["saves"]
+    if "image" not in maps:
+        raise ValueError("this decoder has no likelihood of sub-pixels, so there are no maps")
+    rows = [
+        Row(f"to {name}", maps[f"saved_{kind}"], maps[f"shown_{kind}"], saves[kind]["cumulative"])
+        for kind, (name, _) in KINDS.items()
+        if kind in saves
+    ]
+    return overlays(rows, maps["image"], levels=int(maps["levels"]))
 
 
 def overlays(rows: Sequence[Row], images: npt.NDArray[np.uint8], *, levels: int) -> "Figure":
