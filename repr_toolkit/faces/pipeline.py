@@ -1,11 +1,9 @@
 """From a folder of photographs to a data file: faces, identities, embeddings and landmarks."""
 
-import sys
-import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,15 +18,13 @@ from repr_toolkit.data.splits import complete_splits
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
-from repr_toolkit.support.chunks import Chunks
-from repr_toolkit.support.console import bar, span
-from repr_toolkit.support.files import Rows, atomic_write, csv_text, require_writable, write_npz
+from repr_toolkit.support.chunks import Array, Chunks
+from repr_toolkit.support.files import Rows, atomic_write, csv_text, require_writable
+from repr_toolkit.support.fill import fill
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import FaceNet
     from repr_toolkit.faces.detection import Detector
-
-Arrays = dict[str, Any]
 
 LEAST_FACES = 3  # faces of one person that can be split into train, val and test
 PIXELS = 16_000_000  # pixels of the photographs in memory: 48 MB, or one that is larger
@@ -200,22 +196,11 @@ class FaceJob:
             "image_margin": self.image_margin,
             "batch_size": self.batch_size,
         }
-        shape = (3, self.image_size, self.image_size)
-        chunks = Chunks(self.out, job, len(self.names), self.batch_size, shape)
-        chunks.take_up(resume=resume)
+        chunks = Chunks(self.out, job, len(self.names), self.batch_size)
         try:
-            with bar("faces", len(self.names), shown=progress) as show, exactly():
-                for chunk in range(len(chunks)):
-                    members = chunks.images(chunk)
-                    if not (chunks.begun and _whole(chunks.file(chunk))):
-                        names = [self.names[index] for index in members]
-                        done = span(show, members.start, len(members))
-                        arrays = self._process(names, detector, facenet, done)
-                        if not chunks.begun:  # no folder before it has something to hold
-                            chunks.begin()
-                        with atomic_write(chunks.file(chunk)) as file:
-                            np.savez_compressed(file, **arrays)
-                    show(members.stop)
+            with exactly():
+                make = partial(self._process, detector, facenet)
+                fill(chunks, make, "faces", resume=resume, progress=progress)
             report = self._report(chunks)
             if report.faces:
                 self._join(chunks, report, facenet.identity)
@@ -231,12 +216,13 @@ class FaceJob:
 
     def _process(
         self,
-        names: list[str],
         detector: "Detector",
         facenet: "FaceNet",
+        photographs: range,
         done: Callable[[float], None],
-    ) -> Arrays:
+    ) -> dict[str, Array]:
         """The chunk of these photographs."""
+        names = self.names[photographs.start : photographs.stop]
         faces: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         skipped: dict[str, str] = {}
         several = 0
@@ -277,7 +263,7 @@ class FaceJob:
 
     def _report(self, chunks: Chunks) -> Report:
         """Write the list of the skipped photographs, and count what the chunks hold."""
-        skipped = [tuple(row) for rows in _column(chunks, "skipped") for row in rows.tolist()]
+        skipped = [tuple(row) for rows in chunks.column("skipped") for row in rows.tolist()]
         if skipped:
             text = csv_text([{"photo": photo, "reason": reason} for photo, reason in skipped])
             with atomic_write(self.skipped_file) as file:
@@ -285,15 +271,15 @@ class FaceJob:
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's
         return Report(
-            faces=sum(len(photos) for photos in _column(chunks, "photo")),
-            people=len({name for names in _column(chunks, "identity") for name in names.tolist()}),
-            several=sum(int(count) for count in _column(chunks, "several")),
+            faces=sum(map(len, chunks.column("photo"))),
+            people=len({name for names in chunks.column("identity") for name in names.tolist()}),
+            several=sum(map(int, chunks.column("several"))),
             skipped=skipped,
             others=self.others,
         )
 
     def _join(self, chunks: Chunks, report: Report, encoder: str) -> None:
-        """Write the .npz, with no more than a chunk in memory; equal chunks give equal bytes."""
+        """Write the .npz, with no more than a chunk in memory."""
         side = self.image_size
         columns: dict[str, tuple[Any, tuple[int, ...]]] = {
             "image": (np.uint8, (3, side, side)),
@@ -302,15 +288,14 @@ class FaceJob:
             "embedding": (np.float32, (512,)),
             "landmarks": (np.float32, (5, 2)),
         }
-        arrays: dict[str, Any] = {
-            key: Rows(np.dtype(dtype), (report.faces, *shape), _column(chunks, key))
+        arrays: dict[str, Array | Rows] = {
+            key: Rows(np.dtype(dtype), (report.faces, *shape), chunks.column(key))
             for key, (dtype, shape) in columns.items()
         }
         arrays["encoder"] = np.array(encoder)
         if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
             arrays["split"] = _by_photograph(self.out, report.faces)
-        with atomic_write(self.out) as file:
-            write_npz(file, arrays)
+        chunks.join(arrays)
 
 
 def _embed(facenet: "FaceNet", crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -325,23 +310,3 @@ def _by_photograph(out: Path, count: int) -> NDArray[np.str_]:
     for name, rows in complete_splits(str(out), {"train": np.arange(count)}).items():
         split[rows] = name
     return split
-
-
-def _column(chunks: Chunks, key: str) -> Iterator[NDArray[Any]]:
-    for chunk in range(len(chunks)):
-        with np.load(chunks.file(chunk), allow_pickle=False) as arrays:
-            yield arrays[key]
-
-
-def _whole(chunk: Path) -> bool:
-    """Whether a chunk is done and can be read; a damaged one is named on stderr."""
-    try:
-        with chunk.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            for key in arrays.files:
-                arrays[key]  # which checks the archive's checksum
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        print(f"{chunk} is damaged: its photographs are gone through again", file=sys.stderr)
-        return False
-    return True

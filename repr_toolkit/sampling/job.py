@@ -14,9 +14,10 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.sampling.draw import draw, refuse_unwritable
-from repr_toolkit.sampling.fill import fill
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.chunks import Chunks, Images
+from repr_toolkit.support.chunks import Array, Chunks
+from repr_toolkit.support.files import Rows
+from repr_toolkit.support.fill import fill
 from repr_toolkit.support.pictures import image_grid, write_png
 
 if TYPE_CHECKING:
@@ -120,9 +121,7 @@ class SamplingJob:
         the first joins them. Raises what `fill` (see there for `patience`), `refuse_unwritable` and
         the decoder's `sample` raise.
         """
-        npz = out.with_suffix(".npz")
-        shape = self.model.decoder.image_shape
-        chunks = Chunks(npz, self.settings, self.count, self.chunk_size, shape)
+        chunks = Chunks(out.with_suffix(".npz"), self.settings, self.count, self.chunk_size)
         # A further process that comes when all is joined has nothing to do, and no error to raise.
         finished = chunks.finished and (resume or (rank > 0 and not overwrite))
         refuse_unwritable(out, overwrite=overwrite or finished)
@@ -133,6 +132,7 @@ class SamplingJob:
                 fill(
                     chunks,
                     self.draw,
+                    "sampling",
                     resume=resume,
                     rank=rank,
                     world=world,
@@ -143,8 +143,7 @@ class SamplingJob:
             if rank > 0:
                 return
             if not finished:
-                columns = {self._key: self._origin} if self._key else {}
-                chunks.join(columns, {"levels": np.int64(self.model.decoder.levels)})
+                chunks.join(self._arrays(chunks))
             # A picture beside chunks may be older than the .npz.
             if out.suffix == ".png" and (chunks.begun or not out.exists()):
                 self._save_picture(out, chunks)
@@ -152,19 +151,32 @@ class SamplingJob:
         finally:
             chunks.unlock()
 
-    def draw(self, images: range, progress: Callable[[float], None] = lambda done: None) -> Images:
-        """The images of these numbers, uint8 (len(images), C, H, W)."""
+    def draw(
+        self, images: range, progress: Callable[[float], None] = lambda done: None
+    ) -> dict[str, Array]:
+        """The chunk of these images: `image`, uint8 (len(images), C, H, W)."""
         draws = [image % self.n for image in images]
         noise = common_noise(self.model.decoder, draws, self.seed)
-        pixels: Images = draw(
+        drawn = draw(
             self.model.decoder,
             self._h(images),
             noise.to(self.model.device),
             progress,
             temperature=self.temperature,
             engine=self.engine,
-        ).numpy()
-        return pixels
+        )
+        return {"image": drawn.numpy()}
+
+    def _arrays(self, chunks: Chunks) -> dict[str, Array | Rows]:
+        """What the .npz holds, from chunks that are complete."""
+        shape = (self.count, *self.model.decoder.image_shape)
+        origin = {self._key: self._origin(range(self.count))} if self._key else {}
+        return {
+            "image": Rows(np.dtype(np.uint8), shape, chunks.column("image")),
+            **origin,
+            "levels": np.array(self.model.decoder.levels),
+            "job": np.array(chunks.job),
+        }
 
     def _h(self, images: range) -> Tensor | None:
         if self._key is None:
@@ -185,7 +197,7 @@ class SamplingJob:
 
     def _save_picture(self, out: Path, chunks: Chunks) -> None:
         shown, columns = self._layout()
-        images = torch.from_numpy(chunks.take(shown))
+        images = torch.from_numpy(chunks.take("image", shown))
         levels = self.model.decoder.levels
         write_png(out, image_grid(images, columns=columns, levels=levels))
 

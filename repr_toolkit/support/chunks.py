@@ -1,4 +1,4 @@
-"""A large array of images that is made chunk by chunk, and joined into one .npz.
+"""Large arrays that are made chunk by chunk, and joined into one .npz.
 
 Each finished chunk is a file of its own in a folder beside the .npz. So finished chunks outlive a
 kill, and memory never holds more than two.
@@ -12,7 +12,7 @@ import sys
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from glob import escape
 from math import prod
@@ -24,34 +24,27 @@ from numpy.typing import NDArray
 
 from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz
 
-Images = NDArray[np.uint8]
+Array = NDArray[Any]
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The error numbers of a full disk."""
 
 
 class Chunks:
-    """The chunks of `count` images of one shape (C, H, W), image i in chunk i // chunk_size.
+    """The chunks of what is made of `count` things, thing i in chunk i // chunk_size.
 
-    They lie in the folder NAME.parts beside `npz`, NAME.npz. Its job.json holds the `job`, names to
-    JSON values that decide every image, so that chunks of two jobs never mix.
+    They lie in the folder NAME.parts beside `npz`, NAME.npz, each some arrays by their names. Its
+    job.json holds the `job`, names to JSON values that decide all of them, so that chunks of two
+    jobs never mix.
     """
 
-    def __init__(
-        self,
-        npz: Path,
-        job: Mapping[str, Any],
-        count: int,
-        chunk_size: int,
-        image_shape: Sequence[int],
-    ) -> None:
+    def __init__(self, npz: Path, job: Mapping[str, Any], count: int, chunk_size: int) -> None:
         self.npz = npz
         self.folder = npz.with_suffix(".parts")
         self.job_file = self.folder / "job.json"
         self.job = json.dumps(dict(job), indent=2, ensure_ascii=False)
         self.count = count
         self.chunk_size = chunk_size
-        self.image_shape = tuple(image_shape)
         self._lock: weakref.finalize[..., Chunks] | None = None
 
     def __len__(self) -> int:
@@ -61,8 +54,8 @@ class Chunks:
         """The file of a chunk."""
         return self.folder / f"part_{chunk:06d}.npz"
 
-    def images(self, chunk: int) -> range:
-        """The numbers of a chunk's images."""
+    def members(self, chunk: int) -> range:
+        """The numbers of the things that a chunk is made of."""
         start = chunk * self.chunk_size
         return range(start, min(start + self.chunk_size, self.count))
 
@@ -136,7 +129,7 @@ class Chunks:
         except BlockingIOError as error:
             os.close(file)
             raise BlockingIOError(
-                f"another process is drawing into {self.folder}; wait for it, or stop it first"
+                f"another process is at work in {self.folder}; wait for it, or stop it first"
             ) from error
         except OSError:  # no locks here
             os.close(file)
@@ -160,58 +153,48 @@ class Chunks:
             return False
         return True
 
-    def load(self, chunk: int) -> Images:
-        """A chunk's images; FileNotFoundError if it is not kept, ValueError if it is damaged."""
+    def load(self, chunk: int) -> dict[str, Array]:
+        """A chunk's arrays; FileNotFoundError if it is not kept, ValueError if it is damaged."""
         path = self.file(chunk)
-        shape = (len(self.images(chunk)), *self.image_shape)
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                images: Images = file["image"]  # which checks the archive's checksum
-            if images.dtype != np.uint8 or images.shape != shape:
-                raise ValueError(f"uint8 {shape} expected, not {images.dtype} {images.shape}")
+                return dict(file)  # which checks the archive's checksums
         except FileNotFoundError:
             raise
         except Exception as error:  # zip and deflate raise many kinds for a damaged file
             raise ValueError(
-                f"the chunk {path} is damaged ({error}): --resume draws it again"
+                f"the chunk {path} is damaged ({error}): --resume makes it again"
             ) from error
-        return images
 
-    def save(self, chunk: int, images: Images) -> None:
+    def save(self, chunk: int, arrays: Mapping[str, Array]) -> None:
         """Keep a chunk, whole or not at all; OSError if it cannot be written."""
         path = self.file(chunk)
         with self._keeping(path), atomic_write(path) as file:
-            np.savez_compressed(file, image=images)
+            write_npz(file, arrays)
 
-    def take(self, indices: Iterable[int]) -> Images:
-        """Images by ascending numbers, from the finished .npz: uint8 (len(indices), C, H, W)."""
-        size = prod(self.image_shape)
-        images: list[Images] = []
-        with zipfile.ZipFile(self.npz) as archive, archive.open("image.npy") as member:
+    def column(self, key: str) -> Iterator[Array]:
+        """One array of every chunk, in order; ValueError at one that is damaged."""
+        for chunk in range(len(self)):
+            yield self.load(chunk)[key]
+
+    def take(self, key: str, indices: Iterable[int]) -> Array:
+        """Rows of an array of the finished .npz, by ascending numbers."""
+        with zipfile.ZipFile(self.npz) as archive, archive.open(f"{key}.npy") as member:
             np.lib.format.read_magic(member)
-            np.lib.format.read_array_header_1_0(member)
-            start = member.tell()
+            (_, *shape), _, dtype = np.lib.format.read_array_header_1_0(member)
+            start, size = member.tell(), prod(shape) * dtype.itemsize
+            rows = []
             for index in indices:
                 member.seek(start + index * size)
-                images.append(np.frombuffer(member.read(size), np.uint8).reshape(self.image_shape))
-        return np.stack(images)
+                rows.append(np.frombuffer(member.read(size), dtype).reshape(shape))
+        return np.stack(rows)
 
-    def join(
-        self, columns: Mapping[str, Callable[[range], NDArray[Any]]], constants: Mapping[str, Any]
-    ) -> None:
-        """Write the .npz: all images, int64 columns by image numbers, constants, and the job.
-
-        The same chunks give the same bytes.
-        """
+    def join(self, arrays: Mapping[str, Array | Rows]) -> None:
+        """Write the .npz; equal arrays give equal bytes."""
         for cut_short in self.npz.parent.glob(f".{escape(self.npz.name)}.*.tmp"):
             cut_short.unlink()  # it may be large
-        whole, chunks = (self.count, *self.image_shape), range(len(self))
-        arrays: dict[str, Any] = {"image": Rows(np.dtype(np.uint8), whole, map(self.load, chunks))}
-        for name, column in columns.items():
-            values = map(column, map(self.images, chunks))
-            arrays[name] = Rows(np.dtype(np.int64), (self.count,), values)
         with self._keeping(self.npz), atomic_write(self.npz) as file:
-            write_npz(file, {**arrays, **constants, "job": np.asarray(self.job)})
+            write_npz(file, arrays)
 
     def remove(self) -> None:
         """Delete the chunks, once the .npz stands; other files stay in the folder."""

@@ -19,7 +19,7 @@ from repr_toolkit.encoders import ConvBottleneck, OneHot
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.sampling.job import SamplingJob, fingerprint
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.chunks import Images
+from repr_toolkit.support.chunks import Array
 from toys.decoders import Drawn
 
 SHAPE = (1, 4, 3)
@@ -110,7 +110,9 @@ def test_an_interrupted_job_goes_on_where_it_was(
     whole = drawn(job, tmp_path / "whole.npz")
     draw, starts = SamplingJob.draw, list[int]()
 
-    def interrupted(self: SamplingJob, images: range, progress: Callable[[float], None]) -> Images:
+    def interrupted(
+        self: SamplingJob, images: range, progress: Callable[[float], None]
+    ) -> dict[str, Array]:
         if images.start == 4 and 4 not in starts:
             starts.append(4)
             raise KeyboardInterrupt

@@ -1,10 +1,10 @@
-"""Drawing the chunks of a large array, by one process or by several that share their folder."""
+"""Making the chunks of large arrays, by one process or by several that share their folder."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from repr_toolkit.support.chunks import Chunks, Images
+from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.console import bar, span
 
 POLL = 0.2
@@ -13,7 +13,8 @@ POLL = 0.2
 
 def fill(
     chunks: Chunks,
-    draw: Callable[[range, Callable[[float], None]], Images],
+    make: Callable[[range, Callable[[float], None]], Mapping[str, Array]],
+    description: str,
     *,
     resume: bool = False,
     rank: int = 0,
@@ -21,15 +22,16 @@ def fill(
     patience: float = 600,
     progress: bool = False,
 ) -> None:
-    """Draw and keep the chunks that are missing; the first process returns when all are kept.
+    """Make and keep the chunks that are missing; the first process returns when all are kept.
 
-    Process `rank` of `world` draws every `world`-th chunk by `draw(images, done)`: uint8
-    (len(images), C, H, W), which may call `done` with the fraction that it has. The number of
-    processes may be another one at each start. `progress` shows a bar on the first one's terminal.
+    Process `rank` of `world` makes every `world`-th chunk by `make(members, done)`, arrays by their
+    names, which may call `done` with the fraction that it has. The number of processes may be
+    another one at each start. `progress` shows a bar of this `description` on the first one's
+    terminal.
 
     The first process waits for the others as long as they finish a chunk within `patience` seconds,
     or within ten times what its own slowest took, and then raises TimeoutError. A damaged chunk is
-    drawn again by the process whose it is, when it starts with `resume`. Raises
+    made again by the process whose it is, when it starts with `resume`. Raises
     FileExistsError for kept chunks without `resume` and for a folder of something else,
     BlockingIOError where another first process is at work on the job (this one has it locked
     afterwards, until `Chunks.unlock` or `Chunks.remove`), ValueError for chunks of another job, and
@@ -41,26 +43,27 @@ def fill(
     # Chunks that vanished were joined: this process came when nothing was left to do.
     if resume and rank > 0 and chunks.finished:
         return
-    total = sum(len(chunks.images(chunk)) for chunk in missing)
+    total = sum(len(chunks.members(chunk)) for chunk in missing)
     done = 0
-    with bar("sampling", total, shown=progress and rank == 0) as show:
+    with bar(description, total, shown=progress and rank == 0) as show:
         for chunk in missing:
             started = time.monotonic()
-            images = draw(chunks.images(chunk), span(show, done, len(chunks.images(chunk))))
+            members = chunks.members(chunk)
+            arrays = make(members, span(show, done, len(members)))
             patience = max(patience, 10 * (time.monotonic() - started))
             if begun and not chunks.begun:
                 if chunks.finished:  # a second start of this job joined all of them meanwhile
                     return
                 raise FileNotFoundError(
-                    f"{chunks.folder} was deleted while its chunks were drawn: start again"
+                    f"{chunks.folder} was deleted while its chunks were made: start again"
                 )
             if not begun and rank == 0:  # no folder before there is something to keep in it
                 chunks.begin()
             elif not begun:
                 _await_first(chunks, patience)
             begun = True
-            chunks.save(chunk, images)
-            done += len(images)
+            chunks.save(chunk, arrays)
+            done += len(members)
             show(done)
     if rank == 0:
         _await_others(chunks, world, patience)
