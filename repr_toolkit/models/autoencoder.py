@@ -32,7 +32,7 @@ class EncoderDecoder(Learner):
         self.lay_out()
         name = "no encoder" if encoder is None else type(encoder).__name__
         self.description = f"{name} → h ({decoder.h_dim}) → {type(decoder).__name__}"
-        self.facts = {"is_bound": bool(decoder.is_bound), "h_dim": decoder.h_dim}
+        self.facts = {"likelihood": decoder.likelihood_label, "h_dim": decoder.h_dim}
         self._bits: list[Tensor] = []
 
     def log_prob(

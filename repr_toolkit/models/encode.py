@@ -6,12 +6,26 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from repr_toolkit.data import ImageSplit
+from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.console import bar
 
 if TYPE_CHECKING:
     from repr_toolkit.models.learner import Learner
+
+
+def require_readable(encoder: Encoder, data: ImageData, name: str) -> None:
+    """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker."""
+    keys = data.splits["train"].keys
+    if encoder.source not in keys:
+        raise ValueError(f"{name} reads {encoder.source!r}, but {data.name} has {', '.join(keys)}")
+    made_by = getattr(encoder, "made_by", None)
+    if made_by is not None and data.encoder not in (None, made_by):
+        raise ValueError(
+            f"{name} is for embeddings made by {made_by!r} (made_by), but those of {data.name} "
+            f"were made by {data.encoder!r}; state that one, or make the data with the other"
+        )
 
 
 def encode_split(

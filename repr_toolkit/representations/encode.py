@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.encoders.state import weights_digest
-from repr_toolkit.models.encode import encode_by
+from repr_toolkit.models.encode import encode_by, require_readable
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.processes import fastest_device
 
@@ -30,14 +30,10 @@ def encode_data(
 ) -> Representation:
     """h of all images by an encoder, on the fastest device, in eval mode and full precision.
 
-    Raises ValueError for data without the key that the encoder reads, and what the encoder says
-    of images that do not fit it.
+    Raises ValueError as `require_readable` does, and what the encoder says of images that do not
+    fit it.
     """
-    keys = data.splits["train"].keys
-    if encoder.source not in keys:
-        raise ValueError(
-            f"{name} reads {encoder.source!r}, which {data.name} has not; it has {', '.join(keys)}"
-        )
+    require_readable(encoder, data, name)
     # An encoder that enlarges its images needs memory for as many pixels.
     size = getattr(encoder, "size", None)
     if isinstance(size, tuple):

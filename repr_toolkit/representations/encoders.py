@@ -30,12 +30,6 @@ def run_encoder(
             f"the encoder of {run.path} reads images of {levels} levels, but {data.name} is read "
             f"at {data.levels}; set --data.levels {levels}"
         )
-    maker = getattr(encoder, "made_by", None)
-    if maker is not None and data.encoder not in (None, maker):
-        raise ValueError(
-            f"{run.path} was trained on embeddings made by {maker!r}, but those of {data.name} "
-            f"were made by {data.encoder!r}"
-        )
     name = run.path.resolve().name + (", untrained" if untrained else "")
     made_by = identity(encoder, spec["init_args"], data)
     if isinstance(encoder, activations.LayerActivations) and spec["init_args"]["weights"] is None:

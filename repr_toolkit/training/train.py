@@ -16,6 +16,7 @@ from repr_toolkit.config.recipe import Config, apply_settings, complete, differe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import PROJECT
 from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
@@ -72,17 +73,8 @@ def train(
     config = with_fingerprint(config, data)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
-    if encoder is not None and encoder.source not in data.splits["train"].keys:
-        raise ValueError(
-            f"the encoder reads {encoder.source!r} from a batch, but {data.name} has "
-            f"{', '.join(data.splits['train'].keys)}"
-        )
-    made_by = getattr(encoder, "made_by", None)
-    if made_by is not None and data.encoder not in (None, made_by):
-        raise ValueError(
-            f"the run is for embeddings made by {made_by!r} (made_by), but those of {data.name} "
-            f"were made by {data.encoder!r}; state that one, or make the data with the other"
-        )
+    if encoder is not None:
+        require_readable(encoder, data, "the encoder")
     if run.path.exists():
         require_same(run, config, data)
         if run.finished:
@@ -205,6 +197,8 @@ class Fitting:
 
                 wandb.finish(exit_code=exit_code)
         results = ", ".join(f"{k} {v:.4f}" for k, v in self.validation.results.items())
+        if "likelihood" in model.facts:
+            results += f" ({model.facts['likelihood']})"
         say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")
 
     def introduce(self, model: Learner) -> None:

@@ -59,9 +59,9 @@ def test_a_decoder_is_trained_on_what_was_embedded(capsys: pytest.CaptureFixture
     assert main([*argv, "--out", "other.npz"]) == 0
     capsys.readouterr()
     assert main(["embed", "run", "--data.source", "other.npz", "--out", "no.npz"]) == 1
-    assert "was trained on embeddings made by 'PCA of 3 components" in capsys.readouterr().err
+    assert "is for embeddings made by 'PCA of 3 components" in capsys.readouterr().err
     config["data"]["source"] = "other.npz"
-    with pytest.raises(ValueError, match="the run is for embeddings made by 'PCA of 3"):
+    with pytest.raises(ValueError, match="the encoder is for embeddings made by 'PCA of 3"):
         train(config, "other")
 
 

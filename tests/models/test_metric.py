@@ -174,7 +174,7 @@ def test_a_run_directory_holds_everything(whole: Run) -> None:
         assert picture.width > 500
     info = whole.info
     assert (info["step"], info["levels"], info["h_dim"]) == (12, 17, 6)
-    assert "is_bound" not in info
+    assert "likelihood" not in info
     assert info["parameters"] == {"encoder": sum(p.numel() for p in load(whole).parameters())}
     rows = metrics(whole)
     assert [row["step"] for row in rows] == ["4", "4", "8", "8", "12", "12"]

@@ -291,7 +291,7 @@ def test_an_encoder_whose_source_the_data_lack(tmp_path: Path) -> None:
     decoder = {"class_path": "toys.decoders.Independent"}
     encoder = {"class_path": "toys.encoders.ReadsText", "init_args": {"h_dim": 2}}
     config = small(model__encoder=encoder, model__decoder=decoder)
-    with pytest.raises(ValueError, match="reads 'text' from a batch, but digits has image, label"):
+    with pytest.raises(ValueError, match="reads 'text', but digits has image, label"):
         train(config, tmp_path / "run")
 
 
