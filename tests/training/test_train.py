@@ -319,6 +319,7 @@ def test_what_a_user_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "12 steps of 16 images on 1 × CPU" in lines[2]
     assert str(tmp_path / "seen") in lines[3]
     assert [line.split()[1] for line in lines[4:7]] == ["4/12", "8/12", "12/12"]
+    assert "(exact)" in lines[7]
     assert len(lines) == 8
 
 
