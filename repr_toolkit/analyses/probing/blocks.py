@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import NONE, per_cent, plain
 
-PROBES = {
-    "logistic": ("logistic regression", "a linear classifier"),
-    "ridge": ("ridge regression", "a linear fit"),
-    "knn": ("nearest neighbours", "a vote of the closest training images"),
-    "mlp": ("small network", "one hidden layer"),
-}
 WITHOUT_H = {"majority": "always the most frequent", "mean": "always the mean"}
 RECURRING = {
     "identity": "each person has one, the same in the training images, which are fitted, and in "
@@ -139,9 +134,9 @@ def _scores(target: Numbers, columns: Columns) -> list[Row]:
         return share_of(number) if shares else number_cell(number, digits=3)
 
     rows = []
-    for probe, (title, about) in PROBES.items():
-        readings = [by_probe.get(probe) for by_probe in columns.values()]
-        rows.append(Row(title, [*map(score, readings)], about, group))
+    for name, probe in PROBES.items():
+        readings = [by_probe.get(name) for by_probe in columns.values()]
+        rows.append(Row(probe.title, [*map(score, readings)], probe.about, group))
         controls = [_control((reading or {}).get("control")) for reading in readings]
         rows.append(Row("… selectivity", controls, "more than on random labels", group))
     alone = [score(target["baseline"])] * len(columns)

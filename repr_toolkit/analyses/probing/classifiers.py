@@ -6,12 +6,14 @@ and how it predicts. It never sees another image: what is chosen is chosen by `c
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 Features = npt.NDArray[np.floating] | npt.NDArray[np.integer]  # (N, d)
 Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
@@ -29,7 +31,15 @@ NEVER_PATIENT = 10**9
 
 
 def logistic(x: Features, y: Values, seed: int, strengths: Sequence[float] = STRENGTHS) -> Fits:
-    """Multinomial logistic regressions of ascending C, the inverse of the L2 penalty.
+    """The classes that `regressions` of ascending C hold for the most probable."""
+    for strength, regression in regressions(x, y, strengths):
+        yield {"C": strength}, regression.predict
+
+
+def regressions(
+    x: Features, y: Values, strengths: Sequence[float]
+) -> Iterator[tuple[float, "LogisticRegression"]]:
+    """Multinomial logistic regressions of ascending C, the inverse of the L2 penalty; one object.
 
     The objective is strongly convex, so that nothing is random, and each solution starts from the
     next stronger penalty's, which halves the work. Fitted in float64: in float32 the solver stops
@@ -39,19 +49,12 @@ def logistic(x: Features, y: Values, seed: int, strengths: Sequence[float] = STR
 
     x = x.astype(np.float64, copy=False)
     # The solver converges long before the limit on its steps.
-    classifier = LogisticRegression(max_iter=10_000, warm_start=True)
+    regression = LogisticRegression(max_iter=10_000, warm_start=True)
     for strength in sorted(strengths):
-        with few_labels():
-            classifier.set_params(C=strength).fit(x, y)
-        yield {"C": strength}, classifier.predict
-
-
-@contextmanager
-def few_labels() -> Iterator[None]:
-    """Labels may be few for their classes without scikit-learn asking whether they are classes."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
-        yield
+        with warnings.catch_warnings():  # labels may be few for their classes
+            warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
+            regression.set_params(C=strength).fit(x, y)
+        yield strength, regression
 
 
 def ridge(x: Features, y: Values, seed: int, penalties: Sequence[float] = PENALTIES) -> Fits:
@@ -136,6 +139,8 @@ def network(
 class ProbeKind:
     """A probe: its fits, and after how many of a series that do no better the next one is tried."""
 
+    title: str
+    about: str
     fits: Callable[..., Fits]
     kinds: tuple[str, ...]  # of target
     patience: int
@@ -151,15 +156,28 @@ class ProbeKind:
 
 
 PROBES: Mapping[str, ProbeKind] = {
-    "logistic": ProbeKind(logistic, ("classification",), 2, {"C": STRENGTHS}),
-    "ridge": ProbeKind(ridge, ("regression",), 2, {"α/N": PENALTIES}),
+    "logistic": ProbeKind(
+        "logistic regression",
+        "a linear classifier",
+        logistic,
+        ("classification",),
+        2,
+        {"C": STRENGTHS},
+    ),
+    "ridge": ProbeKind(
+        "ridge regression", "a linear fit", ridge, ("regression",), 2, {"α/N": PENALTIES}
+    ),
     "knn": ProbeKind(
+        "nearest neighbours",
+        "a vote of the closest training images",
         neighbours,
         ("classification", "regression"),
         NEVER_PATIENT,
         {"k": NEIGHBOURS},
     ),
     "mlp": ProbeKind(
+        "small network",
+        "one hidden layer",
         network,
         ("classification", "regression"),
         5,
@@ -193,17 +211,28 @@ def choose(
     """
     best: Chosen | None = None
     for fits in series:
-        highest, worse = -np.inf, 0
-        for settings, predict in fits:
-            reached = score(validation[1], predict(validation[0]))
+        for settings, reached, predict in improvements(fits, validation, score, patience):
             if best is None or reached > best.validation:
                 best = Chosen(settings, reached, predict(test))
-            highest, worse = (reached, 0) if reached > highest else (highest, worse + 1)
-            if worse == patience:  # weak penalties on many features are what takes time
-                break
     if best is None:
         raise ValueError("there is nothing to choose from")
     return best
+
+
+def improvements(
+    fits: Fits, validation: tuple[Features, Values], score: Score, patience: int = 2
+) -> Iterator[tuple[Settings, float, Predict]]:
+    """Each fit of a higher score than all before it, with that, until `patience` have none."""
+    highest, worse = -np.inf, 0
+    for settings, predict in fits:
+        reached = score(validation[1], predict(validation[0]))
+        if reached > highest:
+            highest, worse = reached, 0
+            yield settings, reached, predict
+        else:
+            worse += 1
+        if worse == patience:  # weak penalties on many features are what takes time
+            return
 
 
 def refit(name: str, settings: Settings, x: Features, y: Values, seed: int) -> Predict:

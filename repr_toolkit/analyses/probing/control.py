@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.probing.classifiers import Features, Settings, refit
-from repr_toolkit.support.stats import Number, wilson
+from repr_toolkit.analyses.probing.scores import scored_codes
+from repr_toolkit.support.stats import Number
 
 Codes = npt.NDArray[np.int64]  # (N,)
 
@@ -69,7 +70,7 @@ def control_task(
         return None
     predicted = refit(name, settings, features, fitted, seed)(tokens.tested_features)
     images = "training images" if tokens.kind == "none" else "images"
-    accuracy = wilson(int((tested == predicted).sum()), len(tested), images)
+    accuracy = scored_codes(tested, predicted, images)
     selectivity = None if tokens.kind == "none" else reached - accuracy.value
     return Control(tokens.kind, accuracy, selectivity)
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.analyses.probing.classifiers import STRENGTHS as PROBED
-from repr_toolkit.analyses.probing.classifiers import Features, few_labels
+from repr_toolkit.analyses.probing.classifiers import Features, Fits, improvements, regressions
 from repr_toolkit.support.stats import Number, student
 
 Codes = npt.NDArray[np.int64]  # (N,)
@@ -136,20 +136,12 @@ def choose_strength(
         return None
     cut = len(sent) - max(1, round(INNER * len(sent)))
     inner, held = sent[:cut], sent[cut:]
-    ascending = sorted(strengths)
-    if len(ascending) == 1 or len(np.unique(codes[inner])) < 2:
-        return ascending[0]
-    best, fewest, worse = ascending[0], np.inf, 0
-    regression = _Regression(features[inner], codes[inner], classes)
-    for strength in ascending:
-        length = _bits(regression.probabilities(strength, features[held]), codes[held])
-        if length < fewest:
-            best, fewest, worse = strength, length, 0
-        else:
-            worse += 1
-        if worse == 2:
-            break
-    return best
+    if len(strengths) == 1 or len(np.unique(codes[inner])) < 2:
+        return min(strengths)
+    fits = mixed(features[inner], codes[inner], classes, strengths)
+    known = (features[held], codes[held])
+    *_, (settings, _, _) = improvements(fits, known, lambda truth, q: -_bits(q, truth))
+    return settings["C"]
 
 
 def probabilities(
@@ -164,8 +156,22 @@ def probabilities(
     if strength is None:  # one class only: its frequency, by Laplace's rule
         counts = np.bincount(codes[sent], minlength=classes) + 1.0
         return np.tile(counts / counts.sum(), (len(following), 1))
-    regression = _Regression(features[sent], codes[sent], classes)
-    return regression.probabilities(strength, features[following])
+    [(_, predict)] = mixed(features[sent], codes[sent], classes, (strength,))
+    return predict(features[following])
+
+
+def mixed(x: Features, y: Codes, classes: int, strengths: Sequence[float]) -> Fits:
+    """`regressions` that predict q(y|h), (m, K), mixed with the uniform distribution over all K."""
+    weight = 1 / (len(y) + 1)
+    for strength, regression in regressions(x, y, strengths):
+
+        def predict(features: Features, regression: Any = regression) -> Floats:
+            q = np.zeros((len(features), classes))
+            q[:, regression.classes_] = regression.predict_proba(features.astype(np.float64))
+            blend: Floats = (1 - weight) * q + weight / classes
+            return blend
+
+        yield {"C": strength}, predict
 
 
 def frequency_code(labels: Codes) -> float:
@@ -179,25 +185,6 @@ def frequency_code(labels: Codes) -> float:
     n, k = len(labels), len(counts)
     nats = gammaln(n + k) - gammaln(k) - gammaln(counts + 1).sum()
     return float(nats / np.log(2))
-
-
-class _Regression:
-    """A logistic regression of some labels, mixed with the uniform distribution over all K."""
-
-    def __init__(self, x: Features, y: Codes, classes: int) -> None:
-        from sklearn.linear_model import LogisticRegression
-
-        self.x, self.y, self.classes = x.astype(np.float64), y, classes
-        self.fitted = LogisticRegression(max_iter=10_000, warm_start=True)
-
-    def probabilities(self, strength: float, features: Features) -> Floats:
-        with few_labels():
-            self.fitted.set_params(C=strength).fit(self.x, self.y)
-        q = np.zeros((len(features), self.classes))
-        q[:, self.fitted.classes_] = self.fitted.predict_proba(features.astype(np.float64))
-        weight = 1 / (len(self.y) + 1)
-        mixed: Floats = (1 - weight) * q + weight / self.classes
-        return mixed
 
 
 def _bits(q: Floats, codes: Codes) -> float:

@@ -28,9 +28,9 @@ def r_squared(truth: Values, predicted: Values) -> float:
     return 1 - float(((truth - predicted.reshape(truth.shape)) ** 2).sum()) / total
 
 
-def scored_codes(truth: Values, predicted: Values) -> Number:
-    """Accuracy with Wilson's interval."""
-    return wilson(int((truth == predicted).sum()), len(truth), "test images")
+def scored_codes(truth: Values, predicted: Values, over: str = "test images") -> Number:
+    """Accuracy with Wilson's interval; `over` names the cases."""
+    return wilson(int((truth == predicted).sum()), len(truth), over)
 
 
 def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Number:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from repr_toolkit.analyses.probing.linear import Features
+from repr_toolkit.analyses.probing.classifiers import Features
 from repr_toolkit.analyses.traversal.directions import (
     Direction,
     Flags,

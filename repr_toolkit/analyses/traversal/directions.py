@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.probing.linear import STRENGTHS, Features
+from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features
 
 Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
 DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
