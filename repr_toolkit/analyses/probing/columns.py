@@ -10,7 +10,6 @@ import numpy.typing as npt
 from torch import Tensor
 
 from repr_toolkit.analyses.probing.classifiers import Features
-from repr_toolkit.analyses.probing.readings import Encode
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.representations import Representation, Source, options_for, represent
@@ -19,6 +18,8 @@ from repr_toolkit.runs.run import Run
 
 Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
 """What makes h, or h itself."""
+
+Encode = Callable[[Tensor], Features]  # uint8 images (N, C, H, W) to h (N, d)
 
 PIXEL_BYTES = 2**30  # of float32, above which the pixels are no baseline of themselves
 

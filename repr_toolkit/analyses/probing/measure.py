@@ -1,16 +1,20 @@
 """Probes of whatever makes h: what simple classifiers read from it."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.analyses.probing.columns import Made, gather
-from repr_toolkit.analyses.probing.readings import probe_representations
-from repr_toolkit.analyses.probing.result import Probing
+from repr_toolkit.analyses.probing.readings import Reader, result_of
+from repr_toolkit.analyses.probing.result import Probing, Reading, protocol
+from repr_toolkit.analyses.probing.targets import Target, find_targets
 from repr_toolkit.data import ImageData
 from repr_toolkit.representations import Representation
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 
 
@@ -63,24 +67,57 @@ def probe(
 
     Raises:
         ValueError: For names of targets or probes that there are not, data without anything to
-            probe, and h of other data; and as `represent` does.
+            probe, h of other data, and two that share a name; and as `represent` does.
     """
+    chosen = [*PROBES] if probes is None else [*probes]
+    for name in chosen:
+        if name not in PROBES:
+            raise ValueError(f"there is no probe {name!r}; there are {', '.join(PROBES)}")
     single = isinstance(source, str | Path | Run | Representation | Mapping)
     given: Any = [source] if single else source
     columns = gather([*given], data, baselines=baselines, tell=tell, **options)
-    result = probe_representations(
-        [column.h for column in columns.all],
-        columns.data,
-        encoders={column.h.name: column.encode for column in columns.all if column.encode},
-        targets=None if targets is None else [*targets],
-        probes=None if probes is None else [*probes],
-        images=images,
-        seed=seed,
-        orders=orders,
-        control=control,
-        tell=tell,
+    data = columns.data
+    names = [column.h.name for column in columns.all]
+    for column in columns.all:
+        if names.count(column.h.name) > 1:
+            raise ValueError(f"two representations are named {column.h.name}: rename one of them")
+        column.h.require(data)
+    rows = {
+        split: np.array(choose_evenly(len(part), images or len(part)))
+        for split, part in data.splits.items()
+    }
+    wanted, skipped = find_targets(data, None if targets is None else [*targets], rows=rows)
+    if not wanted:
+        reasons = "; ".join(f"{skip.name}: {skip.why}" for skip in skipped)
+        raise ValueError(f"{data.name} has no target to probe ({reasons or 'no other keys'})")
+    _require_fitting(wanted, chosen)
+    readings: dict[str, list[Reading]] = {target.name: [] for target in wanted}
+    for column in columns.all:
+        reader = Reader(column, data, rows, seed, tell)
+        for target in wanted:
+            readings[target.name] += reader.read(target, chosen, orders, control)
+    return Probing(
+        data=data.name,
+        fingerprint=data.fingerprint,
+        levels=data.levels,
+        representations={column.h.name: (column.h.made_by, column.h.dim) for column in columns.all},
+        protocol=protocol(chosen, seed, orders, control, images),
+        targets=tuple(result_of(target, readings[target.name], seed) for target in wanted),
+        skipped=tuple(skipped),
+        runs=columns.runs,
+        left_out=columns.left_out,
     )
-    return replace(result, runs=columns.runs, left_out=columns.left_out)
+
+
+def _require_fitting(targets: Sequence[Target], probes: Sequence[str]) -> None:
+    """Some probe fits each target, or else nothing would be said of it."""
+    for target in targets:
+        fitting = [name for name, probe in PROBES.items() if target.kind in probe.kinds]
+        if not set(fitting) & set(probes):
+            raise ValueError(
+                f"{target.name} is a target of {target.kind}, for which no probe was chosen; "
+                f"there are {', '.join(fitting)}"
+            )
 
 
 def measure(run: Run, split: str = "test") -> Probing:

@@ -1,24 +1,25 @@
 """Probes of known representations: what they hold is found, and the test labels only score."""
 
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from repr_toolkit.analyses.probing import linear_probe, probe
 from repr_toolkit.analyses.probing.blocks import tables
 from repr_toolkit.analyses.probing.control import random_labels, shifted
-from repr_toolkit.analyses.probing.readings import probe_representations
 from repr_toolkit.analyses.probing.result import Probing
 from repr_toolkit.data import ImageData
 from repr_toolkit.page.terminal import as_text
-from toys.data import Array, codes, image_data, noise, representation, telling
+from repr_toolkit.representations import Representation
+from toys.data import codes, image_data, noise, representation, telling
 
 
-def flat(images: Tensor) -> Array:
-    return images.flatten(1).float().numpy()
+def probe_alone(given: Sequence[Representation], data: ImageData, **options: Any) -> Probing:
+    return probe(given, data, baselines=False, **options)
 
 
 def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
@@ -27,7 +28,7 @@ def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
     data = image_data(label=labels, place=place)
     whole = representation(data, np.concatenate([telling(labels), 3 * place], 1), "whole")
     empty = representation(data, noise(seed=9), "empty")
-    found = probe_representations([whole, empty], data, control=False)
+    found = probe_alone([whole, empty], data, control=False)
     by_label, by_place = found.targets
     for kind in ("logistic", "knn", "mlp"):
         known, unknown = (by_label.reading(name, kind).score for name in ("whole", "empty"))
@@ -52,7 +53,7 @@ def test_the_linear_probe_of_comparisons_is_the_logistic_probe_of_these() -> Non
     far = 1e6 + noise(width=24)  # where digits are lost, they are lost in both
     data = image_data(label=labels)
     h = representation(data, far)
-    reading = probe_representations([h], data, probes=["logistic"], control=False, orders=0)
+    reading = probe_alone([h], data, probes=["logistic"], control=False, orders=0)
     found = reading.targets[0].reading("h", "logistic")
     pairs = [(h.h[split], labels[data.rows[split]]) for split in data.rows]
     alone = linear_probe(*pairs)
@@ -73,7 +74,7 @@ def test_test_labels_score_and_no_more(split: str) -> None:
             other_labels[rows] = draw.permutation(labels[rows])
             other_place[rows] = draw.permutation(place[rows])
         data = image_data(label=other_labels, place=other_place)
-        results.append(probe_representations([representation(data, h)], data, orders=1))
+        results.append(probe_alone([representation(data, h)], data, orders=1))
     own, other = ([r for t in result.targets for r in t.readings] for result in results)
     same_settings = [a.settings == b.settings for a, b in zip(own, other, strict=True)]
     if split == "val":
@@ -92,8 +93,7 @@ def test_everything_is_the_same_again() -> None:
     data = image_data(label=labels, place=noise(width=1)[:, 0])
     h = representation(data, telling(labels, 1))
     first, second, third = (
-        probe_representations([h], data, probes=["mlp"], seed=seed, orders=2).as_dict()
-        for seed in (4, 4, 5)
+        probe_alone([h], data, probes=["mlp"], seed=seed, orders=2).as_dict() for seed in (4, 4, 5)
     )
     assert first == second
     assert first != third
@@ -104,7 +104,7 @@ def test_scale_and_offset_of_h_do_not_matter() -> None:
     data = image_data(label=labels)
     h = telling(labels, 0.7)
     moved = representation(data, h * [100, 0.01, 1, 1] + [7, 0, 0, 0], "moved")
-    found = probe_representations(
+    found = probe_alone(
         [representation(data, h), moved], data, probes=["logistic", "knn"], orders=0, control=False
     )
     [target] = found.targets
@@ -121,7 +121,7 @@ def test_one_that_memorises_is_not_selective() -> None:
     people = np.arange(520) % 40
     data = image_data(label=people % 4, identity=people)
     h = representation(data, np.eye(40)[people])
-    found = probe_representations([h], data, targets=["label"], probes=["knn"], orders=0)
+    found = probe_alone([h], data, targets=["label"], probes=["knn"], orders=0)
     [reading] = found.targets[0].readings
     assert reading.control.types == "identity"
     assert reading.score.value == reading.control.accuracy.value == 1
@@ -132,7 +132,7 @@ def test_one_that_reads_the_label_alone_is_selective() -> None:
     people = np.arange(520) % 40
     data = image_data(label=people % 4, identity=people)
     h = representation(data, telling(people % 4))
-    found = probe_representations([h], data, targets=["label"], probes=["logistic"], orders=0)
+    found = probe_alone([h], data, targets=["label"], probes=["logistic"], orders=0)
     [reading] = found.targets[0].readings
     assert reading.score.value == 1
     assert reading.control.selectivity > 0.5
@@ -142,19 +142,8 @@ def test_one_that_reads_the_label_alone_is_selective() -> None:
 def test_views_recur_where_no_person_does() -> None:
     """h that hardly changes with a shift lets a neighbour be known again, noise does not."""
     data = image_data(label=codes(classes=2), size=6)
-
-    def mean(images: Tensor) -> Array:
-        return np.repeat(flat(images).mean(1)[:, None], 2, 1) * [1, 0] + [0, 1]
-
-    images = {split: data.splits[split][:]["image"] for split in data.rows}
-    stacked = torch.cat([images[split] for split in ("train", "val", "test")])
-    pixels, level = (
-        representation(data, f(stacked), name) for f, name in ((flat, "pixels"), (mean, "level"))
-    )
-    encoders = {"pixels": flat, "level": mean}
-    found = probe_representations(
-        [pixels, level], data, encoders=encoders, probes=["knn"], orders=0
-    )
+    sources = ["pixels", "toys.encoders.Mean"]
+    found = probe(sources, data, probes=["knn"], orders=0, baselines=False)
     readings = found.targets[0].readings
     assert [reading.control.types for reading in readings] == ["view", "view"]
     assert all(reading.control.accuracy.count == 240 for reading in readings)
@@ -165,7 +154,7 @@ def test_views_recur_where_no_person_does() -> None:
 def test_without_types_there_is_no_selectivity() -> None:
     data = image_data(label=codes())
     h = representation(data, noise())
-    [reading] = probe_representations([h], data, probes=["logistic"], orders=0).targets[0].readings
+    [reading] = probe_alone([h], data, probes=["logistic"], orders=0).targets[0].readings
     assert (reading.control.types, reading.control.selectivity) == ("none", None)
     assert reading.control.accuracy.count == 240
 
@@ -206,7 +195,7 @@ def probing() -> Probing:
     first = representation(data, telling(labels), "first_of_all_with_a_long_name")
     others = [representation(data, noise(seed=seed), f"other_{seed}") for seed in range(4)]
     tried = ["logistic", "ridge", "knn"]
-    return probe_representations([first, *others], data, probes=tried, images=200, orders=2)
+    return probe_alone([first, *others], data, probes=tried, images=200, orders=2)
 
 
 def test_the_terminal_has_every_number(probing: Probing) -> None:
@@ -277,7 +266,7 @@ def test_what_cannot_be_probed() -> None:
 
     def told(message: str, *given: object, of: ImageData = data, **options: object) -> None:
         with pytest.raises(ValueError, match=message):
-            probe_representations(given or [h], of, **options)
+            probe_alone(given or [h], of, **options)
 
     told("no probe 'svm'; there are logistic, ridge", probes=["svm"])
     told("no target 'age' to probe; there are label", targets=["age"])
@@ -288,4 +277,4 @@ def test_what_cannot_be_probed() -> None:
     with pytest.raises(
         ValueError, match="label is a target of classification, for which no probe was chosen"
     ):
-        probe_representations([h], data, probes=["ridge"], orders=0)
+        probe_alone([h], data, probes=["ridge"], orders=0)
