@@ -45,7 +45,7 @@ def load_folder(path: Path, size: int | None = None) -> ImageData:
                     f"validation, and test; move it elsewhere"
                 )
             splits[split] = sub
-    files = {split: _image_files(sub) for split, sub in splits.items()}
+    files = {split: [*filter(is_image, visible_files(sub))] for split, sub in splits.items()}
     for split, paths in files.items():
         if not paths:
             raise ValueError(f"{splits[split]}: no images ({', '.join(sorted(SUFFIXES))}) in it")
@@ -128,14 +128,19 @@ def middle_square(width: int, height: int) -> tuple[int, int, int]:
     return (width - side) // 2, (height - side) // 2, side
 
 
-def _image_files(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
+    """The files below a folder, sorted, but for hidden ones and those in hidden folders."""
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
+        if path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def _classes(folder: Path, paths: Sequence[Path]) -> list[str]:

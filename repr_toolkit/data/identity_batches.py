@@ -1,6 +1,6 @@
 """Batches of P identities × K images, as training by triplets needs them."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class IdentitySampler(StepSampler):
     together take the place of one person.
 
     The K images of a place go to one process, so that the number of processes must divide P.
-    Everything else is as in StepSampler.
+    Everything else is as in StepSampler, whose further arguments `batches` and `place` are.
 
     Raises ValueError if batch_size is no multiple of K, if a batch would hold fewer than two
     identities or they cannot be shared, and for data with fewer than P people or with no person who
@@ -52,29 +52,16 @@ class IdentitySampler(StepSampler):
         self,
         identities: Array,
         images_per_identity: int,
-        batch_size: int,
-        steps_per_epoch: int,
-        seed: int,
-        *,
-        rank: int = 0,
-        world_size: int = 1,
-        steps_taken: Callable[[], int],
+        *batches: int,
+        **place: Any,
     ) -> None:
-        super().__init__(
-            len(identities),
-            batch_size,
-            steps_per_epoch,
-            seed,
-            rank=rank,
-            world_size=world_size,
-            steps_taken=steps_taken,
-        )
-        places, rest = divmod(batch_size, images_per_identity)
-        if images_per_identity < 2 or rest or places < 2 or places % world_size:
+        super().__init__(len(identities), *batches, **place)
+        places, rest = divmod(self.batch_size, images_per_identity)
+        if images_per_identity < 2 or rest or places < 2 or places % self.world_size:
             raise ValueError(
-                f"data.batch_size ({batch_size}) must be P identities × data.images_per_identity "
-                f"({images_per_identity}): at least 2 × 2 images, and P a multiple of the number "
-                f"of processes, {world_size}"
+                f"data.batch_size ({self.batch_size}) must be P identities × "
+                f"data.images_per_identity ({images_per_identity}): at least 2 × 2 images, and P a "
+                f"multiple of the number of processes, {self.world_size}"
             )
         unique, members, counts = np.unique(identities, return_inverse=True, return_counts=True)
         by_person = np.split(np.argsort(members, kind="stable"), np.cumsum(counts)[:-1])
@@ -89,7 +76,7 @@ class IdentitySampler(StepSampler):
             raise ValueError(f"each of the {len(unique)} identities has a single image: no pair")
         if self._choices < places:
             raise ValueError(
-                f"a batch of {batch_size} images, {images_per_identity} of each identity, needs "
+                f"a batch of {self.batch_size}, {images_per_identity} images of each identity, needs "
                 f"{places} identities with two images or more, but there are "
                 f"{len(self._people)}; lower data.batch_size or raise data.images_per_identity"
             )

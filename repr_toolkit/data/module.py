@@ -1,6 +1,7 @@
 """The data of a training run, as Lightning asks for it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from lightning import LightningDataModule
 from lightning.pytorch import Trainer
@@ -56,13 +57,11 @@ class ImageDataModule(LightningDataModule):
         """The order of the training batches. Raises ValueError as the samplers do."""
         split = self.data.splits["train"]
         batches = (self.batch_size, self.steps_per_epoch, self.seed)
-        place = {"rank": rank, "world_size": world_size}
+        place: dict[str, Any] = {"rank": rank, "world_size": world_size, "steps_taken": steps_taken}
         if self.images_per_identity is None:
-            return StepSampler(len(split), *batches, **place, steps_taken=steps_taken)
+            return StepSampler(len(split), *batches, **place)
         identities = split.column(identity_key(self.data)).numpy()
-        return IdentitySampler(
-            identities, self.images_per_identity, *batches, **place, steps_taken=steps_taken
-        )
+        return IdentitySampler(identities, self.images_per_identity, *batches, **place)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The validation split, every image once. Raises ValueError as EvenSampler does."""

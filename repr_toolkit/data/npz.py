@@ -105,7 +105,7 @@ def load_npz(path: Path) -> ImageData:
 
     def build(folder: Path) -> Contents:
         with _naming(path):
-            given = [_texts(members, key, 1) for key in ("name", "names", "classes")]
+            given = [texts(members, key, 1) for key in ("name", "names", "classes")]
             names = {"label": next(filter(None, given))} if any(given) else {}
             for key, parts in columns.items():
                 if key in CODES:
@@ -118,7 +118,7 @@ def load_npz(path: Path) -> ImageData:
                     write_rows(folder / f"{key}.npy", _stored_dtype(key, parts), shape, chunks)
             levels = int(members["levels"].array()) if "levels" in members else 256
             splits = rows or _split_rows(path, members)
-            encoder = next(iter(_texts(members, "encoder", 0)), None)
+            encoder = next(iter(texts(members, "encoder", 0)), None)
         return Contents(_completed(path, folder, splits), levels, names, encoder)
 
     return cached(path.name, _fingerprint([path]), build)
@@ -270,7 +270,7 @@ def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, 
     return values.astype(np.int64), ()
 
 
-def _texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]:
+def texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]:
     """The strings under a key, if it holds strings in an array of this rank; otherwise none."""
     member = members.get(key)
     if member is None or member.dtype.kind not in "US" or len(member.shape) != rank:

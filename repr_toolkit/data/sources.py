@@ -83,8 +83,7 @@ def load_data(
 
 
 def _load(source: str, root: str | Path | None, size: int | None, download: bool) -> ImageData:
-    folders = [root, os.environ.get("REPR_TOOLKIT_DATA")]
-    roots = [Path(folder).expanduser() for folder in folders if folder]
+    roots = data_folders(root)
     options = {"root": root, "size": size, "download": download}
     if source in PACKAGED:
         return _call(source, PACKAGED[source], options)
@@ -106,6 +105,12 @@ def _load(source: str, root: str | Path | None, size: int | None, download: bool
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source) and not source.endswith(".npz"):
         return _call(source, _import(source), options)
     raise _missing(source, places)
+
+
+def data_folders(root: str | Path | None) -> list[Path]:
+    """The folders of data: `root`, and `$REPR_TOOLKIT_DATA`."""
+    folders = (root, os.environ.get("REPR_TOOLKIT_DATA"))
+    return [Path(folder).expanduser() for folder in folders if folder]
 
 
 def _natural(path: Path) -> tuple[int, str]:

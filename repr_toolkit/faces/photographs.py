@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from repr_toolkit.data.folder import SUFFIXES
+from repr_toolkit.data.folder import SUFFIXES, is_image, visible_files
 
 
 class Unusable(ValueError):
@@ -22,18 +22,12 @@ def find_photographs(folder: Path) -> tuple[list[str], Counter[str]]:
     if not folder.is_dir():
         kind = NotADirectoryError if folder.exists() else FileNotFoundError
         raise kind(f"{folder} is no folder; give the one that holds the photographs")
-    photographs: list[str] = []
-    others: Counter[str] = Counter()
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            if path.suffix.lower() in SUFFIXES:
-                photographs.append(name.as_posix())
-            else:
-                others[path.suffix.lower() or "no suffix"] += 1
+    files = visible_files(folder)
+    photographs = sorted(path.relative_to(folder).as_posix() for path in files if is_image(path))
     if not photographs:
         raise ValueError(f"{folder}: no photographs ({', '.join(sorted(SUFFIXES))}) in it")
-    return sorted(photographs), others
+    others = (path.suffix.lower() or "no suffix" for path in files if not is_image(path))
+    return photographs, Counter(others)
 
 
 def read_photograph(path: Path) -> Image.Image:

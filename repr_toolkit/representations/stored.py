@@ -1,13 +1,13 @@
 """h that was computed before and lies in a data file, as `embed` and `faces` write it."""
 
-import os
 from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.data.npz import read_members
+from repr_toolkit.data.npz import read_members, texts
+from repr_toolkit.data.sources import data_folders
 from repr_toolkit.representations.representation import Representation
 
 
@@ -29,7 +29,9 @@ def stored(
             f"{source} has no 'embedding', only {', '.join(embedded.arrays)}; make one with: "
             f"repr-toolkit embed"
         )
-    original = original_fingerprint(_file(source, data_settings.get("root")))
+    places = [folder / source for folder in (*data_folders(data_settings.get("root")), Path())]
+    members = read_members(next(path for path in places if path.is_file()))
+    original = next(iter(texts(members, "of", 0)), None)
     holder = embedded
     if data is None and "source" in data_settings:
         data = load_data(**data_settings)
@@ -51,18 +53,3 @@ def stored(
     h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}
     made_by = embedded.encoder or f"embedding of {embedded.name} {embedded.fingerprint[:12]}"
     return Representation.of_data(data, Path(source).stem, made_by, h), data
-
-
-def original_fingerprint(path: Path) -> str | None:
-    """The fingerprint of the data that a file of `embed` is of; None for any other .npz file."""
-    member = read_members(path).get("of")
-    if member is None or member.dtype.kind not in "US" or member.shape != ():
-        return None
-    return str(member.array().astype(str))
-
-
-def _file(source: str, root: str | None) -> Path:
-    """Where `repr_toolkit.data.load_data` found the file of this name."""
-    folders = [root, os.environ.get("REPR_TOOLKIT_DATA"), "."]
-    places = [Path(folder).expanduser() / source for folder in folders if folder]
-    return next(path for path in places if path.is_file())

@@ -1,8 +1,7 @@
 """Images drawn from a trained model: samples and reconstructions."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -78,31 +77,18 @@ def reconstruct(
     model: EncoderDecoder,
     batch: dict[str, Tensor],
     *,
-    n: int = 1,
-    seed: int = 0,
     temperature: float | None = None,
-    engine: str = "auto",
-    batch_size: int = 256,
-    progress: bool = False,
+    **how: Any,
 ) -> Tensor:
     """n reconstructions of every image of a batch, from its h: uint8 (B, n, C, H, W) on the CPU.
 
-    As `sample` of the h of the batch, by default at the decoder's `reconstruction_temperature`.
-    Raises ValueError for a model without encoder.
+    As `sample` of the h of the batch, whose further arguments `how` are, by default at the
+    decoder's `reconstruction_temperature`. Raises ValueError for a model without encoder.
     """
     h = encode_batch(model, batch)
     if h is None:
         raise ValueError("the model has no encoder: it cannot reconstruct, only sample")
-    return sample(
-        model,
-        h,
-        n=n,
-        seed=seed,
-        temperature=temperature,
-        engine=engine,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    return sample(model, h, temperature=temperature, **how)
 
 
 def decode(
@@ -131,41 +117,18 @@ def decode(
     with bar("sampling", count * draws, shown=progress) as show:
         for chunk in torch.arange(count * draws).split(batch_size):
             row, column = chunk // draws, chunk % draws
-            images.append(
-                draw(
-                    decoder,
-                    None if h is None else h[row.to(h.device)],
-                    noise[row, column],
-                    span(show, done, len(chunk)),
-                    temperature=temperature,
-                    engine=engine,
-                )
+            drawn = decoder.sample(
+                None if h is None else h[row.to(h.device)],
+                len(chunk) if h is None else None,
+                noise=noise[row, column],
+                temperature=temperature,
+                engine=engine,
+                progress=span(show, done, len(chunk)),
             )
+            images.append(drawn.cpu())
             done += len(chunk)
             show(done)
-    stacked: Tensor = torch.cat(images).unflatten(0, (count, draws))
-    return stacked
-
-
-def draw(
-    decoder: "Decoder",
-    h: Tensor | None,
-    noise: Tensor,
-    progress: Callable[[float], None] = lambda done: None,
-    *,
-    temperature: float = 1.0,
-    engine: str = "auto",
-) -> Tensor:
-    """One image from p(x|h) for each row of h and of the noise: uint8 (B, C, H, W) on the CPU.
-
-    `progress` is called with the fraction that is done. Raises ValueError where the decoder's
-    `sample` does.
-    """
-    n = len(noise) if h is None else None
-    images = decoder.sample(
-        h, n, noise=noise, temperature=temperature, engine=engine, progress=progress
-    )
-    return images.cpu()
+    return torch.cat(images).unflatten(0, (count, draws))
 
 
 def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:

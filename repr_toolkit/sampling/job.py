@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.sampling.draw import draw, refuse_unwritable
+from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.files import Rows
@@ -155,17 +155,16 @@ class SamplingJob:
         self, images: range, progress: Callable[[float], None] = lambda done: None
     ) -> dict[str, Array]:
         """The chunk of these images: `image`, uint8 (len(images), C, H, W)."""
-        draws = [image % self.n for image in images]
-        noise = common_noise(self.model.decoder, draws, self.seed)
-        drawn = draw(
-            self.model.decoder,
-            self._h(images),
-            noise.to(self.model.device),
-            progress,
+        decoder, h = self.model.decoder, self._h(images)
+        drawn = decoder.sample(
+            h,
+            len(images) if h is None else None,
+            noise=common_noise(decoder, [image % self.n for image in images], self.seed),
             temperature=self.temperature,
             engine=self.engine,
+            progress=progress,
         )
-        return {"image": drawn.numpy()}
+        return {"image": drawn.cpu().numpy()}
 
     def _arrays(self, chunks: Chunks) -> dict[str, Array | Rows]:
         """What the .npz holds, from chunks that are complete."""
@@ -182,11 +181,9 @@ class SamplingJob:
         if self._key is None:
             return None
         origin = self._origin(images)
-        given_labels = self._key == "label"
-        batch = (
-            {"label": torch.from_numpy(origin)} if given_labels else self._split[origin.tolist()]
-        )
-        return encode_batch(self.model, batch)
+        if self._key == "label":
+            return encode_batch(self.model, {"label": torch.from_numpy(origin)})
+        return encode_batch(self.model, self._split[origin.tolist()])
 
     def _origin(self, images: range) -> NDArray[np.int64]:
         """The label or the index that each of these images is drawn from, int64 (len(images),)."""
