@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from repr_toolkit.config.recipe import variants
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.run import Run, is_newer
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import first_process_only
 from repr_toolkit.training.variants import train_variants
@@ -29,38 +29,21 @@ def run_study(
             "holds both: make two studies of them"
         )
     runs, sources = train_variants(config, study_dir, wandb=wandb)
-    _compare(study_dir, runs, sources, encoders_alone=kinds == {True})
+    _compare(study_dir, runs, sources, kinds == {True})
     return list(runs.values())
 
 
 @first_process_only
 def _compare(
-    study_dir: Path,
-    runs: Mapping[str, Run],
-    sources: Sequence[str | None],
-    *,
-    encoders_alone: bool,
+    study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None], encoders_alone: bool
 ) -> None:
+    """Compare the runs, unless the files of a comparison exist and are newer than every run."""
+    from repr_toolkit.analyses.comparison.measure import compare, outputs
+    from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
+
+    files = OUTPUTS if encoders_alone else outputs(sources)
+    if all(is_newer(study_dir / name, runs.values()) for name in files):
+        say(f"compared before, see {study_dir}")
+        return
     paths = {name: run.path for name, run in runs.items()}
-    if encoders_alone:
-        from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
-
-        if not _compared(study_dir, runs, OUTPUTS):
-            compare_encoders(study_dir, paths)
-    else:
-        from repr_toolkit.analyses.comparison.measure import compare, outputs
-
-        if not _compared(study_dir, runs, outputs(sources)):
-            compare(study_dir, paths)
-
-
-def _compared(study_dir: Path, runs: Mapping[str, Run], outputs: Sequence[str]) -> bool:
-    """Whether a study's files `outputs` exist and are newer than every run; says so if they are."""
-    files = [study_dir / name for name in outputs]
-    if not all(file.is_file() for file in files):
-        return False
-    oldest = min(file.stat().st_mtime for file in files)
-    if any(run.weights_file.stat().st_mtime > oldest for run in runs.values()):
-        return False
-    say(f"compared before, see {study_dir}")
-    return True
+    (compare_encoders if encoders_alone else compare)(study_dir, paths)

@@ -76,7 +76,7 @@ class IdentitySampler(StepSampler):
             raise ValueError(f"each of the {len(unique)} identities has a single image: no pair")
         if self._choices < places:
             raise ValueError(
-                f"a batch of {self.batch_size}, {images_per_identity} images of each identity, needs "
+                f"a batch of {self.batch_size}, {images_per_identity} of each identity, needs "
                 f"{places} identities with two images or more, but there are "
                 f"{len(self._people)}; lower data.batch_size or raise data.images_per_identity"
             )

@@ -11,7 +11,7 @@ from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.analyses.comparison.result import Comparison
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept
-from repr_toolkit.runs.run import Run, distinct_names, require_same_data
+from repr_toolkit.runs.run import Run, distinct_names, is_newer, require_same_data
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import read_json
 
@@ -46,22 +46,21 @@ class Reported:
         """The analyses of the page, in its order."""
         return [load_analysis(name) for name in (*ANALYSES, *self.further)]
 
-    def split_of(self, analysis: Analysis) -> str:
-        """The split that an analysis is shown of."""
-        return analysis.only_split or self.split
+    @cached_property
+    def chosen(self) -> dict[str, dict[str, tuple[Kept | None, Sequence[str]]]]:
+        """What `choose_kept` chooses of each analysis, by its name, for each run; read once."""
+        return {
+            analysis.name: {
+                name: choose_kept(run, analysis.name, analysis.only_split or self.split)
+                for name, run in self.runs.items()
+            }
+            for analysis in self.analyses_shown
+        }
 
     def kept(self, analysis: Analysis) -> dict[str, Kept]:
         """Each run's newest result of the page's split and of the present weights."""
-        chosen = {name: self._chosen(analysis, name)[0] for name in self.runs}
-        return {name: kept for name, kept in chosen.items() if kept is not None}
-
-    def left_out(self, analysis: Analysis) -> dict[str, Sequence[str]]:
-        """Of each run that keeps more results, why those are not shown."""
-        reasons = {name: self._chosen(analysis, name)[1] for name in self.runs}
-        return {name: why for name, why in reasons.items() if why}
-
-    def _chosen(self, analysis: Analysis, name: str) -> tuple[Kept | None, Sequence[str]]:
-        return choose_kept(self.runs[name], analysis.name, self.split_of(analysis))
+        chosen = self.chosen[analysis.name]
+        return {name: kept for name, (kept, _) in chosen.items() if kept is not None}
 
     @cached_property
     def configs(self) -> dict[str, Config]:
@@ -149,11 +148,11 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
         unfinished += [run.path.name for run in inside if not run.finished]
         named += _in_order(path, ready)
     once = {run.path.resolve(): run for run in named}
-    places = list(once)
-    folder = places[0] if len(places) == 1 else _common(places)
+    folders = {*once} if len(once) == 1 else {path.parent for path in once}
+    names = distinct_names([*once.values()])
     return Reported(
-        dict(zip(distinct_names([*once.values()]), once.values(), strict=True)),
-        folder,
+        dict(zip(names, once.values(), strict=True)),
+        folders.pop() if len(folders) == 1 else None,
         split,
         unfinished,
     )
@@ -162,10 +161,7 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
 def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
     """Whether a folder holds a comparison of just these runs on a split, newer than them all."""
     file = folder / COMPARISON
-    if not file.is_file():
-        return False
-    written = file.stat().st_mtime
-    if any(run.weights_file.stat().st_mtime > written for run in runs.values()):
+    if not is_newer(file, runs.values()):
         return False
     stored = read_json(file)
     return bool(stored["variants"].keys() == runs.keys() and stored["split"] == split)
@@ -173,16 +169,9 @@ def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
 
 def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:
     file = folder / COMPARISON
-    order = list(read_json(file)["variants"]) if file.is_file() else []
-    names = [run.path.name for run in runs]
-    ranks = {name: order.index(name) if name in order else len(order) for name in names}
-    return sorted(runs, key=lambda run: ranks[run.path.name])
-
-
-def _common(places: Sequence[Path]) -> Path | None:
-    """The folder in which all runs lie, each directly."""
-    parents = {place.parent for place in places}
-    return parents.pop() if len(parents) == 1 else None
+    names = [*read_json(file)["variants"]] if file.is_file() else []
+    ranks = {name: rank for rank, name in enumerate(names)}
+    return sorted(runs, key=lambda run: ranks.get(run.path.name, len(ranks)))
 
 
 def _read(folder: Path) -> Compared:

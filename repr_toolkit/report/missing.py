@@ -1,6 +1,7 @@
 """What has not been measured yet: how to say so, and how to make up for it."""
 
 import shlex
+from dataclasses import replace
 
 from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.page.blocks import Block, Missing, Notes
@@ -12,23 +13,29 @@ from repr_toolkit.support.console import say
 
 def not_measured(reported: Reported, analysis: Analysis) -> list[Block]:
     """What is left out of what is kept, and the command for the runs that lack the analysis."""
-    kept = reported.kept(analysis)
     notes = [
         f"Left out of {name}: {'; '.join(reasons)}."
-        for name, reasons in reported.left_out(analysis).items()
+        for name, (_, reasons) in reported.chosen[analysis.name].items()
+        if reasons
     ]
     blocks: list[Block] = [Notes(notes)] if notes else []
-    lacking = [
-        name
-        for name, run in reported.runs.items()
-        if name not in kept and analysis.obstacle(run) is None
-    ]
+    lacking = runs_lacking(reported, analysis)
     if lacking:
         which = "" if len(lacking) == len(reported.runs) else f" of {', '.join(lacking)}"
-        command = command_of(reported, analysis, reported.runs[lacking[0]])
-        others = " Likewise for the other runs." if lacking[1:] else ""
+        command = command_of(reported, analysis, next(iter(lacking.values())))
+        others = " Likewise for the other runs." if len(lacking) > 1 else ""
         blocks.append(Missing(f"Not measured yet: {analysis.tells}{which}.", command, others))
     return blocks
+
+
+def runs_lacking(reported: Reported, analysis: Analysis) -> dict[str, Run]:
+    """The runs that an analysis could be made of and that keep none to show."""
+    chosen = reported.chosen[analysis.name]
+    return {
+        name: run
+        for name, run in reported.runs.items()
+        if chosen[name][0] is None and analysis.obstacle(run) is None
+    }
 
 
 def command_of(reported: Reported, analysis: Analysis, run: Run) -> str:
@@ -41,21 +48,19 @@ def command_of(reported: Reported, analysis: Analysis, run: Run) -> str:
     return shlex.join(words)
 
 
-def measure_all(reported: Reported) -> None:
+def measure_all(reported: Reported) -> Reported:
     """Make every analysis that a run lacks and could have, with its command's own options.
 
     One that cannot be made, such as one whose weights are not on this machine, is named and left
-    out.
+    out. Returns the same runs with what they keep now.
     """
     for analysis in reported.analyses_shown:
-        split, kept = reported.split_of(analysis), reported.kept(analysis)
-        for name, run in reported.runs.items():
-            if name in kept or analysis.obstacle(run) is not None:
-                continue
+        for name, run in runs_lacking(reported, analysis).items():
             say(f"{name}: {analysis.name}")
             try:
-                result = analysis.measure(run, split)
+                result = analysis.measure(run, analysis.only_split or reported.split)
             except (OSError, ValueError) as error:
                 say(f"  left out: {error}")
             else:
                 keep(run, analysis.name, result, command_of(reported, analysis, run))
+    return replace(reported)

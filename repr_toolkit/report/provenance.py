@@ -1,6 +1,7 @@
 """Where a report comes from: configurations, and the commands that make all of it again."""
 
 import shlex
+from itertools import chain
 
 from repr_toolkit.page.blocks import Block, Notes, Paragraph, Section, Source
 from repr_toolkit.report.frozen import choose_study
@@ -44,14 +45,10 @@ def training_command(run: Run) -> str:
 
 def analysis_commands(reported: Reported) -> list[str]:
     """The commands of all analyses on the page, as they were typed, each once."""
-    commands: dict[str, None] = {}
-    for kept in (reported.kept(analysis) for analysis in reported.analyses_shown):
-        for result in kept.values():
-            commands[result.command] = None
+    kept = [reported.kept(analysis).values() for analysis in reported.analyses_shown]
     study, _ = choose_study(reported)
-    if study is not None:
-        commands[study.command] = None
-    return [*commands]
+    results = [*chain.from_iterable(kept), *([study] if study else [])]
+    return [*dict.fromkeys(result.command for result in results)]
 
 
 def notes(reported: Reported) -> Section:

@@ -1,7 +1,7 @@
 """How training went, from metrics.csv."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
 
@@ -15,29 +15,26 @@ VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "valid
 
 def curves(reported: Reported) -> Section:
     """The training loss over the steps, and bits/dim at each validation."""
-    colours = {name: number for number, name in enumerate(reported.runs)}
     metrics = {name: read_metrics(run.metrics_file) for name, run in reported.runs.items()}
+
+    def lines(key: str, names: Iterable[str], *, dots: bool = False) -> list[Series]:
+        return [
+            Series(name, [*map(float, curve)], [*curve.values()], colour, dots=dots)
+            for colour, name in enumerate(reported.runs)
+            if name in names and (curve := metrics[name].get(key))
+        ]
+
     blocks: list[Block] = []
     for number, (kind, names) in enumerate(_by_loss(reported.configs).items()):
-        series = [
-            Series(name, *_points(metrics[name]["train/loss"]), colours[name])
-            for name in names
-            if "train/loss" in metrics[name]
-        ]
-        if series:
+        if series := lines("train/loss", names):
             alt = f"Training loss of {', '.join(names)} over the steps: {_ends(series)}"
             svg = line_chart(f"loss{number}", alt, series, x="step", y="loss", log=True)
             blocks.append(Chart(svg, f"Training loss, {kind}"))
     for key, images in VALIDATED.items():
-        series = [
-            Series(name, *_points(kept[key]), colours[name], dots=True)
-            for name, kept in metrics.items()
-            if key in kept
-        ]
-        if series and any(len(line.x) > 1 for line in series):
+        series = lines(key, metrics, dots=True)
+        if any(len(line.x) > 1 for line in series):
             alt = f"bits/dim of {images} at each validation: {_ends(series)}"
-            prefix = key.split("/")[0]
-            svg = line_chart(f"curve-{prefix}", alt, series, x="step", y="bits/dim")
+            svg = line_chart(f"curve-{key.split('/')[0]}", alt, series, x="step", y="bits/dim")
             blocks.append(Chart(svg, f"bits/dim of {images}, at each validation"))
     for name, run in reported.runs.items():
         if not metrics[name]:
@@ -74,10 +71,6 @@ def _float(text: str | None) -> float | None:
     except (TypeError, ValueError):
         return None
     return value if isfinite(value) else None
-
-
-def _points(curve: Curve) -> tuple[list[float], list[float]]:
-    return [*map(float, curve)], [*curve.values()]
 
 
 def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:

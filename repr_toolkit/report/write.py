@@ -52,7 +52,7 @@ def write_report(
     if frozen is not None:
         reported = replace(reported, study=read_study(frozen, reported))
     if measure:
-        measure_all(reported)
+        reported = measure_all(reported)
     if not command:
         words = ["repr-toolkit", "report", *map(str, paths), "--split", split, "--out", str(out)]
         words += ["--frozen", str(frozen)] if frozen is not None else []
