@@ -1,7 +1,6 @@
 """What has not been measured yet: how to say so, and how to make up for it."""
 
 import shlex
-from dataclasses import replace
 
 from repr_toolkit.analyses.base import Analysis
 from repr_toolkit.page.blocks import Block, Missing, Notes
@@ -48,11 +47,11 @@ def command_of(reported: Reported, analysis: Analysis, run: Run) -> str:
     return shlex.join(words)
 
 
-def measure_all(reported: Reported) -> Reported:
+def measure_all(reported: Reported) -> None:
     """Make every analysis that a run lacks and could have, with its command's own options.
 
     One that cannot be made, such as one whose weights are not on this machine, is named and left
-    out. Returns the same runs with what they keep now.
+    out.
     """
     for analysis in reported.analyses_shown:
         for name, run in runs_lacking(reported, analysis).items():
@@ -63,4 +62,3 @@ def measure_all(reported: Reported) -> Reported:
                 say(f"  left out: {error}")
             else:
                 keep(run, analysis.name, result, command_of(reported, analysis, run))
-    return replace(reported)

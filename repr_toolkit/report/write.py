@@ -52,7 +52,8 @@ def write_report(
     if frozen is not None:
         reported = replace(reported, study=read_study(frozen, reported))
     if measure:
-        reported = measure_all(reported)
+        measure_all(reported)
+        reported = replace(reported)  # which reads anew what is kept
     if not command:
         words = ["repr-toolkit", "report", *map(str, paths), "--split", split, "--out", str(out)]
         words += ["--frozen", str(frozen)] if frozen is not None else []

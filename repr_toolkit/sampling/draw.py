@@ -128,7 +128,8 @@ def decode(
             images.append(drawn.cpu())
             done += len(chunk)
             show(done)
-    return torch.cat(images).unflatten(0, (count, draws))
+    stacked: Tensor = torch.cat(images).unflatten(0, (count, draws))
+    return stacked
 
 
 def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
