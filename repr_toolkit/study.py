@@ -1,12 +1,16 @@
 """A study: several runs that differ in named settings, then their comparison."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repr_toolkit.analyses.comparison import measure as comparison
+from repr_toolkit.analyses.verification import study as verification
 from repr_toolkit.config.recipe import variants
-from repr_toolkit.runs.run import Run, is_newer
+from repr_toolkit.runs.kept import keep_together, kept_together
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
+from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.processes import first_process_only
 from repr_toolkit.training.variants import train_variants
 
@@ -28,22 +32,24 @@ def run_study(
             "study: some variants have a model.decoder and others a model.metric, and no table "
             "holds both: make two studies of them"
         )
-    runs, sources = train_variants(config, study_dir, wandb=wandb)
-    _compare(study_dir, runs, sources, kinds == {True})
+    runs = train_variants(config, study_dir, wandb=wandb)
+    _compare(study_dir, runs, encoders_alone=kinds == {True})
     return list(runs.values())
 
 
 @first_process_only
-def _compare(
-    study_dir: Path, runs: Mapping[str, Run], sources: Sequence[str | None], encoders_alone: bool
-) -> None:
-    """Compare the runs, unless the files of a comparison exist and are newer than every run."""
-    from repr_toolkit.analyses.comparison.measure import compare, outputs
-    from repr_toolkit.analyses.verification.study import OUTPUTS, compare_encoders
-
-    files = OUTPUTS if encoders_alone else outputs(sources)
-    if all(is_newer(study_dir / name, runs.values()) for name in files):
-        say(f"compared before, see {study_dir}")
-        return
-    paths = {name: run.path for name, run in runs.items()}
-    (compare_encoders if encoders_alone else compare)(study_dir, paths)
+def _compare(study_dir: Path, runs: Mapping[str, Run], *, encoders_alone: bool) -> None:
+    """Write the files of the comparison, as it is kept of these runs or else made."""
+    name, measure = (
+        ("verification", verification.measure_variants)
+        if encoders_alone
+        else ("comparison", comparison.measure)
+    )
+    kept = kept_together(study_dir, name, runs, "test")
+    if kept is None:
+        kept = keep_together(study_dir, name, runs, measure(runs))
+    else:
+        say(f"compared before, see {kept.file}")
+    for file, content in kept.arrays.items():
+        with atomic_write(study_dir / file) as out:
+            out.write(content.tobytes())

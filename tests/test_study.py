@@ -5,19 +5,21 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from repr_toolkit.analyses.comparison.measure import outputs
+from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.config.recipe import complete
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.kept import Result
+from repr_toolkit.runs.run import Run, load
 from repr_toolkit.study import run_study
 from repr_toolkit.training.train import train
 from toys.runs import small
 
-Compared = list[tuple[Path, dict[str, Path]]]
+Compared = list[dict[str, Path]]
 
 
 @pytest.fixture
@@ -25,12 +27,11 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
     """What the study asks to have compared; the comparison itself has its own tests."""
     calls: Compared = []
 
-    def compare(study_dir: Path, runs: Mapping[str, Path]) -> None:
-        calls.append((study_dir, dict(runs)))
-        for name in outputs(["image"]):
-            (study_dir / name).touch()
+    def measure(runs: Mapping[str, Run]) -> Result:
+        calls.append({name: run.path for name, run in runs.items()})
+        return Result({"split": "test"}, {}, {"table.md": np.frombuffer(b"told", np.uint8)})
 
-    monkeypatch.setattr("repr_toolkit.analyses.comparison.measure.compare", compare)
+    monkeypatch.setattr(comparison, "measure", measure)
     return calls
 
 
@@ -59,7 +60,7 @@ def test_variants_are_trained_once_and_compared(
     assert [run.path.name for run in runs] == ["narrow", "wide"]
     assert [run.info["h_dim"] for run in runs] == [2, 5]
     assert type(runs[1].config["model"]["decoder"]) is dict
-    assert compared == [(tmp_path / "s", {run.path.name: run.path for run in runs})]
+    assert compared == [{run.path.name: run.path for run in runs}]
     weights = [run.weights_file.read_bytes() for run in runs]
     capsys.readouterr()
 
@@ -73,15 +74,15 @@ def test_variants_are_trained_once_and_compared(
     assert "[2/2] wide\nresuming at step 2" in said
     assert runs[0].weights_file.stat().st_mtime_ns == times
     assert [run.weights_file.read_bytes() for run in runs] == weights
-    assert len(compared) == 2
-
-    # Nothing is new, so nothing is compared again; what was deleted is written again.
+    # The weights are the same, so nothing is compared again; what was deleted is written again.
+    assert "compared before" in said
+    (tmp_path / "s" / "table.md").unlink()
     run_study(config, tmp_path / "s")
-    assert "compared before" in capsys.readouterr().out
-    assert len(compared) == 2
-    (tmp_path / "s" / "figure6.png").unlink()
+    assert (tmp_path / "s" / "table.md").read_text() == "told"
+    assert len(compared) == 1
+    runs[0].save_model(load(runs[1]), runs[0].info)
     run_study(config, tmp_path / "s")
-    assert len(compared) == 3
+    assert len(compared) == 2
 
 
 def test_a_variant_trains_as_it_does_alone(tmp_path: Path, compared: Compared) -> None:

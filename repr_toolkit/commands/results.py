@@ -30,12 +30,12 @@ def keep_and_show(
     findings are only shown. Returned is what was shown, by the runs' names. It is shown first, so
     that a folder in which nothing may be written costs no result.
     """
-    from repr_toolkit.runs.kept import Kept
     from repr_toolkit.runs.kept import keep as keep_with_run
+    from repr_toolkit.runs.kept import unsaved
     from repr_toolkit.runs.run import distinct_names
 
     results = {
-        name: Kept(result.asked, options.typed, "", "", result.as_dict(), None, result.arrays())
+        name: unsaved(result, options.typed)
         for name, result in zip(distinct_names(list(findings)), findings.values(), strict=True)
     }
     show(analysis, results, options)

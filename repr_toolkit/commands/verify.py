@@ -25,7 +25,7 @@ def verify(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.verification import ANALYSIS, measure
     from repr_toolkit.analyses.verification.measure import measure_stored, roc_lines
     from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture, show
-    from repr_toolkit.runs.kept import Kept
+    from repr_toolkit.runs.kept import unsaved
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.roc import roc_picture
 
@@ -43,8 +43,7 @@ def verify(options: Namespace, settings: Settings) -> None:
         )
     else:
         result = measure_stored(_data(options.target), options.split)
-        shown = Kept(result.asked, options.typed, "", "", result.as_dict(), None)
-        show(ANALYSIS, {options.target: shown}, options)
+        show(ANALYSIS, {options.target: unsaved(result, options.typed)}, options)
     if options.out is not None:
         save_picture(roc_picture(roc_lines([result])), options)
     if options.wandb:  # last, so that nothing is lost without a network

@@ -1,29 +1,21 @@
 """What a report is about: the runs, their comparison, and the analyses that are kept with them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
 from repr_toolkit.analyses.base import Analysis
-from repr_toolkit.analyses.comparison.result import Comparison
+from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.config.recipe import Config
-from repr_toolkit.runs.kept import Kept, choose_kept
-from repr_toolkit.runs.run import Run, distinct_names, is_newer, require_same_data
+from repr_toolkit.runs.kept import Kept, choose_kept, keep_together, kept_together, unsaved
+from repr_toolkit.runs.run import Run, distinct_names, require_same_data
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import read_json
 
 COMPARISON = "comparison.json"
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """A comparison that `compare` wrote, and its pictures by the names of their files."""
-
-    comparison: Comparison
-    pictures: Mapping[str, bytes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,51 +71,42 @@ class Reported:
         return {name: run for name, run in self.runs.items() if models[name].get("decoder")}
 
     @cached_property
-    def compared(self) -> list[Compared]:
+    def compared(self) -> list[Kept]:
         """The comparisons of the decoding runs on this split: the kept ones, or else new ones.
 
-        A study's own is taken where it is of these runs and newer than them. A new one is kept in
-        `folder`/analysis/comparison. There is one, but where runs have the same images in several
-        data files, as of frozen representations: then one a file. Raises what `compare` does, and
-        ValueError for runs of different images.
+        They are kept in `folder`/analysis, as those of a study are. There is one, but where runs
+        have the same images in several data files, as of frozen representations: then one a file.
+        Raises what `comparison.measure` does, and ValueError for runs of different images.
         """
         by_data: dict[str, dict[str, Run]] = {}
         for name, run in self.decoding.items():
             by_data.setdefault(run.info["data"]["fingerprint"], {})[name] = run
         groups = [*by_data.values()]
-        if len(groups) < 2:
-            return [self._compared(group, "") for group in groups]
-        first = [next(iter(group)) for group in groups]
-        require_same_data({name: self.runs[name] for name in first}, self.split)
-        return [self._compared(group, name) for name, group in zip(first, groups, strict=True)]
+        if groups:
+            first = [next(iter(group)) for group in groups]
+            require_same_data({name: self.runs[name] for name in first}, self.split)
+        return [self._compared(group) for group in groups]
 
-    @property
-    def comparison(self) -> Comparison | None:
-        """All variants in one table; None where no run has a decoder."""
-        parts = [compared.comparison for compared in self.compared]
+    @cached_property
+    def comparison(self) -> Mapping[str, Any] | None:
+        """The numbers of all variants together; None where no run has a decoder."""
+        parts = [compared.numbers for compared in self.compared]
         if not parts:
             return None
-        variants = {name: v for part in parts for name, v in part.variants.items()}
-        notes = dict.fromkeys(note for part in parts for note in part.notes)
+        variants = {name: variant for part in parts for name, variant in part["variants"].items()}
+        notes = dict.fromkeys(note for part in parts for note in part["notes"])
         in_order = {name: variants[name] for name in self.decoding}
-        return replace(parts[0], variants=in_order, notes=[*notes])
+        return {**parts[0], "variants": in_order, "notes": [*notes]}
 
-    def _compared(self, runs: Mapping[str, Run], part: str) -> Compared:
-        from repr_toolkit.analyses.comparison.measure import compare
-
-        paths = {name: run.path for name, run in runs.items()}
-        if self.folder is None:
-            with TemporaryDirectory() as temporary:
-                compare(Path(temporary), paths, split=self.split)
-                return _read(Path(temporary))
-        place = self.folder / "analysis" / "comparison" / part
-        for folder in (self.folder, place):
-            if is_of(folder, runs, self.split):
-                return _read(folder)
+    def _compared(self, runs: Mapping[str, Run]) -> Kept:
+        kept = self.folder and kept_together(self.folder, "comparison", runs, self.split)
+        if kept:
+            return kept
         say("measuring what the summary shows")
-        place.mkdir(parents=True, exist_ok=True)
-        compare(place, paths, split=self.split)
-        return _read(place)
+        result = measure(runs, self.split)
+        if self.folder is None:
+            return unsaved(result, "")
+        return keep_together(self.folder, "comparison", runs, result)
 
 
 def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
@@ -158,26 +141,8 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
     )
 
 
-def is_of(folder: Path, runs: Mapping[str, Run], split: str) -> bool:
-    """Whether a folder holds a comparison of just these runs on a split, newer than them all."""
-    file = folder / COMPARISON
-    if not is_newer(file, runs.values()):
-        return False
-    stored = read_json(file)
-    return bool(stored["variants"].keys() == runs.keys() and stored["split"] == split)
-
-
 def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:
     file = folder / COMPARISON
     names = [*read_json(file)["variants"]] if file.is_file() else []
     ranks = {name: rank for rank, name in enumerate(names)}
     return sorted(runs, key=lambda run: ranks.get(run.path.name, len(ranks)))
-
-
-def _read(folder: Path) -> Compared:
-    file = folder / COMPARISON
-    try:
-        comparison = Comparison.from_dict(read_json(file))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"{file} is damaged ({error!r}); delete it, or compare again") from error
-    return Compared(comparison, {name: (folder / name).read_bytes() for name in comparison.figures})

@@ -54,7 +54,7 @@ def analysis_commands(reported: Reported) -> list[str]:
 def notes(reported: Reported) -> Section:
     """What every number of the comparison is, in full."""
     comparison = reported.comparison
-    items = [*(comparison.notes if comparison else ()), *GENERAL]
+    items = [*(comparison["notes"] if comparison else ()), *GENERAL]
     if reported.unfinished:
         names = ", ".join(reported.unfinished)
         items.append(f"Left out, since their training has not ended: {names}.")

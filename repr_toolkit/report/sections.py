@@ -32,11 +32,12 @@ def summary(reported: Reported) -> Section | None:
 
 def pictures(reported: Reported) -> Section | None:
     """Figures 6 and 3 of the runs; None where no run has an encoder."""
-    files = {name for compared in reported.compared for name in compared.pictures}
+    every = [compared.arrays for compared in reported.compared]
+    files = [file for file in LEADS if any(file in arrays for arrays in every)]
     if not files:
         return None
-    drawn = [block for c in reported.compared for block in figures(c.comparison, c.pictures)]
-    lead = " ".join(text for file, text in LEADS.items() if file in files)
+    drawn = [block for compared in reported.compared for block in figures(compared)]
+    lead = " ".join(LEADS[file] for file in files)
     title = "Reconstructions" if "figure6.png" in files else "Samples of each class"
     return Section("figures", title, lead, drawn)
 

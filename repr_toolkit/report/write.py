@@ -115,7 +115,7 @@ def facts_of(reported: Reported) -> dict[str, str]:
         "Data": info["data"]["name"],
         "Images": f"{height} × {width}, {'grey' if channels == 1 else 'colour'}, "
         f"{info['levels']} levels",
-        **({"Held out": f"{comparison.images:,} {reported.split} images"} if comparison else {}),
+        **({"Held out": f"{comparison['images']:,} {reported.split} images"} if comparison else {}),
         "Runs": str(len(reported.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }

@@ -102,6 +102,35 @@ def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
     return write_kept(place_of(run.path, name, question), question, findings, command)
 
 
+def unsaved(findings: Findings, command: str) -> Kept:
+    """A result as it would be kept."""
+    arrays = findings.arrays()
+    return Kept(findings.asked, command, "", "", findings.as_dict(), None, arrays)
+
+
+def keep_together(folder: Path, name: str, runs: Mapping[str, Run], findings: Findings) -> Kept:
+    """Write what runs say together, by the names that they have there, into FOLDER/analysis."""
+    question = {
+        "asked": {**findings.asked},
+        "data": [run.trained_on for run in runs.values()],
+        "weights": _weights_of(runs),
+    }
+    return write_kept(place_of(folder, name, question), question, findings, "")
+
+
+def kept_together(folder: Path, name: str, runs: Mapping[str, Run], split: str) -> Kept | None:
+    """The newest result of just these runs, as they are now, on a split; None without one."""
+    weights = _weights_of(runs)
+    every = kept_in(folder, name)
+    return next((k for k in every if (k.weights, k.asked["split"]) == (weights, split)), None)
+
+
+def _weights_of(runs: Mapping[str, Run]) -> str:
+    """A digest of the names and the weights of runs, in their order."""
+    digests = [(name, run.weights_digest) for name, run in runs.items()]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
 def place_of(folder: Path, name: str, question: Mapping[str, Any]) -> Path:
     """The file of the result of a question, by its digest, in FOLDER/analysis, which is made."""
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:12]

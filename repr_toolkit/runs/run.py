@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
 from pathlib import Path
@@ -267,13 +267,6 @@ def require_same_data(runs: Mapping[str, Run], split: str = "") -> None:
 def _same_images(one: "ImageData", other: "ImageData", split: str) -> bool:
     images = [data.split(split).column("image") for data in (one, other)]
     return one.levels == other.levels and images[0].equal(images[1])
-
-
-def is_newer(file: Path, runs: Iterable[Run]) -> bool:
-    """Whether a file exists and is newer than the weights of all runs."""
-    if not file.is_file():
-        return False
-    return all(run.weights_file.stat().st_mtime <= file.stat().st_mtime for run in runs)
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:

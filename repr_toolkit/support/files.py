@@ -63,8 +63,13 @@ def remove_leftovers(folder: Path) -> None:
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     """Write numbers to a file, whole, and return its path; an earlier file is replaced."""
     with atomic_write(path) as file:
-        file.write(json.dumps(dict(numbers), indent=2, ensure_ascii=False).encode() + b"\n")
+        file.write(json_text(numbers).encode())
     return path
+
+
+def json_text(numbers: Mapping[str, Any]) -> str:
+    """Numbers as indented JSON, with a newline at the end."""
+    return json.dumps(dict(numbers), indent=2, ensure_ascii=False) + "\n"
 
 
 class Rows(NamedTuple):

@@ -3,6 +3,7 @@
 Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or three channels.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -74,10 +75,17 @@ def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Imag
 def write_png(path: Path, picture: "Image.Image | Figure") -> None:
     """Write a picture of Pillow's, or a figure of matplotlib's, as PNG, whole or not at all."""
     with atomic_write(path) as file:
-        if isinstance(picture, Image.Image):
-            picture.save(file, "PNG")
-        else:
-            picture.savefig(file, dpi=DPI, format="png")
+        file.write(png_of(picture))
+
+
+def png_of(picture: "Image.Image | Figure") -> bytes:
+    """A picture of Pillow's, or a figure of matplotlib's, as PNG."""
+    png = io.BytesIO()
+    if isinstance(picture, Image.Image):
+        picture.save(png, "PNG")
+    else:
+        picture.savefig(png, dpi=DPI, format="png")
+    return png.getvalue()
 
 
 @dataclass(frozen=True)

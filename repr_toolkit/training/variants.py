@@ -15,27 +15,26 @@ from repr_toolkit.training.train import require_same, train
 
 def train_variants(
     config: Mapping[str, Any], study_dir: Path, *, wandb: bool = False
-) -> tuple[dict[str, Run], list[str | None]]:
+) -> dict[str, Run]:
     """Train the variants of a study into `study_dir`/VARIANT, each to its end.
 
-    A finished variant stays as it is, and one that was cut goes on. Returns the runs by variant,
-    and the key of a batch that each variant's encoder reads (None without an encoder). Raises as
-    `run_study` does, before any training.
+    A finished variant stays as it is, and one that was cut goes on. Returns the runs by variant.
+    Raises as `run_study` does, before any training.
     """
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
-    for number, (name, (variant, data, _)) in enumerate(prepared.items(), 1):
+    for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
         say(f"[{number}/{len(runs)}] {name}")
         if runs[name].finished:
             say(f"  done before, see {runs[name].path}")
             continue
         path, group = runs[name].path, study_dir.name
         train(variant, path, resume=True, wandb=wandb, group=group, data=data)
-    return runs, [source for _, _, source in prepared.values()]
+    return runs
 
 
-def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, str | None]:
-    """A variant, its data and its encoder's source; builds the model once, to see that it can be.
+def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
+    """A variant and its data; builds the model once, to see that it can be.
 
     Raises what building raises, naming the variant, and ValueError where its run exists and was
     made with other settings.
@@ -43,10 +42,10 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData, s
     data = load_data(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
-        encoder, _, resolved = assemble(variant, data)
+        _, _, resolved = assemble(variant, data)
         optimizer_factory(resolved)
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
     if run.path.exists():
         require_same(run, resolved, data)
-    return variant, data, None if encoder is None else encoder.source
+    return variant, data

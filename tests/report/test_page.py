@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from repr_toolkit.analyses import load_analysis
-from repr_toolkit.analyses.comparison import measure as comparison
+from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.cli import main
 from repr_toolkit.page import html
 from repr_toolkit.page.blocks import Missing, Notes
-from repr_toolkit.report import write_report
+from repr_toolkit.report import inputs, write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import not_measured
+from repr_toolkit.runs.kept import Result
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_parts
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
 from toys.runs import untrained_run
@@ -105,9 +108,9 @@ def test_no_number_is_missing_or_no_number(page: Page) -> None:
 
 
 def test_it_shows_the_numbers_of_the_comparison(reported: Path, page: Page) -> None:
-    numbers = find_runs([reported.parent]).comparison.variants["pixelcnn_m3"].numbers
-    assert number_parts(numbers["bits_per_dim"])[0] in page.text.split()
-    assert f"{100 * numbers['probe'].value:.1f}" in page.text
+    numbers = find_runs([reported.parent]).comparison["variants"]["pixelcnn_m3"]["numbers"]
+    assert number_parts(Number(**numbers["bits_per_dim"]))[0] in page.text.split()
+    assert f"{100 * numbers['probe']['value']:.1f}" in page.text
     assert "repr-toolkit train" in page.text
     assert "class_path: repr_toolkit.decoders.GatedPixelCNN" in page.text
 
@@ -159,12 +162,11 @@ def test_one_run_is_measured_and_its_comparison_kept(
 ) -> None:
     calls = []
 
-    def quick(folder: Path, runs: dict[str, Path], *, split: str) -> Path:
+    def quick(runs: dict[str, Run], split: str) -> Result:
         calls.append(split)
-        return partial(comparison_of_all, **QUICK)(folder, runs, split=split)
+        return measure(runs, split, **QUICK)
 
-    comparison_of_all = comparison.compare
-    monkeypatch.setattr(comparison, "compare", quick)
+    monkeypatch.setattr(inputs, "measure", quick)
     run = untrained_run(tmp_path / "alone", encoder=None)
     for _ in range(2):
         assert main(["report", str(run.path)]) == 0
@@ -225,16 +227,15 @@ def test_the_same_images_in_several_files_are_compared_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As those of a study of frozen representations, whose embeddings differ."""
-    everything = comparison.compare
-    monkeypatch.setattr(comparison, "compare", partial(everything, **QUICK))
+    monkeypatch.setattr(inputs, "measure", partial(measure, **QUICK))
     untrained_run(tmp_path / "a")
     second = untrained_run(tmp_path / "b")
     info = second.info_file.read_text("utf-8")
     fingerprint = second.info["data"]["fingerprint"]
     second.info_file.write_text(info.replace(fingerprint, "0" * len(fingerprint)), "utf-8")
     reported = find_runs([tmp_path])
-    assert [*reported.comparison.variants] == ["a", "b"]
-    assert [[*part.comparison.variants] for part in reported.compared] == [["a"], ["b"]]
+    assert [*reported.comparison["variants"]] == ["a", "b"]
+    assert [[*part.numbers["variants"]] for part in reported.compared] == [["a"], ["b"]]
     again = find_runs([tmp_path])
-    monkeypatch.setattr(comparison, "compare", None)
-    assert [*again.comparison.variants] == ["a", "b"]  # kept
+    monkeypatch.setattr(inputs, "measure", None)
+    assert [*again.comparison["variants"]] == ["a", "b"]  # kept

@@ -28,7 +28,7 @@ from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import analysis_sections, pictures, summary
 from repr_toolkit.report.training import read_metrics
-from repr_toolkit.runs.kept import Kept
+from repr_toolkit.runs.kept import Kept, keep_together
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Number
 from toys.encoders import ONE_HOT
@@ -142,9 +142,8 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     known = [Baseline(name, "so", accuracy, 100) for name in ("3-NN", "Some New One")]
     monkeypatch.setattr(comparison, "baselines", lambda data, split: known)
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
-    folder = run.path / "analysis" / "comparison"
-    folder.mkdir(parents=True)
-    comparison.compare(folder, {"labels": run.path}, rows=2)
+    runs = {"labels": run}
+    keep_together(run.path, "comparison", runs, comparison.measure(runs, rows=2))
     found = find_runs([run.path])
     samples = pictures(found)
     assert samples

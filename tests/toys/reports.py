@@ -10,12 +10,12 @@ import torch
 import yaml
 
 from repr_toolkit.analyses import judge
-from repr_toolkit.analyses.comparison.measure import compare
+from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.analyses.information import measure as information
 from repr_toolkit.analyses.invariance.measure import measure as invariance
 from repr_toolkit.analyses.probing import probe
 from repr_toolkit.analyses.traversal.measure import measure as traversal
-from repr_toolkit.runs.kept import keep
+from repr_toolkit.runs.kept import keep, keep_together
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import DECONV, PIXELCNN
 from toys.runs import untrained_run
@@ -40,7 +40,9 @@ def study(folder: Path) -> Path:
         run.config_file.write_text(yaml.safe_dump(config), "utf-8")
         write_metrics(run.metrics_file)
         disturb(run)
-    compare(folder, {name: run.path for name, run in runs.items()}, **QUICK)
+    result = measure(runs, **QUICK)
+    keep_together(folder, "comparison", runs, result)
+    (folder / "comparison.json").write_bytes(result.arrays()["comparison.json"].tobytes())
     analyse(runs["pixelcnn_m3"])
     return folder
 

@@ -1,22 +1,18 @@
 """A comparison as blocks: the table of all variants, that of classifiers, and the pictures."""
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PIL import Image
 
-from repr_toolkit.analyses.comparison.result import Comparison, Variant
+from repr_toolkit.analyses.comparison.rows import BITS, MODEL, RECONSTRUCTION, ROWS, SHARES
 from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import Number
 
-BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
-    "Likelihood",
-    "Labels",
-    "Reconstruction",
-    "Labels read from h",
-    "Model",
-)
-"""The groups of the table's rows."""
+Numbers = Mapping[str, Any]
 
 HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN"}
 LEADS = {
@@ -31,127 +27,73 @@ CAPTIONS = {
 }
 
 
-def blocks(comparison: Comparison) -> list[Block]:
+def blocks(numbers: Numbers) -> list[Block]:
     """The table with a column a variant; where labels are classified, a line a classifier."""
-    names, variants = list(comparison.variants), list(comparison.variants.values())
-    first = names[0]
+    names, variants = list(numbers["variants"]), list(numbers["variants"].values())
 
-    def row(group: str, label: str, about: str, cell: Callable[[Variant], Cell]) -> Row:
-        return Row(label, [cell(variant) for variant in variants], about, group)
-
-    def number(key: str, group: str, label: str, about: str, scale: float = 1) -> Row:
-        return row(group, label, about, lambda v: number_cell(v.numbers.get(key), scale))
-
-    def share(key: str, group: str, label: str, about: str) -> Row:
-        return row(group, label, about, lambda v: share_of(v.numbers.get(key)))
-
-    def minus_first(key: str, group: str) -> Row:
-        cells = [number_cell(variant.numbers.get(key)) for variant in variants]
-        about = "paired by image; below 0, fewer bits"
-        return Row(f"minus {first}", cells, about, group, intervals=True)
-
-    def count(group: str, label: str, value: Callable[[Variant], float]) -> Row:
-        return row(group, label, "", lambda v: Cell(f"{value(v):,.0f}") if value(v) else Cell())
+    def count(group: str, label: str, key: str) -> Row:
+        counts = [variant[key] for variant in variants]
+        return Row(label, [Cell(f"{n:,.0f}") if n else Cell() for n in counts], group=group)
 
     rows = [
-        count("", "m, dimensions of h", lambda variant: variant.h_dim),
-        row(BITS, "likelihood", "of the bits", lambda variant: Cell(variant.likelihood)),
-        number("bits_per_dim", BITS, "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
-        minus_first("bits_per_dim_minus_first", BITS),
-        number(
-            "bits_per_dim_other_h",
-            BITS,
-            "bits/dim, other h",
-            "given the h of another image; the dearer, the more h matters",
-        ),
-        number("difference", BITS, "difference", "own h minus another's, paired by image"),
-        number(
-            "bits_per_dim_marginal",
-            LABELS,
-            "bits/dim, label not told",
-            "of Σ p(y) p(x|y), to hold against a model without labels",
-        ),
-        minus_first("bits_per_dim_marginal_minus_first", LABELS),
-        share("bayes", LABELS, "Bayes' rule, accuracy, %", "argmax p(x|y) p(y)"),
-        number(
-            "true_posterior_bits", LABELS, "log₂ p(y|x), bits", "of the true label; 0 is certainty"
-        ),
-        number(
-            "information_bits",
-            LABELS,
-            "I(x; y) ≥, bits",
-            "what an image tells of its label, at least",
-        ),
-        number(
-            "mse_one",
-            RECONSTRUCTION,
-            "MSE ×10³, single",
-            "squared error of one reconstruction; intensities in [0, 1]",
-            1000,
-        ),
-        number(
-            "mse_of_mean",
-            RECONSTRUCTION,
-            f"MSE ×10³, mean of {comparison.draws}",
-            "squared error of the mean of several reconstructions",
-            1000,
-        ),
-        share("probe", PROBES, "probe of h, %", "accuracy of a logistic regression on h"),
-        share(
-            "probe_untrained",
-            PROBES,
-            "probe, untrained, %",
-            "the same of the encoder before training",
-        ),
-        share("probe_pixels", PROBES, "probe, pixels, %", "the same of the image itself"),
-        count(MODEL, "encoder parameters", lambda variant: variant.encoder_parameters),
-        count(MODEL, "decoder parameters", lambda variant: variant.decoder_parameters),
-        count(MODEL, "training, steps", lambda variant: variant.steps),
-        count(MODEL, "training, seconds", lambda variant: variant.seconds),
+        count("", "m, dimensions of h", "h_dim"),
+        Row("likelihood", [Cell(v["likelihood"]) for v in variants], "of the bits", BITS),
+    ]
+    for group, key, label, about in ROWS:
+        values = [Number.from_dict(variant["numbers"].get(key)) for variant in variants]
+        scale = 1000 if group == RECONSTRUCTION else 1
+        cells = [share_of(n) if key in SHARES else number_cell(n, scale) for n in values]
+        label = label.format(first=names[0], draws=numbers["draws"])
+        paired = key.endswith("minus_first")
+        rows.append(Row(label, cells, about, group, intervals=paired))
+    rows += [
+        count(MODEL, "encoder parameters", "encoder_parameters"),
+        count(MODEL, "decoder parameters", "decoder_parameters"),
+        count(MODEL, "training, steps", "steps"),
+        count(MODEL, "training, seconds", "seconds"),
     ]
     caption = (
-        f"{comparison.images:,} {comparison.split} images. Standard errors (±) and 95 % intervals "
+        f"{numbers['images']:,} {numbers['split']} images. Standard errors (±) and 95 % intervals "
         "are over the images."
     )
     table = Table(caption, names, [row for row in rows if not row.empty], grouped=False)
-    return [table, *([_classifiers(comparison)] if comparison.classifiers else [])]
+    return [table, *([_classifiers(numbers)] if numbers["classifiers"] else [])]
 
 
-def _classifiers(comparison: Comparison) -> Table:
+def _classifiers(numbers: Numbers) -> Table:
     """The accuracy of the variants by Bayes' rule, then of classifiers of pixels."""
-    rows = [
-        Row(
-            f"Bayes' rule, {name}",
-            [share_of(variant.numbers["bayes"]), Cell("argmax p(x|y) p(y)")],
-        )
-        for name, variant in comparison.variants.items()
-        if "bayes" in variant.numbers
+    lines = [
+        (f"Bayes' rule, {name}", variant["numbers"]["bayes"], "argmax p(x|y) p(y)")
+        for name, variant in numbers["variants"].items()
+        if "bayes" in variant["numbers"]
     ]
-    rows += [
-        Row(classifier.name, [share_of(classifier.accuracy), Cell(classifier.how)])
-        for classifier in comparison.classifiers
+    lines += [(each["name"], each["accuracy"], each["how"]) for each in numbers["classifiers"]]
+    rows = [
+        Row(name, [share_of(Number.from_dict(accuracy)), Cell(how)])
+        for name, accuracy, how in lines
     ]
     caption = "Labels read by Bayes' rule, and by classifiers of the pixels of the same images."
     return Table(caption, ["accuracy, %", "how"], rows, corner="classifier")
 
 
-def figures(comparison: Comparison, pngs: Mapping[str, bytes]) -> list[Block]:
+def figures(kept: Kept) -> list[Block]:
     """Figure 6, reconstructions of the same images by all models, and Figure 3, of classes."""
     names = [
         ", ".join(filter(None, [above, below.replace("$", "")]))
-        for above, below in (heading(name, v.h_dim) for name, v in comparison.variants.items())
-    ]
-    return [
-        paper(
-            pngs[file],
-            "A grid of small pictures: in each row an original image at the left, then its "
-            f"reconstructions by {_enumerated(names)}."
-            if file == "figure6.png"
-            else "A grid of small pictures: in each row, samples of one class by "
-            f"{_enumerated(names)}.",
-            CAPTIONS[file],
+        for above, below in (
+            heading(name, variant["h_dim"]) for name, variant in kept.numbers["variants"].items()
         )
-        for file in sorted(pngs, reverse=True)
+    ]
+    alts = {
+        "figure6.png": "A grid of small pictures: in each row an original image at the left, then "
+        f"its reconstructions by {_enumerated(names)}.",
+        "figure3.png": "A grid of small pictures: in each row, samples of one class by "
+        f"{_enumerated(names)}.",
+    }
+    return [
+        paper(kept.arrays[file].tobytes(), alts[file], CAPTIONS[file])
+        for file in CAPTIONS
+        if file in kept.arrays
     ]
 
 

@@ -1,59 +1,43 @@
 """What a reader of a comparison's table has to know of its numbers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from repr_toolkit.analyses.classification.bayes import Classification
-from repr_toolkit.analyses.comparison.result import Variant
 from repr_toolkit.runs.run import Run
 
-
-@dataclass(frozen=True)
-class Circumstances:
-    """How the numbers of a comparison came about."""
-
-    split: str
-    images: int  # of the split
-    train: int  # images that the variants were trained on
-    levels: int
-    measured: int  # images whose reconstruction errors were measured
-    draws: int  # reconstructions of each of them
-    probed: Mapping[str, int]  # images of each split that were probed; empty without labels
-    fitted: int  # images that classifiers of pixels were fitted to; 0 without any
-    classification: Classification | None  # one variant's by Bayes' rule
-    seed: int
+Numbers = Mapping[str, Any]
 
 
-def notes(
-    variants: Mapping[str, Variant],
-    runs: Mapping[str, Run],
-    figures: Sequence[str],
-    given: Circumstances,
-) -> list[str]:
-    """Sentences on the rows that the table has, on the figures there are, and on how to go on."""
-    rows = {name for variant in variants.values() for name in variant.numbers}
-    sentences = [*_of_bits(next(iter(variants)), rows, given)]
-    if given.classification is not None:
-        sentences += _of_labels(given.classification)
+def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
+    """Sentences on the rows that the table has, on the figures there are, and on how to go on.
+
+    `numbers` are those of `measure`.
+    """
+    rows = {key for variant in numbers["variants"].values() for key in variant["numbers"]}
+    sentences = [*_of_bits(numbers, rows)]
+    if "bayes" in rows:
+        sentences += _of_labels(numbers)
     if "mse_one" in rows:
+        draws = numbers["draws"]
         sentences.append(
-            f"MSE: squared error of intensities scaled to [0, 1], on {given.measured} images "
+            "MSE: squared error of intensities scaled to [0, 1], on "
+            f"{numbers['reconstructed']} images "
             f"spread evenly over the split. single: of one reconstruction, averaged over "
-            f"{given.draws} draws. mean of {given.draws}: of the draws' mean image. A baseline "
+            f"{draws} draws. mean of {draws}: of the draws' mean image. A baseline "
             "that reconstructs by its mean has one reconstruction, rounded to the levels."
         )
     sentences.append(
         "± is the standard error over images; it does not include the spread between training "
         "runs, of which there is one a column."
     )
-    sentences += _of_classifiers(rows, given)
-    if "figure6.png" in figures:
-        images = "the first images of each class" if given.probed else "images spread evenly"
+    sentences += _of_classifiers(numbers, rows)
+    if "figure6.png" in numbers["figures"]:
+        images = "the first images of each class" if numbers["probed"] else "images spread evenly"
         sentences.append(
             f"figure6.png: {images} of the split; a column has the same noise in every row and "
             "for every variant."
         )
-    if "figure3.png" in figures:
+    if "figure3.png" in numbers["figures"]:
         sentences.append(
             "figure3.png: samples of each class, at temperature 1 and not selected; a column has "
             "the same noise in every row."
@@ -63,15 +47,15 @@ def notes(
     one = next(iter(runs.values())).path
     sentences += [
         f"Trained on {' and '.join(devices)}; seconds count compilation and validations too. "
-        f"Seeds: training {', '.join(map(str, seeds))}, comparison {given.seed}.",
+        f"Seeds: training {', '.join(map(str, seeds))}, comparison {numbers['seed']}.",
         "Bits of one column again: "
-        f"`repr-toolkit evaluate {one} --split {given.split}`. All of this again: the "
+        f"`repr-toolkit evaluate {one} --split {numbers['split']}`. All of this again: the "
         "command `repr-toolkit study` that made it, which keeps the runs that are done.",
     ]
     return sentences
 
 
-def _of_bits(first: str, rows: set[str], given: Circumstances) -> Iterator[str]:
+def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
     if "mse_one" in rows:
         yield (
             "**An autoencoder's bits are conditional on h(x), whose own cost is not counted**: "
@@ -85,11 +69,12 @@ def _of_bits(first: str, rows: set[str], given: Circumstances) -> Iterator[str]:
     )
     yield (
         "bits/dim: −log₂ p(x|h) / (C·H·W), the mean over all "
-        f"{given.images:,} {given.split} images, for {given.levels} levels of "
+        f"{numbers['images']:,} {numbers['split']} images, for {numbers['levels']} levels of "
         "intensity; numbers for other levels cannot be compared. Likelihoods of the discrete "
         f"images, exact unless the row says “upper bound”{mse}."
     )
     if "bits_per_dim_minus_first" in rows:
+        first = next(iter(numbers["variants"]))
         yield (
             f"minus {first}: the difference in bits/dim, paired by image, and its 95 % "
             "interval, mean ± 1.96 standard errors; below 0 the column's variant needs fewer bits."
@@ -102,8 +87,8 @@ def _of_bits(first: str, rows: set[str], given: Circumstances) -> Iterator[str]:
         )
 
 
-def _of_labels(one: Classification) -> Iterator[str]:
-    entropy, size = one.prior_entropy, one.subpixels
+def _of_labels(numbers: Numbers) -> Iterator[str]:
+    entropy, size = numbers["prior_entropy_bits"], numbers["dims"]
     yield (
         "**p(x|y) is told the label, which costs bits of its own**: up to H(y) = "
         f"{entropy:.2f} bits an image, {entropy / size:.4f} bits/dim, which is also the most that "
@@ -119,11 +104,11 @@ def _of_labels(one: Classification) -> Iterator[str]:
     )
 
 
-def _of_classifiers(rows: set[str], given: Circumstances) -> Iterator[str]:
-    if not given.probed:
+def _of_classifiers(numbers: Numbers, rows: set[str]) -> Iterator[str]:
+    if not numbers["probed"]:
         yield "probe: the data have no labels to read from h."
         return
-    train, val, test = (f"{given.probed[split]:,}" for split in ("train", "val", "test"))
+    train, val, test = (f"{numbers['probed'][split]:,}" for split in ("train", "val", "test"))
     if "probe" in rows:
         yield (
             "probe: accuracy of a logistic regression that reads the label from standardised "
@@ -131,10 +116,11 @@ def _of_classifiers(rows: set[str], given: Circumstances) -> Iterator[str]:
             f"the pixels. Fitted on {train} training images, its penalty chosen on {val} "
             f"validation images, scored on {test} test images."
         )
-    if given.fitted:
+    if numbers["classifiers"]:
         yield (
-            f"Classifiers of pixels: fitted to {given.fitted:,} of the {given.train:,} training "
+            f"Classifiers of pixels: fitted to {numbers['classifier_images']:,} of the "
+            f"{numbers['train_images']:,} training "
             "images, in the same levels, that the variants were trained on; C and γ chosen on "
             "validation images, on which nothing is fitted; scored on all "
-            f"{given.images:,} {given.split} images."
+            f"{numbers['images']:,} {numbers['split']} images."
         )

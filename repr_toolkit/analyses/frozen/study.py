@@ -79,7 +79,7 @@ def run_frozen(
     for h in frozen:
         store(h, data, folder)
     study = study_of(config, frozen, folder, seeds, masked)
-    runs, _ = train_variants(study, study_dir, wandb=wandb)
+    runs = train_variants(study, study_dir, wandb=wandb)
     by_seed = {
         seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
         for seed in seeds

@@ -1,7 +1,6 @@
 """The comparison of a study's encoders that were trained alone: by how they tell people apart."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,48 +10,50 @@ from repr_toolkit.models.pairs import Floats, Verification
 from repr_toolkit.page.blocks import Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.terminal import as_text
+from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import atomic_write, csv_text
+from repr_toolkit.support.files import csv_text
+from repr_toolkit.support.pictures import png_of
 from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import Number, percentiles
 from repr_toolkit.support.tables import duration, number_text, plain
 
-OUTPUTS = ("roc.png", "verification.csv", "verification.md")
 
-
-def compare_encoders(study_dir: Path, runs: Mapping[str, Path], *, split: str = "test") -> Path:
+def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
     """Measure finished runs, by variant name, on a split of their data: the folds, or one for all.
 
-    Writes verification.csv, verification.md, whose path is returned, and roc.png into `study_dir`,
-    in place of an earlier comparison. Where all variants have different data, as the folds of a
-    cross-validation have, the means over them are added.
+    The arrays are the bytes of the files verification.csv, verification.md and roc.png. Where all
+    variants have different data, as the folds of a cross-validation have, the means over them are
+    added.
     """
     results: dict[str, Verifications] = {}
-    for number, (name, path) in enumerate(runs.items(), 1):
+    for number, (name, run) in enumerate(runs.items(), 1):
         say(f"[{number}/{len(runs)}] comparing {name}")
         # Another draw for each fold: the bootstrap of their mean takes them to be independent.
-        results[name] = measure(Run(path), split, seed=number)
-    infos = {name: Run(path).info for name, path in runs.items()}
-    prints = [info["data"]["fingerprint"] for info in infos.values()]
-    folds = len(set(prints)) == len(prints) > 1
+        results[name] = measure(run, split, seed=number)
+    infos = {name: run.info for name, run in runs.items()}
+    folds = len({run.trained_on for run in runs.values()}) == len(runs) > 1
     seconds = {name: float(info["seconds"]) for name, info in infos.items()}
-    with atomic_write(study_dir / "roc.png") as file:
-        roc_picture(roc_lines([*results.values()])).save(file, "PNG")
-    with atomic_write(study_dir / "verification.csv") as file:
-        file.write(csv_text(csv_rows(results, seconds)).encode())
     longest = duration(max(seconds.values()))
     devices = " and ".join(sorted({str(info["device"]) for info in infos.values()}))
-    remarks = [means_text([*results.values()])] if folds else []
-    remarks.append(f"Training took at most {longest} a variant, on {devices}.")
-    remarks.append("Pairs of images, by the cosine of h, of pixels or of components.")
-    numbers = [result.as_dict() for result in results.values()]
-    title = f"# {study_dir.resolve().name}: telling people apart, {split} images\n\n"
-    remarks += notes(numbers, " (in verification.csv)")
-    path = study_dir / "verification.md"
-    with atomic_write(path) as file:
-        file.write((title + as_text([variants_table(results, folds), Notes(remarks)])).encode())
-    return path
+    numbers = {name: result.as_dict() for name, result in results.items()}
+    remarks = [
+        *([means_text([*results.values()])] if folds else []),
+        f"Training took at most {longest} a variant, on {devices}.",
+        "Pairs of images, by the cosine of h, of pixels or of components.",
+        *notes([*numbers.values()], " (in verification.csv)"),
+    ]
+    study = next(iter(runs.values())).path.resolve().parent.name
+    title = f"# {study}: telling people apart, {split} images\n\n"
+    text = title + as_text([variants_table(results, folds), Notes(remarks)])
+    files = {
+        "roc.png": png_of(roc_picture(roc_lines([*results.values()]))),
+        "verification.csv": csv_text(csv_rows(results, seconds)).encode(),
+        "verification.md": text.encode(),
+    }
+    arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+    return Result({"split": split}, numbers, arrays)
 
 
 def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:
@@ -109,22 +110,19 @@ def csv_rows(
     results: Mapping[str, Verifications], seconds: Mapping[str, float]
 ) -> list[dict[str, object]]:
     """One row a variant and method, all digits; None for what could not be measured."""
-    rows: list[dict[str, object]] = []
-    for variant, result in results.items():
-        for name, method in result.methods.items():
-            first = method is result.first
-            rows.append(
-                {
-                    "variant": variant,
-                    "data": result.data,
-                    "split": result.split,
-                    "method": name,
-                    **method.flat_numbers(),
-                    "auc_above_pixels": result.gain().value if first else None,
-                    "training_seconds": seconds[variant] if first else None,
-                }
-            )
-    return rows
+    return [
+        {
+            "variant": variant,
+            "data": result.data,
+            "split": result.split,
+            "method": name,
+            **method.flat_numbers(),
+            "auc_above_pixels": result.gain().value if method is result.first else None,
+            "training_seconds": seconds[variant] if method is result.first else None,
+        }
+        for variant, result in results.items()
+        for name, method in result.methods.items()
+    ]
 
 
 def _baselines(results: Sequence[Verifications]) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,15 +11,16 @@ import torch
 from PIL import Image
 
 from repr_toolkit.analyses.comparison.blocks import blocks
-from repr_toolkit.analyses.comparison.measure import compare
-from repr_toolkit.analyses.comparison.result import Comparison, Variant
+from repr_toolkit.analyses.comparison.measure import measure
+from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.data import load_data
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import evaluate
-from repr_toolkit.runs.run import load
+from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
+from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.files import csv_text
-from repr_toolkit.support.stats import Number
+from repr_toolkit.support.stats import Number, as_json
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
@@ -29,7 +31,7 @@ SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Path]]:
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Run]]:
     """A compared study of five variants that were not trained."""
     folder = tmp_path_factory.mktemp("study")
     variants = {
@@ -38,9 +40,14 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pat
         "classes": {"encoder": ONE_HOT},
         "plain": {"encoder": None},
     }
-    runs = {name: untrained_run(folder / name, **model).path for name, model in variants.items()}
-    assert compare(folder, runs, **SMALL) == folder / "comparison.md"
+    runs = {name: untrained_run(folder / name, **model) for name, model in variants.items()}
+    write(folder, measure(runs, **SMALL))
     return folder, runs
+
+
+def write(folder: Path, result: Result) -> None:
+    for name, content in result.arrays().items():
+        (folder / name).write_bytes(content.tobytes())
 
 
 def lines(folder: Path) -> dict[str, dict[str, str]]:
@@ -48,12 +55,12 @@ def lines(folder: Path) -> dict[str, dict[str, str]]:
         return {line["variant"]: line for line in csv.DictReader(file)}
 
 
-def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Path]]) -> None:
+def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Run]]) -> None:
     folder, runs = study
     found = lines(folder)
     assert list(found) == list(runs)
-    for name, path in runs.items():
-        expected = evaluate(path)
+    for name, run in runs.items():
+        expected = evaluate(run)
         columns = ("bits_per_dim", "bits_per_dim_other_h", "difference")
         for column in columns:
             if column not in expected:
@@ -69,7 +76,7 @@ def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Path]]) -> None
         assert (found[name]["training_steps"], found[name]["training_seconds"]) == ("7", "2.5")
 
 
-def test_reconstruction_errors(study: tuple[Path, dict[str, Path]]) -> None:
+def test_reconstruction_errors(study: tuple[Path, dict[str, Run]]) -> None:
     folder, runs = study
     found = lines(folder)
     split = load_data("digits").splits["test"]
@@ -98,7 +105,7 @@ def test_reconstruction_errors(study: tuple[Path, dict[str, Path]]) -> None:
     assert found["plain"]["mse_one"] == ""
 
 
-def test_probes(study: tuple[Path, dict[str, Path]]) -> None:
+def test_probes(study: tuple[Path, dict[str, Run]]) -> None:
     found = lines(study[0])
     for name in ("mse_m3", "pixelcnn_m3"):
         line = found[name]
@@ -110,7 +117,7 @@ def test_probes(study: tuple[Path, dict[str, Path]]) -> None:
         assert found[name]["probe"] == found[name]["probe_untrained"] == ""
 
 
-def test_parameters_are_counted(study: tuple[Path, dict[str, Path]]) -> None:
+def test_parameters_are_counted(study: tuple[Path, dict[str, Run]]) -> None:
     folder, runs = study
     for name, line in lines(folder).items():
         model = load(runs[name])
@@ -119,7 +126,7 @@ def test_parameters_are_counted(study: tuple[Path, dict[str, Path]]) -> None:
     assert int(lines(folder)["mse_m3"]["encoder_parameters"]) > 0
 
 
-def test_markdown_says_what_its_numbers_mean(study: tuple[Path, dict[str, Path]]) -> None:
+def test_markdown_says_what_its_numbers_mean(study: tuple[Path, dict[str, Run]]) -> None:
     folder, runs = study
     text = (folder / "comparison.md").read_text("utf-8")
     assert max(map(len, text.splitlines())) <= 100
@@ -131,73 +138,93 @@ def test_markdown_says_what_its_numbers_mean(study: tuple[Path, dict[str, Path]]
         "on 6 images",
         "mean of 3",
         "Seeds: training 0, comparison 0",
-        f"repr-toolkit evaluate {runs['mse_m3']} --split test",
+        f"repr-toolkit evaluate {runs['mse_m3'].path} --split test",
     ):
         assert part in flat
     bits = evaluate(runs["mse_m3"])["bits_per_dim"]
     assert number_text(Number(**bits)) in text
 
 
-def test_figure_is_a_picture(study: tuple[Path, dict[str, Path]]) -> None:
+def test_figure_is_a_picture(study: tuple[Path, dict[str, Run]]) -> None:
     with Image.open(study[0] / "figure6.png") as picture:
         assert picture.format == "PNG"
         assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
 
 
-def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Path]]) -> None:
+def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Run]]) -> None:
     folder, runs = study
-    files = [folder / name for name in NAMES]
-    before = [file.read_bytes() for file in files]
     torch.manual_seed(77)
-    compare(folder, runs, **SMALL)
-    assert [file.read_bytes() for file in files] == before
-    assert not list(folder.glob("*.tmp"))
+    again = measure(runs, **SMALL).arrays()
+    assert sorted(again) == sorted(NAMES)
+    for name, content in again.items():
+        assert (folder / name).read_bytes() == content.tobytes()
 
 
-def test_what_cannot_be_compared(study: tuple[Path, dict[str, Path]], tmp_path: Path) -> None:
-    folder, runs = study
+def test_a_comparison_is_of_its_runs_as_they_are(tmp_path: Path) -> None:
+    runs = {name: untrained_run(tmp_path / name, encoder=None) for name in ("one", "other")}
+    assert kept_together(tmp_path, "comparison", runs, "test") is None
+    kept = keep_together(tmp_path, "comparison", runs, measure(runs))
+
+    def found(names: str, split: str = "test") -> Kept | None:
+        anew = {name: Run(tmp_path / name) for name in names.split()}
+        return kept_together(tmp_path, "comparison", anew, split)
+
+    again = found("one other")
+    assert again is not None
+    assert (again.file, again.numbers) == (kept.file, kept.numbers)
+    assert found("one other", "val") is None
+    assert found("one") is None
+    assert found("other one") is None  # compared to another first
+    for run in runs.values():  # a copied or a touched run is still the same
+        run.weights_file.touch()
+    assert found("one other") is not None
+    model = load(runs["other"])
+    next(model.parameters()).data += 1
+    runs["other"].save_model(model, runs["other"].info)
+    assert found("one other") is None
+
+
+def test_what_cannot_be_compared(study: tuple[Path, dict[str, Run]], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no runs"):
-        compare(tmp_path, {})
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        compare(tmp_path / "nowhere", runs)
+        measure({})
     with pytest.raises(FileNotFoundError, match="missing"):
-        compare(tmp_path, {"missing": folder / "missing"})
+        measure({"missing": Run(tmp_path / "missing")})
     with pytest.raises(ValueError, match="no split 'valid'"):
-        compare(tmp_path, runs, split="valid")
-    assert not list(tmp_path.iterdir())
+        measure(study[1], "valid")
 
 
 def test_runs_on_other_images_are_refused(
-    study: tuple[Path, dict[str, Path]], tmp_path: Path
+    study: tuple[Path, dict[str, Run]], tmp_path: Path
 ) -> None:
     other = untrained_run(tmp_path / "other")
     text = other.info_file.read_text().replace('"levels": 17', '"levels": 16')
     other.info_file.write_text(text)
     with pytest.raises(ValueError, match="other was trained on other images"):
-        compare(tmp_path, {**study[1], "other": other.path})
+        measure({**study[1], "other": other})
 
 
 # The result
 
 
-def variant() -> Variant:
+def variant() -> dict[str, Any]:
     some, probe = Number(0.123456, 0.1, 0.15, error=0.0123), Number(0.912, 0.884, 0.934)
     numbers = dict.fromkeys(("bits_per_dim", "bits_per_dim_other_h", "mse_one"), some)
-    numbers["difference"] = Number(-0.2, -0.2196, -0.1804, error=0.01)
-    return Variant(10, "exact", 9, 9, 9.0, 9, {**numbers, "probe": probe})
+    numbers |= {"difference": Number(-0.2, -0.2196, -0.1804, error=0.01), "probe": probe}
+    counts = ("h_dim", "encoder_parameters", "decoder_parameters", "seconds", "steps")
+    return {**dict.fromkeys(counts, 9), "likelihood": "exact", "numbers": as_json(numbers)}
 
 
-def comparison(names: list[str]) -> Comparison:
-    return Comparison("data", "test", 500, 16, 4, {name: variant() for name in names})
+def comparison(names: list[str]) -> dict[str, Any]:
+    variants = {name: variant() for name in names}
+    asked = {"split": "test", "images": 500, "draws": 4}
+    return {**asked, "variants": variants, "classifiers": []}
 
 
-def test_json_holds_the_comparison(study: tuple[Path, dict[str, Path]]) -> None:
+def test_json_holds_the_comparison(study: tuple[Path, dict[str, Run]]) -> None:
     stored = json.loads((study[0] / "comparison.json").read_text())
-    result = Comparison.from_dict(stored)
-    assert json.loads(json.dumps(result.as_dict())) == stored
-    assert [*result.variants] == [*study[1]]
-    assert result.figures == ["figure3.png", "figure6.png"]
-    assert csv_text(result.rows()) == (study[0] / "comparison.csv").read_text()
+    assert [*stored["variants"]] == [*study[1]]
+    assert stored["figures"] == ["figure3.png", "figure6.png"]
+    assert csv_text(csv_rows(stored)) == (study[0] / "comparison.csv").read_text()
 
 
 def test_four_variants_stand_side_by_side() -> None:

@@ -1,0 +1,69 @@
+"""How well a linear classifier reads the label from h, and from what h is compared to."""
+
+import json
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from repr_toolkit.analyses.probing import Features, Labels, Probe, linear_probe
+from repr_toolkit.config.build import build
+from repr_toolkit.data import ImageData
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.encode import encode_split
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.stats import Number
+
+PROBE_IMAGES = 10_000
+
+
+class LabelProbes:
+    """Probes of the label, on the same images of every split for whatever it is read from.
+
+    `images` is how many of each split; it is empty where there are no labels of two classes.
+    """
+
+    def __init__(self, data: ImageData) -> None:
+        self.data = data
+        self.indices = {
+            name: choose_evenly(len(part), PROBE_IMAGES) for name, part in data.splits.items()
+        }
+        self.images: dict[str, int] = {}
+        if "label" in data.arrays and len(np.unique(self._labels("train"))) > 1:
+            self.images = {name: len(indices) for name, indices in self.indices.items()}
+        self.untrained: dict[str, Number] = {}  # by the encoder's configuration
+
+    def of_h(self, model: EncoderDecoder, run: Run) -> dict[str, Number]:
+        """How well h gives the label, and how well h of the same encoder before training does."""
+        spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
+        if spec not in self.untrained:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(run.config["seed"])
+                encoder, decoder, _ = build(run.config)
+            fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
+            self.untrained[spec] = self._of_encoder(fresh)
+        return {"probe": self._of_encoder(model), "probe_untrained": self.untrained[spec]}
+
+    def of_pixels(self) -> Probe:
+        """How well the pixels themselves give the label."""
+        images = {name: self.data.splits[name][i]["image"] for name, i in self.indices.items()}
+        return self._probe({name: image.flatten(1).numpy() for name, image in images.items()})
+
+    def _of_encoder(self, model: EncoderDecoder) -> Number:
+        features = {}
+        for name, indices in self.indices.items():
+            h = encode_split(model, self.data.splits[name], indices=indices)
+            assert h is not None
+            features[name] = h.numpy()
+        return self._probe(features).accuracy
+
+    def _probe(self, features: Mapping[str, Features]) -> Probe:
+        train, val, test = (
+            (features[name], self._labels(name)) for name in ("train", "val", "test")
+        )
+        return linear_probe(train, val, test)
+
+    def _labels(self, name: str) -> Labels:
+        labels: Labels = self.data.splits[name].column("label").numpy()[self.indices[name]]
+        return labels

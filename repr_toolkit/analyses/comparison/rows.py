@@ -1,0 +1,94 @@
+"""What a comparison says of every variant: the rows of its table, and those of its CSV."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
+    "Likelihood",
+    "Labels",
+    "Reconstruction",
+    "Labels read from h",
+    "Model",
+)
+"""The groups of the table's rows."""
+
+ROWS = (
+    (BITS, "bits_per_dim", "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
+    (BITS, "bits_per_dim_minus_first", "minus {first}", "paired by image; below 0, fewer bits"),
+    (
+        BITS,
+        "bits_per_dim_other_h",
+        "bits/dim, other h",
+        "given the h of another image; the dearer, the more h matters",
+    ),
+    (BITS, "difference", "difference", "own h minus another's, paired by image"),
+    (
+        LABELS,
+        "bits_per_dim_marginal",
+        "bits/dim, label not told",
+        "of Σ p(y) p(x|y), to hold against a model without labels",
+    ),
+    (
+        LABELS,
+        "bits_per_dim_marginal_minus_first",
+        "minus {first}",
+        "paired by image; below 0, fewer bits",
+    ),
+    (LABELS, "bayes", "Bayes' rule, accuracy, %", "argmax p(x|y) p(y)"),
+    (LABELS, "true_posterior_bits", "log₂ p(y|x), bits", "of the true label; 0 is certainty"),
+    (LABELS, "information_bits", "I(x; y) ≥, bits", "what an image tells of its label, at least"),
+    (
+        RECONSTRUCTION,
+        "mse_one",
+        "MSE ×10³, single",
+        "squared error of one reconstruction; intensities in [0, 1]",
+    ),
+    (
+        RECONSTRUCTION,
+        "mse_of_mean",
+        "MSE ×10³, mean of {draws}",
+        "squared error of the mean of several reconstructions",
+    ),
+    (PROBES, "probe", "probe of h, %", "accuracy of a logistic regression on h"),
+    (
+        PROBES,
+        "probe_untrained",
+        "probe, untrained, %",
+        "the same of the encoder before training",
+    ),
+    (PROBES, "probe_pixels", "probe, pixels, %", "the same of the image itself"),
+)
+"""Group, name among a variant's numbers, label and explanation of every row of numbers."""
+
+SHARES = ("probe", "probe_untrained", "probe_pixels", "bayes")
+"""Numbers that are accuracies, with an interval; the others are means, with a standard error."""
+
+
+def csv_rows(numbers: Mapping[str, Any]) -> list[dict[str, object]]:
+    """A row a variant for CSV, all digits; None where a variant has no such number.
+
+    Columns of the data and of classifiers of pixels have the same value in each row.
+    """
+    of_pixels = {
+        re.sub(r"\W+", "_", f"pixels_{each['name'].lower()}"): each["accuracy"]
+        for each in numbers["classifiers"]
+    }
+    rows = []
+    for name, variant in numbers["variants"].items():
+        row = {
+            "variant": name,
+            "h_dim": variant["h_dim"],
+            **{key: numbers[key] for key in ("data", "split", "images", "levels")},
+            "likelihood": variant["likelihood"],
+        }
+        for key in (key for _, key, _, _ in ROWS if key not in SHARES):
+            mean = variant["numbers"].get(key, {})
+            row |= {key: mean.get("value"), f"{key}_standard_error": mean.get("error")}
+        shares = {key: variant["numbers"].get(key, {}) for key in SHARES}
+        for key, share in (shares | of_pixels).items():
+            row[key] = share.get("value")
+            row |= {f"{key}_{end}": share.get(end) for end in ("low", "high")}
+        row |= {key: variant[key] for key in ("encoder_parameters", "decoder_parameters")}
+        rows.append(row | {f"training_{key}": variant[key] for key in ("seconds", "steps")})
+    return rows
