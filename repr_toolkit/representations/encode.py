@@ -20,9 +20,9 @@ BATCH_PIXELS = 2**21  # of the images that a network sees at a time
 
 
 def encode_data(
+    data: ImageData,
     name: str,
     encoder: Encoder,
-    data: ImageData,
     made_by: str,
     *,
     batch_size: int = 256,

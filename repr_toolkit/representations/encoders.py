@@ -62,36 +62,39 @@ def network_encoder(
     data: ImageData,
     *,
     untrained: bool,
-    layer: str | None,
-    pool: str,
-    weights: str | None,
-    seed: int,
-    init_args: Mapping[str, Any] | None,
-    size: int | None,
+    layer: str | None = None,
+    pool: str = "mean",
+    weights: str | None = None,
+    weights_seed: int = 0,
+    init_args: Mapping[str, Any] | None = None,
+    image_size: int | None = None,
 ) -> tuple[str, Encoder, str]:
     """A name, an encoder and its maker, as the function `represent` describes them."""
     weights, init_args = weights or _default_weights(path), dict(init_args or {})
     shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
     encoder: Encoder | None = None
     if layer is None:
-        net, _ = build_network(path, init_args, weights, seed=seed, provided=shape)
+        net, _ = build_network(path, init_args, weights, seed=weights_seed, provided=shape)
         if hasattr(net, "source") and hasattr(net, "h_dim"):
             encoder = cast(Encoder, net)
-            if size is not None:
+            if image_size is not None:
                 raise ValueError(f"{path} is an encoder, which takes images as they are: no size")
     if encoder is None:
-        given: dict[str, Any] = {
-            "init_args": init_args,
-            "weights": weights,
-            "seed": seed,
-            "size": size,
-        }
-        encoder = activations.LayerActivations(path, layer, pool, **given, **shape)
+        encoder = activations.LayerActivations(
+            path,
+            layer,
+            pool,
+            init_args=init_args,
+            weights=weights,
+            seed=weights_seed,
+            size=image_size,
+            **shape,
+        )
     weighted = any(True for _ in cast(nn.Module, encoder).parameters())
     if untrained and not weighted:
         raise ValueError(f"{path} has no weights, so untrained it is the same")
     if untrained and weights is not None:
-        _draw_weights(cast(nn.Module, encoder), path, init_args, seed, shape)
+        _draw_weights(cast(nn.Module, encoder), path, init_args, weights_seed, shape)
     known = {key: value for key, value in shape.items() if hasattr(encoder, key)}
     made_by = identity(encoder, {**known, **init_args}, data)
     name = str(init_args.get("model_name", path.rpartition(".")[2]))
@@ -99,7 +102,7 @@ def network_encoder(
         name = f"{name}.{layer}"
     if weighted and (untrained or weights is None):
         name = f"{name}, {'untrained' if untrained else 'random'}"
-        made_by = f"{made_by}{RANDOM}{seed}"
+        made_by = f"{made_by}{RANDOM}{weights_seed}"
     return name, encoder, made_by
 
 

@@ -95,15 +95,10 @@ def represent(
     data: ImageData | None = None,
     *,
     data_settings: Mapping[str, Any] | None = None,
-    layer: str | None = None,
-    pool: str = "mean",
-    weights: str | None = None,
-    weights_seed: int = 0,
-    init_args: Mapping[str, Any] | None = None,
-    image_size: int | None = None,
     components: int = 64,
     batch_size: int = 256,
     progress: bool = False,
+    **network: Any,
 ) -> tuple[Representation, ImageData]:
     """h of a data set by whatever `source` names, and the data.
 
@@ -120,41 +115,32 @@ def represent(
 
     Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load_data`,
     which change a run's own data or an .npz's, and must name a source for everything else.
-    At most `batch_size` images are encoded at a time. Everything is deterministic.
+    At most `batch_size` images are encoded at a time. Everything is deterministic. `network` are
+    the options of networks that are named above, as `network_encoder` takes them.
 
     Raises ValueError for a source of none of these kinds, for options that do not go with it, and
     where data, levels or a stored embedding's maker are others than those that belong to it;
     FileNotFoundError, ImportError and TypeError as loading runs, data and networks does.
     """
     settings, parsed = dict(data_settings or {}), Source(source)
-    refused = {"layer": layer, "weights": weights, "init_args": init_args, "image_size": image_size}
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     if not parsed.kind:
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
     if parsed.kind == "network":
         import_callable(parsed.path)  # an error at once, and not after loading data
         data = data or _load_data(settings, source)
-        name, encoder, made_by = network_encoder(
-            parsed.path,
-            data,
-            untrained=parsed.untrained,
-            layer=layer,
-            pool=pool,
-            weights=weights,
-            seed=weights_seed,
-            init_args=init_args,
-            size=image_size,
-        )
-        return encode_data(name, encoder, data, made_by, **how), data
-    for name, value in refused.items():
-        if value and not (parsed.kind == "run" and name == "layer"):
-            raise ValueError(f"{source} takes no {name}, but was given {value!r}")
+        made = network_encoder(parsed.path, data, untrained=parsed.untrained, **network)
+        return encode_data(data, *made, **how), data
+    for name in OF_NETWORKS:
+        if network.get(name) and not (parsed.kind == "run" and name == "layer"):
+            raise ValueError(f"{source} takes no {name}, but was given {network[name]!r}")
     if parsed.kind == "file":
         return stored(source, data, settings)
     if parsed.kind == "run":
         data = data or _run_data(Run(parsed.path), settings)
-        name, encoder, made_by = run_encoder(Run(parsed.path), parsed.untrained, data, layer, pool)
-        return encode_data(name, encoder, data, made_by, **how), data
+        layer, pool = network.get("layer"), network.get("pool", "mean")
+        made = run_encoder(Run(parsed.path), parsed.untrained, data, layer, pool)
+        return encode_data(data, *made, **how), data
     data = data or _load_data(settings, source)
     if source == "pca":
         return simple.pca(data, components, progress=progress), data
