@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import torch
 from jsonargparse import Namespace
+from torch import Tensor
 
 from repr_toolkit.commands.options import Settings
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.config.recipe import complete, parse_yaml
+from repr_toolkit.data.folder import read_image
+from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.encode import encode_batch
 
 SOURCE_OPTIONS = (
     *("layer", "weights", "init_args", "image_size"),
@@ -20,18 +23,13 @@ SOURCE_OPTIONS = (
 """The options of `add_source`."""
 
 
-def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> "Tensor":
+def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> Tensor:
     """Image files as uint8 (N, C, H, W) with values 0…levels−1.
 
     For a square image_shape (C, H, W) each picture's middle square is scaled to it. Raises
     ValueError, naming the file, for a damaged picture or one of another shape, FileNotFoundError
     for one that is not there.
     """
-    import numpy as np
-    import torch
-
-    from repr_toolkit.data.folder import read_image
-
     _, height, width = image_shape
     pictures = []
     for path in paths:
@@ -49,8 +47,8 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
 
 
 def encode_pictures(
-    model: "EncoderDecoder", files: Sequence[str], weights: str | None, *, instead: str
-) -> "tuple[Tensor, Tensor]":
+    model: EncoderDecoder, files: Sequence[str], weights: str | None, *, instead: str
+) -> tuple[Tensor, Tensor]:
     """Picture files at a model's size, uint8 (N, C, H, W), and their h (N, h_dim).
 
     Where the model knows faces they are the faces in photographs, embedded by the FaceNet of
@@ -58,9 +56,6 @@ def encode_pictures(
     what to do `instead`, and for a model without one; and what `encode_photographs` and
     `read_pictures` raise.
     """
-    from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
-    from repr_toolkit.models.encode import encode_batch
-
     if model.encoder is None:
         raise ValueError("the model has no encoder, and so no h of a picture")
     if knows_faces(model):
@@ -81,8 +76,6 @@ def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
     The settings data.… become its `data_settings`. Raises ValueError for --init-args that are no
     mapping, and as `data_settings` does.
     """
-    from repr_toolkit.config.recipe import parse_yaml
-
     init_args = parse_yaml(options.init_args) if options.init_args else {}
     if not isinstance(init_args, dict):
         raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
@@ -95,8 +88,6 @@ def data_settings(settings: Settings) -> dict[str, Any]:
 
     Raises ValueError for any other setting, and for a value that cannot be.
     """
-    from repr_toolkit.config.recipe import complete, parse_yaml
-
     names = ("source", "root", "levels", "size", "download", "fold", "folds")
     given = {}
     for setting, text in settings.items():

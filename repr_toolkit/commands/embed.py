@@ -5,7 +5,6 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.common import represent_options
 from repr_toolkit.commands.options import DATA_HELP, Settings, add_command, add_options, add_source
 
 
@@ -17,6 +16,7 @@ def embed(options: Namespace, settings: Settings) -> None:
     it is. Train a decoder on it by --data.source FILE.npz and repr_toolkit.encoders.Precomputed, or
     give it to the commands that measure h.
     """
+    from repr_toolkit.commands.common import represent_options
     from repr_toolkit.representations import represent, write_embedding
     from repr_toolkit.support.files import require_writable
 

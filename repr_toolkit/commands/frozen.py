@@ -10,7 +10,6 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
-from repr_toolkit.commands.common import represent_options
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
@@ -31,6 +30,7 @@ def frozen(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.analyses.frozen import blocks, run_frozen
     from repr_toolkit.analyses.frozen.study import WRITTEN
+    from repr_toolkit.commands.common import represent_options
     from repr_toolkit.config.recipe import apply_settings, load_recipe
     from repr_toolkit.data import load_data
     from repr_toolkit.page.terminal import as_text

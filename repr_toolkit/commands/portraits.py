@@ -5,7 +5,6 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.common import encode_pictures
 from repr_toolkit.commands.options import (
     Settings,
     add_command,
@@ -14,7 +13,6 @@ from repr_toolkit.commands.options import (
     add_out,
     drawing,
 )
-from repr_toolkit.commands.results import require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
 
 
@@ -26,6 +24,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
+    from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import sample
@@ -48,6 +47,8 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
+    from repr_toolkit.commands.common import encode_pictures
+    from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness

@@ -8,7 +8,6 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import represent_options
 from repr_toolkit.commands.options import (
     DATA_HELP,
     Settings,
@@ -31,6 +30,7 @@ def probe(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.analyses.probing import probe as probe_sources
     from repr_toolkit.analyses.probing.blocks import tables
+    from repr_toolkit.commands.common import represent_options
     from repr_toolkit.page.terminal import as_text
     from repr_toolkit.representations import Source
     from repr_toolkit.runs.kept import keep

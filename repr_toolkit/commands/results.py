@@ -3,37 +3,36 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import Namespace
+from matplotlib.figure import Figure
+from PIL.Image import Image
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from PIL.Image import Image
-    from torch import Tensor
-
-    from repr_toolkit.analyses.base import Analysis
-    from repr_toolkit.runs.kept import Findings, Kept
-    from repr_toolkit.runs.run import Run
+from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.page.terminal import as_text
+from repr_toolkit.runs.kept import Findings, Kept, unsaved
+from repr_toolkit.runs.kept import keep as keep_with_run
+from repr_toolkit.runs.run import Run, distinct_names
+from repr_toolkit.sampling.draw import refuse_unwritable
+from repr_toolkit.support.files import atomic_write, require_writable, write_npz
+from repr_toolkit.support.pictures import image_grid, write_png
 
 
 def keep_and_show(
-    analysis: "Analysis",
-    findings: "Mapping[Run, Findings]",
+    analysis: Analysis,
+    findings: Mapping[Run, Findings],
     options: Namespace,
     *,
     keep: bool = True,
-) -> "dict[str, Kept]":
+) -> dict[str, Kept]:
     """Keep what was measured of each run with it, and print its tables, or JSON with --json.
 
     JSON is the findings' own dict for one run, and a list of them for several. Without `keep` the
     findings are only shown. Returned is what was shown, by the runs' names. It is shown first, so
     that a folder in which nothing may be written costs no result.
     """
-    from repr_toolkit.runs.kept import keep as keep_with_run
-    from repr_toolkit.runs.kept import unsaved
-    from repr_toolkit.runs.run import distinct_names
-
     results = {
         name: unsaved(result, options.typed)
         for name, result in zip(distinct_names(list(findings)), findings.values(), strict=True)
@@ -45,10 +44,8 @@ def keep_and_show(
     return results
 
 
-def show(analysis: "Analysis", results: "Mapping[str, Kept]", options: Namespace) -> None:
+def show(analysis: Analysis, results: Mapping[str, Kept], options: Namespace) -> None:
     """Print the tables of results, or with --json their dict, of several a list of them."""
-    from repr_toolkit.page.terminal import as_text
-
     if options.json:
         numbers = [{"command": result.command, **result.numbers} for result in results.values()]
         print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
@@ -58,30 +55,23 @@ def show(analysis: "Analysis", results: "Mapping[str, Kept]", options: Namespace
 
 def require_picture(options: Namespace) -> None:
     """Raise, before the work, where --out is given and no PNG can be written there."""
-    from repr_toolkit.support.files import require_writable
-
     if options.out is not None:
         require_writable(Path(options.out), "the picture", ".png", overwrite=options.overwrite)
 
 
 def require_pictures(options: Namespace) -> None:
     """Raise, before the work, where --out is given and pictures and values cannot be written."""
-    from repr_toolkit.sampling.draw import refuse_unwritable
-
     if options.out is not None:
         refuse_unwritable(Path(options.out), overwrite=options.overwrite)
 
 
 def save_picture(
-    picture: "Image | Figure", options: Namespace, values: "Mapping[str, Any] | None" = None
+    picture: Image | Figure, options: Namespace, values: Mapping[str, Any] | None = None
 ) -> None:
     """Write a picture to --out, `values` to the .npz beside it, each whole, and name the files.
 
     Where --out ends in .npz it gets the values alone.
     """
-    from repr_toolkit.support.files import atomic_write, write_npz
-    from repr_toolkit.support.pictures import write_png
-
     out = Path(options.out)
     if out.suffix == ".png":
         write_png(out, picture)
@@ -92,10 +82,8 @@ def save_picture(
         name_outputs(out, *([] if values is None else [out.with_suffix(".npz")]))
 
 
-def save_rows(rows: "Tensor", levels: int, options: Namespace) -> None:
+def save_rows(rows: Tensor, levels: int, options: Namespace) -> None:
     """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files."""
-    from repr_toolkit.support.pictures import image_grid
-
     images = rows.flatten(0, 1).cpu()
     grid = image_grid(images, columns=rows.shape[1], levels=levels)
     save_picture(grid, options, {"image": images.numpy(), "levels": levels})

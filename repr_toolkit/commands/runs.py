@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from repr_toolkit.commands.common import read_pictures
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
@@ -17,13 +16,7 @@ from repr_toolkit.commands.options import (
     add_out,
     drawing,
 )
-from repr_toolkit.commands.results import name_outputs, require_pictures, save_rows
 from repr_toolkit.support.console import engine_log_shown
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from repr_toolkit.runs.run import Run
 
 
 def recipes(options: Namespace, settings: Settings) -> None:
@@ -123,6 +116,7 @@ def sample(options: Namespace, settings: Settings) -> None:
     there, and after a kill the same command goes on with --resume. Started by torchrun or srun, the
     processes share the chunks.
     """
+    from repr_toolkit.commands.results import name_outputs
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.job import SamplingJob
     from repr_toolkit.support.processes import fastest_device, place
@@ -163,8 +157,11 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
+    from repr_toolkit.commands.common import read_pictures
+    from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
+    from repr_toolkit.support.choose import choose_evenly
     from repr_toolkit.support.processes import fastest_device
 
     require_pictures(options)
@@ -178,7 +175,8 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
             )
         batch = {"image": read_pictures(options.pictures, model.decoder.image_shape, levels)}
     else:
-        batch = _batch(run, options.split, options.images)
+        held_out = run.load_data().split(options.split)
+        batch = held_out[choose_evenly(len(held_out), options.images)]
     with engine_log_shown():
         images = reconstruct(model, batch, n=options.n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
@@ -202,14 +200,6 @@ def check(options: Namespace, settings: Settings) -> None:
         arguments[key] = parse_yaml(value)
     for sentence in check(options.class_path, **arguments):
         print(f"✓ {sentence}")
-
-
-def _batch(run: "Run", split: str, count: int) -> "dict[str, Tensor]":
-    """`count` images of a split of a run's data, spread evenly over it, with their labels."""
-    from repr_toolkit.support.choose import choose_evenly
-
-    held_out = run.load_data().split(split)
-    return held_out[choose_evenly(len(held_out), count)]
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,18 +9,16 @@ from torch import Tensor
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.detection import Detector
 from repr_toolkit.faces.pipeline import embed_photograph
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 
-if TYPE_CHECKING:
-    from repr_toolkit.models.autoencoder import EncoderDecoder
 
-
-def knows_faces(model: "EncoderDecoder") -> bool:
+def knows_faces(model: EncoderDecoder) -> bool:
     """Whether a model's h is made from the face in a photograph."""
     return isinstance(model.encoder, FaceNet) or hasattr(model.encoder, "made_by")
 
 
-def facenet_of(model: "EncoderDecoder", weights: str | None = None) -> FaceNet:
+def facenet_of(model: EncoderDecoder, weights: str | None = None) -> FaceNet:
     """The FaceNet that made the embeddings of a model's training, on its device, in eval mode.
 
     It is the model's encoder where that is a FaceNet. Otherwise the encoder names it in `made_by`,
@@ -60,7 +57,7 @@ def facenet_of(model: "EncoderDecoder", weights: str | None = None) -> FaceNet:
 
 
 def encode_photographs(
-    model: "EncoderDecoder",
+    model: EncoderDecoder,
     photographs: Sequence[str | Path],
     facenet: FaceNet,
     detector: Detector | None = None,

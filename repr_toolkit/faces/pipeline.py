@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,16 +15,14 @@ from torch import Tensor
 
 from repr_toolkit.data.cache import file_stamp
 from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.crops import crop_face, training_image
+from repr_toolkit.faces.detection import Detector
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.files import Rows, atomic_write, csv_text, require_writable
 from repr_toolkit.support.fill import fill
-
-if TYPE_CHECKING:
-    from repr_toolkit.encoders import FaceNet
-    from repr_toolkit.faces.detection import Detector
 
 LEAST_FACES = 3  # faces of one person that can be split into train, val and test
 PIXELS = 16_000_000  # pixels of the photographs in memory: 48 MB, or one that is larger
@@ -67,8 +65,8 @@ class Report:
 
 def embed_photograph(
     path: str | Path,
-    detector: "Detector",
-    facenet: "FaceNet",
+    detector: Detector,
+    facenet: FaceNet,
     *,
     several: str = "take",
     image_size: int = 32,
@@ -165,8 +163,8 @@ class FaceJob:
 
     def run(
         self,
-        detector: "Detector",
-        facenet: "FaceNet",
+        detector: Detector,
+        facenet: FaceNet,
         *,
         resume: bool = False,
         progress: bool = False,
@@ -216,8 +214,8 @@ class FaceJob:
 
     def _process(
         self,
-        detector: "Detector",
-        facenet: "FaceNet",
+        detector: Detector,
+        facenet: FaceNet,
         photographs: range,
         done: Callable[[float], None],
     ) -> dict[str, Array]:
@@ -298,7 +296,7 @@ class FaceJob:
         chunks.join(arrays)
 
 
-def _embed(facenet: "FaceNet", crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _embed(facenet: FaceNet, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     device = next(facenet.parameters()).device
     embedding: NDArray[np.float32] = facenet(torch.from_numpy(crops).to(device)).cpu().numpy()
     return embedding

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor
 from repr_toolkit import decoders
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders.noise import likelihood_noise
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.run import Run, load_with_decoder
@@ -19,15 +20,12 @@ from repr_toolkit.support.choose import other_images
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import mean_and_error
 
-if TYPE_CHECKING:
-    from repr_toolkit.models.autoencoder import EncoderDecoder
-
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
 CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and takes twice the time
 
 
 def bits_per_dim(
-    model: "EncoderDecoder",
+    model: EncoderDecoder,
     split: ImageSplit,
     *,
     batch_size: int = 256,
@@ -44,7 +42,7 @@ def bits_per_dim(
 
 
 def bits_given(
-    model: "EncoderDecoder",
+    model: EncoderDecoder,
     split: ImageSplit,
     tables: Sequence[Tensor | None],
     *,
@@ -64,7 +62,7 @@ def bits_given(
 
 
 def log_likelihoods(
-    model: "EncoderDecoder",
+    model: EncoderDecoder,
     split: ImageSplit,
     tables: Sequence[Tensor | None],
     *,
@@ -107,7 +105,7 @@ def require_finite(log_prob: Tensor, numbers: Sequence[int]) -> None:
         raise ValueError(f"the log-likelihood of image {image} of the split is not finite")
 
 
-def likelihood_batch(model: "EncoderDecoder", most: int) -> int:
+def likelihood_batch(model: EncoderDecoder, most: int) -> int:
     """The number of images to take at a time for their likelihood, 1…`most`.
 
     Fewer than `most` where that is faster (on the CPU), or where the logits would fill more than

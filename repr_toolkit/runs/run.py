@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
 
 from repr_toolkit.config.recipe import Config, complete, parse_yaml
+from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.learner import Learner
 from repr_toolkit.support.files import atomic_write, read_json, write_json
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from repr_toolkit.data import ImageData
-    from repr_toolkit.models.autoencoder import EncoderDecoder
-    from repr_toolkit.models.learner import Learner
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -125,20 +126,16 @@ class Run:
         """The path of a step's checkpoint."""
         return self.checkpoint_dir / f"step_{step:07d}.ckpt"
 
-    def save_model(self, model: "nn.Module", info: Mapping[str, Any]) -> None:
+    def save_model(self, model: nn.Module, info: Mapping[str, Any]) -> None:
         """Write model.json and, last, model.safetensors, with which the run is finished."""
-        from safetensors.torch import save
-
         state = model.state_dict()
         tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
         write_json(self.info_file, info)
         with atomic_write(self.weights_file) as file:
             file.write(save(tensors))
 
-    def load_data(self) -> "ImageData":
+    def load_data(self) -> ImageData:
         """The data that the run was trained on; ValueError if the images are not the same now."""
-        from repr_toolkit.data import load_data
-
         data = load_data(**self.data_arguments())
         with_fingerprint(self.config, data)
         return data
@@ -169,19 +166,13 @@ class Run:
             )
 
 
-def load(run: str | Path | Run) -> "Learner":
+def load(run: str | Path | Run) -> Learner:
     """The trained model of a run directory, in eval mode on the CPU, without reading the data.
 
     An `EncoderDecoder`, or a `MetricLearner` if the run trained an encoder alone. Raises
     FileNotFoundError where there is no run or its training is not finished, and ValueError for
     files that are damaged or do not belong together.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    from repr_toolkit.models.assemble import assemble
-
     run = run if isinstance(run, Run) else Run(run)
     run.require_finished()
     config = run.config
@@ -212,10 +203,8 @@ def _without_weights(config: Config) -> Config:
     return {**config, "model": model}
 
 
-def load_with_decoder(run: str | Path | Run) -> "EncoderDecoder":
+def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
     """`load` a model with a decoder; ValueError for a run that trained an encoder alone."""
-    from repr_toolkit.models.autoencoder import EncoderDecoder
-
     model = load(run)
     if not isinstance(model, EncoderDecoder):
         path = run.path if isinstance(run, Run) else run
@@ -232,7 +221,7 @@ def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config["data"][key] for key in keys}
 
 
-def with_fingerprint(config: Mapping[str, Any], data: "ImageData") -> Config:
+def with_fingerprint(config: Mapping[str, Any], data: ImageData) -> Config:
     """A configuration that states the fingerprint of its data.
 
     Raises ValueError if it states another one already.
@@ -264,7 +253,7 @@ def require_same_data(runs: Mapping[str, Run], split: str = "") -> None:
             )
 
 
-def _same_images(one: "ImageData", other: "ImageData", split: str) -> bool:
+def _same_images(one: ImageData, other: ImageData, split: str) -> bool:
     images = [data.split(split).column("image") for data in (one, other)]
     return one.levels == other.levels and images[0].equal(images[1])
 

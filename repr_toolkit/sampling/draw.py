@@ -1,11 +1,12 @@
 """Images drawn from a trained model: samples and reconstructions."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from repr_toolkit.decoders import Decoder
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
@@ -13,9 +14,6 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, span
 from repr_toolkit.support.files import require_writable
 from repr_toolkit.support.processes import fastest_device
-
-if TYPE_CHECKING:
-    from repr_toolkit.decoders import Decoder
 
 
 def sample(
@@ -92,7 +90,7 @@ def reconstruct(
 
 
 def decode(
-    decoder: "Decoder",
+    decoder: Decoder,
     h: Tensor | None,
     noise: Tensor,
     *,
@@ -132,7 +130,7 @@ def decode(
     return stacked
 
 
-def reconstruction_temperature(decoder: "Decoder", temperature: float | None) -> float:
+def reconstruction_temperature(decoder: Decoder, temperature: float | None) -> float:
     """A temperature, or that of the decoder's reconstructions for None."""
     return decoder.reconstruction_temperature if temperature is None else temperature
 

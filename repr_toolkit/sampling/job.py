@@ -3,15 +3,17 @@
 from collections.abc import Callable, Sequence
 from math import ceil, sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders.state import weights_digest
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
@@ -19,10 +21,6 @@ from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.files import Rows
 from repr_toolkit.support.fill import fill
 from repr_toolkit.support.pictures import image_grid, write_png
-
-if TYPE_CHECKING:
-    from repr_toolkit.data import ImageData
-    from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHOWN = 100  # images in the picture of a job
 
@@ -49,10 +47,10 @@ class SamplingJob:
 
     def __init__(
         self,
-        model: "EncoderDecoder",
+        model: EncoderDecoder,
         n: int,
         *,
-        data: "ImageData | None" = None,
+        data: ImageData | None = None,
         split: str = "test",
         labels: Sequence[int] | None = None,
         seed: int = 0,

@@ -8,10 +8,9 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 
 def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool) -> None:
@@ -75,19 +74,17 @@ def json_text(numbers: Mapping[str, Any]) -> str:
 class Rows(NamedTuple):
     """An array in parts: its dtype, its whole shape, and chunks of its rows in order."""
 
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    chunks: "Iterable[np.ndarray[Any, Any]]"
+    chunks: Iterable[np.ndarray[Any, Any]]
 
 
-def write_npz(file: BinaryIO, arrays: "Mapping[str, np.ndarray[Any, Any] | Rows]") -> None:
+def write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray[Any, Any] | Rows]) -> None:
     """Write arrays by name as `np.savez_compressed` does; equal arrays give equal bytes.
 
     `Rows` need the memory of one chunk at a time. Raises ValueError for objects, which would need
     pickling, and for chunks that have another number of rows than their shape says.
     """
-    import numpy as np
-
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")  # with a fixed date
@@ -100,8 +97,6 @@ def write_npz(file: BinaryIO, arrays: "Mapping[str, np.ndarray[Any, Any] | Rows]
 
 
 def _write_rows(member: Any, name: str, rows: Rows) -> None:
-    import numpy as np
-
     if rows.dtype.hasobject:
         raise ValueError(f"Object arrays, such as {name}, cannot be written without pickling")
     descr = np.lib.format.dtype_to_descr(rows.dtype)
