@@ -14,7 +14,7 @@ from repr_toolkit.analyses.information.code_lengths import (
     code_lengths,
     cumulative,
 )
-from repr_toolkit.analyses.information.controls import coordinate_bits, together
+from repr_toolkit.analyses.information.controls import coordinate_bits
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
@@ -90,6 +90,12 @@ def measure(
             totals[name] = cumulative(saved_map, coded[0].order).tolist()
         arrays |= {key: values.astype(np.float32) for key, values in maps.items()}
         arrays |= {"image": images[shown]["image"].numpy(), "levels": np.array(data.levels)}
+    masked = {}
+    for name, trained in hidden.items():
+        say(f"measuring the single coordinates of {name}")
+        models = [load_with_decoder(run).to(fastest_device()) for run in trained]
+        split = trained[0].load_data().splits[asked["split"]]
+        masked[name] = coordinate_bits(models, split, progress=True).as_dict()
     sources = []
     for name in names:
         arguments = first[name].config["model"]["encoder"]["init_args"]
@@ -107,7 +113,7 @@ def measure(
             "minus": minus,
             "shuffled_costs": Usable(costs[name]).as_dict(),
             "lower_bound": bounds[name].as_dict(),
-            "masked": _of_one_network(hidden.get(name, ()), asked["split"]),
+            "masked": masked.get(name),
             "cumulative": totals.get(name),
         }
         sources.append(source)
@@ -143,13 +149,3 @@ def _maps(coded: Sequence[CodeLengths], readings: Sequence[int]) -> dict[str, Ar
         return {}
     saved_map, saved_error = np.mean(of_seeds, axis=0)
     return {"saved_map": saved_map, "saved_error": saved_error, "shown": shown[readings]}
-
-
-def _of_one_network(runs: Sequence[Run], split: str) -> dict[str, Any] | None:
-    """What decoders with random coordinates hidden say, one a seed; None without any."""
-    networks = []
-    for run in runs:
-        say(f"measuring the single coordinates of {run.path.name}")
-        model = load_with_decoder(run).to(fastest_device())
-        networks.append(coordinate_bits(model, run.load_data().splits[split], progress=True))
-    return together(networks).as_dict() if networks else None

@@ -17,7 +17,7 @@ from repr_toolkit.analyses.frozen.variants import (
     study_of,
     variant_name,
 )
-from repr_toolkit.analyses.information.picture import Row, overlays
+from repr_toolkit.analyses.information.picture import overlays
 from repr_toolkit.data import ImageData
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
@@ -140,9 +140,12 @@ def _compare(
 
 def _picture(kept: Kept) -> "Figure":
     """The maps of every source over some images."""
-    maps = kept.arrays
-    sources = zip(kept.numbers["sources"], maps["saved_map"], maps["shown"], strict=True)
-    lines = [
-        Row(source["name"], mean, shown, source["cumulative"]) for source, mean, shown in sources
-    ]
-    return overlays(lines, maps["image"], levels=int(maps["levels"]))
+    maps, sources = kept.arrays, kept.numbers["sources"]
+    return overlays(
+        [source["name"] for source in sources],
+        maps["saved_map"],
+        maps["shown"],
+        [source["cumulative"] for source in sources],
+        maps["image"],
+        int(maps["levels"]),
+    )

@@ -74,8 +74,7 @@ def candidate_bound(
     candidates: int = 16,
     images: int = 512,
     seed: int = 0,
-    batch_size: int = 256,
-    progress: bool = False,
+    **options: Any,
 ) -> Bound:
     """E log₂ [q(x|h) / mean_j q(x|h_j)] over M candidates, the image's own h among them.
 
@@ -84,6 +83,7 @@ def candidate_bound(
     `images` of the split, drawn by `seed`, are parted into groups of M = `candidates`; the
     candidates of an image are the h of its group, `h` (N, h_dim) being those of the split.
     Groups are independent, so that the draws are the groups' means: M likelihoods an image.
+    `options` are those of `log_likelihoods`.
 
     Raises ValueError for fewer than two candidates, and where the split has no two groups of them.
     """
@@ -102,8 +102,7 @@ def candidate_bound(
         split,
         [h[members.roll(shift, 1).flatten()] for shift in range(candidates)],
         indices=members.flatten().tolist(),
-        batch_size=batch_size,
-        progress=progress,
+        **options,
     )
     values = own_over_mean(-bits).reshape(groups, candidates).mean(1)
     kind = "log₂ q(x|h) − log₂ of its mean over the h of "

@@ -57,8 +57,7 @@ def sensitivity(
     parts: int = 32,
     images: int = 256,
     seed: int = 0,
-    batch_size: int = 256,
-    progress: bool = False,
+    **options: Any,
 ) -> list[Part]:
     """Bits that an image costs more when one part of its h is that of another image.
 
@@ -66,7 +65,8 @@ def sensitivity(
     the principal directions; of either the first `parts` by variance, most sensitive first in
     the result. `h` (N, h_dim) is that of the split's images, of which `images` spread evenly
     over the split are read. It is a *sensitivity*, not information: each part keeps its marginal
-    distribution, but the h that are put together so need not be any image's.
+    distribution, but the h that are put together so need not be any image's. `options` are those
+    of `log_likelihoods`.
 
     Raises ValueError for another `along`.
     """
@@ -91,8 +91,7 @@ def sensitivity(
         split,
         [table.to(h.dtype) for table in (values[chosen], *tables)],
         indices=chosen,
-        batch_size=batch_size,
-        progress=progress,
+        **options,
     )
     share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
     return _sorted(
@@ -118,8 +117,8 @@ def masked_tables(
 
 
 @dataclass(frozen=True, eq=False)
-class OfOneNetwork:
-    """What one masked decoder says: bits of all of h over its own null, and of each coordinate."""
+class CoordinateBits:
+    """What a masked decoder says: bits of all of h over its own null, and of each coordinate."""
 
     usable: Usable
     coordinates: list[Part]
@@ -133,55 +132,34 @@ class OfOneNetwork:
 
 
 def coordinate_bits(
-    model: "EncoderDecoder",
-    split: ImageSplit,
-    *,
-    parts: int | None = None,
-    images: int = 256,
-    batch_size: int = 256,
-    progress: bool = False,
-) -> OfOneNetwork:
+    models: "Sequence[EncoderDecoder]", split: ImageSplit, *, images: int = 256, **options: Any
+) -> CoordinateBits:
     """CE(x|h without h_j) − CE(x|h) of each coordinate j, most bits first, from one network.
 
     The network is one whose encoder hides random coordinates in training (`MaskedCoordinates`); a
     coordinate that repeats others is worth nothing beside them. Its null is the same network with
-    all coordinates hidden. `images` of the split are read, spread evenly, and the first
-    `parts` coordinates are measured (default: all).
+    all coordinates hidden. `models` are trainings of it by several seeds, or one. `images` of the
+    split are read, spread evenly. `options` are those of `log_likelihoods`.
 
     Raises ValueError for a model with any other encoder.
     """
-    if not hides_parts(model):
+    if not all(map(hides_parts, models)):
         raise ValueError(
             "bits of single coordinates need a decoder that was trained with random coordinates "
             "hidden: train one on repr_toolkit.encoders.MaskedCoordinates"
         )
-    count = cast(Masked, model.encoder).count
-    measured = range(count if parts is None else min(parts, count))
+    count = cast(Masked, models[0].encoder).count
     everything = torch.ones(count, dtype=torch.bool)
-    without = [everything.clone() for _ in measured]
-    for j, keep in zip(measured, without, strict=True):
-        keep[j] = False
+    keeps = [everything, ~everything, *~torch.eye(count, dtype=torch.bool)]
     chosen = choose_evenly(len(split), images)
-    tables = masked_tables(model, split, chosen, [everything, ~everything, *without])
-    own, *less = image_bits(
-        model, split, tables, indices=chosen, batch_size=batch_size, progress=progress
-    )
-    worths = [Usable(bits - own) for bits in less]
-    coordinates = [Part(f"h[{j}]", worth) for j, worth in zip(measured, worths[1:], strict=True)]
-    return OfOneNetwork(worths[0], _sorted(coordinates))
-
-
-def together(networks: Sequence[OfOneNetwork]) -> OfOneNetwork:
-    """What networks of several seeds say of the same images, so that intervals include seeds."""
-    by_name = [
-        {part.name: part.worth.saved for part in network.coordinates} for network in networks
-    ]
-    coordinates = [
-        Part(name, Usable(np.concatenate([saved[name] for saved in by_name])))
-        for name in by_name[0]
-    ]
-    usable = Usable(np.concatenate([network.usable.saved for network in networks]))
-    return OfOneNetwork(usable, _sorted(coordinates))
+    of_seeds = []
+    for model in models:
+        tables = masked_tables(model, split, chosen, keeps)
+        own, *less = image_bits(model, split, tables, indices=chosen, **options)
+        of_seeds.append(np.stack(less) - own)
+    nothing, *without = np.stack(of_seeds, axis=1)  # (seeds, images) each
+    parts = [Part(f"h[{j}]", Usable(saved)) for j, saved in enumerate(without)]
+    return CoordinateBits(Usable(nothing), _sorted(parts))
 
 
 def _sorted(parts: list[Part]) -> list[Part]:

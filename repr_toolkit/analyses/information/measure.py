@@ -138,7 +138,7 @@ def measure(
             "images": min(part_images, len(images)),
             "parts": [part.as_dict() for part in sensitive],
         },
-        "masked": coordinate_bits(model, images, images=part_images, **how).as_dict()
+        "masked": coordinate_bits([model], images, images=part_images, **how).as_dict()
         if hides_parts(model)
         else None,
     }

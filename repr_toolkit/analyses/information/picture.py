@@ -1,16 +1,14 @@
 """Maps of bits over the images that they are of, as a figure; the report's pictures are alike."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.analyses.information.blocks import KINDS
-from repr_toolkit.analyses.information.code_lengths import Floats, Maps
 from repr_toolkit.page.pictures import SIGNED, end_of, overlay
-from repr_toolkit.runs.kept import Result
+from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.support.pictures import DPI
 from repr_toolkit.support.roc import COLOURS, LINES
 
@@ -21,17 +19,6 @@ CELL = 1.25  # inches
 LEFT = 1.6  # inches of a row's title
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One kind of saving: its mean map (C, H, W) and those of single images (s, C, H, W)."""
-
-    title: str
-    mean: Floats | Maps
-    shown: Maps
-    cumulative: Sequence[float]
-    """Saved up to each pixel, in the order of generation, (H·W,)."""
-
-
 def picture(result: Result) -> "Figure":
     """The maps of every kind that `measure` held own h against, over some images; see `overlays`.
 
@@ -40,48 +27,61 @@ def picture(result: Result) -> "Figure":
     maps, saves = result.pictured, result.numbers["saves"]
     if "image" not in maps:
         raise ValueError("this decoder has no likelihood of sub-pixels, so there are no maps")
-    rows = [
-        Row(f"to {name}", maps[f"saved_{kind}"], maps[f"shown_{kind}"], saves[kind]["cumulative"])
-        for kind, (name, _) in KINDS.items()
-        if kind in saves
-    ]
-    return overlays(rows, maps["image"], levels=int(maps["levels"]))
+    kinds = [kind for kind in KINDS if kind in saves]
+    return overlays(
+        [f"to {KINDS[kind][0]}" for kind in kinds],
+        [maps[f"saved_{kind}"] for kind in kinds],
+        [maps[f"shown_{kind}"] for kind in kinds],
+        [saves[kind]["cumulative"] for kind in kinds],
+        maps["image"],
+        int(maps["levels"]),
+    )
 
 
-def overlays(rows: Sequence[Row], images: npt.NDArray[np.uint8], *, levels: int) -> "Figure":
-    """Per row the mean map and single images', below them all in order.
+def overlays(
+    titles: Sequence[str],
+    means: Iterable[Array],
+    single: Iterable[Array],
+    totals: Iterable[Sequence[float]],
+    images: Array,
+    levels: int,
+) -> "Figure":
+    """A row for each kind of saving, and below them what each saves as the pixels are coded.
 
-    `images` is uint8 (s, C, H, W). A pixel's bits are summed over channels. A row's mean map and
-    its images' maps have a scale each, symmetric about 0, whose ends stand at their bars; a map is
-    transparent where it is 0, and the image shows through, in grey.
+    A row has the kind's mean map (C, H, W) and those of single images (s, C, H, W), which lie over
+    the `images` uint8 (s, C, H, W). Its total is saved up to each pixel, in the order of
+    generation, (H·W,). A pixel's bits are summed over channels. A row's mean map and its images'
+    maps have a scale each, symmetric about 0, whose ends stand at their bars; a map is transparent
+    where it is 0, and the image shows through, in grey.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    count, height = len(images), CELL * len(rows) + 2.6
+    count, rows = len(images), len(titles)
+    height = CELL * rows + 2.6
     figure = Figure(figsize=(LEFT + CELL * (count + 1.5), height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(len(rows) + 1, count + 1, height_ratios=[*[1] * len(rows), 1.7])
+    grid = figure.add_gridspec(rows + 1, count + 1, height_ratios=[*[1] * rows, 1.7])
     mean_image = np.rint(images.mean(0)).astype(np.uint8)
-    for number, row in enumerate(rows):
-        end = end_of(row.mean[None])
-        [mean] = overlay(row.mean[None], mean_image[None], levels, end)
-        axes = _shown(figure.add_subplot(grid[number, 0]), mean[0])
-        axes.set_ylabel(row.title, rotation=0, ha="right", va="center", fontsize=7)
+    for number, (title, mean, maps) in enumerate(zip(titles, means, single, strict=True)):
+        end = end_of(mean[None])
+        [[drawn]] = overlay(mean[None], mean_image[None], levels, end)
+        axes = _shown(figure.add_subplot(grid[number, 0]), drawn)
+        axes.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=7)
         if number == 0:
             axes.set_title("mean", fontsize=8)
         _bar(figure, axes, end)
-        end = end_of(row.shown)
-        [single] = overlay(row.shown, images, levels, end)
-        for column, (drawn, bits) in enumerate(zip(single, row.shown, strict=True), 1):
+        end = end_of(maps)
+        [over_images] = overlay(maps, images, levels, end)
+        for column, (drawn, bits) in enumerate(zip(over_images, maps, strict=True), 1):
             axes = _shown(figure.add_subplot(grid[number, column]), drawn)
             axes.set_title(f"{bits.sum():.1f} bits".replace("-", "−"), fontsize=6)
         _bar(figure, axes, end)
-    axes = figure.add_subplot(grid[len(rows), :])
-    for number, row in enumerate(rows):
+    axes = figure.add_subplot(grid[rows, :])
+    for number, (title, total) in enumerate(zip(titles, totals, strict=True)):
         style = LINES[number // len(COLOURS) % len(LINES)]
         colour = COLOURS[number % len(COLOURS)]
-        axes.plot(row.cumulative, label=row.title, color=colour, linestyle=style, linewidth=1.2)
+        axes.plot(total, label=title, color=colour, linestyle=style, linewidth=1.2)
     axes.axhline(0, color="0.7", linewidth=0.6)
     axes.set_xlabel("pixels coded, in their order", fontsize=7)
     axes.set_ylabel("bits saved so far", fontsize=7)

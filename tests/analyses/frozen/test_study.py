@@ -131,7 +131,7 @@ def test_a_study(
         assert len(source["masked"]["coordinates"]) == source["dim"]
         for seed, suffix in enumerate(("", "_seed4")):
             run = Run(folder / f"{source['name']}_masked{suffix}")
-            alone = coordinate_bits(load_with_decoder(run), run.load_data().splits["test"])
+            alone = coordinate_bits([load_with_decoder(run)], run.load_data().splits["test"])
             for part in source["masked"]["coordinates"]:
                 [worth] = [p.worth.mean for p in alone.coordinates if p.name == part["name"]]
                 assert part["of_seeds"][seed] == pytest.approx(worth)
