@@ -9,18 +9,12 @@ import torch
 from jsonargparse import Namespace
 from torch import Tensor
 
-from repr_toolkit.commands.options import Settings
+from repr_toolkit.commands.options import SOURCE_OPTIONS, Settings
 from repr_toolkit.config.recipe import complete, parse_yaml
 from repr_toolkit.data.folder import read_image
 from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
-
-SOURCE_OPTIONS = (
-    *("layer", "weights", "init_args", "image_size"),
-    *("pool", "weights_seed", "components", "batch_size"),
-)
-"""The options of `add_source`."""
 
 
 def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> Tensor:
@@ -79,7 +73,8 @@ def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
     init_args = parse_yaml(options.init_args) if options.init_args else {}
     if not isinstance(init_args, dict):
         raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
-    given = {name: options[name] for name in SOURCE_OPTIONS}
+    names = [option.removeprefix("--").replace("-", "_") for option in SOURCE_OPTIONS]
+    given = {name: options[name] for name in names}
     return {**given, "init_args": init_args, "data_settings": data_settings(settings)}
 
 

@@ -73,6 +73,35 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """The arguments and options that several commands share, for `add_options`."""
 
+SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
+    "--layer": {"help": "of a network: module whose output is h, by its name (default: the whole)"},
+    "--pool": {
+        "choices": ("mean", "max", "none"),
+        "default": "mean",
+        "help": "of a network: how its maps or tokens become one vector; none flattens them",
+    },
+    "--weights": {
+        "help": "of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
+        "download; without it the weights are random"
+    },
+    "--weights-seed": {
+        "type": NonNegativeInt,
+        "default": 0,
+        "help": "of a network's random weights",
+    },
+    "--init-args": {
+        "metavar": "{NAME: VALUE, …}",
+        "help": "arguments of the encoder or network, as YAML",
+    },
+    "--image-size": {
+        "type": PositiveInt,
+        "help": "of a network: side that the images are brought to (default: what it was made for)",
+    },
+    "--components": {"type": PositiveInt, "default": 64, "help": "of pca"},
+    "--batch-size": OPTIONS["--batch-size"],
+}
+"""How a source makes h; `repr_toolkit.commands.common.represent_options` reads these."""
+
 
 class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     """Help that keeps the line breaks of descriptions and names the defaults there are."""
@@ -152,36 +181,6 @@ def add_source(command: ArgumentParser, *, many: bool = False) -> None:
 
 
 def add_source_options(command: Any) -> None:
-    """How a source makes h; `repr_toolkit.commands.common.represent_options` reads these.
-
-    To a parser or to a group of one.
-    """
-    command.add_argument(
-        "--layer", help="of a network: module whose output is h, by its name (default: the whole)"
-    )
-    command.add_argument(
-        "--pool",
-        choices=("mean", "max", "none"),
-        default="mean",
-        help="of a network: how its maps or tokens become one vector; none flattens them",
-    )
-    command.add_argument(
-        "--weights",
-        help="of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
-        "download; without it the weights are random",
-    )
-    command.add_argument(
-        "--weights-seed", type=NonNegativeInt, default=0, help="of a network's random weights"
-    )
-    command.add_argument(
-        "--init-args",
-        metavar="{NAME: VALUE, …}",
-        help="arguments of the encoder or network, as YAML",
-    )
-    command.add_argument(
-        "--image-size",
-        type=PositiveInt,
-        help="of a network: side that the images are brought to (default: what it was made for)",
-    )
-    command.add_argument("--components", type=PositiveInt, default=64, help="of pca")
-    add_options(command, "--batch-size")
+    """Give a command, or a group of its options, those of `SOURCE_OPTIONS`."""
+    for name, how in SOURCE_OPTIONS.items():
+        command.add_argument(name, **how)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from repr_toolkit.analyses.probing import Features, Labels, Probe, linear_probe
+from repr_toolkit.analyses.probing.classifiers import Features
+from repr_toolkit.analyses.probing.linear import Labels, Probe, linear_probe
 from repr_toolkit.config.build import build
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.autoencoder import EncoderDecoder

@@ -130,10 +130,7 @@ def rows(study: Kept) -> list[dict[str, Any]]:
         line: dict[str, Any] = {
             "source": source["name"],
             "dim": source["dim"],
-            "data": numbers["data"],
-            "split": numbers["split"],
-            "levels": numbers["levels"],
-            "images": numbers["images"],
+            **{key: numbers[key] for key in ("data", "split", "levels", "images")},
             "seeds": len(numbers["seeds"]),
             "bits": source["bits"],
             "null_bits": numbers["null_bits"],

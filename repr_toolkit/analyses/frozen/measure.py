@@ -15,7 +15,7 @@ from repr_toolkit.analyses.information.code_lengths import (
     cumulative,
 )
 from repr_toolkit.analyses.information.controls import coordinate_bits
-from repr_toolkit.analyses.information.usable import Usable
+from repr_toolkit.analyses.information.usable import STATEMENT, Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Array, Result
@@ -25,14 +25,6 @@ from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
 
 SHOWN = 6  # images whose own maps are drawn
-STATEMENT = (
-    "bits saved: the mean over held-out images of log₂ q(x|h) − log₂ q(x), the two by decoders of "
-    "one kind, trained on the same images for as many steps, the null's given h = 0 for every "
-    "image. It estimates CE(x) − CE(x|h) = I(x; h) + KL(p(x) ‖ q) − E KL(p(x|h) ‖ q(·|h)): the "
-    "information in h that is *usable* by this decoder family and budget (Xu et al. 2020, "
-    "arXiv:2002.10689), **not the mutual information, nor a bound of it**. For a deterministic "
-    "encoder I(x; h) = H(h), which says nothing of what h is good for. Rankings rank usable bits."
-)
 
 
 def measure(
@@ -93,9 +85,9 @@ def measure(
     masked = {}
     for name, trained in hidden.items():
         say(f"measuring the single coordinates of {name}")
-        models = [load_with_decoder(run).to(fastest_device()) for run in trained]
+        networks = [load_with_decoder(run).to(fastest_device()) for run in trained]
         split = trained[0].load_data().splits[asked["split"]]
-        masked[name] = coordinate_bits(models, split, progress=True).as_dict()
+        masked[name] = coordinate_bits(networks, split, progress=True).as_dict()
     sources = []
     for name in names:
         arguments = first[name].config["model"]["encoder"]["init_args"]

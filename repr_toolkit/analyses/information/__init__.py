@@ -3,7 +3,7 @@
 from repr_toolkit.analyses.base import Analysis, needs_encoder_and_decoder
 from repr_toolkit.analyses.information.blocks import blocks
 from repr_toolkit.analyses.information.bounds import Bound, candidate_bound, label_bound
-from repr_toolkit.analyses.information.code_lengths import CodeLengths, Reading, code_lengths
+from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
 from repr_toolkit.analyses.information.controls import coordinate_bits, sensitivity
 from repr_toolkit.analyses.information.measure import measure
 from repr_toolkit.analyses.information.usable import Usable
@@ -11,7 +11,6 @@ from repr_toolkit.analyses.information.usable import Usable
 __all__ = [
     "ANALYSIS",
     "Bound",
-    "CodeLengths",
     "Reading",
     "Usable",
     "blocks",

@@ -39,14 +39,12 @@ def bound_cell(bound: Numbers | None) -> Cell:
 
 def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) -> str:
     """A sentence on what the intervals of bits and of lower bounds are, and what they leave out."""
-    sentence = f"95 % intervals: {covers(bits)}"
-    of_bounds = covers(bound for bound in bounds if bound)
-    return f"{sentence}; of lower bounds: {of_bounds}." if of_bounds else f"{sentence}."
-
-
-def covers(bits: Iterable[Numbers]) -> str:
-    """What intervals are over and what they leave out, each wording once."""
-    return " or ".join(dict.fromkeys(str(numbers["bits"]["how"]) for numbers in bits))
+    of_bits, of_bounds = (
+        " or ".join(dict.fromkeys(numbers["bits"]["how"] for numbers in every if numbers))
+        for every in (bits, bounds)
+    )
+    of_bounds = of_bounds and f"; of lower bounds: {of_bounds}"
+    return f"95 % intervals: {of_bits}{of_bounds}."
 
 
 def masked_blocks(networks: Mapping[str, Numbers | None]) -> list[Block]:

@@ -1,18 +1,8 @@
 """Usable information: the bits that h saves a decoder, and how sure their mean is.
 
-With a decoder q(x|h) trained with h and a null q(x) trained without, on the same images by the same
-budget, the mean of log₂ q(x|h) − log₂ q(x) over held-out images estimates CE(x) − CE(x|h): the
-information in h that decoders of this family and budget can use (Xu et al. 2020, arXiv:2002.10689).
-It is not the mutual information, nor a bound of it:
-
-    CE(x) − CE(x|h) = I(x; h) + KL(p(x) ‖ q(x)) − E KL(p(x|h) ‖ q(x|h))
-
-and either divergence may be the larger. For a deterministic encoder I(x; h) is H(h), which says
-nothing of what h is good for. Rankings by this number rank usable bits.
-
-The null here is the same decoder given h = 0 for every image. An unconditional decoder lacks the
-conditioning's map too, which tells positions apart even where h says nothing; what that is worth
-would be counted for h.
+What it is, and what it is not, is the `STATEMENT`. The null is the same decoder given h = 0 for
+every image: an unconditional decoder lacks the conditioning's map too, which tells positions apart
+even where h says nothing; what that is worth would be counted for h.
 """
 
 from dataclasses import dataclass
@@ -25,6 +15,15 @@ import numpy.typing as npt
 from repr_toolkit.support.stats import Number, bootstrap
 
 Floats = npt.NDArray[np.float64]
+
+STATEMENT = (
+    "bits saved: the mean over held-out images of log₂ q(x|h) − log₂ q(x), the two by decoders of "
+    "one kind, trained on the same images for as many steps, the null's given h = 0 for every "
+    "image. It estimates CE(x) − CE(x|h) = I(x; h) + KL(p(x) ‖ q) − E KL(p(x|h) ‖ q(·|h)): the "
+    "information in h that is *usable* by this decoder family and budget (Xu et al. 2020, "
+    "arXiv:2002.10689), **not the mutual information, nor a bound of it**. For a deterministic "
+    "encoder I(x; h) = H(h), which says nothing of what h is good for. Rankings rank usable bits."
+)
 
 
 @dataclass(frozen=True, eq=False)

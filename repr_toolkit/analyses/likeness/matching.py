@@ -7,7 +7,6 @@ that of anyone similar.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -43,11 +42,6 @@ class Match:
     auc_hard: Number
     faces: int
     people: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """The same, ready for JSON."""
-        numbers = {key: getattr(self, key).as_dict() for key in ("auc", "rank_1", "auc_hard")}
-        return {**numbers, "faces": self.faces, "people": self.people}
 
 
 def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: int = 0) -> Match:
@@ -139,9 +133,9 @@ def embed_faces(
     """
     parts = []
     with bar("embedding", len(images), shown=progress) as show, exactly():
-        for start in range(0, len(images), batch_size):
-            parts.append(embed(images[start : start + batch_size]).float().cpu())
-            show(start + len(parts[-1]))
+        for batch in images.split(batch_size):
+            parts.append(embed(batch).float().cpu())
+            show(sum(map(len, parts)))
     return unit_vectors(torch.cat(parts).numpy())
 
 

@@ -85,12 +85,12 @@ def measure(
     def row(
         faces: str, drawn: Tensor, whose: Codes = person, by_second: bool = True
     ) -> dict[str, Any]:
-        first = embed_faces(embed, drawn, progress=progress) @ gallery.T
-        numbers = {"faces": faces, "match": match(first, whose, hard, seed=seed).as_dict()}
+        similarity = embed_faces(embed, drawn, progress=progress) @ gallery.T
+        result = {"faces": faces, "match": match(similarity, whose, hard, seed=seed)}
         if not by_second:
-            return {**numbers, "second": None}
-        matched = match(embed_faces(second, drawn) @ second_gallery.T, whose, hard, seed=seed)
-        return {**numbers, "second": matched.as_dict()}
+            return {**result, "second": None}
+        similarity = embed_faces(second, drawn) @ second_gallery.T
+        return {**result, "second": match(similarity, whose, hard, seed=seed)}
 
     h = encode_batch(model, batch)
     noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))

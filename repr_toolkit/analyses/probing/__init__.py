@@ -2,28 +2,12 @@
 
 from repr_toolkit.analyses.base import Analysis, needs_encoder
 from repr_toolkit.analyses.probing.blocks import blocks
-from repr_toolkit.analyses.probing.classifiers import PROBES, Features
-from repr_toolkit.analyses.probing.linear import Labels, Probe, linear_probe
-from repr_toolkit.analyses.probing.mdl import OnlineCode, online_code
+from repr_toolkit.analyses.probing.linear import linear_probe
+from repr_toolkit.analyses.probing.mdl import online_code
 from repr_toolkit.analyses.probing.measure import measure, probe
-from repr_toolkit.analyses.probing.targets import Skipped, Target, find_targets
+from repr_toolkit.analyses.probing.targets import find_targets
 
-__all__ = [
-    "ANALYSIS",
-    "PROBES",
-    "Features",
-    "Labels",
-    "OnlineCode",
-    "Probe",
-    "Skipped",
-    "Target",
-    "blocks",
-    "find_targets",
-    "linear_probe",
-    "measure",
-    "online_code",
-    "probe",
-]
+__all__ = ["ANALYSIS", "find_targets", "linear_probe", "measure", "online_code", "probe"]
 
 ANALYSIS = Analysis(
     name="probing",

@@ -159,27 +159,18 @@ def _codes(one: Probed, columns: Columns) -> list[Row]:
     first = next(filter(None, codes), None)
     if first is None:
         return []
-    without_h = one.target["baseline"]["bits"]
-
-    def row(label: str, about: str, cells: Sequence[Cell]) -> Row:
-        return Row(label, cells, about, "Code of the labels, bits")
-
-    def plainly(value: float | None) -> list[Cell]:
-        return [Cell(plain(value, 0))] * len(columns)
-
+    given_h = [number_cell(Number.from_dict(code and code["bits"]), digits=0) for code in codes]
+    without_h, uniform = (
+        [Cell(plain(bits, 0))] * len(columns)
+        for bits in (one.target["baseline"]["bits"], first["uniform_bits"])
+    )
+    compression = [Cell(plain(code["compression"])) if code else Cell() for code in codes]
+    group = "Code of the labels, bits"
     return [
-        row(
-            "given h",
-            "fewer: h tells the label sooner and surer",
-            [number_cell(Number.from_dict(code and code["bits"]), digits=0) for code in codes],
-        ),
-        row("without h", "label by label, by their frequencies", plainly(without_h)),
-        row("uniform code", "of somebody who knows nothing", plainly(first["uniform_bits"])),
-        row(
-            "compression, ×",
-            "of the uniform code; 1 is no help",
-            [Cell(plain(code["compression"])) if code else Cell() for code in codes],
-        ),
+        Row("given h", given_h, "fewer: h tells the label sooner and surer", group),
+        Row("without h", without_h, "label by label, by their frequencies", group),
+        Row("uniform code", uniform, "of somebody who knows nothing", group),
+        Row("compression, ×", compression, "of the uniform code; 1 is no help", group),
     ]
 
 

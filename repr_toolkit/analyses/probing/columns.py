@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,12 @@ class Columns:
 
     def add_baseline(self, source: Source) -> None:
         """Add what the others have to beat, unless it is there, or cannot be had."""
-        if source.text == "pixels" and _pixel_bytes(self.data) > PIXEL_BYTES:
-            size = f"{_pixel_bytes(self.data) / 2**30:.1f} GiB"
-            why = f"all of them take {size}; name pixels as a source to probe them all the same"
-            self.left_out["pixels"] = why
+        size = 4 * sum(map(len, self.data.splits.values())) * prod(self.data.image_shape)
+        if source.text == "pixels" and size > PIXEL_BYTES:
+            self.left_out["pixels"] = (
+                f"all of them take {size / 2**30:.1f} GiB; name pixels as a source to probe them "
+                "all the same"
+            )
             return
         try:
             h = self.represent(source)
@@ -93,23 +96,19 @@ class Columns:
     @property
     def runs(self) -> dict[str, dict[str, str]]:
         """The columns of runs and their baselines, as `Probing.runs` has them."""
-        runs = {}
+        runs: dict[str, dict[str, str]] = {}
         for source in self.sources:
             whole = self.options_of(source).get("layer") is None
             trained = source.kind == "run" and not source.untrained
             of_data = (self.data.fingerprint, self.data.levels)
-            if whole and trained and Run(source.path).trained_on == of_data:
-                runs[source.text] = self._roles(source.text)
+            if not (whole and trained and Run(source.path).trained_on == of_data):
+                continue
+            run, roles = source.text, runs.setdefault(source.text, {})
+            for role, text in ("run", run), ("untrained", UNTRAINED + run), ("pixels", "pixels"):
+                for column in self.all:
+                    if text in column.sources and column.h.name not in roles.values():
+                        roles[role] = column.h.name
         return runs
-
-    def _roles(self, run: str) -> dict[str, str]:
-        """The names of a run's column and of its baselines, by what they are to it."""
-        roles: dict[str, str] = {}
-        for role, text in {"run": run, "untrained": UNTRAINED + run, "pixels": "pixels"}.items():
-            for column in self.all:
-                if text in column.sources and column.h.name not in roles.values():
-                    roles[role] = column.h.name
-        return roles
 
 
 def gather(
@@ -135,23 +134,24 @@ def gather(
     for text in texts:
         if texts.count(text) > 1:
             raise ValueError(f"{text} is given twice; once is enough")
-    first: dict[str, Representation] = {}
+    known: dict[str, Representation] = {}
     if data is None:
         if not sources:
             raise ValueError("a representation does not hold its data: give them too")
         leading = next((s for s in sources if s.kind in ("file", "run")), sources[0])
         tell(f"h of {leading.text}")
         how = options_for(leading, sources, options)
-        first[leading.text], data = represent(leading.text, None, **how)
+        known[leading.text], data = represent(leading.text, None, **how)
     columns = Columns(data, sources, options)
     wanted = []
     for source in given:
         if isinstance(source, Representation):
             columns.all.append(Column(source))
             continue
-        if source.text not in first:
+        if source.text not in known:
             tell(f"h of {source.text}")
-        h = first[source.text] if source.text in first else columns.represent(source)
+            known[source.text] = columns.represent(source)
+        h = known[source.text]
         columns.add(replace(h, name=source.name or h.name), source)
         untrained = Source(UNTRAINED + source.text)
         if source.kind == "file" or source.text in ("pca", "labels"):
@@ -223,8 +223,3 @@ def _with_images(data: ImageData, images: Tensor, *, whole: bool) -> ImageData:
         levels=data.levels,
         fingerprint=f"other images of {data.fingerprint}",
     )
-
-
-def _pixel_bytes(data: ImageData) -> int:
-    images = sum(len(split) for split in data.splits.values())
-    return 4 * images * int(np.prod(data.image_shape))

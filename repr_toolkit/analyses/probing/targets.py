@@ -86,7 +86,7 @@ def find_targets(
     skipped: list[Skipped] = []
     for key in dict.fromkeys(names or keys):
         columns = {split: data.splits[split].column(key).numpy()[rows[split]] for split in SPLITS}
-        kind = _real if _is_real(columns) else _codes
+        kind = _real if columns["train"].dtype.kind == "f" else _codes
         for target in kind(key, columns, rows):
             why = target if isinstance(target, str) else _unfit(target)
             if why is not None:
@@ -94,10 +94,6 @@ def find_targets(
             elif isinstance(target, Target) and target.name not in [t.name for t in targets]:
                 targets.append(target)
     return targets, skipped
-
-
-def _is_real(columns: Mapping[str, Values]) -> bool:
-    return columns["train"].dtype.kind == "f"
 
 
 def _real(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target]:
