@@ -57,7 +57,7 @@ def build_network(
         if key in init_args:
             raise ValueError(f"{path}: give weights beside init_args, not in them as {key!r}")
     parameters = inspect.signature(maker).parameters
-    arguments = {k: v for k, v in (provided or {}).items() if k in parameters} | dict(init_args)
+    arguments = accepted(maker, provided or {}) | dict(init_args)
     file = weights if weights and _is_file(weights) else None
     name = None if file else weights
     known = _torchvision_weights(maker)
@@ -101,6 +101,12 @@ def inputs_of(net: nn.Module) -> Inputs:
     if type(net).__module__.split(".")[0] == "facenet_pytorch":
         return Inputs((160, 160), (0.5,) * 3, (128 / 255,) * 3)
     return Inputs()
+
+
+def accepted(maker: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that a class or function has parameters for, by their names."""
+    parameters = inspect.signature(maker).parameters
+    return {name: value for name, value in values.items() if name in parameters}
 
 
 def import_callable(path: str) -> Callable[..., Any]:

@@ -45,7 +45,7 @@ def encode_pictures(
 ) -> tuple[Tensor, Tensor]:
     """Picture files at a model's size, uint8 (N, C, H, W), and their h (N, h_dim).
 
-    Where the model knows faces they are the faces in photographs, embedded by the FaceNet of
+    Of an encoder of faces they are the faces in photographs, embedded by the FaceNet of
     `weights` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
     what to do `instead`, and for a model without one; and what `encode_photographs` and
     `read_pictures` raise.

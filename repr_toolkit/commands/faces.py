@@ -45,11 +45,8 @@ def faces(options: Namespace, settings: Settings) -> None:
 
 
 def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from repr_toolkit.faces.pipeline import LEAST_FACES
+    from repr_toolkit.support.tables import wrapped
 
     print(f"{report.faces} faces of {report.people} people, embedded by {encoder}: {job.out}")
     if report.several:
@@ -68,16 +65,12 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     reasons: dict[str, list[str]] = {}
     for photo, reason in report.skipped:
         reasons.setdefault(reason, []).append(photo)
-    table = Table(title=f"{len(report.skipped)} photographs skipped", title_justify="left")
-    table.add_column("reason")
-    table.add_column("", justify="right")
-    table.add_column("photographs", overflow="fold")
+    print(f"{len(report.skipped)} photographs skipped")
     for reason, photos in sorted(reasons.items(), key=lambda item: -len(item[1])):
         # Names may hold bytes that are no text.
         named = [photo.encode(errors="backslashreplace").decode() for photo in photos[:NAMED]]
         more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
-        table.add_row(reason, str(len(photos)), Text("\n".join(named + more)))
-    Console().print(table)
+        print(wrapped(f"{reason}, {len(photos)}: {', '.join(named + more)}", "- "), end="")
     print(f"all of them: {job.skipped_file}")
 
 

@@ -70,17 +70,13 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     left, right = (end.expand(len(images), 1, *end.shape) for end in ends)
     rows = torch.cat([left, images, right], dim=1)
     if len(images) > 1:
-        apart = smoothness(images, levels)
+        adjacent, other_noise = smoothness(images, levels)
         print(
-            f"neighbours in a row differ by {_mean(apart.adjacent):.4f}, the same h under other "
-            f"noise by {_mean(apart.other_noise):.4f} (mean absolute intensities of [0, 1]); "
-            f"closer in {apart.smooth_rows} of {len(images)} rows"
+            f"neighbours in a row differ by {adjacent.mean():.4f}, the same h under other "
+            f"noise by {other_noise.mean():.4f} (mean absolute intensities of [0, 1]); "
+            f"closer in {(adjacent < other_noise).sum()} of {len(images)} rows"
         )
     save_rows(rows, levels, options)
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def add_commands(subcommands: Any) -> None:

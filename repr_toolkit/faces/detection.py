@@ -71,7 +71,8 @@ class Detector:
         results: list[Face | str] = [NO_FACE] * len(photographs)
         by_size: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
         for index, photograph in enumerate(photographs):
-            if self._too_small(photograph):
+            # The first level of detect_face's pyramid; it fails where there is none.
+            if min(photograph.size) * (12.0 / self.min_face_size) < 12:
                 results[index] = (
                     f"smaller than the smallest face looked for, {self.min_face_size} pixels"
                 )
@@ -85,10 +86,6 @@ class Detector:
                 for index, face in zip(batch, faces, strict=True):
                     results[index] = face
         return results
-
-    def _too_small(self, photograph: Image.Image) -> bool:
-        # The first level of detect_face's pyramid; it fails where there is none.
-        return min(photograph.size) * (12.0 / self.min_face_size) < 12
 
     def _detect(self, photographs: list[Image.Image]) -> list[Face | str]:
         """Of photographs of one size."""

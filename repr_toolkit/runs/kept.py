@@ -154,11 +154,6 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
     return read_kept(file)
 
 
-def kept_of(run: Run, name: str) -> list[Kept]:
-    """All results of an analysis of a run, newest first; ValueError for a damaged file."""
-    return kept_in(run.path, name)
-
-
 def kept_in(folder: Path, name: str) -> list[Kept]:
     """All results of a name in FOLDER/analysis, newest first; ValueError for a damaged file."""
     files = (folder / "analysis").glob(f"{name}.*.json")
@@ -170,7 +165,7 @@ def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[
 
     With it come reasons, each about some results that are left out.
     """
-    every = kept_of(run, name)
+    every = kept_in(run.path, name)
     present = [result for result in every if result.weights == run.weights_digest]
     of_split = [r for r in present if r.asked.get("split", split) == split]
     reasons = []

@@ -1,6 +1,5 @@
 """From one h to another in equal steps, and how smoothly the pictures follow."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -43,31 +42,13 @@ def path(a: Tensor, b: Tensor, steps: int, way: Way = "linear") -> Tensor:
     return directions * torch.lerp(*lengths, t)
 
 
-@dataclass(frozen=True)
-class Smoothness:
-    """How far apart pictures are, in mean absolute intensities of [0, 1].
+def smoothness(images: Tensor, levels: int = 256) -> tuple[Tensor, Tensor]:
+    """How far apart rows of pictures along one path are, each row under another noise.
 
-    Attributes:
-        adjacent: For each row, the mean over its pairs of neighbouring steps.
-        other_noise: For each row, the mean over the other rows at the same step, which have the
-            same h and other noise.
-    """
-
-    adjacent: list[float]
-    other_noise: list[float]
-
-    @property
-    def smooth_rows(self) -> int:
-        """The number of rows whose neighbours are closer than pictures under other noise."""
-        pairs = zip(self.adjacent, self.other_noise, strict=True)
-        return sum(adjacent < other for adjacent, other in pairs)
-
-
-def smoothness(images: Tensor, levels: int = 256) -> Smoothness:
-    """The smoothness of rows of pictures along one path, each row under another noise.
-
-    `images` is uint8 (rows, steps, C, H, W) with values 0…levels−1. Raises ValueError for fewer
-    than two rows or steps.
+    For each row two mean absolute differences, of intensities in [0, 1], float64 (rows,): over its
+    pairs of neighbouring steps, and over the other rows at the same step, which have the same h and
+    other noise. A row is smooth where the first is smaller. `images` is uint8 with values
+    0…levels−1, (rows, steps, C, H, W). Raises ValueError for fewer than two rows or steps.
     """
     rows, steps = images.shape[:2]
     if rows < 2 or steps < 2:
@@ -75,4 +56,4 @@ def smoothness(images: Tensor, levels: int = 256) -> Smoothness:
     scaled = images.flatten(2).double() / (levels - 1)  # (rows, steps, C·H·W)
     adjacent = (scaled[:, 1:] - scaled[:, :-1]).abs().mean((1, 2))
     apart = torch.stack([(scaled - row).abs().mean((1, 2)).sum() / (rows - 1) for row in scaled])
-    return Smoothness(adjacent.tolist(), apart.tolist())
+    return adjacent, apart

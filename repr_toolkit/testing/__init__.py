@@ -5,17 +5,20 @@ run in float64 on random parameters, since a layer whose weights are zero would 
 """
 
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 from torch import nn
 
 from repr_toolkit.decoders import Decoder
+from repr_toolkit.encoders.networks import accepted
 from repr_toolkit.testing.contract import ContractError, randomised
 from repr_toolkit.testing.decoder import check_decoder
 from repr_toolkit.testing.encoder import check_encoder
 
 __all__ = ["ContractError", "check", "check_decoder", "check_encoder", "randomised"]
+
+OF_DATA = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes": 10}
+"""The arguments that data would give to an encoder that takes them."""
 
 
 def check(class_path: str, **init_args: Any) -> list[str]:
@@ -33,7 +36,7 @@ def check(class_path: str, **init_args: Any) -> list[str]:
     if not issubclass(cls, Decoder):
         if hasattr(cls, "log_prob"):
             raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
-        return check_encoder(_built(cls, class_path, _with_defaults(cls, init_args)))
+        return check_encoder(_built(cls, class_path, accepted(cls, OF_DATA) | init_args))
     variants: list[tuple[str, dict[str, Any]]] = [
         (
             f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
@@ -42,9 +45,8 @@ def check(class_path: str, **init_args: Any) -> list[str]:
         for shape in cls.check_shapes
         for h_dim in (0, 4)
     ]
-    if "h_shape" in signature(cls).parameters:
-        arguments = {"image_shape": cls.check_shapes[0], "h_shape": (2, 2, 3)}
-        variants.append(("h a map", arguments))
+    if h_shape := accepted(cls, {"h_shape": (2, 2, 3)}):
+        variants.append(("h a map", {"image_shape": cls.check_shapes[0], **h_shape}))
     return [
         f"{name}: {sentence}"
         for name, arguments in variants
@@ -59,10 +61,3 @@ def _built(cls: type, class_path: str, arguments: Mapping[str, Any]) -> Any:
         return cls(**arguments)
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error
-
-
-def _with_defaults(cls: type, init_args: Mapping[str, Any]) -> dict[str, Any]:
-    """`init_args`, and the arguments that data would give to a class whose signature has them."""
-    of_data = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes": 10}
-    accepted = signature(cls).parameters
-    return {name: value for name, value in of_data.items() if name in accepted} | dict(init_args)

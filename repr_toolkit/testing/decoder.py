@@ -1,7 +1,6 @@
 """The contract of a decoder: its likelihood, its samples, what it prepares."""
 
 from copy import deepcopy
-from inspect import signature
 from typing import Any
 
 import torch
@@ -72,8 +71,6 @@ class _Check:
 
     def likelihood(self) -> None:
         decoder, x, h, require = self.decoder, self.x, self.h, self.contract.require
-        by_name = "noise" in signature(decoder.log_prob).parameters
-        require(by_name, "log_prob(x, h, *, noise=None) takes noise by its name")
         noise = self._noise(decoder.likelihood_noise)
         log_prob = decoder.log_prob(x, h, noise=noise)
         loss = decoder.loss(x, h)

@@ -11,7 +11,7 @@ from repr_toolkit.analyses.classification import ANALYSIS, measure
 from repr_toolkit.analyses.classification.bayes import classify
 from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Table
-from repr_toolkit.runs.kept import keep, kept_of
+from repr_toolkit.runs.kept import keep, kept_in
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.stats import mean_and_error
 from repr_toolkit.support.tables import number_text
@@ -65,7 +65,7 @@ def test_baselines_are_fitted_on_request_and_kept(
     argv = ["classify", str(run.path), "--baselines"]
     assert main(argv) == 0
     out = capsys.readouterr().out
-    kept = kept_of(run, ANALYSIS.name)[0]
+    kept = kept_in(run.path, ANALYSIS.name)[0]
     assert kept.command == f"repr-toolkit {' '.join(argv)}"
     found = kept.numbers["baselines"]
     assert [baseline["name"] for baseline in found] == ["3-NN", "RBF-SVM", "small CNN"]

@@ -11,7 +11,7 @@ from repr_toolkit.analyses.information import measure
 from repr_toolkit.cli import main
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.bits import bits_given, bits_per_dim
-from repr_toolkit.runs.kept import kept_of
+from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import other_images
 from toys.decoders import DECONV
@@ -33,7 +33,7 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     argv += ["--without", str(null.path)]
     assert main(argv) == 0
     found = json.loads(capsys.readouterr().out)
-    [kept] = kept_of(run, "information")
+    [kept] = kept_in(run.path, "information")
     assert found == {"command": " ".join(["repr-toolkit", *argv]), **kept.numbers}
     assert kept.asked["without"] == null.weights_digest
     with Image.open(out) as picture:
@@ -85,7 +85,7 @@ def test_a_reader_sees_what_the_numbers_are(
         assert f"| {row}" in out
     assert "| direction 1" in out or "| direction 2" in out
     assert "54 of fewer bits are in the JSON" in text
-    [kept] = kept_of(made, "information")
+    [kept] = kept_in(made.path, "information")
     assert len(kept.numbers["masked"]["coordinates"]) == 64
     assert kept.numbers["sensitivity"]["along"] == "principal"
 

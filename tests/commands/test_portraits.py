@@ -16,7 +16,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.data.wheels import package_folder
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.page.blocks import Notes, Picture, Table
-from repr_toolkit.runs.kept import kept_of
+from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run, load
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
@@ -127,7 +127,7 @@ def test_likeness_of_random_portraits_is_chance(
     assert result["nearest_training_image"]["real"] == 0  # of the training split itself
     shown = images("likeness.npz")
     assert shown.shape == (5 * 5, 3, 8, 8)
-    kept = kept_of(Run(run), "likeness")[0]
+    kept = kept_in(run, "likeness")[0]
     assert kept.command == f"repr-toolkit {' '.join(argv)}"
     np.testing.assert_array_equal(kept.arrays["pictures"].reshape(shown.shape), shown)
     table, notes, picture = ANALYSIS.blocks({"run": kept})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from repr_toolkit.cli import main
-from repr_toolkit.runs.kept import choose_kept, kept_of
+from repr_toolkit.runs.kept import choose_kept, kept_in
 from repr_toolkit.runs.run import Run, load
 from toys.encoders import CONV, ONE_HOT
 from toys.runs import untrained_run
@@ -44,7 +44,7 @@ def test_a_run_beside_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]
     assert control["types"] == "view"
     assert control["selectivity"] == score - control["accuracy"]["value"]
     assert by_name["pixels", "mdl"]["code"]["compression"] > 4
-    [kept] = kept_of(run, "probing")
+    [kept] = kept_in(run.path, "probing")
     assert {"command": kept.command, **kept.numbers} == result
     assert kept.numbers["fingerprint"] == run.info["data"]["fingerprint"]
     assert (kept.numbers["split"], kept.numbers["protocol"]["seed"]) == ("test", 0)
@@ -66,7 +66,7 @@ def test_a_trained_run_stands_beside_itself_untrained(
     assert not torch.equal(*(w[next(iter(w))] for w in (weights, load_file(run.weights_file))))
     result = probed(capsys, str(run.path), *QUICK, "--no-control")
     assert columns(result) == ["one", "one, untrained", "pixels"]
-    [kept] = kept_of(run, "probing")
+    [kept] = kept_in(run.path, "probing")
     assert columns(kept.numbers) == columns(result)
     assert kept.asked["beside"] == ["pixels", "untrained"]
 
@@ -93,8 +93,8 @@ def test_several_sources_in_one_table(
     assert readings["pca9"]["control"]["types"] == "view"
     # A run keeps its own column, and none of what is no baseline of its own.
     for kept, name in (
-        (kept_of(run, "probing"), "autoencoder"),
-        (kept_of(other, "probing"), "wide"),
+        (kept_in(run.path, "probing"), "autoencoder"),
+        (kept_in(other.path, "probing"), "wide"),
     ):
         assert [columns(one.numbers) for one in kept] == [[name]]
     assert main(["probe", *argv]) == 1
@@ -115,11 +115,11 @@ def test_what_is_kept_for_the_report_is_the_runs_own(
     np.savez(tmp_path / "others.npz", image=others, label=np.arange(90) % 3, levels=17)
     assert main(["probe", *few, "--data.source", str(tmp_path / "others.npz")]) == 0
     assert capsys.readouterr().err.count("this is not the run's own h of its own images") == 2
-    assert kept_of(run, "probing") == []
+    assert kept_in(run.path, "probing") == []
     # Every question has its own answer, and the last one to a question counts.
     for argv in (few, few, [*few, "--images", "90"], [few[0], "pixels", *few[1:]]):
         assert main(["probe", *argv]) == 0
-    kept = kept_of(run, "probing")
+    kept = kept_in(run.path, "probing")
     assert [(one.asked["images"], one.asked["beside"]) for one in kept] == [
         (120, ["pixels"]),
         (90, []),
@@ -140,7 +140,7 @@ def test_runs_of_equal_beginnings_keep_the_one_untrained_encoder_that_they_share
     result = probed(capsys, *(str(run.path) for run in runs), *QUICK, "--no-control")
     assert columns(result) == ["one", "other", "one, untrained", "pixels"]
     for run in runs:
-        [kept] = kept_of(run, "probing")
+        [kept] = kept_in(run.path, "probing")
         assert columns(kept.numbers) == [run.path.name, "one, untrained", "pixels"]
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from repr_toolkit.analyses import judge
 from repr_toolkit.cli import main
-from repr_toolkit.runs.kept import kept_of
+from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run
 from toys.decoders import BERNOULLI, COPIES
 from toys.encoders import ONE_HOT, PIXELS
@@ -54,11 +54,11 @@ def test_a_traversal_of_a_split_is_kept_and_one_of_given_pictures_is_not(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    before = kept_of(run, "traversal")
+    before = kept_in(run.path, "traversal")
     argv = ["traverse", str(run.path), "--steps", "3", "--measure", "4", "--images", "2", "--json"]
     assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
-    newest, *older = kept_of(run, "traversal")
+    newest, *older = kept_in(run.path, "traversal")
     assert [kept.file for kept in older] == [kept.file for kept in before]
     assert result == {"command": newest.command, **newest.numbers}
     assert newest.command == f"repr-toolkit {' '.join(argv)}"
@@ -69,7 +69,7 @@ def test_a_traversal_of_a_split_is_kept_and_one_of_given_pictures_is_not(
 
     argv = ["traverse", str(run.path), "0", "--along", "coordinate:1", "--alpha", "-2", "1"]
     assert main([*argv, "--measure", "0"]) == 0
-    assert [kept.file for kept in kept_of(run, "traversal")] == [
+    assert [kept.file for kept in kept_in(run.path, "traversal")] == [
         kept.file for kept in (newest, *older)
     ]
     printed = capsys.readouterr().out

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from repr_toolkit.cli import main
-from repr_toolkit.runs.kept import kept_of
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.kept import kept_in
 from toys.processes import ROOT
 from toys.runs import untrained_run
 
@@ -50,6 +49,6 @@ def test_the_pages_analysis_gets_a_section(project: Path, monkeypatch: pytest.Mo
     assert main(["report", str(run.path), "--all", "--analysis", "sharpness"]) == 0
     page = (run.path / "report.html").read_text("utf-8")
     assert 'id="sharpness"' in page
-    [kept] = kept_of(Run(run.path), "sharpness")
+    [kept] = kept_in(run.path, "sharpness")
     assert kept.numbers["images"]["count"] == 64
     assert f"{kept.numbers['images']['value']:.2f}" in page

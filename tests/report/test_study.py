@@ -18,7 +18,7 @@ from repr_toolkit.report import write_report
 from repr_toolkit.report.frozen import frozen
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.provenance import GENERAL, analysis_commands
-from repr_toolkit.runs.kept import Kept, kept_of
+from repr_toolkit.runs.kept import Kept, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import write_json
 from toys.reports import HOSTILE, Page
@@ -176,7 +176,7 @@ def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover()
 
 
 def test_tables_of_bits_say_what_their_intervals_cover(study: Path) -> None:
-    [kept] = kept_of(Run(study / "pixelcnn_m3"), "information")
+    [kept] = kept_in(study / "pixelcnn_m3", "information")
     table = information_blocks({"run": kept})[0]
     assert isinstance(table, Table)
     assert kept.numbers["saves"]["shuffled"]["bits"]["how"] in table.caption

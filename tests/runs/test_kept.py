@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repr_toolkit.runs.kept import choose_kept, keep, kept_of
+from repr_toolkit.runs.kept import choose_kept, keep, kept_in
 from repr_toolkit.runs.run import Run
 from toys.runs import untrained_run
 
@@ -45,8 +45,8 @@ def test_numbers_and_arrays_are_kept_together(run: Run) -> None:
 def test_an_answer_replaces_those_to_the_same_question_and_no_other(run: Run) -> None:
     for value, asked in enumerate(({}, {"seed": 1}, {}, {"split": "val"})):
         keep(run, "parts", Answer(value, **asked), "")
-    assert sorted(kept.numbers["value"] for kept in kept_of(run, "parts")) == [1, 2, 3]
-    assert kept_of(run, "part") == []
+    assert sorted(kept.numbers["value"] for kept in kept_in(run.path, "parts")) == [1, 2, 3]
+    assert kept_in(run.path, "part") == []
     chosen, reasons = choose_kept(run, "parts", "test")
     assert chosen is not None
     assert chosen.numbers == {"value": 2}

@@ -26,7 +26,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.kept import Result, keep, kept_of
+from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.stats import Number, wilson, wilson_of_groups
@@ -325,15 +325,15 @@ def test_the_command(perfect: Run, tmp_path: Path, capsys: pytest.CaptureFixture
     result = json.loads(capsys.readouterr().out)
     assert result["reencoding"]["nearest_is_own"]["value"] == 1
     assert out.stat().st_size > 1000
-    [newest, *before] = kept_of(perfect, "invariance")
+    [newest, *before] = kept_in(perfect.path, "invariance")
     assert newest.command == shlex.join(["repr-toolkit", *argv, "--out", str(out)])
     assert {"command": newest.command, **newest.numbers} == result
     # Of more samples, it stands beside this; the same question again takes its place.
     argv[argv.index("2")] = "3"
     for _ in range(2):
         assert main(argv) == 0
-        assert len(kept_of(perfect, "invariance")) == len(before) + 2
-        assert kept_of(perfect, "invariance")[0].asked["samples"] == 3
+        assert len(kept_in(perfect.path, "invariance")) == len(before) + 2
+        assert kept_in(perfect.path, "invariance")[0].asked["samples"] == 3
     capsys.readouterr()
     assert main(argv[:-1]) == 0
     assert "distance to own h" in capsys.readouterr().out

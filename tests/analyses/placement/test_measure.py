@@ -14,7 +14,7 @@ from repr_toolkit.analyses.placement import ANALYSIS
 from repr_toolkit.analyses.placement.measure import distinct, measure_alike, obstacle
 from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Cell, Table
-from repr_toolkit.runs.kept import Result, keep, kept_of
+from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import other_images
 from repr_toolkit.support.stats import Number, wilson
@@ -215,7 +215,7 @@ def test_where_of_trained_pixelcnns(user_folder: Path, capsys: pytest.CaptureFix
     assert main(["where", "runs/spatial", "runs/positional", "-n", "12", "--json"]) == 0
     _, second = json.loads(capsys.readouterr().out)
     assert second["minus_first"]["run"] == "runs/spatial"
-    [kept] = kept_of(Run("runs/positional"), "placement")
+    [kept] = kept_in(Path("runs/positional"), "placement")
     assert kept.command == "repr-toolkit where runs/spatial runs/positional -n 12 --json"
 
 

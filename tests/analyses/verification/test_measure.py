@@ -23,7 +23,7 @@ from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.pairs import verify
 from repr_toolkit.page.blocks import Picture, Table
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.kept import keep, kept_of
+from repr_toolkit.runs.kept import keep, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.roc import Line, roc_picture
 from repr_toolkit.support.tables import number_text
@@ -160,7 +160,7 @@ def test_verify_prints_the_table_and_keeps_it(
     assert cells[3:5] == ["–", "–"]  # 720 different pairs are fewer than 1,000
     with Image.open(out) as picture:
         assert picture.format == "PNG"
-    [kept] = kept_of(run, ANALYSIS.name)
+    [kept] = kept_in(run.path, ANALYSIS.name)
     assert kept.command == f"repr-toolkit {' '.join(argv)}"
     assert kept.numbers == json.loads(json.dumps(report.as_dict()))
     table, remarks, roc = ANALYSIS.blocks({"run": kept})
