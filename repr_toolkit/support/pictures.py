@@ -102,6 +102,14 @@ class Group:
     title: str = ""
 
 
+@dataclass(frozen=True)
+class Layout:
+    """The pixels of a comparison figure before any text."""
+
+    canvas: npt.NDArray[np.uint8]  # (height, width, 3), white between the images
+    spans: list[tuple[int, int]]  # each group's first column of pixels and the one past its last
+
+
 DPI = 300
 PAPER_WIDTH = 5.5  # inches of text on a page
 WIDEST_CELL = 0.45  # inches
@@ -110,15 +118,12 @@ WIDEST_NAME = 1.2  # inches of a row's name, which is written smaller if need be
 GAP_IN_GROUP, GAP_OF_GROUPS = 0.04, 0.2  # of an image's side
 
 
-def lay_out(
-    groups: Sequence[Group], *, levels: int = 256, width: int = 1650
-) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
-    """The groups side by side, a row for each original, enlarged to about `width` pixels.
+def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) -> Layout:
+    """Put the groups side by side, a row for each original, enlarged to about `width` pixels.
 
-    Returned are the pixels (height, width, 3), white between the images, and of each group its
-    first column of pixels and the one past its last. Each pixel of an image becomes a square of
-    whole pixels, and no column is wider than `WIDEST_CELL`. Raises ValueError for no groups or
-    groups of different rows or image shapes, and what `displayable` raises.
+    Each pixel of an image becomes a square of whole pixels, and no column is wider than
+    `WIDEST_CELL`. Raises ValueError for no groups or groups of different rows or image shapes, and
+    what `displayable` raises.
     """
     if not groups:
         raise ValueError("there is nothing to lay out")
@@ -142,7 +147,7 @@ def lay_out(
                 top, start = row * (height + thin), left + column * (side + thin)
                 enlarged = image.repeat(scale, axis=0).repeat(scale, axis=1)
                 canvas[top : top + height, start : start + side] = enlarged
-    return canvas, spans
+    return Layout(canvas, spans)
 
 
 def paper_figure(
@@ -165,21 +170,21 @@ def paper_figure(
         raise ValueError(f"there are {len(names)} names for {', '.join(map(str, rows))} rows")
     point = DPI / 72  # pixels
     aside, name_size = names_width(names)
-    canvas, spans = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
-    height, width, _ = canvas.shape
+    layout = lay_out(groups, levels=levels, width=round(PAPER_WIDTH * DPI) - aside)
+    height, width, _ = layout.canvas.shape
     lines = 2 if any(group.title for group in groups) else 1
     margin, header = round(3 * point), round((2 + 11 * lines) * point)
     size = (width + 2 * margin + aside, height + header + margin)
     figure = Figure(figsize=(size[0] / DPI, size[1] / DPI), dpi=DPI)
     FigureCanvasAgg(figure)  # measures texts
-    figure.figimage(canvas, margin + aside, margin, origin="upper")
+    figure.figimage(layout.canvas, margin + aside, margin, origin="upper")
 
     def place(x: float, up: float) -> tuple[float, float]:
         """A column of the canvas, and points above it, as fractions of the figure."""
         return (margin + aside + x) / size[0], (margin + height + up * point) / size[1]
 
     texts, shrink = [], 1.0
-    members = list(zip(groups, spans, strict=True))
+    members = list(zip(groups, layout.spans, strict=True))
     for heading, run in groupby(members, key=lambda member: member[0].heading):
         same = list(run)
         left, right = same[0][1][0], same[-1][1][1]
@@ -206,11 +211,15 @@ def paper_figure(
 
 def names_width(names: Sequence[str]) -> tuple[int, float]:
     """The width in pixels of the names of rows, with a margin, and their font size in points."""
+    widest = max(map(text_width, names), default=0)
+    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
+    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink
+
+
+def text_width(text: str) -> float:
+    """The width of a line of text in points, at `FONT_SIZE`."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
-    lines = [TextPath((0, 0), name, prop=font) for name in names if name]
-    widest = max((line.get_extents().width for line in lines), default=0)  # points
-    shrink = min(1, WIDEST_NAME * 72 / widest) if widest else 1
-    return (round((widest * shrink + 6) * DPI / 72) if names else 0), FONT_SIZE * shrink
+    return float(TextPath((0, 0), text, prop=font).get_extents().width) if text else 0.0

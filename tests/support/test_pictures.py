@@ -1,7 +1,6 @@
 """Grids and Figure 6 show the right pixels in the right places."""
 
 from io import BytesIO
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,32 +73,32 @@ def test_what_no_grid_can_show(
 def test_layout_has_a_cell_for_every_image(channels: int) -> None:
     counts = [1, 1, 5, 2]
     blocks = [numbered(4, n, channels, 6, 8, seed=n) for n in counts]
-    canvas, spans = lay_out([Group(block, "x") for block in blocks], levels=16, width=900)
-    assert len(spans) == len(counts)
-    assert spans[0][0] == 0
-    assert spans[-1][1] == canvas.shape[1]
-    assert abs(canvas.shape[1] - 900) < 100
-    side = spans[0][1]
+    layout = lay_out([Group(block, "x") for block in blocks], levels=16, width=900)
+    assert len(layout.spans) == len(counts)
+    assert layout.spans[0][0] == 0
+    assert layout.spans[-1][1] == layout.canvas.shape[1]
+    assert abs(layout.canvas.shape[1] - 900) < 100
+    side = layout.spans[0][1]
     scale = side // 8
-    thin = (spans[2][1] - spans[2][0] - 5 * side) // 4
+    thin = (layout.spans[2][1] - layout.spans[2][0] - 5 * side) // 4
     assert thin > 0
-    for block, (left, right) in zip(blocks, spans, strict=True):
+    for block, (left, right) in zip(blocks, layout.spans, strict=True):
         count = block.shape[1]
         assert right - left == count * side + (count - 1) * thin
         for row in range(4):
             for column, image in enumerate(displayable(block[row], 16)):
                 top, start = row * (6 * scale + thin), left + column * (side + thin)
-                cell = canvas[top : top + 6 * scale, start : start + side]
+                cell = layout.canvas[top : top + 6 * scale, start : start + side]
                 expected = np.broadcast_to(image.repeat(scale, 0).repeat(scale, 1), cell.shape)
                 assert (cell == expected).all()
-    for (_, end), (start, _) in pairwise(spans):
+    for (_, end), (start, _) in zip(layout.spans, layout.spans[1:], strict=False):
         assert start - end > thin
-        assert (canvas[:, end:start] == 255).all()
+        assert (layout.canvas[:, end:start] == 255).all()
 
 
 def test_few_columns_stay_small() -> None:
-    canvas, _ = lay_out([Group(numbered(2, 1, 1, 8, 8), "x")], levels=16)
-    assert canvas.shape[1] <= 0.5 * DPI
+    layout = lay_out([Group(numbered(2, 1, 1, 8, 8), "x")], levels=16)
+    assert layout.canvas.shape[1] <= 0.5 * DPI
 
 
 def test_groups_that_do_not_fit_together() -> None:
@@ -126,7 +125,7 @@ def test_figure_keeps_its_pixels_and_writes_its_titles() -> None:
     figure.savefig(written, dpi=DPI, format="png")
     with Image.open(written) as picture:
         pixels = np.asarray(picture.convert("RGB"))
-    canvas, _ = lay_out(groups, levels=16)
+    canvas = lay_out(groups, levels=16).canvas
     height, width, _ = canvas.shape
     margin = (pixels.shape[1] - width) // 2
     bottom = pixels.shape[0] - margin
@@ -153,7 +152,7 @@ def test_figure_3_names_its_rows_beside_them() -> None:
     assert pixels.shape[1] == pytest.approx(PAPER_WIDTH * DPI, abs=120)
     margin = round(3 * DPI / 72)
     aside, _ = names_width(names)
-    canvas, _ = lay_out(groups, levels=16, width=round(PAPER_WIDTH * DPI) - aside)
+    canvas = lay_out(groups, levels=16, width=round(PAPER_WIDTH * DPI) - aside).canvas
     height, width, _ = canvas.shape
     bottom, left = pixels.shape[0] - margin, margin + aside
     assert pixels.shape[1] == left + width + margin
