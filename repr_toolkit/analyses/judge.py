@@ -1,26 +1,23 @@
 """A classifier of real images, which judges what generated ones show."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from repr_toolkit.analyses.classification.pixel_classifiers import (
+    PixelNetwork,
+    fit_small_network,
+)
 from repr_toolkit.analyses.probing.linear import Labels
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.stats import Number, wilson
 
-if TYPE_CHECKING:
-    from repr_toolkit.analyses.classification.pixel_classifiers import SmallNetwork
-
 JUDGE_IMAGES = 20_000  # that a judge is trained on
-EPOCHS, SHOWN = 10, 20_000  # passes through the images, and images shown, at the least
-FIRST = ("label", "identity")  # the keys that are judged by, where nothing else is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +29,7 @@ class Judge:
     """
 
     key: str
-    classes: Labels  # (K,), ascending
-    network: "SmallNetwork"
-    levels: int
+    network: PixelNetwork
     accuracy: Number
     chance: float
     split: str
@@ -43,14 +38,13 @@ class Judge:
 
     def judge(self, images: Tensor) -> Labels:
         """The codes of uint8 images (N, C, H, W) with values 0…levels−1: int64 (N,)."""
-        codes: Labels = self.classes[self.network.classify(_intensities(images, self.levels))]
-        return codes
+        return self.network.classify(images)
 
     def as_dict(self) -> dict[str, Any]:
         """What is to be known of it, ready for JSON."""
         return {
             "key": self.key,
-            "classes": len(self.classes),
+            "classes": len(self.network.classes),
             "accuracy": self.accuracy.as_dict(),
             "chance": self.chance,
             "split": self.split,
@@ -63,41 +57,28 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
     """The judge of a key of the batches: int64, bool or whole numbers, one code an image.
 
     KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
-    Trained on at most `JUDGE_IMAGES` training images, spread evenly, by the protocol of
-    `probing.baselines.small_network`; scored on all images of `split`, in which codes that the
-    training images lack count as errors. It follows `seed` (on a GPU up to the order of its
-    sums). Raises ValueError where `obstacle` says something, or for a split that the data lacks.
+    Trained on at most `JUDGE_IMAGES` training images, spread evenly, by `fit_small_network`; scored
+    on all images of `split`, in which codes that the training images lack count as errors. Raises
+    ValueError where `obstacle` says something, or for a split that the data lacks.
     """
-    from repr_toolkit.analyses.classification.pixel_classifiers import fit_small_network
-
     held_out = data.split(split)
     require_judgeable(data, key, split)
     train = data.splits["train"]
     chosen = choose_evenly(len(train), JUDGE_IMAGES)
     codes = train.column(key)[chosen].numpy().astype(np.int64)
-    classes, targets = np.unique(codes, return_inverse=True)
-    network = fit_small_network(
-        _intensities(train[chosen]["image"], data.levels),
-        targets.astype(np.int64),
-        epochs=max(EPOCHS, -(-SHOWN // len(targets))),
-        seed=seed,
-    )
+    network = fit_small_network(train[chosen]["image"], codes, data.levels, seed=seed)
     truth = held_out.column(key).numpy().astype(np.int64)
-    judged = []
-    for start in range(0, len(held_out), 1024):
-        images = held_out[start : start + 1024]["image"]
-        judged.append(classes[network.classify(_intensities(images, data.levels))])
+    starts = range(0, len(held_out), 1024)
+    judged = [network.classify(held_out[start : start + 1024]["image"]) for start in starts]
     correct = int((np.concatenate(judged) == truth).sum())
     return Judge(
         key,
-        classes,
         network,
-        data.levels,
-        wilson(correct, len(truth)),
-        float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
-        split,
-        len(truth),
-        len(targets),
+        accuracy=wilson(correct, len(truth)),
+        chance=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+        split=split,
+        test_images=len(truth),
+        train_images=len(codes),
     )
 
 
@@ -133,16 +114,11 @@ def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:
     return None
 
 
-def judged_by(data: ImageData, split: str = "test", keys: Sequence[str] = FIRST) -> str | None:
-    """The first of `keys` that can be judged by, or None."""
+def judged_by(data: ImageData, split: str = "test") -> str | None:
+    """The first of the label and the identity that can be judged by, or None."""
+    keys = ("label", "identity")
     return next((key for key in keys if obstacle(data, key, split) is None), None)
 
 
 def _whole(values: Tensor) -> bool:
     return not values.is_floating_point() or bool((values == values.round()).all())
-
-
-def _intensities(images: Tensor, levels: int) -> npt.NDArray[np.float32]:
-    """uint8 images as float32 intensities in [0, 1]."""
-    scaled: npt.NDArray[np.float32] = images.numpy().astype(np.float32) / np.float32(levels - 1)
-    return scaled

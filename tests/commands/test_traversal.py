@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.classification import pixel_classifiers
 from repr_toolkit.cli import main
 from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run
@@ -20,8 +20,8 @@ from toys.runs import untrained_run
 @pytest.fixture(autouse=True, scope="module")
 def quick_judges() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "EPOCHS", 1)
-        patch.setattr(judge, "SHOWN", 0)
+        patch.setattr(pixel_classifiers, "EPOCHS", 1)
+        patch.setattr(pixel_classifiers, "SHOWN", 0)
         yield
 
 

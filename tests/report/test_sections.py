@@ -140,7 +140,7 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
 ) -> None:
     accuracy = Number(0.9, 0.8, 0.95)
     known = [Baseline(name, "so", accuracy, 100) for name in ("3-NN", "Some New One")]
-    monkeypatch.setattr(comparison, "baselines", lambda data, split: known)
+    monkeypatch.setattr(comparison, "pixel_baselines", lambda data, split: known)
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
     runs = {"labels": run}
     keep_together(run.path, "comparison", runs, comparison.measure(runs, rows=2))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import yaml
 
-from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.classification import pixel_classifiers as networks
 from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.analyses.information import measure as information
 from repr_toolkit.analyses.invariance.measure import measure as invariance
@@ -69,12 +69,13 @@ def analyse(run: Run) -> None:
     """Every analysis, as small as can be."""
     few = {"parts": 2, "part_images": 4, "candidates": 2, "bound_images": 8}
     keep(run, "information", information(run, **few), f"repr-toolkit information {run.path}")
-    shown, judge.SHOWN, judge.EPOCHS = (judge.SHOWN, judge.EPOCHS), 100, 1
+    usual = networks.SHOWN, networks.EPOCHS
+    networks.SHOWN, networks.EPOCHS = 100, 1
     try:
         result = invariance(run, images=6, samples=2, rows=3, k=2)
         keep(run, "invariance", result, f"repr-toolkit invariance {run.path} --images 6")
     finally:
-        judge.SHOWN, judge.EPOCHS = shown
+        networks.SHOWN, networks.EPOCHS = usual
     along = ["coordinate:0", "principal:0"]
     moved = traversal(run, along=along, steps=3, images=2, measured=4)
     keep(run, "traversal", moved, f"repr-toolkit traverse {run.path} --steps 3")

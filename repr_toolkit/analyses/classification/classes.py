@@ -1,8 +1,6 @@
-"""Models that are conditional on labels in a comparison: samples of classes, Bayes' rule, and the
-classifiers of pixels beside it.
-"""
+"""Models that are conditional on labels in a comparison: samples of classes, and Bayes' rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +16,10 @@ from repr_toolkit.support.console import say
 from repr_toolkit.support.pictures import Group
 
 if TYPE_CHECKING:
-    from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
 CLASS_ROWS = 20  # classes in a figure
 SAMPLES = 10  # images of each class in a figure
-BASELINE_IMAGES = 10_000  # for classifiers of pixels; the SVM keeps the distances between all
 LIKELIHOODS = 100_000  # images × classes that a comparison computes unasked
 
 
@@ -71,20 +67,3 @@ def classify_if_few(
         say(f"  no Bayes' rule: the {split} images have classes that no training image has")
         return None
     return classify(model, data, split, batch_size=batch_size, progress=True)
-
-
-def baselines(data: ImageData, split: str) -> "Iterator[Baseline]":
-    """Classifiers of pixels, fitted to training images and scored on all images of a split.
-
-    At most `BASELINE_IMAGES` images of train and of val are taken, spread evenly. Raises what
-    `pixel_baselines` raises.
-    """
-    from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
-
-    pairs = []
-    for name, most in (("train", BASELINE_IMAGES), ("val", BASELINE_IMAGES), (split, None)):
-        images = data.splits[name]
-        batch = images[choose_evenly(len(images), most or len(images))]
-        pairs.append((batch["image"].numpy(), batch["label"].numpy()))
-    train, validation, test = pairs
-    return pixel_baselines(train, validation, test, levels=data.levels)

@@ -2,7 +2,7 @@
 
 from repr_toolkit.analyses.base import encoder_source, needs_encoder_and_decoder
 from repr_toolkit.analyses.classification.bayes import classify, require_label_encoder
-from repr_toolkit.analyses.classification.classes import baselines
+from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
@@ -29,8 +29,8 @@ def measure(
         model.to(fastest_device()), data, split, batch_size=batch_size, progress=progress
     )
     fitted = []
-    for baseline in baselines(data, split) if pixel_classifiers else ():
-        fitted.append(baseline.as_dict())
+    for baseline in pixel_baselines(data, split) if pixel_classifiers else ():
+        fitted.append(baseline)
         if progress:
             say(f"{baseline.name} on pixels: {baseline.accuracy.value:.3f}")
     numbers = {

@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from repr_toolkit.analyses.probing.linear import Labels
+from repr_toolkit.data import ImageData
+from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.stats import Number, wilson
 from repr_toolkit.training.trainer import quiet_lightning
 
-Images = npt.NDArray[np.uint8]  # (N, C, H, W)
 Floats = npt.NDArray[np.float32]  # intensities in [0, 1]
 
+BASELINE_IMAGES = 10_000  # the SVM keeps the distances between all
 NEIGHBOURS = 3
 PENALTIES = (1.0, 10.0)  # the C of a support vector machine
 WIDTHS = (0.5, 1.0, 2.0, 4.0)  # its γ, in units of 1 / (d · variance of a pixel)
@@ -35,69 +37,43 @@ class Baseline:
     accuracy: Number
     train_images: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """The same, ready for JSON."""
-        return {**vars(self), "accuracy": self.accuracy.as_dict()}
 
-
-def pixel_baselines(
-    train: tuple[Images, Labels],
-    validation: tuple[Images, Labels],
-    test: tuple[Images, Labels],
-    *,
-    levels: int = 256,
-    seed: int = 0,
-) -> Iterator[Baseline]:
+def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[Baseline]:
     """A nearest-neighbour classifier, a support vector machine and a small network, in this order.
 
-    Each pair holds images uint8 (N, C, H, W) with values 0…levels−1, seen as intensities in
-    [0, 1], and integer labels (N,). All are fitted to the training images alone:
+    All see intensities in [0, 1] and are fitted to training images alone, at most
+    `BASELINE_IMAGES`, spread evenly, and scored on all images of the split:
 
     - 3-NN by Euclidean distance;
     - an SVM with a Gaussian kernel, one against one, with the C and γ among `PENALTIES` and
-      `WIDTHS` that are most accurate on `validation` (the smallest among equals);
-    - a network of two convolutions and one linear map, after a fixed number of epochs of Adam;
-      it follows `seed` (on a GPU up to the order of its sums).
+      `WIDTHS` that are most accurate on validation images, as many (the smallest among equals);
+    - the network of `fit_small_network`, by `seed`.
 
-    The SVM needs memory for two N×N matrices of float64. Classes that the training images lack
-    count as errors. Raises ValueError for fewer than two classes, an empty set, or images and
-    labels of different number.
+    Classes that the training images lack count as errors. Raises ValueError for fewer than two.
     """
-    sets = {"training": train, "validation": validation, "test": test}
-    for name, (images, labels) in sets.items():
-        if len(labels) == 0 or len(images) != len(labels):
-            raise ValueError(
-                f"the {name} set has {len(images)} images and {len(labels)} labels; a classifier "
-                "needs as many of each, at least one"
-            )
-    if len(np.unique(train[1])) < 2:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    pairs = []
+    for name, most in (("train", BASELINE_IMAGES), ("val", BASELINE_IMAGES), (split, None)):
+        images = data.splits[name]
+        batch = images[choose_evenly(len(images), most or len(images))]
+        pairs.append((batch["image"], batch["label"].numpy()))
+    (train, labels), (_, checked), (test, truth) = pairs
+    if len(np.unique(labels)) < 2:
         raise ValueError("the training labels name only one class; a classifier needs two")
-    scaled: list[Floats] = [
-        images.astype(np.float32) / np.float32(levels - 1) for images, _ in sets.values()
-    ]
-    flat = [images.reshape(len(images), -1) for images in scaled]
-    labels, checked, truth = (pair[1] for pair in sets.values())
+    flat = [_intensities(images, data.levels).reshape(len(images), -1) for images, _ in pairs]
 
     def baseline(name: str, how: str, predicted: Labels) -> Baseline:
         accuracy = wilson(int((predicted == truth).sum()), len(truth))
         return Baseline(name, how, accuracy, len(labels))
 
-    yield baseline(f"{NEIGHBOURS}-NN", "Euclidean distance", neighbours(flat, labels))
+    nearest = KNeighborsClassifier(NEIGHBOURS).fit(flat[0], labels)
+    yield baseline(f"{NEIGHBOURS}-NN", "Euclidean distance", nearest.predict(flat[2]))
     predicted, penalty, width = support_vectors(flat, labels, checked)
-    how = f"C = {penalty:g}, γ = {width:g}/(d·var)"
-    yield baseline("RBF-SVM", how, predicted)
-    epochs = max(EPOCHS, -(-SHOWN // len(labels)))
-    predicted = small_network(scaled[0], labels, scaled[2], epochs=epochs, seed=seed)
-    yield baseline("small CNN", f"two convolutions, {epochs} epochs", predicted)
-
-
-def neighbours(flat: Sequence[Floats], labels: Labels) -> Labels:
-    """The vote of the nearest training images on each test image; `flat` is (N, d) a split."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    train, _, test = flat
-    predicted: Labels = KNeighborsClassifier(NEIGHBOURS).fit(train, labels).predict(test)
-    return predicted
+    yield baseline("RBF-SVM", f"C = {penalty:g}, γ = {width:g}/(d·var)", predicted)
+    network = fit_small_network(train, labels, data.levels, seed=seed)
+    how = f"two convolutions, {_epochs(len(labels))} epochs"
+    yield baseline("small CNN", how, network.classify(test))
 
 
 def support_vectors(
@@ -106,7 +82,8 @@ def support_vectors(
     """The test images' labels by the best machine on the validation images, its C and its γ.
 
     `flat` is (N, d) of each split, `labels` those of the training and `checked` those of the
-    validation images. γ is in units of 1 / (d · variance of a pixel).
+    validation images. γ is in units of 1 / (d · variance of a pixel). Needs memory for two N×N
+    matrices of float64.
     """
     from sklearn.metrics.pairwise import euclidean_distances
     from sklearn.svm import SVC
@@ -131,22 +108,35 @@ def support_vectors(
     return chosen
 
 
-def small_network(train: Floats, labels: Labels, test: Floats, *, epochs: int, seed: int) -> Labels:
-    """The test images' labels by a small convolutional network; images are (N, C, H, W)."""
-    classes, targets = np.unique(labels, return_inverse=True)
-    network = fit_small_network(train, targets, epochs=epochs, seed=seed)
-    predicted: Labels = classes[network.classify(test)]
-    return predicted
+@dataclass(frozen=True, eq=False)
+class PixelNetwork:
+    """A small convolutional network that tells the codes of images."""
+
+    network: "SmallNetwork"
+    classes: Labels  # (K,), ascending
+    levels: int
+
+    def classify(self, images: Tensor) -> Labels:
+        """The codes of uint8 images (N, C, H, W) with values 0…levels−1: int64 (N,)."""
+        codes: Labels = self.classes[self.network.classify(_intensities(images, self.levels))]
+        return codes
 
 
-def fit_small_network(train: Floats, targets: Labels, *, epochs: int, seed: int) -> "SmallNetwork":
-    """The network of `small_network`, for targets (N,) in which each of 0…K−1 occurs."""
+def fit_small_network(images: Tensor, codes: Labels, levels: int, *, seed: int) -> PixelNetwork:
+    """Fit a `SmallNetwork` to uint8 images (N, C, H, W) and their codes (N,).
+
+    After a fixed number of epochs of Adam. It follows `seed` (on a GPU up to the order of its
+    sums).
+    """
+    classes, targets = np.unique(codes, return_inverse=True)
     with torch.random.fork_rng(), quiet_lightning():
         torch.manual_seed(seed)
-        network = SmallNetwork(train.shape[1:], int(targets.max()) + 1)
-        pairs = TensorDataset(torch.from_numpy(train), torch.from_numpy(targets))
+        network = SmallNetwork(images.shape[1:], len(classes))
+        pairs = TensorDataset(
+            torch.from_numpy(_intensities(images, levels)), torch.from_numpy(targets)
+        )
         trainer = Trainer(
-            max_epochs=epochs,
+            max_epochs=_epochs(len(targets)),
             accelerator="auto",
             devices=1,
             # A process that torchrun started trains this by itself all the same.
@@ -157,7 +147,17 @@ def fit_small_network(train: Floats, targets: Labels, *, epochs: int, seed: int)
             enable_model_summary=False,
         )
         trainer.fit(network, DataLoader(pairs, batch_size=64, shuffle=True))
-    return network.eval()
+    return PixelNetwork(network.eval(), classes, levels)
+
+
+def _epochs(images: int) -> int:
+    return max(EPOCHS, -(-SHOWN // images))
+
+
+def _intensities(images: Tensor, levels: int) -> Floats:
+    """uint8 images as float32 intensities in [0, 1]."""
+    scaled: Floats = images.numpy().astype(np.float32) / np.float32(levels - 1)
+    return scaled
 
 
 class SmallNetwork(LightningModule):

@@ -7,11 +7,11 @@ import numpy as np
 from torch import Tensor
 
 from repr_toolkit.analyses.classification.classes import (
-    baselines,
     class_samples,
     classify_if_few,
     shown_classes,
 )
+from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
 from repr_toolkit.analyses.comparison.blocks import heading
 from repr_toolkit.analyses.comparison.files import text_files
 from repr_toolkit.analyses.comparison.notes import notes
@@ -213,7 +213,7 @@ class _Comparison:
         if self.classification is None:
             return [], 0
         fitted, classifiers = 0, []
-        for classifier in baselines(self.data, self.split_name):
+        for classifier in pixel_baselines(self.data, self.split_name):
             say(f"  {classifier.name} on pixels: {classifier.accuracy.value:.3f}")
             named = {"name": classifier.name, "how": classifier.how}
             classifiers.append({**named, "accuracy": classifier.accuracy})

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from repr_toolkit.analyses.classification import pixel_classifiers
 from repr_toolkit.analyses.classification.pixel_classifiers import (
     PENALTIES,
     WIDTHS,
     Baseline,
-    neighbours,
+    fit_small_network,
     pixel_baselines,
-    small_network,
     support_vectors,
 )
-from repr_toolkit.data import load_data
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.support.stats import wilson
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -28,9 +28,17 @@ def pairs() -> list[Pair]:
     return [(batch["image"].numpy(), batch["label"].numpy()) for batch in batches]
 
 
+def data_of(pairs: list[Pair], levels: int = 256) -> ImageData:
+    images, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    ends = np.cumsum([len(part) for _, part in pairs])
+    rows = np.split(np.arange(ends[-1]), ends[:2])
+    parts = dict(zip(("train", "val", "test"), rows, strict=True))
+    return ImageData("some", {"image": images, "label": labels}, parts, levels=levels)
+
+
 @pytest.fixture(scope="module")
 def found(pairs: list[Pair]) -> list[Baseline]:
-    return list(pixel_baselines(*pairs, levels=17))
+    return list(pixel_baselines(data_of(pairs, 17), "test"))
 
 
 def test_digits_are_read(found: list[Baseline]) -> None:
@@ -39,16 +47,6 @@ def test_digits_are_read(found: list[Baseline]) -> None:
         assert baseline.accuracy.value > 0.9
         assert (baseline.train_images, baseline.accuracy.count) == (400, 180)
         assert baseline.accuracy == wilson(round(180 * baseline.accuracy.value), 180)
-
-
-def test_neighbours_are_scikit_learns(pairs: list[Pair]) -> None:
-    """Brute force: the vote of the three nearest, the smaller label among equals."""
-    flat = [images.reshape(len(images), -1).astype(np.float32) for images, _ in pairs]
-    predicted = neighbours(flat, pairs[0][1])
-    squares = ((flat[2][:, None] - flat[0]) ** 2).sum(-1)
-    nearest = pairs[0][1][np.argsort(squares, axis=1, kind="stable")[:, :3]]
-    votes = np.stack([np.bincount(row, minlength=10) for row in nearest])
-    assert (predicted == votes.argmax(1)).mean() > 0.99  # ties in distance aside
 
 
 def test_the_machine_is_that_of_its_kernel(pairs: list[Pair]) -> None:
@@ -72,19 +70,29 @@ def test_the_machine_is_that_of_its_kernel(pairs: list[Pair]) -> None:
 
 def test_the_test_labels_choose_nothing(pairs: list[Pair], found: list[Baseline]) -> None:
     train, validation, (images, labels) = pairs
-    wrong = list(pixel_baselines(train, validation, (images, (labels + 1) % 10), levels=17))
+    wrong = list(
+        pixel_baselines(data_of([train, validation, (images, (labels + 1) % 10)], 17), "test")
+    )
     assert [baseline.how for baseline in wrong] == [baseline.how for baseline in found]
     assert all(baseline.accuracy.value < 0.1 for baseline in wrong)
 
 
-def test_the_network_follows_its_seed_and_nothing_else(pairs: list[Pair]) -> None:
-    (train, labels), _, (test, _) = ((x.astype(np.float32) / 16, y) for x, y in pairs)
+def test_the_network_follows_its_seed_and_nothing_else(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pixel_classifiers, "SHOWN", 2000)
+    monkeypatch.setattr(pixel_classifiers, "EPOCHS", 1)
+    (train, labels), _, (test, _) = ((torch.from_numpy(x), y) for x, y in pairs)
     state = torch.random.get_rng_state()
-    first = small_network(train, labels, test, epochs=5, seed=0)
+
+    def read(seed: int) -> np.ndarray:
+        return fit_small_network(train, labels, 17, seed=seed).classify(test)
+
+    first = read(0)
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.manual_seed(5)
-    assert (small_network(train, labels, test, epochs=5, seed=0) == first).all()
-    assert (small_network(train, labels, test, epochs=5, seed=1) != first).any()
+    assert (read(0) == first).all()
+    assert (read(1) != first).any()
 
 
 def test_colour_any_size_and_any_labels() -> None:
@@ -99,19 +107,11 @@ def test_colour_any_size_and_any_labels() -> None:
     labels = [np.array([4, 9] * count) for count in (30, 10, 10)]
     labels[2][:5] = 7
     pairs = [(images(part), part) for part in labels]
-    for baseline in pixel_baselines(*pairs):
+    for baseline in pixel_baselines(data_of(pairs), "test"):
         assert baseline.accuracy.value == 0.75
 
 
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda x, y: (x, y * 0), "only one class"),
-        (lambda x, y: (x[1:], y), "training set has 399 images and 400 labels"),
-        (lambda x, y: (x[:0], y[:0]), "at least one"),
-    ],
-)
-def test_what_cannot_be_classified(spoil: object, message: str, pairs: list[Pair]) -> None:
-    assert callable(spoil)
-    with pytest.raises(ValueError, match=message):
-        next(pixel_baselines(spoil(*pairs[0]), pairs[1], pairs[2], levels=17))
+def test_one_class_cannot_be_told_from_others(pairs: list[Pair]) -> None:
+    (images, labels), *others = pairs
+    with pytest.raises(ValueError, match="only one class"):
+        next(pixel_baselines(data_of([(images, labels * 0), *others], 17), "test"))

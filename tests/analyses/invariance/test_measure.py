@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.classification import pixel_classifiers
 from repr_toolkit.analyses.invariance import ANALYSIS
 from repr_toolkit.analyses.invariance.measure import measure
 from repr_toolkit.analyses.invariance.picture import picture
@@ -39,8 +39,8 @@ from toys.runs import untrained_run
 def quick_judges() -> Iterator[None]:
     """A few epochs are enough for what is told here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "EPOCHS", 1)
-        patch.setattr(judge, "SHOWN", 4000)
+        patch.setattr(pixel_classifiers, "EPOCHS", 1)
+        patch.setattr(pixel_classifiers, "SHOWN", 4000)
         yield
 
 
@@ -178,7 +178,7 @@ def labelled(labels: list[int], test: list[int], **more: np.ndarray) -> ImageDat
 def test_a_judge_knows_codes_and_how_good_it_is() -> None:
     data = labelled([0, 3] * 40, [0, 3, 3, 0])
     trained = train_judge(data, "label")
-    assert trained.classes.tolist() == [0, 3]
+    assert trained.network.classes.tolist() == [0, 3]
     assert (trained.accuracy.value, trained.test_images, trained.train_images) == (1, 4, 80)
     assert trained.chance == 0.5
     images = data.splits["test"][:]["image"]
@@ -202,7 +202,7 @@ def test_a_column_of_a_key_is_judged_by() -> None:
     codes = np.array([0, 3] * 40 + [0, 3, 3, 0] * 2)
     data = labelled([0, 3] * 40, [0, 3, 3, 0], flags=np.stack([codes * 0, codes == 3], 1))
     trained = train_judge(data, "flags[1]")
-    assert (trained.key, trained.classes.tolist()) == ("flags[1]", [0, 1])
+    assert (trained.key, trained.network.classes.tolist()) == ("flags[1]", [0, 1])
     assert trained.accuracy.value == 1
     assert trained.judge(data.splits["test"][:]["image"]).tolist() == [0, 1, 1, 0]
     assert "all training images have the same" in str(obstacle(data, "flags[0]"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses import judge
+from repr_toolkit.analyses.classification import pixel_classifiers
 from repr_toolkit.analyses.traversal import ANALYSIS
 from repr_toolkit.analyses.traversal.directions import (
     alpha_text,
@@ -40,8 +40,8 @@ from toys.runs import untrained_run
 def quick_judges() -> Iterator[None]:
     """A few epochs are enough for what is told here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judge, "EPOCHS", 3)
-        patch.setattr(judge, "SHOWN", 0)
+        patch.setattr(pixel_classifiers, "EPOCHS", 3)
+        patch.setattr(pixel_classifiers, "SHOWN", 0)
         patch.setattr(sys, "path", sys.path.copy())
         yield
 
