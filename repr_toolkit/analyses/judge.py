@@ -1,6 +1,5 @@
 """A classifier of real images, which judges what generated ones show."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,55 +10,27 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
     PixelNetwork,
     fit_small_network,
 )
-from repr_toolkit.analyses.probing.linear import Labels
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.stats import Number, wilson
+from repr_toolkit.support.stats import wilson
 
 JUDGE_IMAGES = 20_000  # that a judge is trained on
 
 
-@dataclass(frozen=True, eq=False)
-class Judge:
-    """A small convolutional network, trained on real training images to tell a key's codes.
-
-    `accuracy` is that on real held-out images, the ceiling of agreement with the truth, and
-    `chance` the share of their most frequent code.
-    """
-
-    key: str
-    network: PixelNetwork
-    accuracy: Number
-    chance: float
-    split: str
-    test_images: int
-    train_images: int
-
-    def judge(self, images: Tensor) -> Labels:
-        """The codes of uint8 images (N, C, H, W) with values 0…levels−1: int64 (N,)."""
-        return self.network.classify(images)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is to be known of it, ready for JSON."""
-        return {
-            "key": self.key,
-            "classes": len(self.network.classes),
-            "accuracy": self.accuracy.as_dict(),
-            "chance": self.chance,
-            "split": self.split,
-            "test_images": self.test_images,
-            "train_images": self.train_images,
-        }
-
-
-def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0) -> Judge:
+def train_judge(
+    data: ImageData, key: str, split: str = "test", *, seed: int = 0
+) -> tuple[PixelNetwork, dict[str, Any]]:
     """The judge of a key of the batches: int64, bool or whole numbers, one code an image.
 
     KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
     Trained on at most `JUDGE_IMAGES` training images, spread evenly, by `fit_small_network`; scored
-    on all images of `split`, in which codes that the training images lack count as errors. Raises
-    ValueError where `obstacle` says something, or for a split that the data lacks.
+    on all images of `split`, in which codes that the training images lack count as errors.
+
+    Beside it stands what is to be known of it: the `accuracy` on real held-out images, which is the
+    ceiling of agreement with the truth, and by `chance`, the share of their most frequent code.
+
+    Raises ValueError where `obstacle` says something, or for a split that the data lacks.
     """
     held_out = data.split(split)
     require_judgeable(data, key, split)
@@ -71,15 +42,16 @@ def train_judge(data: ImageData, key: str, split: str = "test", *, seed: int = 0
     starts = range(0, len(held_out), 1024)
     judged = [network.classify(held_out[start : start + 1024]["image"]) for start in starts]
     correct = int((np.concatenate(judged) == truth).sum())
-    return Judge(
-        key,
-        network,
-        accuracy=wilson(correct, len(truth)),
-        chance=float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
-        split=split,
-        test_images=len(truth),
-        train_images=len(codes),
-    )
+    facts = {
+        "key": key,
+        "classes": len(network.classes),
+        "accuracy": wilson(correct, len(truth)),
+        "chance": float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
+        "split": split,
+        "test_images": len(truth),
+        "train_images": len(codes),
+    }
+    return network, facts
 
 
 def require_judgeable(data: ImageData, key: str, split: str) -> None:

@@ -1,24 +1,30 @@
 """Numbers as cells of tables."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from repr_toolkit.page.blocks import Cell
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_parts, per_cent
 
+Numbers = Mapping[str, Any]
 
-def number_cell(number: Number | None, scale: float = 1, digits: int | None = None) -> Cell:
-    """A number with its 95 % interval, or else its standard error.
+
+def number_cell(
+    number: Number | Numbers | None, scale: float = 1, digits: int | None = None
+) -> Cell:
+    """A number, or what its `as_dict` gave, with its 95 % interval, or else its standard error.
 
     To `digits` decimals, or as many as `number_parts` takes.
     """
     if number is None:
         return Cell()
-    text, error, interval = number_parts(number, scale, digits)
+    known = number if isinstance(number, Number) else Number(**number)
+    text, error, interval = number_parts(known, scale, digits)
     return Cell(text, interval or (f"± {error}" if error else ""), error)
 
 
-def share_of(number: Number | None) -> Cell:
+def share_of(number: Number | Numbers | None) -> Cell:
     """A share in per cent with its interval."""
     return number_cell(number, 100, 1)
 

@@ -1,12 +1,11 @@
 """Bayes' rule: what a model knows of the label, whom it confuses, and what classifiers know."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of, spanned
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import plain
 
 WIDE = 30
@@ -27,36 +26,22 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
 
 
 def _table(results: Mapping[str, Numbers]) -> Table:
-    def row(label: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
-        return Row(label, [cell(result) for result in results.values()], about)
-
-    def mean(key: str) -> Callable[[Numbers], Cell]:
-        return lambda result: number_cell(Number.from_dict(result[key]))
-
+    every = list(results.values())
+    means = (
+        ("log₂ p(y|x), bits", "true_posterior_bits", "of the true label; 0 is certainty"),
+        ("I(x; y) ≥, bits", "information_bits", "what images tell of their labels, at least"),
+        ("bits/dim, given the label", "bits_per_dim", "of p(x|y)"),
+        ("bits/dim, without it", "bits_per_dim_marginal", "of Σ p(y) p(x|y)"),
+    )
+    entropies = [Cell(plain(result["prior_entropy_bits"], 3)) for result in every]
     rows = [
-        row(
-            "accuracy, %",
-            "argmax p(x|y) p(y)",
-            lambda result: share_of(Number.from_dict(result["accuracy"])),
-        ),
-        row("log₂ p(y|x), bits", "of the true label; 0 is certainty", mean("true_posterior_bits")),
-        row(
-            "I(x; y) ≥, bits",
-            "what images tell of their labels, at least",
-            mean("information_bits"),
-        ),
-        row(
-            "H(y), bits",
-            "the most that they could tell",
-            lambda result: Cell(plain(result["prior_entropy_bits"], 3)),
-        ),
-        row("bits/dim, given the label", "of p(x|y)", mean("bits_per_dim")),
-        row("bits/dim, without it", "of Σ p(y) p(x|y)", mean("bits_per_dim_marginal")),
-        row("p(x|y)", "exact, or a bound", lambda result: Cell(result["likelihood"])),
+        Row("accuracy, %", [share_of(r["accuracy"]) for r in every], "argmax p(x|y) p(y)"),
+        *(Row(label, [number_cell(r[key]) for r in every], about) for label, key, about in means),
+        Row("p(x|y)", [Cell(result["likelihood"]) for result in every], "exact, or a bound"),
     ]
-    first = next(iter(results.values()))
-    images = spanned(result["images"] for result in results.values())
-    caption = f"{images} {first['split']} images, classified by Bayes’ rule."
+    rows.insert(3, Row("H(y), bits", entropies, "the most that they could tell"))
+    images = spanned(result["images"] for result in every)
+    caption = f"{images} {every[0]['split']} images, classified by Bayes’ rule."
     return Table(caption, list(results), rows)
 
 
@@ -78,8 +63,7 @@ def _classifiers(results: Mapping[str, Numbers]) -> list[Table]:
         if not (fitted := result["baselines"]):
             continue
         rows = [
-            Row(each["name"], [share_of(Number.from_dict(each["accuracy"])), Cell(each["how"])])
-            for each in fitted
+            Row(each["name"], [share_of(each["accuracy"]), Cell(each["how"])]) for each in fitted
         ]
         caption = (
             f"Classifiers of the pixels of the same images, fitted to {fitted[0]['train_images']:,}"

@@ -10,7 +10,6 @@ from repr_toolkit.analyses.comparison.rows import BITS, MODEL, RECONSTRUCTION, R
 from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
 
 Numbers = Mapping[str, Any]
 
@@ -40,7 +39,7 @@ def blocks(numbers: Numbers) -> list[Block]:
         Row("likelihood", [Cell(v["likelihood"]) for v in variants], "of the bits", BITS),
     ]
     for group, key, label, about in ROWS:
-        values = [Number.from_dict(variant["numbers"].get(key)) for variant in variants]
+        values = [variant["numbers"].get(key) for variant in variants]
         scale = 1000 if group == RECONSTRUCTION else 1
         cells = [share_of(n) if key in SHARES else number_cell(n, scale) for n in values]
         label = label.format(first=names[0], draws=numbers["draws"])
@@ -68,10 +67,7 @@ def _classifiers(numbers: Numbers) -> Table:
         if "bayes" in variant["numbers"]
     ]
     lines += [(each["name"], each["accuracy"], each["how"]) for each in numbers["classifiers"]]
-    rows = [
-        Row(name, [share_of(Number.from_dict(accuracy)), Cell(how)])
-        for name, accuracy, how in lines
-    ]
+    rows = [Row(name, [share_of(accuracy), Cell(how)]) for name, accuracy, how in lines]
     caption = "Labels read by Bayes' rule, and by classifiers of the pixels of the same images."
     return Table(caption, ["accuracy, %", "how"], rows, corner="classifier")
 

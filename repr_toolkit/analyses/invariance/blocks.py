@@ -1,6 +1,6 @@
 """What h leaves open and what it fixes: samples of one h, judged, encoded again, and neighbours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,17 @@ from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of, spanned, with_chance
 from repr_toolkit.page.pictures import heat, heat_bar, scale_of, shown, tiled
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import plain
 
 SAMPLES, NEAREST = 4, 3  # that a picture shows of each image
+
+CHANCE = {
+    "accuracy": "chance",
+    "nearest_is_own": "chance",
+    "by_h": "agreement_chance",
+    "by_pixels": "agreement_chance",
+}
+"""What a share's chance is called, where not NAME_chance."""
 
 Numbers = Mapping[str, Any]
 
@@ -32,75 +39,35 @@ def _table(names: Sequence[str], results: Sequence[Numbers]) -> Table:
     keys = [result["judge"]["key"] for result in results if result["judge"]]
     key = " or ".join(dict.fromkeys(keys)) or "label"
     k = spanned([result["neighbours"]["k"] for result in results if result["neighbours"]] or [0])
-    drawn, judged = "Samples of one h", f"Samples judged by a classifier of the {key}, %"
-    encoded, near = "Samples encoded again", f"The {k} nearest training images, %"
-
-    def row(label: str, group: str, about: str, cell: Callable[[Numbers], Cell]) -> Row:
-        return Row(label, [cell(result) for result in results], about, group)
-
+    groups = {
+        "agreement": f"Samples judged by a classifier of the {key}, %",
+        "judge": f"Samples judged by a classifier of the {key}, %",
+        "reencoding": "Samples encoded again",
+        "neighbours": f"The {k} nearest training images, %",
+    }
+    best = "how often the classifier is right: the most to hope for"
+    numbers = (
+        ("judged as their image is", "", "agreement", "with_source"),
+        ("pairs judged alike", "two samples of one h", "agreement", "among"),
+        ("the images themselves", "those whose h is taken", "agreement", "originals"),
+        ("real images", best, "judge", "accuracy"),
+        ("nearest h is their own, %", "", "reencoding", "nearest_is_own"),
+        ("distance to own h", "1 is that to other images’ h", "reencoding", "relative_distance"),
+        ("by h, also by pixels", "among the nearest by both", "neighbours", "overlap"),
+        (f"same {key}, by h", "", "neighbours", "by_h"),
+        (f"same {key}, by pixels", "", "neighbours", "by_pixels"),
+    )
+    still = "× 10³, intensities in [0, 1]; 0 if samples cannot differ"
     rows = [
-        row(
-            "variance of a pixel",
-            drawn,
-            "× 10³, intensities in [0, 1]; 0 if samples cannot differ",
-            lambda result: Cell(plain(1000 * result["variance"], 1)),
-        ),
-        row(
-            "among real images",
-            drawn,
-            "× 10³, the same of unrelated images",
-            lambda result: Cell(plain(1000 * result["data_variance"], 1)),
-        ),
-        row("judged as their image is", judged, "", _against("agreement", "with_source")),
-        row(
-            "pairs judged alike",
-            judged,
-            "two samples of one h",
-            lambda result: (
-                Cell() if result["samples"] < 2 else _against("agreement", "among")(result)
-            ),
-        ),
-        row(
-            "the images themselves",
-            judged,
-            "those whose h is taken",
-            _against("agreement", "originals", ""),
-        ),
-        row(
-            "real images",
-            judged,
-            "how often the classifier is right: the most to hope for",
-            _against("judge", "accuracy", "chance"),
-        ),
-        row(
-            "nearest h is their own, %",
-            encoded,
-            "",
-            _against("reencoding", "nearest_is_own", "chance"),
-        ),
-        row(
-            "distance to own h",
-            encoded,
-            "1 is that to other images’ h",
-            lambda result: (
-                Cell()
-                if not result["reencoding"]
-                else number_cell(Number.from_dict(result["reencoding"]["relative_distance"]))
-            ),
-        ),
-        row(
-            "by h, also by pixels",
-            near,
-            "among the nearest by both",
-            _against("neighbours", "overlap"),
-        ),
-        row(f"same {key}, by h", near, "", _against("neighbours", "by_h", "agreement_chance")),
-        row(
-            f"same {key}, by pixels",
-            near,
-            "",
-            _against("neighbours", "by_pixels", "agreement_chance"),
-        ),
+        Row(label, [Cell(plain(1000 * r[name], 1)) for r in results], about, "Samples of one h")
+        for label, name, about in (
+            ("variance of a pixel", "variance", still),
+            ("among real images", "data_variance", "× 10³, the same of unrelated images"),
+        )
+    ]
+    rows += [
+        Row(label, [_cell(result, part, name) for result in results], about, groups[part])
+        for label, about, part, name in numbers
     ]
     temperatures = dict.fromkeys(f"{result['temperature']:g}" for result in results)
     caption = (
@@ -130,18 +97,17 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
     ]
 
 
-def _against(part: str, key: str, chance: str | None = None) -> Callable[[Numbers], Cell]:
-    """A share in per cent, with its interval and what chance gives (by default `key`_chance)."""
-
-    def cell(result: Numbers) -> Cell:
-        numbers = result[part]
-        if not numbers or not numbers.get(key):
-            return Cell()
-        share = share_of(Number.from_dict(numbers[key]))
-        by_chance = numbers.get(f"{key}_chance" if chance is None else chance)
-        return share if by_chance is None else with_chance(share, by_chance)
-
-    return cell
+def _cell(result: Numbers, part: str, name: str) -> Cell:
+    """A share in per cent, with its interval and what chance gives; or the distance."""
+    numbers = result[part] or {}
+    if not numbers.get(name) or (name == "among" and result["samples"] < 2):
+        return Cell()
+    if name == "relative_distance":
+        return number_cell(numbers[name])
+    chance = numbers.get(CHANCE.get(name, f"{name}_chance"))
+    return (
+        share_of(numbers[name]) if chance is None else with_chance(share_of(numbers[name]), chance)
+    )
 
 
 def _deviations(kept: Mapping[str, Kept]) -> list[Block]:

@@ -124,15 +124,15 @@ def measure(
         "levels": np.asarray(data.levels),
     }
     missing: dict[str, str] = {}
-    judge, judged = None, None
+    facts, judged = None, None
     if key is None or truth is None:
         missing["agreement"] = "the data has neither label nor identity to judge by"
     else:
         if progress:
             say(f"training a judge of {key!r} on real images of {data.name}")
-        judge = train_judge(data, key, split, seed=seed)
-        of_samples = judge.judge(drawn.flatten(0, 1)).reshape(len(chosen), draws)
-        judged = agreement(of_samples, judge.judge(batch["image"]), truth[chosen])
+        judge, facts = train_judge(data, key, split, seed=seed)
+        of_samples = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
+        judged = agreement(of_samples, judge.classify(batch["image"]), truth[chosen])
     again = _encoded_again(model, drawn)
     if again is None:
         missing["reencoding"] = (
@@ -161,7 +161,7 @@ def measure(
         "seed": seed,
         "variance": float(variance.mean()),
         "data_variance": float((real.double() / (data.levels - 1)).var(0).mean()),
-        "judge": judge and judge.as_dict(),
+        "judge": facts,
         "agreement": judged,
         "reencoding": None if again is None else reencoding(again, torch.tensor(places), h),
         "neighbours": near,

@@ -10,7 +10,7 @@ from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell
 from repr_toolkit.page.pictures import scale_of, shown, tiled
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number, bootstrap
+from repr_toolkit.support.stats import bootstrap
 
 NOTES = (
     "Another image’s h is what chance gives, and the images themselves are the most to hope for.",
@@ -35,21 +35,22 @@ def _table(results: Mapping[str, Kept]) -> Table:
     (first, one), *others = results.items()
     numbers, scale, digits = one.numbers, *((100, 1) if one.numbers["share"] else (1, 3))
 
-    def row(label: str, key: str, about: str) -> Row:
-        values = [Number.from_dict(result.numbers[key]) for result in results.values()]
-        return Row(label, [number_cell(value, scale, digits) for value in values], about)
-
-    def difference(result: Kept) -> Cell:
-        scores = result.arrays["own_h"] - one.arrays["own_h"]
-        return number_cell(bootstrap(scores), scale, digits)
-
     rows = [
-        row("own h", "own_h", "samples against where their h says"),
-        row("another image’s h", "other_h", "the same samples, against where another h says"),
-        row("the images themselves", "real", "read from the images that h was made of"),
+        Row(
+            label,
+            [number_cell(result.numbers[key], scale, digits) for result in results.values()],
+            about,
+        )
+        for label, key, about in (
+            ("own h", "own_h", "samples against where their h says"),
+            ("another image’s h", "other_h", "the same samples, against where another h says"),
+            ("the images themselves", "real", "read from the images that h was made of"),
+        )
     ]
     if others and all(result.arrays for result in results.values()):
-        cells = [Cell(), *(difference(result) for _, result in others)]
+        of_first = one.arrays["own_h"]
+        minus = [bootstrap(result.arrays["own_h"] - of_first) for _, result in others]
+        cells = [Cell(), *(number_cell(difference, scale, digits) for difference in minus)]
         rows.insert(1, Row(f"own h, minus {first}", cells, "paired by image"))
     unit = numbers["measure"] + (", %" if numbers["share"] else "")
     caption = (

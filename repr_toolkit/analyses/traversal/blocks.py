@@ -100,7 +100,7 @@ def _judged(name: str, numbers: Numbers) -> list[Block]:
     columns = _headings([along["alphas"] for along in judged], steps)
     rows = []
     for along, places in zip(judged, steps, strict=True):
-        cells = [share_of(Number.from_dict(along["judged"][place])) for place in places]
+        cells = [share_of(along["judged"][place]) for place in places]
         if len(cells) < len(columns):
             cells.insert(1, Cell())
         alphas = ", ".join(alpha_text(along["alphas"][place]) for place in places)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.judge import Judge, obstacle, train_judge
+from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork
+from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
 from repr_toolkit.decoders.noise import common_noise
@@ -19,7 +20,7 @@ from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
 from repr_toolkit.support.processes import fastest_device
-from repr_toolkit.support.stats import Number, wilson
+from repr_toolkit.support.stats import wilson
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
@@ -137,7 +138,7 @@ def measure(
         temperature=temperature,
         engine=engine,
     )
-    judges: dict[str, Judge] = {}
+    judges: dict[str, tuple[PixelNetwork, dict[str, Any]]] = {}
     results: list[dict[str, Any]] = []
     strips: list[Tensor] = []
     with bar("traversing", len(directions), shown=progress) as show:
@@ -153,7 +154,9 @@ def measure(
             if measured and attribute and obstacle(data, attribute.key, split) is None:
                 if attribute.key not in judges:
                     judges[attribute.key] = train_judge(data, attribute.key, split, seed=seed)
-                judged = _shares(judges[attribute.key], frames, attribute.code)
+                codes = judges[attribute.key][0].classify(frames.flatten(0, 1))
+                hits = codes.reshape(frames.shape[:2]) == attribute.code
+                judged = [wilson(int(count), len(frames)) for count in hits.sum(0)]
             if pictures is not None:
                 noise = common_noise(model.decoder, len(pictures[0]), seed)
                 shown = draw(pictures[1], direction, at, noise)
@@ -190,7 +193,7 @@ def measure(
         "measured_images": measured and len(chosen),
         "train_images": len(sources["train"]),
         "between_images": between,
-        "judges": [judge.as_dict() for judge in judges.values()],
+        "judges": [facts for _, facts in judges.values()],
         "directions": results,
     }
     asked = {
@@ -207,12 +210,6 @@ def measure(
         "levels": np.asarray(data.levels),
     }
     return Result(asked, numbers, arrays)
-
-
-def _shares(judge: Judge, frames: Tensor, code: int) -> list[Number]:
-    """The share of the frames (N, S, C, H, W) judged to have a code, for each of S steps."""
-    codes = judge.judge(frames.flatten(0, 1)).reshape(frames.shape[:2])
-    return [wilson(int(count), len(frames)) for count in (codes == code).sum(0)]
 
 
 def change(frames: Tensor, levels: int = 256) -> list[float]:

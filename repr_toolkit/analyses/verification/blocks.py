@@ -92,10 +92,10 @@ def _gains(results: Mapping[str, Numbers]) -> list[str]:
 
 def _cells(method: Numbers) -> list[Cell]:
     return [
-        number_cell(Number.from_dict(method["auc"]), digits=3),
-        share_of(Number.from_dict(method["accuracy"])),
+        number_cell(method["auc"], digits=3),
+        share_of(method["accuracy"]),
         *(Cell() if rate is None else Cell(per_cent(rate)) for rate in method["tar"].values()),
-        share_of(Number.from_dict(method["one_nn"])),
+        share_of(method["one_nn"]),
     ]
 
 

@@ -177,12 +177,12 @@ def labelled(labels: list[int], test: list[int], **more: np.ndarray) -> ImageDat
 
 def test_a_judge_knows_codes_and_how_good_it_is() -> None:
     data = labelled([0, 3] * 40, [0, 3, 3, 0])
-    trained = train_judge(data, "label")
-    assert trained.network.classes.tolist() == [0, 3]
-    assert (trained.accuracy.value, trained.test_images, trained.train_images) == (1, 4, 80)
-    assert trained.chance == 0.5
+    trained, facts = train_judge(data, "label")
+    assert trained.classes.tolist() == [0, 3]
+    assert facts["accuracy"].value == 1
+    assert (facts["chance"], facts["test_images"], facts["train_images"]) == (0.5, 4, 80)
     images = data.splits["test"][:]["image"]
-    assert trained.judge(images).tolist() == [0, 3, 3, 0]
+    assert trained.classify(images).tolist() == [0, 3, 3, 0]
 
 
 def test_codes_that_cannot_be_judged_by() -> None:
@@ -201,10 +201,10 @@ def test_codes_that_cannot_be_judged_by() -> None:
 def test_a_column_of_a_key_is_judged_by() -> None:
     codes = np.array([0, 3] * 40 + [0, 3, 3, 0] * 2)
     data = labelled([0, 3] * 40, [0, 3, 3, 0], flags=np.stack([codes * 0, codes == 3], 1))
-    trained = train_judge(data, "flags[1]")
-    assert (trained.key, trained.network.classes.tolist()) == ("flags[1]", [0, 1])
-    assert trained.accuracy.value == 1
-    assert trained.judge(data.splits["test"][:]["image"]).tolist() == [0, 1, 1, 0]
+    trained, facts = train_judge(data, "flags[1]")
+    assert (facts["key"], trained.classes.tolist()) == ("flags[1]", [0, 1])
+    assert facts["accuracy"].value == 1
+    assert trained.classify(data.splits["test"][:]["image"]).tolist() == [0, 1, 1, 0]
     assert "all training images have the same" in str(obstacle(data, "flags[0]"))
     assert "'flags' has flags[0] to flags[1]" in str(obstacle(data, "flags[2]"))
     assert "name one of its columns, such as flags[0]" in str(obstacle(data, "flags"))
@@ -228,7 +228,7 @@ def test_of_a_perfect_autoencoder(found: Result) -> None:
     assert found.numbers["missing"] == {}
     assert found.numbers["variance"] == 0
     assert found.numbers["data_variance"] > 0.05
-    assert found.numbers["judge"]["accuracy"]["value"] > 0.8
+    assert found.numbers["judge"]["accuracy"].value > 0.8
     assert found.numbers["agreement"].among.value == 1
     judged = found.numbers["agreement"]
     assert judged.with_source.value == judged.originals.value
