@@ -1,6 +1,5 @@
 """The command that compares frozen representations by the bits that they save fresh decoders."""
 
-import json
 import sys
 from contextlib import nullcontext, redirect_stdout
 from dataclasses import replace
@@ -31,9 +30,9 @@ def frozen(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.frozen import blocks, run_frozen
     from repr_toolkit.analyses.frozen.study import WRITTEN
     from repr_toolkit.commands.common import represent_options
+    from repr_toolkit.commands.results import show
     from repr_toolkit.config.recipe import apply_settings, load_recipe
     from repr_toolkit.data import load_data
-    from repr_toolkit.page.terminal import as_text
     from repr_toolkit.representations import Representation, Source, options_for, represent
     from repr_toolkit.runs.run import data_arguments
 
@@ -64,13 +63,9 @@ def frozen(options: Namespace, settings: Settings) -> None:
         )
     if kept is None:  # the first process speaks
         return
-    if options.json:
-        numbers = {"command": kept.command, **kept.numbers}
-        print(json.dumps(numbers, indent=2, ensure_ascii=False))
-        return
-    print(as_text(blocks({folder.name: kept})))
+    show(blocks, {folder.name: kept}, options)
     for file in (folder / f"frozen{suffix}" for suffix in WRITTEN):
-        if file.is_file():
+        if file.is_file() and not options.json:
             print(file)
 
 

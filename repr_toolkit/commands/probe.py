@@ -1,6 +1,5 @@
 """The command that says what h knows: classical probes and the online code."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,12 @@ def probe(options: Namespace, settings: Settings) -> None:
     labels cost somebody who has h. NAME=SOURCE names a column. Each run keeps its own column and
     its baselines in RUN/analysis/, for the report.
     """
+    from repr_toolkit.analyses.probing import ANALYSIS
     from repr_toolkit.analyses.probing import probe as probe_sources
-    from repr_toolkit.analyses.probing.blocks import tables
     from repr_toolkit.commands.common import represent_options
-    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.commands.results import show
     from repr_toolkit.representations import Source
-    from repr_toolkit.runs.kept import keep
+    from repr_toolkit.runs.kept import keep, unsaved
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.files import require_writable, write_json
 
@@ -57,15 +56,12 @@ def probe(options: Namespace, settings: Settings) -> None:
         progress=not options.json,
         **represent_options(options, settings),
     )
-    numbers = {"command": options.typed, **result.as_dict()}
+    shown = unsaved(result, options.typed)
     if out is not None:
-        write_json(out, numbers)
-    if options.json:
-        print(json.dumps(numbers, indent=2, ensure_ascii=False))
-    else:
-        print(as_text(tables({"": numbers})), end="")
-        if out is not None:
-            print(f"\n{out}")
+        write_json(out, {"command": shown.command, **shown.numbers})
+    show(ANALYSIS.blocks, {"": shown}, options)
+    if out is not None and not options.json:
+        print(f"\n{out}")
     for run in map(Run, result.runs):
         keep(run, "probing", result.of_run(run), options.typed)
     for source in map(Source.parse, options.sources):

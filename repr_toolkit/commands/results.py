@@ -1,7 +1,7 @@
 """What the commands of analyses do with what was measured: keep it, print it, draw it, log it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from PIL.Image import Image
 from torch import Tensor
 
 from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.page.blocks import Block
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Findings, Kept, unsaved
 from repr_toolkit.runs.kept import keep as keep_with_run
@@ -37,20 +38,24 @@ def keep_and_show(
         name: unsaved(result, options.typed)
         for name, result in zip(distinct_names(list(findings)), findings.values(), strict=True)
     }
-    show(analysis, results, options)
+    show(analysis.blocks, results, options)
     if keep:
         for run, result in findings.items():
             keep_with_run(run, analysis.name, result, options.typed)
     return results
 
 
-def show(analysis: Analysis, results: Mapping[str, Kept], options: Namespace) -> None:
+def show(
+    blocks: Callable[[Mapping[str, Kept]], list[Block]],
+    results: Mapping[str, Kept],
+    options: Namespace,
+) -> None:
     """Print the tables of results, or with --json their dict, of several a list of them."""
     if options.json:
         numbers = [{"command": result.command, **result.numbers} for result in results.values()]
         print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
     else:
-        print(as_text(analysis.blocks(results)), end="")
+        print(as_text(blocks(results)), end="")
 
 
 def require_picture(options: Namespace) -> None:

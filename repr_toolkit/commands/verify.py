@@ -43,7 +43,7 @@ def verify(options: Namespace, settings: Settings) -> None:
         )
     else:
         result = measure_stored(_data(options.target), options.split)
-        show(ANALYSIS, {options.target: unsaved(result, options.typed)}, options)
+        show(ANALYSIS.blocks, {options.target: unsaved(result, options.typed)}, options)
     if options.out is not None:
         save_picture(roc_picture(roc_lines([result])), options)
     if options.wandb:  # last, so that nothing is lost without a network

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from repr_toolkit.analyses.information.pieces import (
+    BOUND_NOTE,
+    MASKED_NOTE,
     Numbers,
     bars,
     bits_cell,
@@ -98,17 +100,10 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         "alone misses would be counted for h.",
         "h of another image: by one fixed random cycle of the images. At or below 0 the decoder "
         "makes nothing of h.",
-        "I(x; h) ≥: E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included, of the "
-        "first seed: **a true lower bound of the mutual information** (van den Oord et al. 2018, "
-        "arXiv:1807.03748), with the 95 % interval of its estimate. It cannot exceed log₂ of the "
-        f"number of candidates, {ceiling} bits; at its ceiling it says no more than that.",
+        f"{BOUND_NOTE} Here it is of the first seed, and at most {ceiling} bits.",
     ]
     if masked:
-        notes.append(
-            "masked: one decoder, trained with random coordinates of h hidden. all of h: against "
-            "the same network with all hidden; a coordinate: CE(x|h without it) − CE(x|h), so that "
-            "coordinates that say the same are worth nothing beside each other."
-        )
+        notes.append(MASKED_NOTE)
     if maps:
         notes.append(
             "Maps: bits saved at each pixel (summed over channels), given the pixels before it in "

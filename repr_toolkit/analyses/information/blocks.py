@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from repr_toolkit.analyses.information.pieces import (
+    BOUND_NOTE,
+    MASKED_NOTE,
     Numbers,
     bars,
     bits_cell,
@@ -149,16 +151,10 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
             "nothing. An unconditional decoder lacks the maps that tell positions apart, too."
         )
     notes += [
-        "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
-        "labels, over all of them by their frequency), with Student’s interval over groups of "
-        "images that share candidates: **a true lower bound** of the mutual information, and at "
-        "most log₂ of the candidates’ number; at its ceiling it says no more.",
+        BOUND_NOTE,
         "Sensitivity is to single parts of h. The h that are put together so need not be any "
         "image’s, so it is no information.",
     ]
     if any(result["masked"] for result in numbers.values()):
-        notes.append(
-            "Masked: a decoder that was trained with random coordinates hidden, against itself: "
-            "CE(x|h without the coordinate) − CE(x|h)."
-        )
+        notes.append(MASKED_NOTE)
     return notes

@@ -16,6 +16,19 @@ PARTS = 16  # bars of a chart
 NAMED = 10  # parts of each column of a table
 POINTS = 160  # of a curve
 
+BOUND_NOTE = (
+    "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
+    "labels, over all of them by their frequency), with Student’s interval over groups of images "
+    "that share candidates: **a true lower bound of the mutual information** (van den Oord et al. "
+    "2018, arXiv:1807.03748). It is at most log₂ of the candidates’ number; at its ceiling it says "
+    "no more."
+)
+MASKED_NOTE = (
+    "Masked: a decoder that was trained with random coordinates of h hidden, against itself. All "
+    "of h: with all hidden. A coordinate: CE(x|h without it) − CE(x|h), so that coordinates that "
+    "say the same are worth nothing beside each other."
+)
+
 Numbers = Mapping[str, Any]
 
 

@@ -28,15 +28,10 @@ Columns = Mapping[str, Mapping[str, Numbers]]  # readings by probe, by column
 
 def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     """A table for each target and protocol; runs that were probed alike are columns of one."""
-    return tables({run: result.numbers for run, result in kept.items()})
-
-
-def tables(results: Mapping[str, Numbers]) -> list[Block]:
-    """The same of the numbers of `Probing.as_dict`, by the names of runs or of anything else."""
     probed = [
-        Probed(run, numbers, target)
-        for run, numbers in results.items()
-        for target in numbers["targets"]
+        Probed(run, result.numbers, target)
+        for run, result in kept.items()
+        for target in result.numbers["targets"]
     ]
     targets = dict.fromkeys(one.target["name"] for one in probed)
     groups = _alike(probed)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from repr_toolkit.analyses.probing.blocks import tables as blocks_of_results
+from repr_toolkit.analyses.probing.blocks import blocks as blocks_of_results
 from repr_toolkit.analyses.probing.result import protocol
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
+from repr_toolkit.runs.kept import Kept
 
 BASELINE = {"name": "majority", "score": {"value": 0.1, "low": 0.07, "high": 0.13}, "bits": 333.4}
 
@@ -41,7 +42,8 @@ def probed(*readings: Mapping[str, Any], images: int = 100, seed: int = 0) -> di
 
 
 def blocks_of(**found: Mapping[str, Any]) -> list[Block]:
-    return blocks_of_results(found)
+    kept = {run: Kept({}, "", "", "", numbers, None) for run, numbers in found.items()}
+    return blocks_of_results(kept)
 
 
 def tables(blocks: Sequence[Block]) -> list[Table]:

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from repr_toolkit.analyses.probing import linear_probe, probe
-from repr_toolkit.analyses.probing.blocks import tables
+from repr_toolkit.analyses.probing.blocks import blocks
 from repr_toolkit.analyses.probing.control import random_labels, shifted
 from repr_toolkit.analyses.probing.result import Probing
 from repr_toolkit.data import ImageData
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.representations import Representation
+from repr_toolkit.runs.kept import unsaved
 from toys.data import codes, image_data, noise, representation, telling
 
 
@@ -199,7 +200,7 @@ def probing() -> Probing:
 
 
 def test_the_terminal_has_every_number(probing: Probing) -> None:
-    lines = as_text(tables({"": probing.as_dict()})).splitlines()
+    lines = as_text(blocks({"": unsaved(probing, "")})).splitlines()
     text, words = "\n".join(lines), " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 100
     for name in probing.representations:
