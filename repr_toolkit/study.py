@@ -45,7 +45,7 @@ def _compare(study_dir: Path, runs: Mapping[str, Run], *, encoders_alone: bool) 
         if encoders_alone
         else ("comparison", comparison.measure)
     )
-    kept = kept_together(study_dir, name, runs, "test")
+    kept = kept_together(study_dir, name, runs, split="test")
     if kept is None:
         kept = keep_together(study_dir, name, runs, measure(runs))
     else:

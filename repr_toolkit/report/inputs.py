@@ -99,7 +99,7 @@ class Reported:
         return {**parts[0], "variants": in_order, "notes": [*notes]}
 
     def _compared(self, runs: Mapping[str, Run]) -> Kept:
-        kept = self.folder and kept_together(self.folder, "comparison", runs, self.split)
+        kept = self.folder and kept_together(self.folder, "comparison", runs, split=self.split)
         if kept:
             return kept
         say("measuring what the summary shows")

@@ -108,21 +108,25 @@ def unsaved(findings: Findings, command: str) -> Kept:
     return Kept(findings.asked, command, "", "", findings.as_dict(), None, arrays)
 
 
-def keep_together(folder: Path, name: str, runs: Mapping[str, Run], findings: Findings) -> Kept:
+def keep_together(
+    folder: Path, name: str, runs: Mapping[str, Run], findings: Findings, command: str = ""
+) -> Kept:
     """Write what runs say together, by the names that they have there, into FOLDER/analysis."""
     question = {
         "asked": {**findings.asked},
         "data": [run.trained_on for run in runs.values()],
         "weights": _weights_of(runs),
     }
-    return write_kept(place_of(folder, name, question), question, findings, "")
+    return write_kept(place_of(folder, name, question), question, findings, command)
 
 
-def kept_together(folder: Path, name: str, runs: Mapping[str, Run], split: str) -> Kept | None:
-    """The newest result of just these runs, as they are now, on a split; None without one."""
+def kept_together(folder: Path, name: str, runs: Mapping[str, Run], **asked: Any) -> Kept | None:
+    """The newest result of just these runs, as they are now, with these options; None without."""
     weights = _weights_of(runs)
-    every = kept_in(folder, name)
-    return next((k for k in every if (k.weights, k.asked["split"]) == (weights, split)), None)
+    for kept in kept_in(folder, name):
+        if kept.weights == weights and asked.items() <= kept.asked.items():
+            return kept
+    return None
 
 
 def _weights_of(runs: Mapping[str, Run]) -> str:

@@ -1,8 +1,8 @@
 """A study of frozen representations: a fresh decoder on each, and what they say, in one folder."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.page.wandb import log_page
 from repr_toolkit.representations import Representation
-from repr_toolkit.runs.kept import Kept, place_of, read_kept, write_kept
+from repr_toolkit.runs.kept import Kept, keep_together, kept_together
 from repr_toolkit.runs.run import FROZEN, Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write, csv_text
@@ -91,7 +91,7 @@ def run_frozen(
     }
     asked = {"split": split, "candidates": candidates, "sources": names, "seeds": seeds}
     kept: Kept | None = _compare(
-        study_dir / "frozen.json", {**asked, "masked": masked}, by_seed, hidden, data, command
+        study_dir, {**asked, "masked": masked}, by_seed, hidden, data, command
     )
     if kept is not None and wandb:
         section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
@@ -102,7 +102,7 @@ def run_frozen(
 
 @first_process_only
 def _compare(
-    file: Path,
+    study_dir: Path,
     asked: dict[str, Any],
     by_seed: Mapping[int, Mapping[str, Run]],
     hidden: Mapping[str, Sequence[Run]],
@@ -110,30 +110,28 @@ def _compare(
     command: str,
 ) -> Kept:
     """What the runs say: as it is kept, where that answers the same of them, or measured."""
-    runs = [run for of_seed in by_seed.values() for run in of_seed.values()]
-    runs += [run for of_source in hidden.values() for run in of_source]
-    weights = {run.path.name: run.weights_digest for run in runs}
-    together = hashlib.sha256("".join(weights.values()).encode()).hexdigest()
-    question = {"asked": asked, "data": data.fingerprint, "weights": together}
-    place = place_of(file.parent, "frozen", question)
-    if place.is_file():
-        say(f"measured before, see {place}")
-    else:
+    every = chain(*(of_seed.values() for of_seed in by_seed.values()), *hidden.values())
+    runs = {run.path.name: run for run in every}
+    kept = kept_together(study_dir, "frozen", runs, **asked)
+    if kept is None:
         result = measure(asked, by_seed, hidden, data)
-        numbers = {**result.numbers, "weights_of_runs": weights}
-        write_kept(place, question, replace(result, numbers=numbers), command)
-    for suffix in (".npz", ".json"):
-        with atomic_write(file.with_suffix(suffix)) as out:
-            out.write(place.with_suffix(suffix).read_bytes())
-    kept = read_kept(file)
-    for suffix, text in (
-        (".csv", csv_text(rows(kept))),
-        (".md", f"# {TITLE}\n\n{as_text(blocks({file.parent.name: kept}))}"),
-    ):
-        with atomic_write(file.with_suffix(suffix)) as out:
-            out.write(text.encode())
+        weights = {name: run.weights_digest for name, run in runs.items()}
+        result = replace(result, numbers={**result.numbers, "weights_of_runs": weights})
+        kept = keep_together(study_dir, "frozen", runs, result, command)
+    else:
+        say(f"measured before, see {kept.file}")
+    assert kept.file is not None
+    contents = {
+        ".json": kept.file.read_bytes(),
+        ".npz": kept.file.with_suffix(".npz").read_bytes(),
+        ".csv": csv_text(rows(kept)).encode(),
+        ".md": f"# {TITLE}\n\n{as_text(blocks({study_dir.name: kept}))}".encode(),
+    }
+    for suffix, content in contents.items():
+        with atomic_write(study_dir / f"frozen{suffix}") as out:
+            out.write(content)
     if "image" in kept.arrays:
-        with atomic_write(file.with_suffix(".png")) as out:
+        with atomic_write(study_dir / "frozen.png") as out:
             _picture(kept).savefig(out, dpi=DPI, format="png")
     return kept
 

@@ -162,12 +162,12 @@ def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Run]]) -> 
 
 def test_a_comparison_is_of_its_runs_as_they_are(tmp_path: Path) -> None:
     runs = {name: untrained_run(tmp_path / name, encoder=None) for name in ("one", "other")}
-    assert kept_together(tmp_path, "comparison", runs, "test") is None
+    assert kept_together(tmp_path, "comparison", runs, split="test") is None
     kept = keep_together(tmp_path, "comparison", runs, measure(runs))
 
     def found(names: str, split: str = "test") -> Kept | None:
         anew = {name: Run(tmp_path / name) for name in names.split()}
-        return kept_together(tmp_path, "comparison", anew, split)
+        return kept_together(tmp_path, "comparison", anew, split=split)
 
     again = found("one other")
     assert again is not None
