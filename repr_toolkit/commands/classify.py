@@ -30,7 +30,6 @@ def classify(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, classify, "Bayes' rule on a split, given labels")
     add_options(command, "run", "--split", "--batch-size")
     command.add_argument(

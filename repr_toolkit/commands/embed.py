@@ -32,7 +32,6 @@ def embed(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, embed, "h of a data set, as a data file", DATA_HELP)
     add_source(command)
     command.add_argument("--out", required=True, metavar="FILE.npz", help="data file to write")

@@ -25,17 +25,15 @@ def faces(options: Namespace, settings: Settings) -> None:
     command goes on with --resume.
     """
     from repr_toolkit.faces import Detector, FaceJob, FaceNet
+    from repr_toolkit.faces.pipeline import SETTINGS
     from repr_toolkit.support.processes import fastest_device
 
     job = FaceJob(
         Path(options.folder),
         Path(options.out),
-        image_size=options.image_size,
-        image_margin=options.image_margin,
-        several=options.several,
-        batch_size=options.batch_size,
         overwrite=options.overwrite,
         allow_one_identity=options.allow_one_identity,
+        **{name: options[name] for name in SETTINGS},
     )
     device = fastest_device()
     detector = Detector(select=options.select, min_face_size=options.min_face_size, device=device)
@@ -75,7 +73,6 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, faces, "photographs to faces and embeddings")
     command.add_argument(
         "folder", metavar="DIR", help="folder with a sub-folder of photographs for each person"

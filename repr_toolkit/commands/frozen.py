@@ -70,7 +70,6 @@ def frozen(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(
         subcommands, frozen, "bits that frozen h saves a fresh decoder", SETTINGS_HELP
     )

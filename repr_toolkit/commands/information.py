@@ -41,7 +41,6 @@ def information(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, information, "bits that h carries about images")
     add_options(command, "run", "--split")
     command.add_argument("--without", metavar="RUN", help="run without this h, on the same images")

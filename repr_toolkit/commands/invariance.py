@@ -48,7 +48,6 @@ def invariance(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, invariance, "what samples of one h have in common")
     add_options(command, "run", "--split")
     command.add_argument("--images", type=PositiveInt, default=64, help="images whose h is taken")

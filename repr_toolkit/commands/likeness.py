@@ -42,7 +42,6 @@ def likeness(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, likeness, "say whether portraits keep the person")
     add_options(command, "run", "--split")
     command.add_argument(

@@ -80,7 +80,6 @@ def interpolate(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, portraits, "draw new portraits of people")
     add_options(command, "run")
     command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")

@@ -71,7 +71,6 @@ def probe(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, probe, "what h knows: probes, selectivity, bits", DATA_HELP)
     add_source(command, many=True)
     command.add_argument(

@@ -34,7 +34,6 @@ def report(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, report, "one HTML page of everything about runs")
     command.add_argument(
         "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"

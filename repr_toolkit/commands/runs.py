@@ -219,7 +219,6 @@ def _add_training(command: Any) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, recipes, "list the recipes, or print one")
     command.add_argument("name", nargs="?", metavar="NAME", help="a recipe to print")
 

@@ -123,7 +123,6 @@ def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float]
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, traverse, "how pictures change as h moves", ALONG)
     add_options(command, "run")
     command.add_argument(

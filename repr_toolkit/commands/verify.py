@@ -89,7 +89,6 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, verify, "how well h tells people apart")
     command.add_argument(
         "target",

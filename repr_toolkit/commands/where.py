@@ -45,7 +45,6 @@ def where(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    """Add the parsers of this module's commands."""
     command = add_command(subcommands, where, "whether things stand where h says")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories, of the same data")
     add_options(command, "--split")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +21,10 @@ from repr_toolkit.faces.detection import Detector
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.chunks import Array, Chunks
-from repr_toolkit.support.files import Rows, atomic_write, csv_text, require_writable
+from repr_toolkit.support.files import Rows, csv_text, require_writable, write_text
 from repr_toolkit.support.fill import fill
 
+SETTINGS = ("several", "image_size", "image_margin", "batch_size")  # that decide the result
 LEAST_FACES = 3  # faces of one person that can be split into train, val and test
 PIXELS = 16_000_000  # pixels of the photographs in memory: 48 MB, or one that is larger
 
@@ -96,6 +97,7 @@ def embed_photograph(
     )
 
 
+@dataclass(eq=False)
 class FaceJob:
     """The photographs of a folder and the .npz to be made of them; `run` does the work.
 
@@ -109,47 +111,40 @@ class FaceJob:
     that does not end in .npz, and for a number out of range.
     """
 
-    def __init__(
-        self,
-        folder: str | Path,
-        out: str | Path,
-        *,
-        image_size: int = 32,
-        image_margin: float = 0.0,
-        several: str = "take",
-        batch_size: int = 32,
-        overwrite: bool = False,
-        allow_one_identity: bool = False,
-    ) -> None:
-        if several not in ("take", "skip"):
-            raise ValueError(f"several is take or skip, not {several!r}")
-        if image_size < 1 or batch_size < 1 or image_margin <= -1:
+    folder: Path
+    out: Path
+    _: KW_ONLY
+    image_size: int = 32
+    image_margin: float = 0.0
+    several: str = "take"
+    batch_size: int = 32
+    overwrite: bool = False
+    allow_one_identity: bool = False
+
+    def __post_init__(self) -> None:
+        if self.several not in ("take", "skip"):
+            raise ValueError(f"several is take or skip, not {self.several!r}")
+        if self.image_size < 1 or self.batch_size < 1 or self.image_margin <= -1:
             raise ValueError(
-                f"image_size = {image_size} and batch_size = {batch_size} must be at least 1, "
-                f"image_margin = {image_margin} above −1"
+                f"image_size = {self.image_size} and batch_size = {self.batch_size} must be at "
+                f"least 1, image_margin = {self.image_margin} above −1"
             )
-        self.folder, self.out = Path(folder), Path(out)
         if self.out.suffix != ".npz":
             raise ValueError(f"faces are written to an .npz file, not to {self.out}")
         self.names, self.others = find_photographs(self.folder)
-        require_writable(self.out, "the data file", overwrite=overwrite)
+        require_writable(self.out, "the data file", overwrite=self.overwrite)
         self.people = sorted({self.identity(name) for name in self.names})
         loose = [name for name in self.names if "/" not in name]
         if loose and len(loose) < len(self.names):
             raise ValueError(
                 f"{self.folder / loose[0]} lies beside the folders of people instead of in one"
             )
-        if len(self.people) == 1 and not allow_one_identity:
+        if len(self.people) == 1 and not self.allow_one_identity:
             raise ValueError(
                 f"{self.folder} holds photographs of one identity only, {self.people[0]!r}, which "
                 f"cannot be split by person: give a folder with a sub-folder for each person, or "
                 f"allow it (--allow-one-identity)"
             )
-        self.image_size = image_size
-        self.image_margin = image_margin
-        self.several = several
-        self.batch_size = batch_size
-        self.allow_one_identity = allow_one_identity
 
     @property
     def skipped_file(self) -> Path:
@@ -189,10 +184,7 @@ class FaceJob:
             "encoder": facenet.identity,
             "select": detector.select,
             "min_face_size": detector.min_face_size,
-            "several": self.several,
-            "image_size": self.image_size,
-            "image_margin": self.image_margin,
-            "batch_size": self.batch_size,
+            **{name: getattr(self, name) for name in SETTINGS},
         }
         chunks = Chunks(self.out, job, len(self.names), self.batch_size)
         try:
@@ -264,8 +256,7 @@ class FaceJob:
         skipped = [tuple(row) for rows in chunks.column("skipped") for row in rows.tolist()]
         if skipped:
             text = csv_text([{"photo": photo, "reason": reason} for photo, reason in skipped])
-            with atomic_write(self.skipped_file) as file:
-                file.write(text.encode(errors="surrogateescape"))
+            write_text(self.skipped_file, text)
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's
         return Report(

@@ -13,7 +13,7 @@ from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import all_sections
-from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.files import write_text
 
 MARKED_WITHIN = 1024  # bytes at the file's beginning
 
@@ -60,11 +60,10 @@ def write_report(
         words += ["--analysis", *analyses] if analyses else []
         command = shlex.join(words + ["--all"] * measure + ["--wandb"] * wandb)
     sections = all_sections(reported, command)
-    runs = list(reported.runs)
-    name = runs[0] if len(runs) == 1 else _folder_name(reported)
-    text = render(name, facts_of(reported), sections)
-    with atomic_write(out) as file:
-        file.write(text.encode())
+    runs = [*reported.runs]
+    folder = reported.folder.name if reported.folder else f"{len(runs)} runs"
+    text = render(runs[0] if len(runs) == 1 else folder, facts_of(reported), sections)
+    write_text(out, text)
     if wandb:
         _log(reported, sections, text)
     return out
@@ -119,7 +118,3 @@ def facts_of(reported: Reported) -> dict[str, str]:
         "Runs": str(len(reported.runs)),
         "Written": f"{date.today().day} {date.today():%B %Y}",
     }
-
-
-def _folder_name(reported: Reported) -> str:
-    return reported.folder.name if reported.folder else f"{len(reported.runs)} runs"

@@ -19,7 +19,7 @@ from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
-from repr_toolkit.support.files import atomic_write, read_json, write_json
+from repr_toolkit.support.files import atomic_write, read_json, write_json, write_text
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -62,8 +62,7 @@ class Run:
         # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
         unfinished.mkdir(parents=True)
-        with atomic_write(unfinished / run.config_file.name) as file:
-            file.write(text.encode())
+        write_text(unfinished / run.config_file.name, text)
         unfinished.rename(run.path)
         return run
 

@@ -103,9 +103,7 @@ class SamplingJob:
         resume: bool = False,
         overwrite: bool = False,
         rank: int = 0,
-        world: int = 1,
-        patience: float = 600,
-        progress: bool = False,
+        **how: Any,
     ) -> None:
         """Draw the images into `out`, an .npz, or a .png of the first with the .npz beside it.
 
@@ -116,8 +114,8 @@ class SamplingJob:
         only the picture that it lacks.
 
         Several processes, `rank` of `world` and on any machines with that folder, share the chunks;
-        the first joins them. Raises what `fill` (see there for `patience`), `refuse_unwritable` and
-        the decoder's `sample` raise.
+        the first joins them. `how` are `world` and the further arguments of `fill`. Raises what
+        `fill`, `refuse_unwritable` and the decoder's `sample` raise.
         """
         chunks = Chunks(out.with_suffix(".npz"), self.settings, self.count, self.chunk_size)
         # A further process that comes when all is joined has nothing to do, and no error to raise.
@@ -127,16 +125,7 @@ class SamplingJob:
             chunks.take_up(resume=True)
         try:
             if not finished:
-                fill(
-                    chunks,
-                    self.draw,
-                    "sampling",
-                    resume=resume,
-                    rank=rank,
-                    world=world,
-                    patience=patience,
-                    progress=progress,
-                )
+                fill(chunks, self.draw, "sampling", resume=resume, rank=rank, **how)
                 finished = not chunks.begun  # joined by a second start, then
             if rank > 0:
                 return

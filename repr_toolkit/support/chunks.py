@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz
+from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz, write_text
 
 Array = NDArray[Any]
 
@@ -110,8 +110,8 @@ class Chunks:
         self.folder.mkdir(exist_ok=True)
         for path in self.folder.glob("part_*.npz"):
             path.unlink()
-        with self._keeping(self.job_file), atomic_write(self.job_file) as file:
-            file.write(self.job.encode())
+        with self._keeping(self.job_file):
+            write_text(self.job_file, self.job)
         self.lock()
 
     def lock(self) -> None:

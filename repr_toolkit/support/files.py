@@ -59,10 +59,15 @@ def remove_leftovers(folder: Path) -> None:
         temporary.unlink()
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text to a file, whole; an earlier file is replaced."""
+    with atomic_write(path) as file:
+        file.write(text.encode(errors="surrogateescape"))  # names of files may be no text
+
+
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     """Write numbers to a file, whole, and return its path; an earlier file is replaced."""
-    with atomic_write(path) as file:
-        file.write(json_text(numbers).encode())
+    write_text(path, json_text(numbers))
     return path
 
 
