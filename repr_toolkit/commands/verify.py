@@ -68,7 +68,7 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
     """
     from repr_toolkit.analyses.verification import ANALYSIS
     from repr_toolkit.page.blocks import Section
-    from repr_toolkit.page.wandb import log_beside
+    from repr_toolkit.page.wandb import log_sections
 
     place = f"verify/{result.split}"
     numbers: dict[str, Any] = {}
@@ -79,13 +79,8 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
     folder = run.path.resolve().parent
     in_study = any((folder / f"{table}.md").is_file() for table in ("verification", "comparison"))
     section = Section(ANALYSIS.name, ANALYSIS.title, ANALYSIS.lead, ANALYSIS.blocks(kept))
-    log_beside(
-        [section],
-        folder=run.path,
-        id_file=run.wandb_id_file,
-        group=folder.name if in_study else None,
-        numbers=numbers,
-    )
+    group = folder.name if in_study else None
+    log_sections([section], run.path, id_file=run.wandb_id_file, group=group, numbers=numbers)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -15,7 +15,7 @@ from repr_toolkit.page.blocks import (
     Source,
     Table,
 )
-from repr_toolkit.support.tables import NONE, WIDTH, aligned, notes_text, wrapped
+from repr_toolkit.support.tables import NONE, WIDTH, wrapped
 
 
 def as_text(blocks: Iterable[Block]) -> str:
@@ -31,7 +31,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Paragraph):
         return _paragraph(block.text)
     if isinstance(block, Notes):
-        return notes_text(block.items)
+        return "".join(wrapped(note, "- ") for note in block.items)
     if isinstance(block, Missing):
         return _paragraph(block.what + block.others) + indent(block.command, "    ") + "\n"
     if isinstance(block, Source) and not block.folded:
@@ -53,7 +53,7 @@ def table_text(table: Table) -> str:
     columns = [
         [name, *(cells[number] for _, cells in rows)] for number, name in enumerate(table.columns)
     ]
-    parts = "\n".join(aligned([labels, *part]) for part in _fitting(labels, columns))
+    parts = "\n".join(_aligned([labels, *part]) for part in _fitting(labels, columns))
     return "\n".join(filter(None, [_paragraph(table.caption), parts]))
 
 
@@ -79,6 +79,19 @@ def _fitting(labels: Sequence[str], columns: Sequence[list[str]]) -> list[list[l
         parts[-1].append(column)
         used += width
     return parts
+
+
+def _aligned(columns: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of columns, whose first cells are the headings."""
+    widths = [max(map(len, column)) for column in columns]
+    lines = []
+    for cells in zip(*columns, strict=True):
+        texts = [cells[0].ljust(widths[0])]
+        texts += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        lines.append(f"| {' | '.join(texts)} |")
+    rules = [":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])]
+    lines.insert(1, f"|{'|'.join(rules)}|")
+    return "\n".join(lines) + "\n"
 
 
 def _paragraph(text: str) -> str:

@@ -15,46 +15,31 @@ PROJECT = "repr-toolkit"
 """The project at Weights & Biases for everything."""
 
 
-def log_page(
-    sections: Sequence[Section], *, folder: Path, group: str | None, name: str, page: str = ""
-) -> None:
-    """Log every table and picture, and the page's HTML unless it is "", to a new W&B run.
-
-    The run is called `name` in `group`, and its files lie in `folder`. WANDB_MODE=offline works.
-    """
-    _log(sections, page, dir=folder, name=name, job_type="report", group=group)
-
-
-def log_beside(
+def log_sections(
     sections: Sequence[Section],
-    *,
     folder: Path,
-    id_file: Path,
-    page: str = "",
+    *,
+    name: str = "",
     group: str | None = None,
+    id_file: Path | None = None,
+    page: str = "",
     numbers: Mapping[str, float] | None = None,
 ) -> None:
-    """Log the same to the W&B run of a training, whose id is in `id_file`.
+    """Log every table and picture, the page's HTML unless it is "", and numbers by their names.
 
-    A training that was not logged gets a W&B run in `group`, and the file. `numbers` are logged by
-    their names.
+    With `id_file` to the W&B run of a training, whose id is there; a training that was not logged
+    gets a W&B run, and the file. Without it to a new W&B run. That is in `group`, called `name` or
+    else as the folder, in which its files lie. WANDB_MODE=offline works.
     """
-    if not id_file.is_file():
-        id_file.write_text(f"{uuid4().hex[:8]}\n")
-    id = id_file.read_text().strip()
-    name = folder.resolve().name
-    _log(sections, page, numbers, dir=folder, id=id, name=name, group=group, resume="allow")
-
-
-def _log(
-    sections: Sequence[Section],
-    page: str,
-    numbers: Mapping[str, float] | None = None,
-    **run: Any,
-) -> None:
     import wandb
 
-    with wandb.init(project=PROJECT, **run) as logged:
+    run: dict[str, Any] = {"job_type": "report"}
+    if id_file is not None:
+        if not id_file.is_file():
+            id_file.write_text(f"{uuid4().hex[:8]}\n")
+        run = {"id": id_file.read_text().strip(), "resume": "allow"}
+    name = name or folder.resolve().name
+    with wandb.init(project=PROJECT, dir=folder, name=name, group=group, **run) as logged:
         # The page has what tables and pictures lack: charts, scales of colours, explanations.
         html = {"report/page": wandb.Html(page, inject=False)} if page else {}
         logged.log({**html, **(numbers or {}), **loggable(sections)})

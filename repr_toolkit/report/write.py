@@ -8,7 +8,7 @@ from pathlib import Path
 
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.html import MARK, render
-from repr_toolkit.page.wandb import log_beside, log_page
+from repr_toolkit.page.wandb import log_sections
 from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
 from repr_toolkit.report.missing import measure_all
@@ -74,10 +74,9 @@ def _log(reported: Reported, sections: Sequence[Section], page: str) -> None:
     runs = list(reported.runs.values())
     folder = reported.folder or runs[0].path
     if len(runs) == 1:
-        log_beside(sections, folder=folder, id_file=runs[0].wandb_id_file, page=page)
+        log_sections(sections, folder, id_file=runs[0].wandb_id_file, page=page)
     else:
-        group = folder.resolve().name
-        log_page(sections, folder=folder, group=group, name="report", page=page)
+        log_sections(sections, folder, group=folder.resolve().name, name="report", page=page)
 
 
 def refuse_others(out: Path, *, overwrite: bool) -> None:

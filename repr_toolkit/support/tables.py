@@ -1,6 +1,5 @@
-"""Numbers as text, and Markdown tables and lists that fit a terminal."""
+"""Numbers and paragraphs as text that fits a terminal."""
 
-from collections.abc import Sequence
 from math import floor, isfinite, log10
 from textwrap import fill
 from typing import Any
@@ -19,11 +18,6 @@ def wrapped(text: str, bullet: str = "") -> str:
     options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
     rest = " " * len(bullet)
     return fill(text, WIDTH, initial_indent=bullet, subsequent_indent=rest, **options) + "\n"
-
-
-def notes_text(notes: Sequence[str]) -> str:
-    """A Markdown list of sentences in lines of a terminal's width."""
-    return "".join(wrapped(note, "- ") for note in notes)
 
 
 def number_text(number: Number | None, scale: float = 1, digits: int | None = None) -> str:
@@ -91,19 +85,6 @@ def per_cent(share: float) -> str:
 
 def _digits(error: float) -> int:
     return min(4, max(0, 1 - floor(log10(error)))) if error > 0 else 3
-
-
-def aligned(columns: Sequence[Sequence[str]]) -> str:
-    """A Markdown table of columns, whose first cells are the headings."""
-    widths = [max(map(len, column)) for column in columns]
-    lines = []
-    for cells in zip(*columns, strict=True):
-        texts = [cells[0].ljust(widths[0])]
-        texts += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
-        lines.append(f"| {' | '.join(texts)} |")
-    rules = [":" + "-" * (widths[0] + 1), *("-" * (width + 1) + ":" for width in widths[1:])]
-    lines.insert(1, f"|{'|'.join(rules)}|")
-    return "\n".join(lines) + "\n"
 
 
 def duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ from repr_toolkit.analyses.information.picture import overlays
 from repr_toolkit.data import ImageData
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.page.wandb import log_page
+from repr_toolkit.page.wandb import log_sections
 from repr_toolkit.representations import Representation
 from repr_toolkit.runs.kept import Kept, keep_together, kept_together
 from repr_toolkit.runs.run import FROZEN, Run
@@ -96,7 +96,7 @@ def run_frozen(
     if kept is not None and wandb:
         section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
         group = study_dir.resolve().name
-        log_page([section], folder=study_dir, group=group, name="frozen")
+        log_sections([section], study_dir, group=group, name="frozen")
     return kept
 
 

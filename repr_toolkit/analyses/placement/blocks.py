@@ -64,12 +64,11 @@ def _table(results: Mapping[str, Kept]) -> Table:
 def _picture(name: str, result: Kept) -> Picture:
     """Held-out images and below each samples of its h, with crosses where h says."""
     arrays = {key: torch.from_numpy(result.arrays[key]) for key in ("image", "sample", "marks")}
-    cells = torch.cat([arrays["image"][:, None], arrays["sample"]], 1).transpose(0, 1)
-    lines, count = cells.shape[:2]
-    marks = arrays["marks"].float().repeat(lines, 1, 1)
+    cells = torch.cat([arrays["image"][:, None], arrays["sample"]], 1)
+    count, lines = cells.shape[:2]
     levels = int(result.arrays["levels"])
-    crossed = with_crosses(cells.flatten(0, 1), marks, levels=levels)
-    png, size = tiled(shown(crossed.unflatten(0, (lines, count)).numpy(), 256), gap=SCALE)
+    crossed = with_crosses(cells, arrays["marks"].float(), levels=levels).transpose(0, 1)
+    png, size = tiled(shown(crossed.numpy(), 256), gap=SCALE)
     return Picture(
         png,
         size,

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from repr_toolkit.analyses.placement.marks import with_crosses
-from repr_toolkit.runs.kept import Result
+from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.support.pictures import Group, paper_figure
 
 if TYPE_CHECKING:
@@ -24,16 +23,11 @@ def picture(results: Sequence[Result]) -> "Figure":
     first = results[0].arrays()
     marks, levels = torch.from_numpy(first["marks"]).float(), int(first["levels"])
 
-    def crossed(images: Tensor) -> Tensor:
-        """Images (rows, n, C, H, W), every one with its row's crosses."""
-        n = images.shape[1]
-        points = marks.repeat_interleave(n, 0)
-        marked: Tensor = with_crosses(images.flatten(0, 1), points, levels=levels)
-        cells: Tensor = marked.unflatten(0, (-1, n))
-        return cells
+    def group(images: Array, heading: str) -> Group:
+        return Group(with_crosses(torch.from_numpy(images), marks, levels=levels), heading)
 
-    groups = [Group(crossed(torch.from_numpy(first["image"])[:, None]), "Held-out")]
+    groups = [group(first["image"][:, None], "Held-out")]
     for result in results:
         heading = Path(result.numbers["run"]).name.replace("_", " ")
-        groups.append(Group(crossed(torch.from_numpy(result.arrays()["sample"])), heading))
+        groups.append(group(result.arrays()["sample"], heading))
     return paper_figure(groups)

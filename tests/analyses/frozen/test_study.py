@@ -176,7 +176,11 @@ def test_a_study(
     folder = folder.rename(tmp_path / "moved")
     times = {folder / file.relative_to(tmp_path / "s"): time for file, time in times.items()}
     logged: dict[str, Any] = {}
-    monkeypatch.setattr(study, "log_page", lambda sections, **to: logged.update(to, of=sections))
+    monkeypatch.setattr(
+        study,
+        "log_sections",
+        lambda sections, folder, **to: logged.update(to, of=sections, folder=folder),
+    )
     more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
     run_frozen(RECIPE, folder, sources[:1], data, **more)
     [section] = logged["of"]
