@@ -2,25 +2,9 @@
 
 from repr_toolkit.analyses.base import Analysis, needs_encoder_and_decoder
 from repr_toolkit.analyses.information.blocks import blocks
-from repr_toolkit.analyses.information.bounds import Bound, candidate_bound, label_bound
-from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
-from repr_toolkit.analyses.information.controls import coordinate_bits, sensitivity
 from repr_toolkit.analyses.information.measure import measure
-from repr_toolkit.analyses.information.usable import Usable
 
-__all__ = [
-    "ANALYSIS",
-    "Bound",
-    "Reading",
-    "Usable",
-    "blocks",
-    "candidate_bound",
-    "code_lengths",
-    "coordinate_bits",
-    "label_bound",
-    "measure",
-    "sensitivity",
-]
+__all__ = ["ANALYSIS", "blocks", "measure"]
 
 ANALYSIS = Analysis(
     name="information",

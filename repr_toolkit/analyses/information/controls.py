@@ -43,11 +43,6 @@ class Part:
         return {"name": self.name, **share, **self.worth.as_dict()}
 
 
-def mean_of(h: Tensor) -> Tensor:
-    """The mean of h (N, h_dim), for every image: another (N, h_dim)."""
-    return h.double().mean(0).to(h.dtype).expand_as(h)
-
-
 def sensitivity(
     model: "EncoderDecoder",
     split: ImageSplit,

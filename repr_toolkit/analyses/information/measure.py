@@ -19,7 +19,6 @@ from repr_toolkit.analyses.information.controls import (
     coordinate_bits,
     hides_parts,
     masked_tables,
-    mean_of,
     sensitivity,
 )
 from repr_toolkit.analyses.information.usable import Usable
@@ -86,7 +85,7 @@ def measure(
     readings = {
         "own": Reading(model, h),
         "shuffled": Reading(model, h[other_images(len(h), seed)]),
-        "mean_h": Reading(model, mean_of(h)),
+        "mean_h": Reading(model, h.double().mean(0).to(h.dtype).expand_as(h)),
     }
     if hides_parts(model):
         nothing = torch.zeros(h.shape[1] // 2, dtype=torch.bool)

@@ -43,17 +43,11 @@ def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Number
     scores = []
     for _ in range(RESAMPLES // AT_A_TIME):
         rows = draw.integers(0, count, (AT_A_TIME, count))
-        total = squares[rows].sum(1) - (_sums(centred, rows) ** 2).sum(1) / count
+        times = np.stack([np.bincount(row, minlength=count) for row in rows])
+        total = squares[rows].sum(1) - ((times @ centred) ** 2).sum(1) / count
         with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one value alone
             scores.append(1 - errors[rows].sum(1) / total)
     values = np.concatenate(scores)
     low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
     how = f"bootstrap over {count:,} test images"
     return Number(r_squared(truth, predicted), float(low), float(high), how, count=count)
-
-
-def _sums(values: Values, rows: npt.NDArray[np.int64]) -> Values:
-    """Σ over each resample of values (N, k): (resamples, k)."""
-    counts = np.stack([np.bincount(row, minlength=len(values)) for row in rows])
-    sums: Values = counts @ values
-    return sums

@@ -11,7 +11,7 @@ import pytest
 from repr_toolkit.analyses.frozen import run_frozen, study
 from repr_toolkit.analyses.frozen.study import WRITTEN
 from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
-from repr_toolkit.analyses.information import coordinate_bits
+from repr_toolkit.analyses.information.controls import coordinate_bits
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import Representation, represent

@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from repr_toolkit.analyses.classification.bayes import classify
-from repr_toolkit.analyses.information import Bound, candidate_bound, label_bound
-from repr_toolkit.analyses.information.bounds import own_over_mean
+from repr_toolkit.analyses.information.bounds import (
+    Bound,
+    candidate_bound,
+    label_bound,
+    own_over_mean,
+)
 from repr_toolkit.analyses.information.pieces import bound_cell
 from repr_toolkit.data.known_bits import BITS, known_bits
 from repr_toolkit.runs.run import Run, load

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.analyses.information import Reading, code_lengths
-from repr_toolkit.analyses.information.code_lengths import cumulative, image_bits
+from repr_toolkit.analyses.information.code_lengths import (
+    Reading,
+    code_lengths,
+    cumulative,
+    image_bits,
+)
 from repr_toolkit.data.known_bits import known_bits
 from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN, raster
 from repr_toolkit.models.autoencoder import EncoderDecoder

@@ -5,8 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.information import coordinate_bits, sensitivity
-from repr_toolkit.analyses.information.controls import mean_of
+from repr_toolkit.analyses.information.controls import coordinate_bits, sensitivity
 from repr_toolkit.data.known_bits import PIXELS, known_bits
 from repr_toolkit.encoders import Constant, MaskedCoordinates
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -89,11 +88,6 @@ def test_principal_directions_are_resampled_from_their_marginal() -> None:
         torch.testing.assert_close(still, own)
     with pytest.raises(ValueError, match='"coordinates" or "principal", not \'x\''):
         sensitivity(model, split, codes, along="x")
-
-
-def test_the_mean_of_h() -> None:
-    codes = torch.tensor([[1.0, 4.0], [3.0, 8.0]])
-    assert mean_of(codes).tolist() == [[2, 6], [2, 6]]
 
 
 # How training hides coordinates

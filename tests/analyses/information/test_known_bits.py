@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from repr_toolkit.analyses.information import (
-    Reading,
-    Usable,
-    candidate_bound,
-    code_lengths,
-    sensitivity,
-)
+from repr_toolkit.analyses.information.bounds import candidate_bound
+from repr_toolkit.analyses.information.code_lengths import Reading, code_lengths
+from repr_toolkit.analyses.information.controls import sensitivity
+from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.known_bits import (
     BITS,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.analyses.information import Usable
+from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.support import stats
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_text
