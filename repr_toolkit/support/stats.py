@@ -53,12 +53,12 @@ class Number:
 
 
 def as_json(value: Any) -> Any:
-    """A value ready for JSON: its `Number`s and other dataclasses as dicts, at any depth.
+    """A value ready for JSON: dataclasses at any depth as dicts, by `as_dict` where they have one.
 
     >>> as_json({"auc": Number(0.75, count=9), "folds": (1, 2), "accuracy": None})
     {'auc': {'value': 0.75, 'count': 9}, 'folds': [1, 2], 'accuracy': None}
     """
-    if isinstance(value, Number):
+    if hasattr(value, "as_dict"):
         return value.as_dict()
     if is_dataclass(value):
         return as_json(vars(value))

@@ -87,24 +87,24 @@ def measure(
         say(f"measuring the single coordinates of {name}")
         networks = [load_with_decoder(run).to(fastest_device()) for run in trained]
         split = trained[0].load_data().splits[asked["split"]]
-        masked[name] = coordinate_bits(networks, split, progress=True).as_dict()
+        masked[name] = coordinate_bits(networks, split, progress=True)
     sources = []
     for name in names:
         arguments = first[name].config["model"]["encoder"]["init_args"]
         bits = [float(c.bits[own[name]].mean()) for c in coded]
         others = [other for other in names if other != name]
-        minus = {other: Usable(saved[name] - saved[other]).as_dict() for other in others}
+        minus = {other: Usable(saved[name] - saved[other]) for other in others}
         source = {
             "name": name,
             "made_by": arguments["made_by"],
             "dim": arguments["h_dim"],
             "bits": float(np.mean(bits)),
             "bits_of_seeds": bits,
-            "usable": Usable(saved[name]).as_dict(),
+            "usable": Usable(saved[name]),
             "minus_best": minus.get(names[0]),
             "minus": minus,
-            "shuffled_costs": Usable(costs[name]).as_dict(),
-            "lower_bound": bounds[name].as_dict(),
+            "shuffled_costs": Usable(costs[name]),
+            "lower_bound": bounds[name],
             "masked": masked.get(name),
             "cumulative": totals.get(name),
         }

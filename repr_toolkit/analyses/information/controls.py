@@ -115,15 +115,8 @@ def masked_tables(
 class CoordinateBits:
     """What a masked decoder says: bits of all of h over its own null, and of each coordinate."""
 
-    usable: Usable
+    against_own_null: Usable
     coordinates: list[Part]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return {
-            "against_own_null": self.usable.as_dict(),
-            "coordinates": [part.as_dict() for part in self.coordinates],
-        }
 
 
 def coordinate_bits(

@@ -126,18 +126,18 @@ def measure(
         "dims": dims,
         "h_dim": h.shape[1],
         "likelihood": model.decoder.likelihood_label,
-        "bits_per_dim": mean_and_error(coded.bits[0] / dims).as_dict(),
+        "bits_per_dim": mean_and_error(coded.bits[0] / dims),
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
         "saves": {kind: _saves(coded, number) for number, kind in enumerate(kinds, 1)},
-        "lower_bound": bound.as_dict(),
-        "label_lower_bound": of_labels and of_labels.as_dict(),
+        "lower_bound": bound,
+        "label_lower_bound": of_labels,
         "sensitivity": {
             "along": along,
             "images": min(part_images, len(images)),
-            "parts": [part.as_dict() for part in sensitive],
+            "parts": sensitive,
         },
-        "masked": coordinate_bits([model], images, images=part_images, **how).as_dict()
+        "masked": coordinate_bits([model], images, images=part_images, **how)
         if hides_parts(model)
         else None,
     }

@@ -1,7 +1,7 @@
 """What probes read, and the protocol that they followed, as data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from repr_toolkit.analyses.probing.classifiers import PROBES
@@ -10,7 +10,7 @@ from repr_toolkit.analyses.probing.mdl import FIRST, INNER, STRENGTHS, OnlineCod
 from repr_toolkit.analyses.probing.targets import Skipped
 from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.stats import RESAMPLES, Number
+from repr_toolkit.support.stats import RESAMPLES, Number, as_json
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON: fractions of one, R², and bits."""
-        numbers = {key: value for key, value in asdict(self).items() if value is not None}
-        return numbers | ({"code": self.code.as_dict()} if self.code else {})
+        return {key: as_json(value) for key, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,6 @@ class TargetResult:
             if (reading.representation, reading.probe) == (representation, probe):
                 return reading
         return None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self) | {"readings": [reading.as_dict() for reading in self.readings]}
 
 
 @dataclass(frozen=True)
@@ -119,11 +114,8 @@ class Probing:
             {"name": name, "made_by": made_by, "dim": dim}
             for name, (made_by, dim) in self.representations.items()
         ]
-        return asdict(self) | {
-            "split": "test",
-            "representations": representations,
-            "targets": [target.as_dict() for target in self.targets],
-        }
+        numbers = {**vars(self), "split": "test", "representations": representations}
+        return {key: as_json(value) for key, value in numbers.items()}
 
     def arrays(self) -> dict[str, Any]:
         """None: the numbers are all."""

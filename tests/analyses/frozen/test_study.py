@@ -137,7 +137,7 @@ def test_a_study(
                 [worth] = [p.worth.mean for p in alone.coordinates if p.name == part["name"]]
                 assert part["of_seeds"][seed] == pytest.approx(worth)
             null = source["masked"]["against_own_null"]
-            assert null["of_seeds"][seed] == pytest.approx(alone.usable.mean)
+            assert null["of_seeds"][seed] == pytest.approx(alone.against_own_null.mean)
         assert "2 training seeds" in usable["how"]
     rows = [*csv.DictReader((folder / "frozen.csv").read_text("utf-8").splitlines())]
     assert [float(row["usable_bits"]) for row in rows] == pytest.approx(bits)

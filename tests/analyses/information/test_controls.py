@@ -17,7 +17,7 @@ DATA = known_bits(train=20, held_out=400)
 
 def test_each_bit_is_worth_one_beside_the_others() -> None:
     found = coordinate_bits([exact("masked")], DATA.splits["test"], images=100)
-    assert found.usable.mean == pytest.approx(3)
+    assert found.against_own_null.mean == pytest.approx(3)
     assert sorted(part.name for part in found.coordinates) == ["h[0]", "h[1]", "h[2]"]
     for part in found.coordinates:
         np.testing.assert_allclose(part.worth.saved, 1, atol=1e-5)
@@ -33,7 +33,7 @@ class Fourfold(MaskedCoordinates):
 def test_what_is_said_twice_is_worth_nothing_beside_itself() -> None:
     model = EncoderDecoder(Fourfold(4, source="bits"), Exact(8, masks=True)).eval()
     found = coordinate_bits([model], DATA.splits["test"], images=50)
-    assert found.usable.mean == pytest.approx(3)
+    assert found.against_own_null.mean == pytest.approx(3)
     worth = {part.name: part.worth.mean for part in found.coordinates}
     assert worth == pytest.approx({"h[1]": 1, "h[2]": 1, "h[0]": 0, "h[3]": 0}, abs=1e-5)
     assert [part.name for part in found.coordinates][2:] == ["h[0]", "h[3]"]  # sorted
