@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import Settings, add_command, add_options
+from repr_toolkit.commands.options import Settings, add_command, add_count, add_options
 
 if TYPE_CHECKING:
     from repr_toolkit.faces import FaceJob, Report
@@ -84,9 +83,7 @@ def add_commands(subcommands: Any) -> None:
         help="FaceNet's: vggface2 or casia-webface, looked for in $REPR_TOOLKIT_DATA and in "
         "torch's cache, else downloaded; or a .pt or .safetensors file",
     )
-    command.add_argument(
-        "--image-size", type=PositiveInt, default=32, help="side of the images in pixels"
-    )
+    add_count(command, "--image-size", 32, "side of the images in pixels")
     command.add_argument(
         "--image-margin",
         type=float,
@@ -102,12 +99,8 @@ def add_commands(subcommands: Any) -> None:
         default="take",
         help="take one face of a photograph with several, or skip it",
     )
-    command.add_argument(
-        "--min-face-size", type=PositiveInt, default=60, help="smallest face to look for, in pixels"
-    )
-    command.add_argument(
-        "--batch-size", type=PositiveInt, default=32, help="photographs done and kept at a time"
-    )
+    add_count(command, "--min-face-size", 60, "smallest face to look for, in pixels")
+    add_count(command, "--batch-size", 32, "photographs done and kept at a time")
     command.add_argument(
         "--allow-one-identity",
         action="store_true",

@@ -3,9 +3,8 @@
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import Settings, add_command, add_options, add_out
+from repr_toolkit.commands.options import Settings, add_command, add_count, add_options, add_out
 
 
 def information(options: Namespace, settings: Settings) -> None:
@@ -45,11 +44,9 @@ def add_commands(subcommands: Any) -> None:
     add_options(command, "run", "--split")
     command.add_argument("--without", metavar="RUN", help="run without this h, on the same images")
     command.add_argument("--along", help="what of h is resampled: coordinates or principal")
-    command.add_argument("--parts", type=PositiveInt, default=32, help="how many of them")
-    command.add_argument("--part-images", type=PositiveInt, default=128, help="on how many images")
+    add_count(command, "--parts", 32, "how many of them")
+    add_count(command, "--part-images", 128, "on how many images")
     add_options(command, "--candidates")
-    command.add_argument(
-        "--bound-images", type=PositiveInt, default=512, help="images of the lower bound"
-    )
+    add_count(command, "--bound-images", 512, "images of the lower bound")
     add_options(command, "--batch-size", "--seed", "--json")
     add_out(command, "PNG of the maps to draw")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
 from repr_toolkit.commands.options import (
     Settings,
     add_command,
+    add_count,
     add_drawing,
     add_options,
     add_out,
@@ -50,18 +50,16 @@ def invariance(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, invariance, "what samples of one h have in common")
     add_options(command, "run", "--split")
-    command.add_argument("--images", type=PositiveInt, default=64, help="images whose h is taken")
-    command.add_argument("-n", type=PositiveInt, default=16, help="samples of each h")
+    add_count(command, "--images", 64, "images whose h is taken")
+    add_count(command, "-n", 16, "samples of each h")
     command.add_argument(
         "--by",
         metavar="KEY",
         help="what to judge: label, identity or any other key, or column KEY[i], of whole numbers "
         "(default: the label or the identity, where there are any)",
     )
-    command.add_argument(
-        "--neighbours", type=PositiveInt, default=5, help="nearest training images that count"
-    )
+    add_count(command, "--neighbours", 5, "nearest training images that count")
     add_drawing(command)
     add_options(command, "--json")
     add_out(command, "PNG to draw: images, samples, what varies, and the nearest images")
-    command.add_argument("--rows", type=PositiveInt, default=10, help="images in the picture")
+    add_count(command, "--rows", 10, "images in the picture")

@@ -3,9 +3,9 @@
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeFloat, PositiveInt
+from jsonargparse.typing import NonNegativeFloat
 
-from repr_toolkit.commands.options import Settings, add_command, add_options, add_out
+from repr_toolkit.commands.options import Settings, add_command, add_count, add_options, add_out
 
 
 def likeness(options: Namespace, settings: Settings) -> None:
@@ -44,10 +44,8 @@ def likeness(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, likeness, "say whether portraits keep the person")
     add_options(command, "run", "--split")
-    command.add_argument(
-        "--people", type=PositiveInt, help="how many (default: all with two photographs)"
-    )
-    command.add_argument("-n", type=PositiveInt, default=4, help="portraits of each person")
+    add_count(command, "--people", None, "how many (default: all with two photographs)")
+    add_count(command, "-n", 4, "portraits of each person")
     command.add_argument(
         "--temperatures",
         type=NonNegativeFloat,
@@ -58,4 +56,4 @@ def add_commands(subcommands: Any) -> None:
     )
     add_options(command, "--seed", "--weights", "--json")
     add_out(command, "PNG to write: photograph, portraits, the training images nearest to them")
-    command.add_argument("--shown", type=PositiveInt, default=12, help="people in the pictures")
+    add_count(command, "--shown", 12, "people in the pictures")

@@ -146,6 +146,11 @@ def add_options(command: Any, *names: str, **changes: Any) -> None:
         command.add_argument(name, **{**OPTIONS[name], **changes})
 
 
+def add_count(command: Any, name: str, default: int | None, text: str) -> None:
+    """An option that is a positive number."""
+    command.add_argument(name, type=PositiveInt, default=default, help=text)
+
+
 def add_drawing(command: Any, temperature: float | None = None) -> None:
     """How to sample; a temperature of None is that of the decoder's reconstructions."""
     add_options(command, "--seed")
@@ -169,7 +174,10 @@ def drawing(options: Namespace) -> dict[str, Any]:
 
 
 def add_source(command: ArgumentParser, *, many: bool = False) -> None:
-    """What makes h, and how: the one `source`, or with `many` at least one in `sources`."""
+    """What makes h, and how: the one `source`, or with `many` at least one in `sources`.
+
+    `repr_toolkit.commands.common.represent_options` reads how.
+    """
     command.add_argument(
         "sources" if many else "source",
         metavar="SOURCE",
@@ -177,10 +185,5 @@ def add_source(command: ArgumentParser, *, many: bool = False) -> None:
         help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, "
         "the import path of an encoder or of a network's class or function, or untrained:SOURCE",
     )
-    add_source_options(command)
-
-
-def add_source_options(command: Any) -> None:
-    """Give a command, or a group of its options, those of `SOURCE_OPTIONS`."""
     for name, how in SOURCE_OPTIONS.items():
         command.add_argument(name, **how)

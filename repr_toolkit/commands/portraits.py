@@ -3,11 +3,11 @@
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import PositiveInt
 
 from repr_toolkit.commands.options import (
     Settings,
     add_command,
+    add_count,
     add_drawing,
     add_options,
     add_out,
@@ -83,7 +83,7 @@ def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, portraits, "draw new portraits of people")
     add_options(command, "run")
     command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
-    command.add_argument("-n", type=PositiveInt, default=8, help="portraits of each person")
+    add_count(command, "-n", 8, "portraits of each person")
     add_options(command, "--weights")
     add_drawing(command, 1.0)
     add_out(command, default="portraits.png")
@@ -92,8 +92,8 @@ def add_commands(subcommands: Any) -> None:
     add_options(command, "run")
     command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
     command.add_argument("b", metavar="PICTURE_B", help="where it ends")
-    command.add_argument("--steps", type=PositiveInt, default=9, help="pictures in a row")
-    command.add_argument("--rows", type=PositiveInt, default=4, help="rows, each of another noise")
+    add_count(command, "--steps", 9, "pictures in a row")
+    add_count(command, "--rows", 4, "rows, each of another noise")
     command.add_argument(
         "--way",
         choices=("linear", "spherical"),

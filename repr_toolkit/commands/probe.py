@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt
 
 from repr_toolkit.commands.options import (
     DATA_HELP,
     Settings,
     add_command,
+    add_count,
     add_options,
     add_out,
     add_source,
@@ -82,9 +83,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--probes", nargs="+", metavar="PROBE", help="logistic, ridge, knn or mlp (default: all)"
     )
-    command.add_argument(
-        "--images", type=PositiveInt, help="images of each split at the most (default: all)"
-    )
+    add_count(command, "--images", None, "images of each split at the most (default: all)")
     add_options(command, "--seed")
     command.add_argument(
         "--orders", type=NonNegativeInt, default=3, help="random orders of the online code; 0: none"

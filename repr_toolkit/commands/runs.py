@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
+from jsonargparse.typing import NonNegativeInt
 
 from repr_toolkit.commands.options import (
     SETTINGS_HELP,
     Settings,
     add_command,
+    add_count,
     add_drawing,
     add_options,
     add_out,
@@ -236,16 +237,14 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, sample, "draw new images")
     add_options(command, "run")
-    command.add_argument("-n", type=PositiveInt, default=16, help="images (for each label)")
+    add_count(command, "-n", 16, "images (for each label)")
     command.add_argument(
         "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
     )
     add_options(command, "--split")
     add_drawing(command, 1.0)
     add_out(command, default="sample.png")
-    command.add_argument(
-        "--chunk-size", type=PositiveInt, default=256, help="images drawn and kept at a time"
-    )
+    add_count(command, "--chunk-size", 256, "images drawn and kept at a time")
     add_options(command, "--resume")
 
     command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
@@ -256,10 +255,8 @@ def add_commands(subcommands: Any) -> None:
         metavar="PICTURE",
         help="image files, scaled to the model's size; without any, images of a split are taken",
     )
-    command.add_argument("-n", type=PositiveInt, default=4, help="reconstructions of each original")
-    command.add_argument(
-        "--images", type=PositiveInt, default=8, help="originals that are taken from the split"
-    )
+    add_count(command, "-n", 4, "reconstructions of each original")
+    add_count(command, "--images", 8, "originals that are taken from the split")
     add_options(command, "--split")
     add_drawing(command)
     add_out(command, default="reconstruct.png")

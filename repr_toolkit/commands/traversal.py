@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
+from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
 from repr_toolkit.commands.options import (
     Settings,
     add_command,
+    add_count,
     add_drawing,
     add_options,
     add_out,
@@ -134,10 +135,8 @@ def add_commands(subcommands: Any) -> None:
         metavar="DIRECTION",
         help="(default: the first principal directions and the means of labels)",
     )
-    command.add_argument(
-        "--images", type=PositiveInt, default=3, help="of the split to show, without pictures"
-    )
-    command.add_argument("--steps", type=PositiveInt, default=9, help="pictures in a row")
+    add_count(command, "--images", 3, "of the split to show, without pictures")
+    add_count(command, "--steps", 9, "pictures in a row")
     command.add_argument(
         "--span", type=PositiveFloat, help="α goes from −span to span (default: 3, for mean 1)"
     )

@@ -8,6 +8,7 @@ from jsonargparse.typing import PositiveInt
 from repr_toolkit.commands.options import (
     Settings,
     add_command,
+    add_count,
     add_drawing,
     add_options,
     add_out,
@@ -57,7 +58,5 @@ def add_commands(subcommands: Any) -> None:
     add_drawing(command, 1.0)
     add_options(command, "--json")
     add_out(command, "PNG to draw: samples, with crosses where h says")
-    command.add_argument("--rows", type=PositiveInt, default=8, help="images in the picture")
-    command.add_argument(
-        "--columns", type=PositiveInt, default=3, help="samples of each run for each of them"
-    )
+    add_count(command, "--rows", 8, "images in the picture")
+    add_count(command, "--columns", 3, "samples of each run for each of them")
