@@ -126,8 +126,7 @@ class LayerActivations(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to h, float32 (B, h_dim).
 
-        Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
-        beyond the levels.
+        Raises as `require_images` does.
         """
         require_images(x, self.levels)
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):

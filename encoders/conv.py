@@ -47,8 +47,7 @@ class ConvBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to h (B, h_dim), in the parameters' dtype.
 
-        Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
-        beyond the levels.
+        Raises as `require_images` does.
         """
         dtype = self.bottleneck.weight.dtype
         scaled = scaled_images(x, self.levels, self.image_shape, dtype)

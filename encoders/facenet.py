@@ -74,8 +74,7 @@ class FaceNet(nn.Module):
         """Faces uint8 (B, 3, H, W), or grey (B, 1, H, W), to h, float32 (B, 512), of length 1.
 
         Images are resized to 160×160, bilinear and antialiased. The face should fill the image as
-        in `repr_toolkit.faces`. Raises TypeError for another dtype, ValueError for another shape
-        or, on a CPU, for values beyond the levels.
+        in `repr_toolkit.faces`. Raises as `require_images` does.
         """
         require_images(x, self.levels)
         values = x.expand(-1, 3, -1, -1).to(torch.float32)

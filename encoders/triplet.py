@@ -69,8 +69,7 @@ class TripletNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to h (B, h_dim), float32, of length 1.
 
-        Raises TypeError for another dtype, ValueError for another shape or, on a CPU, for values
-        beyond the levels.
+        Raises as `require_images` does.
         """
         dtype = self.embedding.weight.dtype
         pixels = scaled_images(x, self.levels, self.image_shape, dtype)

@@ -109,10 +109,9 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
         # Of a flag that turns something off the default is that it is on, which confuses.
-        untold = isinstance(action.default, bool) or action.default in (
-            *(None, [], argparse.SUPPRESS),
-        )
-        return text if untold else f"{text} (default: %(default)s)"
+        if isinstance(action.default, bool) or action.default in (None, [], argparse.SUPPRESS):
+            return text
+        return f"{text} (default: %(default)s)"
 
 
 def make_parser(description: str, version: str | None = None) -> ArgumentParser:

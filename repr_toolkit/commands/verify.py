@@ -92,9 +92,4 @@ def add_commands(subcommands: Any) -> None:
     )
     add_options(command, "--split", "--batch-size", "--json")
     add_out(command, "PNG of the ROC to write")
-    command.add_argument(
-        "--wandb",
-        action="store_true",
-        help="log the numbers and the ROC to the run's own on Weights & Biases too "
-        "(WANDB_MODE=offline works)",
-    )
+    add_options(command, "--wandb")

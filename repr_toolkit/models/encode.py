@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def require_readable(encoder: Encoder, data: ImageData, name: str) -> None:
     """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker."""
-    keys = data.splits["train"].keys
-    if encoder.source not in keys:
-        raise ValueError(f"{name} reads {encoder.source!r}, but {data.name} has {', '.join(keys)}")
+    if encoder.source not in data.arrays:
+        keys = ", ".join(data.arrays)
+        raise ValueError(f"{name} reads {encoder.source!r}, but {data.name} has {keys}")
     made_by = getattr(encoder, "made_by", None)
     if made_by is not None and data.encoder not in (None, made_by):
         raise ValueError(

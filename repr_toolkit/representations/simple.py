@@ -50,10 +50,9 @@ def pca(data: ImageData, components: int, *, progress: bool = False) -> Represen
 
 def labels(data: ImageData) -> Representation:
     """The one-hot vector of each image's label; ValueError for data without labels."""
-    if "label" not in data.splits["train"].keys:
+    if "label" not in data.arrays:
         raise ValueError(
-            f"{data.name} has no 'label' to make one-hots of, only "
-            f"{', '.join(data.splits['train'].keys)}"
+            f"{data.name} has no 'label' to make one-hots of, only {', '.join(data.arrays)}"
         )
     codes = {key: split.column("label").numpy() for key, split in data.splits.items()}
     classes = 1 + max(int(values.max()) for values in codes.values())

@@ -45,20 +45,14 @@ def bits_given(
     model: EncoderDecoder,
     split: ImageSplit,
     tables: Sequence[Tensor | None],
-    *,
-    batch_size: int = 256,
-    seed: int = 0,
-    progress: bool = False,
+    **how: Any,
 ) -> list[npt.NDArray[np.float64]]:
     """Bits/dim of the images of a split, in order, given each table of h: float64 (N,) for each.
 
-    See `log_likelihoods` for the arguments and errors.
+    See `log_likelihoods` for the further arguments and errors.
     """
-    options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "progress": progress}
-    return [
-        decoders.bits_per_dim(log_prob, model.decoder.image_shape).numpy()
-        for log_prob in log_likelihoods(model, split, tables, **options)
-    ]
+    log_prob = log_likelihoods(model, split, tables, **how)
+    return [*decoders.bits_per_dim(log_prob, model.decoder.image_shape).numpy()]
 
 
 def log_likelihoods(

@@ -77,18 +77,20 @@ class SamplingJob:
         self.temperature = temperature
         self.engine = model.decoder.choose_engine(engine)
         self.chunk_size = chunk_size
-        self.settings: dict[str, Any] = {"n": n}
+        origin: dict[str, Any] = {}
         self._key: str | None = None  # "label" or "index", that of an image of the split
         if labels is not None:
             self._key, self._values = "label", np.array(labels, np.int64)
-            self.settings["labels"] = list(labels)
+            origin = {"labels": list(labels)}
             encode_batch(model, {"label": torch.from_numpy(self._values)})
         elif data is not None and model.encoder is not None:
             self._split = data.split(split)
             self._key = "index"
             self._values = np.array(choose_evenly(len(self._split), n), np.int64)
-            self.settings |= {"split": split, "data": data.fingerprint}
-        self.settings |= {
+            origin = {"split": split, "data": data.fingerprint}
+        self.settings: dict[str, Any] = {
+            "n": n,
+            **origin,
             "seed": seed,
             "temperature": temperature,
             "engine": self.engine,

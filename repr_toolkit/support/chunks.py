@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from glob import escape
 from math import prod
 from pathlib import Path
@@ -119,10 +120,8 @@ class Chunks:
 
         Raises BlockingIOError if one leads it. Where the file system has no locks nothing is done.
         """
-        if sys.platform == "win32" or self._lock is not None:
+        if self._lock is not None:
             return
-        from fcntl import LOCK_EX, LOCK_NB, flock
-
         file = os.open(self.job_file, os.O_RDWR)  # NFS demands that it can be written
         try:
             flock(file, LOCK_EX | LOCK_NB)
