@@ -12,20 +12,23 @@ from repr_toolkit.analyses.classification.classes import (
     shown_classes,
 )
 from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
-from repr_toolkit.analyses.comparison.blocks import heading
-from repr_toolkit.analyses.comparison.files import text_files
+from repr_toolkit.analyses.comparison.blocks import blocks, heading
 from repr_toolkit.analyses.comparison.notes import notes
 from repr_toolkit.analyses.comparison.probes import LabelProbes
+from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.page.blocks import Notes
+from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import say
+from repr_toolkit.support.files import csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, as_json, mean_and_error
@@ -81,6 +84,17 @@ def measure(
     files |= text_files(numbers, first.path.resolve().parent.name)
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
     return Result(asked, numbers, arrays)
+
+
+def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:
+    """The numbers as JSON, as CSV, and as Markdown under the name of the study."""
+    title = f"# {study}: {numbers['data']}, {numbers['split']} images\n\n"
+    text = title + as_text([*blocks(numbers), Notes(numbers["notes"])])
+    return {
+        "comparison.json": json_text(numbers).encode(),
+        "comparison.csv": csv_text(csv_rows(numbers)).encode(),
+        "comparison.md": text.encode(),
+    }
 
 
 class _Comparison:

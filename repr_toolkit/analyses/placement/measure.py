@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,6 @@ from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, bootstrap, wilson
-
-if TYPE_CHECKING:
-    from repr_toolkit.models.autoencoder import EncoderDecoder
 
 KEYS = f"where things stand can be measured of samples given {' or '.join(map(repr, READERS))}"
 
@@ -73,7 +70,7 @@ def measure_alike(
     models = [load_with_decoder(run).to(device) for run in runs]
     for model in models:
         model.decoder.choose_engine(engine)  # before the work
-    key = _common_key(runs, models)
+    key = _common_key(runs)
     require_same_data({str(run.path): run for run in runs})
     data = runs[0].load_data()
     held_out = data.split(split)
@@ -139,15 +136,12 @@ def distinct(stated: Array, rows: int) -> list[int]:
     return [int(places[place]) for place in choose_evenly(len(places), rows)]
 
 
-def _common_key(runs: Sequence[Run], models: "Sequence[EncoderDecoder]") -> str:
+def _common_key(runs: Sequence[Run]) -> str:
     """The batch key that the encoders of all runs read."""
-    keys: dict[str, str] = {}
-    for run, model in zip(runs, models, strict=True):
-        source = "" if model.encoder is None else model.encoder.source
-        if source not in READERS:
-            reads = f"an encoder that reads {source!r}" if source else "no encoder"
-            raise ValueError(f"{run.path} has {reads}; {KEYS}")
-        keys[str(run.path)] = source
+    for run in runs:
+        if reason := obstacle(run):
+            raise ValueError(f"{run.path}: {reason}")
+    keys = {str(run.path): str(encoder_source(run)) for run in runs}
     first, *others = dict.fromkeys(keys.values())
     if others:
         raise ValueError(f"the runs' encoders read different keys: {keys}")

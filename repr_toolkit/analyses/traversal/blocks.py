@@ -92,19 +92,17 @@ def _changes(name: str, numbers: Numbers) -> Table:
 
 
 def _judged(name: str, numbers: Numbers) -> list[Block]:
-    """How many pictures a judge takes for the class or the attribute that h moves to."""
-    judged = [along for along in numbers["directions"] if along["judged"]]
-    if not judged:
-        return []
-    steps = [_shown_steps(along["alphas"]) for along in judged]
-    columns = _headings([along["alphas"] for along in judged], steps)
-    rows = []
-    for along, places in zip(judged, steps, strict=True):
-        cells = [share_of(along["judged"][place]) for place in places]
-        if len(cells) < len(columns):
-            cells.insert(1, Cell())
-        alphas = ", ".join(alpha_text(along["alphas"][place]) for place in places)
-        rows.append(Row(along["name"], cells, "" if "=" in columns[0] else f"α = {alphas}"))
+    """How many pictures a judge takes for the class or the attribute that h moves to.
+
+    A table for all directions that are shown at the same α.
+    """
+    rows: dict[tuple[str, ...], list[Row]] = {}
+    for along in numbers["directions"]:
+        if along["judged"]:
+            places = _shown_steps(along["alphas"])
+            columns = tuple(f"α = {alpha_text(along['alphas'][place])}" for place in places)
+            cells = [share_of(along["judged"][place]) for place in places]
+            rows.setdefault(columns, []).append(Row(along["name"], cells))
     judges = " and ".join(
         f"a classifier of {judge['key']}, trained on {judge['train_images']:,} real images and "
         f"right on {number_text(Number.from_dict(judge['accuracy']), 100, 1)} % of "
@@ -115,7 +113,7 @@ def _judged(name: str, numbers: Numbers) -> list[Block]:
         f"{name}: pictures judged to have the attribute, %, with 95 % interval, of "
         f"{numbers['measured_images']:,} images, by {judges}."
     )
-    return [Table(caption, columns, rows, corner="Direction")]
+    return [Table(caption, columns, alike, corner="Direction") for columns, alike in rows.items()]
 
 
 def _notes(results: Sequence[Numbers]) -> list[str]:
@@ -131,20 +129,6 @@ def _notes(results: Sequence[Numbers]) -> list[str]:
             "the run and of the judge."
         )
     return notes
-
-
-def _headings(alphas: Sequence[Sequence[float]], steps: Sequence[Sequence[int]]) -> list[str]:
-    """The values of α of the judged steps; which steps they are, where directions differ."""
-    chosen = {
-        tuple(values[place] for place in places)
-        for values, places in zip(alphas, steps, strict=True)
-    }
-    if len(chosen) == 1:
-        return [f"α = {alpha_text(alpha)}" for alpha in chosen.pop()]
-    middle = {values[1] for values in chosen if len(values) > 2}
-    if not middle:
-        return ["first α", "last α"]
-    return ["first α", "α = 0" if middle == {0} else "nearest to 0", "last α"]
 
 
 def _shown_steps(alphas: Sequence[float]) -> list[int]:
