@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks, rows
 from repr_toolkit.analyses.frozen.measure import measure
 from repr_toolkit.analyses.frozen.variants import (
+    MASKED,
     NULL,
     folder_name,
-    masked_name,
     standardised,
     store,
     study_of,
@@ -85,7 +85,7 @@ def run_frozen(
         for seed in seeds
     }
     hidden = {
-        name: [runs[variant_name(masked_name(name), seed, config)] for seed in seeds]
+        name: [runs[variant_name(name + MASKED, seed, config)] for seed in seeds]
         for name in names
         if masked
     }

@@ -17,6 +17,8 @@ from repr_toolkit.runs.run import FROZEN
 
 NULL = "without"
 """The variant whose decoder is given h = 0 for every image."""
+MASKED = "_masked"
+"""The end of a variant's name whose decoder is trained with random coordinates of h hidden."""
 CLASSES = "repr_toolkit.encoders"
 
 
@@ -74,11 +76,6 @@ def variant_name(name: str, seed: int, config: Mapping[str, Any]) -> str:
     return name if seed == config["seed"] else f"{name}_seed{seed}"
 
 
-def masked_name(name: str) -> str:
-    """The decoder of a representation that is trained with random coordinates hidden."""
-    return f"{name}_masked"
-
-
 def study_of(
     config: Mapping[str, Any],
     sources: Sequence[Representation],
@@ -109,7 +106,7 @@ def study_of(
             arguments = {"h_dim": h.dim, "source": "embedding", "made_by": h.made_by}
             kinds = {"Precomputed": h.name}
             if masked:
-                kinds["MaskedCoordinates"] = masked_name(h.name)
+                kinds["MaskedCoordinates"] = h.name + MASKED
             for kind, name in kinds.items():
                 encoder = {"class_path": f"{CLASSES}.{kind}", "init_args": arguments}
                 study[variant_name(name, seed, config)] = {**of_data, "model.encoder": encoder}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,15 +15,6 @@ from repr_toolkit.support.choose import choose_evenly, other_images
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
-
-
-class Masked(Protocol):
-    """An encoder that gives h of a part of its numbers, such as `MaskedCoordinates`."""
-
-    source: str
-    count: int
-
-    def masked(self, x: Tensor, keep: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +97,7 @@ def masked_tables(
     model: "EncoderDecoder", split: ImageSplit, indices: Sequence[int], keeps: Sequence[Tensor]
 ) -> list[Tensor]:
     """h of images under each mask, bool (m,), of an encoder that hides coordinates."""
-    encoder = cast(Masked, model.encoder)
+    encoder: Any = model.encoder
     numbers = split.column(encoder.source)[list(indices)]
     return [encoder.masked(numbers, keep) for keep in keeps]
 
@@ -136,7 +127,8 @@ def coordinate_bits(
             "bits of single coordinates need a decoder that was trained with random coordinates "
             "hidden: train one on repr_toolkit.encoders.MaskedCoordinates"
         )
-    count = cast(Masked, models[0].encoder).count
+    encoder: Any = models[0].encoder
+    count: int = encoder.count
     everything = torch.ones(count, dtype=torch.bool)
     keeps = [everything, ~everything, *~torch.eye(count, dtype=torch.bool)]
     chosen = choose_evenly(len(split), images)

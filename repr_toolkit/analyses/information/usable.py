@@ -38,7 +38,6 @@ class Usable:
     """
 
     saved: Floats
-    resampling_seed: int = 0
 
     def __post_init__(self) -> None:
         saved = np.atleast_2d(np.asarray(self.saved, np.float64))
@@ -52,7 +51,7 @@ class Usable:
 
         No interval has what both trainings miss alike.
         """
-        return bootstrap(self.saved, seed=self.resampling_seed)
+        return bootstrap(self.saved)
 
     @property
     def mean(self) -> float:

@@ -5,7 +5,7 @@ import pytest
 
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.support import stats
-from repr_toolkit.support.stats import Number
+from repr_toolkit.support.stats import Number, bootstrap
 from repr_toolkit.support.tables import number_text
 
 
@@ -26,7 +26,7 @@ def test_over_images_it_is_that_of_a_mean() -> None:
     assert usable.bits.how == "bootstrap over 900 images; leaves out fit bias and training seeds"
     assert usable.bits.count == 900
     assert ends(Usable(saved)) == ends(usable)
-    assert ends(Usable(saved, resampling_seed=1)) != ends(usable)
+    assert bootstrap(saved, seed=1) != bootstrap(saved)
 
 
 def test_over_seeds_it_is_that_of_their_mean() -> None:
@@ -53,8 +53,8 @@ def test_it_covers_what_it_says(seeds: int, spread: float, monkeypatch: pytest.M
     for number in range(60):
         images = draw.normal(0, 5, 40)
         saved = images + draw.normal(0, spread, seeds)[:, None] + draw.normal(0, 1, (seeds, 40))
-        low, high = ends(Usable(saved, resampling_seed=number))
-        found += low <= 0 <= high
+        usable = bootstrap(saved, seed=number)
+        found += usable.low <= 0 <= usable.high
     assert found >= 52  # of 57 expected, three standard deviations below
 
 
