@@ -9,7 +9,6 @@ import numpy as np
 from repr_toolkit.analyses.frozen.variants import NULL
 from repr_toolkit.analyses.information.bounds import candidate_bound
 from repr_toolkit.analyses.information.code_lengths import (
-    CodeLengths,
     Reading,
     code_lengths,
     cumulative,
@@ -77,11 +76,19 @@ def measure(
         "other_h_costs": np.stack([costs[name] for name in names]),
     }
     totals: dict[str, list[float]] = {}
-    if maps := _maps(coded, [own[name] for name in names]):
-        for name, saved_map in zip(names, maps["saved_map"], strict=True):
-            totals[name] = cumulative(saved_map, coded[0].order).tolist()
-        arrays |= {key: values.astype(np.float32) for key, values in maps.items()}
-        arrays |= {"image": images[shown]["image"].numpy(), "levels": np.array(data.levels)}
+    if maps := [c.maps for c in coded if c.maps is not None]:
+        places = [own[name] for name in names]
+        means = np.mean([of_seed.mean[places] for of_seed in maps], axis=0)
+        errors = np.mean([of_seed.error[places] for of_seed in maps], axis=0)
+        for name, mean in zip(names, means, strict=True):
+            totals[name] = cumulative(mean, coded[0].order).tolist()
+        arrays |= {
+            "saved_map": means.astype(np.float32),
+            "saved_error": errors.astype(np.float32),
+            "shown": maps[0].shown[places],
+            "image": images[shown]["image"].numpy(),
+            "levels": np.array(data.levels),
+        }
     masked = {}
     for name, trained in hidden.items():
         say(f"measuring the single coordinates of {name}")
@@ -127,17 +134,3 @@ def measure(
         "sources": sources,
     }
     return Result(asked, numbers, arrays)
-
-
-def _maps(coded: Sequence[CodeLengths], readings: Sequence[int]) -> dict[str, Array]:
-    """The maps of K readings as in `measure`; none without a likelihood of sub-pixels."""
-    shown = coded[0].shown
-    of_seeds = [
-        (c.saved_map[readings], c.saved_error[readings])
-        for c in coded
-        if c.saved_map is not None and c.saved_error is not None
-    ]
-    if shown is None or not of_seeds:
-        return {}
-    saved_map, saved_error = np.mean(of_seeds, axis=0)
-    return {"saved_map": saved_map, "saved_error": saved_error, "shown": shown[readings]}

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
 Floats = npt.NDArray[np.float64]
-Maps = npt.NDArray[np.float32]
 
 FOLDED = 64  # batches whose maps are kept on the device before they are added up, in float64
 
@@ -33,25 +32,31 @@ class Reading(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class SavedMaps:
+    """What each of K readings saves to the reference, in bits of each sub-pixel.
+
+    Positive where the reading needs fewer bits. A sub-pixel is coded given those before it in the
+    reference's order. Maps have one channel where the likelihood couples them.
+    """
+
+    mean: Floats  # over images, (K, C, H, W)
+    error: Floats  # the standard error of the mean, (K, C, H, W)
+    shown: npt.NDArray[np.float32]  # of the images that were asked for, (K, s, C, H, W)
+
+
+@dataclass(frozen=True, eq=False)
 class CodeLengths:
     """−log₂ p(x|h) of n images under K readings, the first of which is the reference.
 
     Attributes:
         bits: Of each image, float64 (K, n).
-        saved_map: What each reading saves to the reference, bits of each sub-pixel, the mean over
-            images, float64 (K, C, H, W); positive where the reading needs fewer bits. A sub-pixel
-            is coded given those before it in the reference's order. With one channel where the
-            likelihood couples them. None where a decoder has no likelihood of sub-pixels.
-        saved_error: The standard error of `saved_map`, the same shape.
-        shown: The same differences of the images that were asked for, float32 (K, s, C, H, W).
         order: The reference's order of generation, int64 (C·H·W,).
+        maps: The savings by sub-pixel; None where a decoder has no likelihood of sub-pixels.
     """
 
     bits: Floats
-    saved_map: Floats | None
-    saved_error: Floats | None
-    shown: Maps | None
     order: Tensor
+    maps: SavedMaps | None = None
 
     def saved(self, reading: int) -> Floats:
         """Bits of each image that a reading saves to the reference, (n,)."""
@@ -83,10 +88,10 @@ def code_lengths(
 ) -> CodeLengths:
     """Code the images of a split, in order, once under every reading.
 
-    `shown` are the images whose own maps are kept. The likelihoods are computed in float32, without
-    autocast, on each model's device; they are exact unless a model's `decoder.is_bound`. Raises
-    ValueError without readings, for a reading that has not one h an image, and where a likelihood
-    is not finite.
+    `shown` are the images whose own maps are kept, ascending. The likelihoods are computed in
+    float32, without autocast, on each model's device; they are exact unless a model's
+    `decoder.is_bound`. Raises ValueError without readings, for a reading that has not one h an
+    image, and where a likelihood is not finite.
     """
     if not readings:
         raise ValueError("there is no reading to code the images by")
@@ -105,12 +110,12 @@ def code_lengths(
             image_bits(model, split, [h], batch_size=batch_size, progress=progress)
             for model, h in readings
         ]
-        return CodeLengths(np.concatenate(bits), None, None, None, order)
+        return CodeLengths(np.concatenate(bits), order)
     size = min(likelihood_batch(model, batch_size) for model, _ in readings)
     nats: list[Tensor] = []  # (K, b) of each batch
     sums: list[Tensor] = []  # (2, K, C, H, W): of the savings, and of their squares, a batch each
     total: Floats | float = 0.0  # of earlier batches
-    single: dict[int, Tensor] = {}  # (K, C, H, W) by the number of the image
+    single: list[Tensor] = []  # (K, s, C, H, W): the savings of the images shown, a batch each
     start = 0
     with exactly():
         for batch in batches(split, None, size, reference.device, "bits", progress):
@@ -124,7 +129,7 @@ def code_lengths(
             nats.append(stacked.flatten(2).sum(2))
             savings = stacked - stacked[0]
             sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
-            single |= {i: savings[:, i - start] for i in shown if start <= i < stop}
+            single.append(savings[:, [i - start for i in shown if start <= i < stop]])
             if len(sums) == FOLDED:
                 total, sums = total + _doubled(torch.stack(sums)).sum(0), []
             start = stop
@@ -134,14 +139,9 @@ def code_lengths(
     first, second = np.asarray(total + rest) / len(split)
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
     variance = np.maximum(second - first**2, 0) / max(len(split) - 1, 1)
-    maps_shown = torch.stack([single[i] for i in shown], 1) if len(shown) else None
-    return CodeLengths(
-        -log_prob.numpy() / log(2),
-        first / log(2),
-        np.sqrt(variance) / log(2),
-        None if maps_shown is None else (maps_shown.cpu().float() / log(2)).numpy(),
-        order,
-    )
+    of_images = (torch.cat(single, 1).cpu().float() / log(2)).numpy()
+    maps = SavedMaps(first / log(2), np.sqrt(variance) / log(2), of_images)
+    return CodeLengths(-log_prob.numpy() / log(2), order, maps)
 
 
 def image_bits(

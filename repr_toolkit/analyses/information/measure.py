@@ -148,8 +148,8 @@ def _saves(coded: CodeLengths, number: int) -> dict[str, Any]:
     """Bits that own h saves to a reading, with the share of images that it does, by position."""
     saved = -coded.saved(number)
     numbers = {**Usable(saved).as_dict(), "share_of_images": float((saved > 0).mean())}
-    if coded.saved_map is not None:
-        numbers["cumulative"] = cumulative(-coded.saved_map[number], coded.order).tolist()
+    if coded.maps is not None:
+        numbers["cumulative"] = cumulative(-coded.maps.mean[number], coded.order).tolist()
     return numbers
 
 
@@ -157,13 +157,13 @@ def _arrays(coded: CodeLengths, kinds: list[str], image: Tensor, data: ImageData
     arrays: dict[str, Any] = {
         f"bits_{kind}": bits for kind, bits in zip(("own", *kinds), coded.bits, strict=True)
     }
-    if coded.saved_map is None or coded.saved_error is None or coded.shown is None:
+    if coded.maps is None:
         return arrays
     arrays |= {"image": image.numpy(), "levels": np.array(data.levels)}
     for number, kind in enumerate(kinds, 1):
-        arrays[f"saved_{kind}"] = -coded.saved_map[number].astype(np.float32)
-        arrays[f"error_{kind}"] = coded.saved_error[number].astype(np.float32)
-        arrays[f"shown_{kind}"] = -coded.shown[number]
+        arrays[f"saved_{kind}"] = -coded.maps.mean[number].astype(np.float32)
+        arrays[f"error_{kind}"] = coded.maps.error[number].astype(np.float32)
+        arrays[f"shown_{kind}"] = -coded.maps.shown[number]
     return arrays
 
 

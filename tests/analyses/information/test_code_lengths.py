@@ -75,9 +75,9 @@ def test_maps_follow_the_models_own_order_and_channels() -> None:
     h = encode_split(model, split)
     assert h is not None
     coded = code_lengths([Reading(model, h), Reading(model, h + 1)], split)
-    assert coded.saved_map is not None
+    assert coded.maps is not None
     assert coded.order.tolist() == [0, 3, 1, 4, 2, 5]
-    assert coded.saved_map[1].sum() == pytest.approx(coded.saved(1).mean(), rel=1e-5)
+    assert coded.maps.mean[1].sum() == pytest.approx(coded.saved(1).mean(), rel=1e-5)
 
 
 def test_a_decoder_without_sub_pixels_says_so() -> None:
@@ -99,15 +99,15 @@ def test_bits_are_those_of_evaluation_whatever_the_batches(
     for size in (256, 7):
         coded = code_lengths(readings, split, batch_size=size, shown=[5, 29])
         np.testing.assert_allclose(coded.bits / 36, expected, rtol=1e-5)
-        assert coded.saved_map is not None
-        assert coded.shown is not None
-        assert coded.saved_error is not None
-        np.testing.assert_allclose(coded.saved_map.sum((1, 2, 3))[1], coded.saved(1).mean(), 1e-4)
-        np.testing.assert_allclose(coded.shown.sum((2, 3, 4))[1], coded.saved(1)[[5, 29]], 1e-4)
-    single = [code_lengths(readings, split, shown=[i]).shown for i in range(30)]
-    every = np.stack([maps[1, 0] for maps in single if maps is not None])
+        assert coded.maps is not None
+        np.testing.assert_allclose(coded.maps.mean.sum((1, 2, 3))[1], coded.saved(1).mean(), 1e-4)
+        np.testing.assert_allclose(
+            coded.maps.shown.sum((2, 3, 4))[1], coded.saved(1)[[5, 29]], 1e-4
+        )
+    single = [code_lengths(readings, split, shown=[i]).maps for i in range(30)]
+    every = np.stack([maps.shown[1, 0] for maps in single if maps is not None])
     error = every.astype(np.float64).std(0, ddof=1) / np.sqrt(30)
-    np.testing.assert_allclose(coded.saved_error[1], error, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(coded.maps.error[1], error, rtol=1e-3, atol=1e-6)
     some = image_bits(model, split, [codes[[4, 2]]], indices=[4, 2], batch_size=1)
     np.testing.assert_allclose(some[0] / 36, expected[0][[4, 2]], rtol=1e-5)
 
@@ -118,7 +118,7 @@ def test_a_plug_in_needs_no_sub_pixels() -> None:
     coded = code_lengths([Reading(model, codes)], split, shown=[0])
     assert codes is not None
     np.testing.assert_allclose(coded.bits[0] / 6, bits_given(model, split, [codes])[0])
-    assert coded.saved_map is coded.saved_error is coded.shown is None
+    assert coded.maps is None
 
 
 def test_what_cannot_be_read() -> None:

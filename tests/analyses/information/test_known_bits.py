@@ -59,12 +59,11 @@ def test_with_the_true_likelihoods_the_estimate_is_the_truth(data: ImageData) ->
     )
     np.testing.assert_allclose(coded.bits[1], NOISE_BITS, rtol=1e-6)
     np.testing.assert_allclose(coded.saved(1), BITS, atol=1e-4)
-    assert coded.saved_map is not None
-    assert coded.shown is not None
-    np.testing.assert_allclose(coded.saved_map[1], TRUE_MAP, atol=1e-6)
-    for of_one in coded.shown[1]:
+    assert coded.maps is not None
+    np.testing.assert_allclose(coded.maps.mean[1], TRUE_MAP, atol=1e-6)
+    for of_one in coded.maps.shown[1]:
         np.testing.assert_allclose(of_one, TRUE_MAP, atol=1e-6)
-    assert not coded.saved_map[0].any()
+    assert not coded.maps.mean[0].any()
     usable = Usable(coded.saved(1))
     bits = usable.bits
     np.testing.assert_allclose(
@@ -101,8 +100,8 @@ def test_trained_decoders_find_the_truth_over_three_seeds(
     assert high is not None
     assert BITS - 0.1 < low < usable.mean < high < BITS + 0.1
     for c in coded:
-        assert c.saved_map is not None
-        np.testing.assert_allclose(c.saved_map[1], TRUE_MAP, atol=0.02)
+        assert c.maps is not None
+        np.testing.assert_allclose(c.maps.mean[1], TRUE_MAP, atol=0.02)
 
 
 def test_h_independent_of_x_saves_nothing_over_three_seeds(
@@ -146,9 +145,8 @@ def test_a_network_that_ignores_h_saves_exactly_nothing(data: ImageData, conditi
     model = pixelcnn(3, scale=0, conditioning=conditioning)
     null = Reading(model, nothing)
     coded = code_lengths([null, Reading(model, codes)], split)
-    assert coded.saved_map is not None
-    assert coded.saved_error is not None
-    for values in (coded.saved(1), coded.saved_map[1], coded.saved_error[1]):
+    assert coded.maps is not None
+    for values in (coded.saved(1), coded.maps.mean[1], coded.maps.error[1]):
         assert not values.any()
     bound = candidate_bound(model, split, codes, images=64)
     for bits in (Usable(coded.saved(1)).bits, bound.bits):
