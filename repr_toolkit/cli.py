@@ -14,7 +14,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from repr_toolkit import __version__, commands
-from repr_toolkit.commands.options import Settings, make_parser
+from repr_toolkit.commands.options import Command, Settings
 
 DESCRIPTION = """\
 Autoencoders and representation learning on images: any encoder, exact-likelihood decoders.
@@ -106,7 +106,7 @@ def continuation(command: str, argv: Sequence[str]) -> str:
 
 def build_parser() -> ArgumentParser:
     """The parser of everything but the settings."""
-    parser = make_parser(DESCRIPTION, version=__version__)
+    parser = Command(DESCRIPTION, version=__version__)
     subcommands = parser.add_subcommands(dest="command", metavar="COMMAND", title="commands")
     for module in commands.MODULES:
         module.add_commands(subcommands)

@@ -21,7 +21,7 @@ from repr_toolkit.commands import (
     verify,
     where,
 )
-from repr_toolkit.commands.options import Command
+from repr_toolkit.commands.options import Action
 
 MODULES = (
     runs,
@@ -42,7 +42,7 @@ MODULES = (
 """In the order in which `repr-toolkit --help` lists their commands."""
 
 
-def function(name: str) -> Command:
+def function(name: str) -> Action:
     """The function of a command."""
-    command: Command = next(vars(module)[name] for module in MODULES if name in vars(module))
+    command: Action = next(vars(module)[name] for module in MODULES if name in vars(module))
     return command

@@ -4,7 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, add_command, add_options
+from repr_toolkit.commands.options import Settings, add_command
 
 
 def classify(options: Namespace, settings: Settings) -> None:
@@ -31,10 +31,10 @@ def classify(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, classify, "Bayes' rule on a split, given labels")
-    add_options(command, "run", "--split", "--batch-size")
+    command.add_shared("run", "--split", "--batch-size")
     command.add_argument(
         "--baselines",
         action="store_true",
         help="fit a 3-NN, an RBF-SVM and a small CNN to the pixels too, some minutes on a CPU",
     )
-    add_options(command, "--json")
+    command.add_shared("--json")

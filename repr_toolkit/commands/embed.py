@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import DATA_HELP, Settings, add_command, add_options, add_source
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_command
 
 
 def embed(options: Namespace, settings: Settings) -> None:
@@ -33,6 +33,6 @@ def embed(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, embed, "h of a data set, as a data file", DATA_HELP)
-    add_source(command)
+    command.add_source()
     command.add_argument("--out", required=True, metavar="FILE.npz", help="data file to write")
-    add_options(command, "--overwrite")
+    command.add_shared("--overwrite")

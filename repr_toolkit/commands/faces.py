@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, add_command, add_count, add_options
+from repr_toolkit.commands.options import Settings, add_command
 
 if TYPE_CHECKING:
     from repr_toolkit.faces import FaceJob, Report
@@ -83,7 +83,7 @@ def add_commands(subcommands: Any) -> None:
         help="FaceNet's: vggface2 or casia-webface, looked for in $REPR_TOOLKIT_DATA and in "
         "torch's cache, else downloaded; or a .pt or .safetensors file",
     )
-    add_count(command, "--image-size", 32, "side of the images in pixels")
+    command.add_count("--image-size", 32, "side of the images in pixels")
     command.add_argument(
         "--image-margin",
         type=float,
@@ -99,11 +99,11 @@ def add_commands(subcommands: Any) -> None:
         default="take",
         help="take one face of a photograph with several, or skip it",
     )
-    add_count(command, "--min-face-size", 60, "smallest face to look for, in pixels")
-    add_count(command, "--batch-size", 32, "photographs done and kept at a time")
+    command.add_count("--min-face-size", 60, "smallest face to look for, in pixels")
+    command.add_count("--batch-size", 32, "photographs done and kept at a time")
     command.add_argument(
         "--allow-one-identity",
         action="store_true",
         help="take photographs of one person only, whose splits are then by photograph",
     )
-    add_options(command, "--resume", "--overwrite")
+    command.add_shared("--resume", "--overwrite")

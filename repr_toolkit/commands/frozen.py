@@ -9,13 +9,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
-from repr_toolkit.commands.options import (
-    SETTINGS_HELP,
-    Settings,
-    add_command,
-    add_options,
-    add_source,
-)
+from repr_toolkit.commands.options import SETTINGS_HELP, Settings, add_command
 
 
 def frozen(options: Namespace, settings: Settings) -> None:
@@ -73,11 +67,11 @@ def add_commands(subcommands: Any) -> None:
     command = add_command(
         subcommands, frozen, "bits that frozen h saves a fresh decoder", SETTINGS_HELP
     )
-    add_options(command, "recipe")
-    add_source(command, many=True)
-    add_options(command, "--split", "--candidates")
-    add_options(command, "--name", help="name of the study (default: frozen_ and the recipe's)")
-    add_options(command, "--runs-dir")
+    command.add_shared("recipe")
+    command.add_source(many=True)
+    command.add_shared("--split", "--candidates")
+    command.add_shared("--name", help="name of the study (default: frozen_ and the recipe's)")
+    command.add_shared("--runs-dir")
     command.add_argument(
         "--seeds",
         type=NonNegativeInt,
@@ -91,4 +85,4 @@ def add_commands(subcommands: Any) -> None:
         help="train a further decoder of each source with random coordinates of h hidden, for the "
         "bits of each coordinate",
     )
-    add_options(command, "--wandb", "--json")
+    command.add_shared("--wandb", "--json")

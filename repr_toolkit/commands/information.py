@@ -4,7 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, add_command, add_count, add_options, add_out
+from repr_toolkit.commands.options import Settings, add_command
 
 
 def information(options: Namespace, settings: Settings) -> None:
@@ -41,12 +41,12 @@ def information(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, information, "bits that h carries about images")
-    add_options(command, "run", "--split")
+    command.add_shared("run", "--split")
     command.add_argument("--without", metavar="RUN", help="run without this h, on the same images")
     command.add_argument("--along", help="what of h is resampled: coordinates or principal")
-    add_count(command, "--parts", 32, "how many of them")
-    add_count(command, "--part-images", 128, "on how many images")
-    add_options(command, "--candidates")
-    add_count(command, "--bound-images", 512, "images of the lower bound")
-    add_options(command, "--batch-size", "--seed", "--json")
-    add_out(command, "PNG of the maps to draw")
+    command.add_count("--parts", 32, "how many of them")
+    command.add_count("--part-images", 128, "on how many images")
+    command.add_shared("--candidates")
+    command.add_count("--bound-images", 512, "images of the lower bound")
+    command.add_shared("--batch-size", "--seed", "--json")
+    command.add_out("PNG of the maps to draw")

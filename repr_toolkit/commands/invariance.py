@@ -4,15 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_command,
-    add_count,
-    add_drawing,
-    add_options,
-    add_out,
-    drawing,
-)
+from repr_toolkit.commands.options import Settings, add_command, drawing
 
 
 def invariance(options: Namespace, settings: Settings) -> None:
@@ -49,17 +41,17 @@ def invariance(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, invariance, "what samples of one h have in common")
-    add_options(command, "run", "--split")
-    add_count(command, "--images", 64, "images whose h is taken")
-    add_count(command, "-n", 16, "samples of each h")
+    command.add_shared("run", "--split")
+    command.add_count("--images", 64, "images whose h is taken")
+    command.add_count("-n", 16, "samples of each h")
     command.add_argument(
         "--by",
         metavar="KEY",
         help="what to judge: label, identity or any other key, or column KEY[i], of whole numbers "
         "(default: the label or the identity, where there are any)",
     )
-    add_count(command, "--neighbours", 5, "nearest training images that count")
-    add_drawing(command)
-    add_options(command, "--json")
-    add_out(command, "PNG to draw: images, samples, what varies, and the nearest images")
-    add_count(command, "--rows", 10, "images in the picture")
+    command.add_count("--neighbours", 5, "nearest training images that count")
+    command.add_drawing()
+    command.add_shared("--json")
+    command.add_out("PNG to draw: images, samples, what varies, and the nearest images")
+    command.add_count("--rows", 10, "images in the picture")

@@ -5,7 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat
 
-from repr_toolkit.commands.options import Settings, add_command, add_count, add_options, add_out
+from repr_toolkit.commands.options import Settings, add_command
 
 
 def likeness(options: Namespace, settings: Settings) -> None:
@@ -43,9 +43,9 @@ def likeness(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, likeness, "say whether portraits keep the person")
-    add_options(command, "run", "--split")
-    add_count(command, "--people", None, "how many (default: all with two photographs)")
-    add_count(command, "-n", 4, "portraits of each person")
+    command.add_shared("run", "--split")
+    command.add_count("--people", None, "how many (default: all with two photographs)")
+    command.add_count("-n", 4, "portraits of each person")
     command.add_argument(
         "--temperatures",
         type=NonNegativeFloat,
@@ -54,6 +54,6 @@ def add_commands(subcommands: Any) -> None:
         metavar="T",
         help="of the distributions drawn from",
     )
-    add_options(command, "--seed", "--weights", "--json")
-    add_out(command, "PNG to write: photograph, portraits, the training images nearest to them")
-    add_count(command, "--shown", 12, "people in the pictures")
+    command.add_shared("--seed", "--weights", "--json")
+    command.add_out("PNG to write: photograph, portraits, the training images nearest to them")
+    command.add_count("--shown", 12, "people in the pictures")

@@ -11,7 +11,7 @@ from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 Settings = dict[str, str]
 """Dotted names of a recipe's settings to the texts that they are set to."""
 
-Command = Callable[[Namespace, Settings], None]
+Action = Callable[[Namespace, Settings], None]
 """What a command does, by its options and settings."""
 
 SETTINGS_HELP = """\
@@ -33,7 +33,6 @@ A run brings its own data, and an .npz with embeddings is data. For everything e
   --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
                                                     download, fold and folds too
 """
-
 
 PICTURES = "PNG to write, with the values beside it; or the .npz alone"
 """What --out of the commands that draw is."""
@@ -71,7 +70,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "log to Weights & Biases too (WANDB_MODE=offline works)",
     },
 }
-"""The arguments and options that several commands share, for `add_options`."""
+"""The arguments and options that several commands share, for `Command.add_shared`."""
 
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "--layer": {"help": "of a network: module whose output is h, by its name (default: the whole)"},
@@ -114,75 +113,69 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: %(default)s)"
 
 
-def make_parser(description: str, version: str | None = None) -> ArgumentParser:
-    """A parser that keeps the line breaks of its description."""
-    parser = ArgumentParser(
-        prog="repr-toolkit",
-        description=description,
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-        version=version,
-    )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
-    return parser
+class Command(ArgumentParser):
+    """The parser of a command, which keeps the line breaks of its description."""
+
+    def __init__(self, description: str, **how: Any) -> None:
+        super().__init__(
+            prog="repr-toolkit",
+            description=description,
+            formatter_class=HelpFormatter,
+            allow_abbrev=False,
+            **how,
+        )
+        self.add_argument("--debug", action="store_true", help="show the traceback of every error")
+
+    def add_shared(self, *names: str, **changes: Any) -> None:
+        """Take those of `OPTIONS`, with `changes` to them."""
+        for name in names:
+            self.add_argument(name, **{**OPTIONS[name], **changes})
+
+    def add_count(self, name: str, default: int | None, text: str) -> None:
+        """Take a positive number."""
+        self.add_argument(name, type=PositiveInt, default=default, help=text)
+
+    def add_drawing(self, temperature: float | None = None) -> None:
+        """Take how to sample; a temperature of None is that of the decoder's reconstructions."""
+        text = OPTIONS["--temperature"]["help"]
+        if temperature is None:
+            text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
+        self.add_shared("--seed")
+        self.add_shared("--temperature", default=temperature, help=text)
+        self.add_shared("--engine")
+
+    def add_out(self, what: str = PICTURES, default: str | None = None) -> None:
+        """Take a file to write `what` to, and whether it may replace another."""
+        self.add_argument("--out", default=default, help=what)
+        self.add_shared("--overwrite")
+
+    def add_source(self, *, many: bool = False) -> None:
+        """Take what makes h, and how: the one `source`, or with `many` some in `sources`.
+
+        `repr_toolkit.commands.common.represent_options` reads how.
+        """
+        self.add_argument(
+            "sources" if many else "source",
+            metavar="SOURCE",
+            nargs="+" if many else None,
+            help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, the "
+            "import path of an encoder or of a network's class or function, or untrained:SOURCE",
+        )
+        for name, how in SOURCE_OPTIONS.items():
+            self.add_argument(name, **how)
 
 
-def add_command(
-    subcommands: Any, function: Command, summary: str, further: str = ""
-) -> ArgumentParser:
+def add_command(subcommands: Any, action: Action, summary: str, further: str = "") -> Command:
     """The parser of a further command, named and described by its function.
 
     `summary` stands in the list of commands, `further` below the function's docstring.
     """
-    command = make_parser(f"{getdoc(function)}\n\n{further}".rstrip())
-    subcommands.add_subcommand(function.__name__, command, help=summary)
+    command = Command(f"{getdoc(action)}\n\n{further}".rstrip())
+    subcommands.add_subcommand(action.__name__, command, help=summary)
     return command
-
-
-def add_options(command: Any, *names: str, **changes: Any) -> None:
-    """Give a command, or a group of its options, those of `OPTIONS`, with `changes` to them."""
-    for name in names:
-        command.add_argument(name, **{**OPTIONS[name], **changes})
-
-
-def add_count(command: Any, name: str, default: int | None, text: str) -> None:
-    """An option that is a positive number."""
-    command.add_argument(name, type=PositiveInt, default=default, help=text)
-
-
-def add_drawing(command: Any, temperature: float | None = None) -> None:
-    """How to sample; a temperature of None is that of the decoder's reconstructions."""
-    add_options(command, "--seed")
-    text = OPTIONS["--temperature"]["help"]
-    if temperature is None:
-        text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
-    add_options(command, "--temperature", default=temperature, help=text)
-    add_options(command, "--engine")
-
-
-def add_out(command: Any, what: str = PICTURES, default: str | None = None) -> None:
-    """A file to write, and whether it may replace another; `what` says what it is to hold."""
-    command.add_argument("--out", default=default, help=what)
-    add_options(command, "--overwrite")
 
 
 def drawing(options: Namespace) -> dict[str, Any]:
     """Seed, temperature and engine as arguments of `sample`; and a bar, unless for --json."""
     named = {name: options[name] for name in ("seed", "temperature", "engine")}
     return {**named, "progress": not options.get("json", False)}
-
-
-def add_source(command: ArgumentParser, *, many: bool = False) -> None:
-    """What makes h, and how: the one `source`, or with `many` at least one in `sources`.
-
-    `repr_toolkit.commands.common.represent_options` reads how.
-    """
-    command.add_argument(
-        "sources" if many else "source",
-        metavar="SOURCE",
-        nargs="+" if many else None,
-        help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, "
-        "the import path of an encoder or of a network's class or function, or untrained:SOURCE",
-    )
-    for name, how in SOURCE_OPTIONS.items():
-        command.add_argument(name, **how)

@@ -4,15 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_command,
-    add_count,
-    add_drawing,
-    add_options,
-    add_out,
-    drawing,
-)
+from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
 
@@ -81,25 +73,25 @@ def interpolate(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, portraits, "draw new portraits of people")
-    add_options(command, "run")
+    command.add_shared("run")
     command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
-    add_count(command, "-n", 8, "portraits of each person")
-    add_options(command, "--weights")
-    add_drawing(command, 1.0)
-    add_out(command, default="portraits.png")
+    command.add_count("-n", 8, "portraits of each person")
+    command.add_shared("--weights")
+    command.add_drawing(1.0)
+    command.add_out(default="portraits.png")
 
     command = add_command(subcommands, interpolate, "draw the way from one picture to another")
-    add_options(command, "run")
+    command.add_shared("run")
     command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
     command.add_argument("b", metavar="PICTURE_B", help="where it ends")
-    add_count(command, "--steps", 9, "pictures in a row")
-    add_count(command, "--rows", 4, "rows, each of another noise")
+    command.add_count("--steps", 9, "pictures in a row")
+    command.add_count("--rows", 4, "rows, each of another noise")
     command.add_argument(
         "--way",
         choices=("linear", "spherical"),
         default="linear",
         help="the straight line, or one that keeps the length of h, 1 for face embeddings",
     )
-    add_options(command, "--weights")
-    add_drawing(command)
-    add_out(command, default="interpolate.png")
+    command.add_shared("--weights")
+    command.add_drawing()
+    command.add_out(default="interpolate.png")

@@ -7,15 +7,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
-from repr_toolkit.commands.options import (
-    DATA_HELP,
-    Settings,
-    add_command,
-    add_count,
-    add_options,
-    add_out,
-    add_source,
-)
+from repr_toolkit.commands.options import DATA_HELP, Settings, add_command
 
 
 def probe(options: Namespace, settings: Settings) -> None:
@@ -73,7 +65,7 @@ def probe(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, probe, "what h knows: probes, selectivity, bits", DATA_HELP)
-    add_source(command, many=True)
+    command.add_source(many=True)
     command.add_argument(
         "--targets",
         nargs="+",
@@ -83,8 +75,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--probes", nargs="+", metavar="PROBE", help="logistic, ridge, knn or mlp (default: all)"
     )
-    add_count(command, "--images", None, "images of each split at the most (default: all)")
-    add_options(command, "--seed")
+    command.add_count("--images", None, "images of each split at the most (default: all)")
+    command.add_shared("--seed")
     command.add_argument(
         "--orders", type=NonNegativeInt, default=3, help="random orders of the online code; 0: none"
     )
@@ -95,5 +87,5 @@ def add_commands(subcommands: Any) -> None:
         command.add_argument(
             f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
         )
-    add_options(command, "--json")
-    add_out(command, "JSON to write the result to")
+    command.add_shared("--json")
+    command.add_out("JSON to write the result to")

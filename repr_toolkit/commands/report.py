@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, add_command, add_options
+from repr_toolkit.commands.options import Settings, add_command
 
 
 def report(options: Namespace, settings: Settings) -> None:
@@ -41,7 +41,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--out", help="HTML file to write (default: report.html in the run's or runs' folder)"
     )
-    add_options(command, "--split")
+    command.add_shared("--split")
     command.add_argument(
         "--all",
         action="store_true",
@@ -60,7 +60,7 @@ def add_commands(subcommands: Any) -> None:
         metavar="MODULE",
         help="import paths of modules with an analysis of your own, which get a section too",
     )
-    add_options(command, "--wandb")
+    command.add_shared("--wandb")
     command.add_argument(
         "--overwrite",
         action="store_true",

@@ -7,16 +7,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
-from repr_toolkit.commands.options import (
-    SETTINGS_HELP,
-    Settings,
-    add_command,
-    add_count,
-    add_drawing,
-    add_options,
-    add_out,
-    drawing,
-)
+from repr_toolkit.commands.options import SETTINGS_HELP, Command, Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
 
@@ -213,10 +204,10 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
     return options.name or Path(options.recipe).stem, apply_settings(config, settings)
 
 
-def _add_training(command: Any) -> None:
+def _add_training(command: Command) -> None:
     """A recipe, and where its runs go."""
-    add_options(command, "recipe", "--name", "--runs-dir", "--wandb")
-    add_options(command, "--seed", default=None, help="instead of the recipe's seed")
+    command.add_shared("recipe", "--name", "--runs-dir", "--wandb")
+    command.add_shared("--seed", default=None, help="instead of the recipe's seed")
 
 
 def add_commands(subcommands: Any) -> None:
@@ -225,7 +216,7 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
     _add_training(command)
-    add_options(command, "--resume")
+    command.add_shared("--resume")
 
     command = add_command(
         subcommands, study, "train several variants and compare them", SETTINGS_HELP
@@ -233,33 +224,33 @@ def add_commands(subcommands: Any) -> None:
     _add_training(command)
 
     command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
-    add_options(command, "run", "--split", "--batch-size", "--json")
+    command.add_shared("run", "--split", "--batch-size", "--json")
 
     command = add_command(subcommands, sample, "draw new images")
-    add_options(command, "run")
-    add_count(command, "-n", 16, "images (for each label)")
+    command.add_shared("run")
+    command.add_count("-n", 16, "images (for each label)")
     command.add_argument(
         "--labels", type=NonNegativeInt, nargs="+", metavar="LABEL", help="classes to draw"
     )
-    add_options(command, "--split")
-    add_drawing(command, 1.0)
-    add_out(command, default="sample.png")
-    add_count(command, "--chunk-size", 256, "images drawn and kept at a time")
-    add_options(command, "--resume")
+    command.add_shared("--split")
+    command.add_drawing(1.0)
+    command.add_out(default="sample.png")
+    command.add_count("--chunk-size", 256, "images drawn and kept at a time")
+    command.add_shared("--resume")
 
     command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
-    add_options(command, "run")
+    command.add_shared("run")
     command.add_argument(
         "pictures",
         nargs="*",
         metavar="PICTURE",
         help="image files, scaled to the model's size; without any, images of a split are taken",
     )
-    add_count(command, "-n", 4, "reconstructions of each original")
-    add_count(command, "--images", 8, "originals that are taken from the split")
-    add_options(command, "--split")
-    add_drawing(command)
-    add_out(command, default="reconstruct.png")
+    command.add_count("-n", 4, "reconstructions of each original")
+    command.add_count("--images", 8, "originals that are taken from the split")
+    command.add_shared("--split")
+    command.add_drawing()
+    command.add_out(default="reconstruct.png")
 
     command = add_command(subcommands, check, "check anyone's encoder or decoder")
     command.add_argument(

@@ -3,18 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_command,
-    add_count,
-    add_drawing,
-    add_options,
-    add_out,
-    drawing,
-)
+from repr_toolkit.commands.options import Command, Settings, add_command, drawing
 
 if TYPE_CHECKING:
     from repr_toolkit.runs.run import Run
@@ -102,7 +94,7 @@ def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
     return {"images": [int(name) for name in numbered]}
 
 
-def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float] | None) -> None:
+def _add_options(command: Command, *, out: str | None, alpha: list[float] | None) -> None:
     """What both commands take."""
     command.add_argument(
         "--alpha",
@@ -111,21 +103,21 @@ def _add_options(command: ArgumentParser, *, out: str | None, alpha: list[float]
         default=alpha,
         help="how far, each a picture" + ("" if alpha else ", in place of --steps and --span"),
     )
-    add_options(command, "--split")
+    command.add_shared("--split")
     command.add_argument(
         "--length",
         choices=("keep", "free"),
         help="whether a move keeps the length of h (default: where all training images' h have "
         "one length, as face embeddings do)",
     )
-    add_options(command, "--weights", "--json")
-    add_drawing(command)
-    add_out(command, default=out)
+    command.add_shared("--weights", "--json")
+    command.add_drawing()
+    command.add_out(default=out)
 
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, traverse, "how pictures change as h moves", ALONG)
-    add_options(command, "run")
+    command.add_shared("run")
     command.add_argument(
         "pictures", nargs="*", metavar="PICTURE", help="image files, or numbers of images"
     )
@@ -135,8 +127,8 @@ def add_commands(subcommands: Any) -> None:
         metavar="DIRECTION",
         help="(default: the first principal directions and the means of labels)",
     )
-    add_count(command, "--images", 3, "of the split to show, without pictures")
-    add_count(command, "--steps", 9, "pictures in a row")
+    command.add_count("--images", 3, "of the split to show, without pictures")
+    command.add_count("--steps", 9, "pictures in a row")
     command.add_argument(
         "--span", type=PositiveFloat, help="α goes from −span to span (default: 3, for mean 1)"
     )
@@ -146,7 +138,7 @@ def add_commands(subcommands: Any) -> None:
     _add_options(command, out=None, alpha=None)
 
     command = add_command(subcommands, edit, "draw pictures with an attribute changed", ALONG)
-    add_options(command, "run")
+    command.add_shared("run")
     command.add_argument(
         "pictures", nargs="+", metavar="PICTURE", help="image files, or numbers of images"
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
-from repr_toolkit.commands.options import Settings, add_command, add_options, add_out
+from repr_toolkit.commands.options import Settings, add_command
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.verification.measure import Verifications
@@ -90,6 +90,6 @@ def add_commands(subcommands: Any) -> None:
         metavar="RUN_OR_DATA",
         help="run directory; or data with embeddings, as a file or as a name in $REPR_TOOLKIT_DATA",
     )
-    add_options(command, "--split", "--batch-size", "--json")
-    add_out(command, "PNG of the ROC to write")
-    add_options(command, "--wandb")
+    command.add_shared("--split", "--batch-size", "--json")
+    command.add_out("PNG of the ROC to write")
+    command.add_shared("--wandb")

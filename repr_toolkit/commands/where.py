@@ -5,15 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
-from repr_toolkit.commands.options import (
-    Settings,
-    add_command,
-    add_count,
-    add_drawing,
-    add_options,
-    add_out,
-    drawing,
-)
+from repr_toolkit.commands.options import Settings, add_command, drawing
 
 
 def where(options: Namespace, settings: Settings) -> None:
@@ -48,15 +40,15 @@ def where(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, where, "whether things stand where h says")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories, of the same data")
-    add_options(command, "--split")
+    command.add_shared("--split")
     command.add_argument(
         "-n",
         "--images",
         type=PositiveInt,
         help="images of the split whose h is taken, one sample for each (default: all)",
     )
-    add_drawing(command, 1.0)
-    add_options(command, "--json")
-    add_out(command, "PNG to draw: samples, with crosses where h says")
-    add_count(command, "--rows", 8, "images in the picture")
-    add_count(command, "--columns", 3, "samples of each run for each of them")
+    command.add_drawing(1.0)
+    command.add_shared("--json")
+    command.add_out("PNG to draw: samples, with crosses where h says")
+    command.add_count("--rows", 8, "images in the picture")
+    command.add_count("--columns", 3, "samples of each run for each of them")
