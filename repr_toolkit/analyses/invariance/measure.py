@@ -19,7 +19,7 @@ from repr_toolkit.analyses.invariance.statistics import (
 from repr_toolkit.analyses.judge import judged_by, require_judgeable, train_judge
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.models.encode import encode_batch, encode_split
+from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 CANDIDATES = 1_000  # held-out images among which a re-encoded sample's own is looked for
 GALLERY = 10_000  # training images among which neighbours are looked for
-BATCH_SIZE = 256  # samples that are encoded again at once
 
 PROTOCOL = {
     "variance": "estimate: of a sub-pixel, in squared intensities of [0, 1], unbiased",
@@ -72,9 +71,8 @@ def measure(
     and where there are any `nearest_h` and `nearest_pixels`, uint8 (rows, k, C, H, W); the
     `mean_variance` float32 (C, H, W) of all images; and `levels`.
 
-    Raises FileNotFoundError for what is no finished run, and
-    ValueError for one without encoder, a split that the data lacks, a key that cannot be judged by,
-    and fewer than two images or samples.
+    Raises FileNotFoundError for what is no finished run, and ValueError for one without encoder, a
+    split that the data lacks, a key that cannot be judged by, and fewer than two images or samples.
     """
     model = load_with_decoder(run).to(fastest_device())
     if model.encoder is None:
@@ -105,16 +103,12 @@ def measure(
         progress=progress,
     )
     real = held_out[candidates]["image"]
-    variance = (
-        variance_maps(drawn, data.levels) if draws > 1 else np.zeros_like(drawn[:, 0], np.float32)
-    )
-    truth = None if key is None else held_out.column(key).numpy().astype(np.int64)
-    shown = choose_originals(
-        len(chosen), rows, None if truth is None else torch.from_numpy(truth[chosen])
-    )
-    names = [""] * len(shown)
-    if key is not None and truth is not None:
-        names = [data.name_of(key, code) for code in truth[chosen][shown].tolist()]
+    variance = variance_maps(drawn, data.levels)
+    truth = np.zeros(len(held_out), np.int64)
+    if key is not None:
+        truth = held_out.column(key).numpy().astype(np.int64)
+    shown = choose_originals(len(chosen), rows, torch.from_numpy(truth[chosen]))
+    names = [data.name_of(key, code) if key else "" for code in truth[chosen][shown].tolist()]
     arrays: dict[str, Array] = {
         "image": batch["image"][shown].numpy(),
         "sample": drawn[shown].numpy(),
@@ -124,21 +118,25 @@ def measure(
         "levels": np.asarray(data.levels),
     }
     missing: dict[str, str] = {}
-    facts, judged = None, None
-    if key is None or truth is None:
+    facts = judged = again = near = None
+    if key is None:
         missing["agreement"] = "the data has neither label nor identity to judge by"
     else:
         if progress:
             say(f"training a judge of {key!r} on real images of {data.name}")
         judge, facts = train_judge(data, key, split, seed=seed)
-        of_samples = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
-        judged = agreement(of_samples, judge.classify(batch["image"]), truth[chosen])
-    again = _encoded_again(model, drawn)
-    if again is None:
+        codes = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
+        judged = agreement(codes, judge.classify(batch["image"]), truth[chosen])
+    if model.encoder.source == "image":
+        flat = {"image": drawn.flatten(0, 1).numpy()}
+        h_of_samples = encode_split(model, ImageSplit(flat, np.arange(len(noise)), data.levels))
+        assert h_of_samples is not None
+        parted = h_of_samples.unflatten(0, (len(chosen), draws))
+        again = reencoding(parted, torch.tensor(places), h)
+    else:
         missing["reencoding"] = (
             f"the encoder reads {model.encoder.source!r}, which a sample does not have"
         )
-    near = None
     distinct = len(torch.unique(h, dim=0))
     if split == "train":
         missing["neighbours"] = "the images are themselves among training images"
@@ -146,9 +144,8 @@ def measure(
         missing["neighbours"] = f"{len(h):,} images have only {distinct:,} different h"
     else:
         near, pictured = _neighbours(
-            model, data, h, real, None if truth is None else truth[candidates],
-            k=k, key=key, rows=[places[row] for row in shown],
-        )  # fmt: skip
+            model, data, h, real, truth[candidates], key, k, [places[row] for row in shown]
+        )
         arrays |= pictured
     numbers = {
         "run": str(run.path),
@@ -163,7 +160,7 @@ def measure(
         "data_variance": float((real.double() / (data.levels - 1)).var(0).mean()),
         "judge": facts,
         "agreement": judged,
-        "reencoding": None if again is None else reencoding(again, torch.tensor(places), h),
+        "reencoding": again,
         "neighbours": near,
         "missing": missing,
         "protocol": PROTOCOL,
@@ -172,29 +169,14 @@ def measure(
     return Result({**asked, "by": key, "neighbours": near and near.k}, numbers, arrays)
 
 
-def _encoded_again(model: "EncoderDecoder", drawn: Tensor) -> Tensor | None:
-    """h of the samples (N, n, C, H, W): (N, n, h_dim) on the CPU; None if it is not of images."""
-    assert model.encoder is not None
-    if model.encoder.source != "image":
-        return None
-    parts = []
-    for images in drawn.flatten(0, 1).split(BATCH_SIZE):
-        h = encode_batch(model, {"image": images})
-        assert h is not None
-        parts.append(h.cpu())
-    again: Tensor = torch.cat(parts).unflatten(0, drawn.shape[:2])
-    return again
-
-
 def _neighbours(
     model: "EncoderDecoder",
     data: ImageData,
     h: Tensor,
     images: Tensor,
-    truth: Array | None,
-    *,
-    k: int,
+    truth: Array,
     key: str | None,
+    k: int,
     rows: Sequence[int],
 ) -> tuple[Neighbours, dict[str, Array]]:
     """The training images nearest to held-out ones, and the pictures of those nearest to `rows`.

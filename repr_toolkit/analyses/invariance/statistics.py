@@ -21,13 +21,12 @@ Floats = npt.NDArray[np.float32]
 def variance_maps(samples: Tensor, levels: int = 256) -> Floats:
     """The variance of every sub-pixel among an image's samples: float32 (N, C, H, W).
 
-    In squared intensities of [0, 1]; unbiased, with n − 1 below the sum of squares. Raises
-    ValueError for fewer than two samples.
+    In squared intensities of [0, 1]; unbiased, with n − 1 below the sum of squares. It is 0 of one
+    sample, which is all that is drawn where samples cannot differ.
     """
-    if samples.shape[1] < 2:
-        raise ValueError(f"a variance needs at least 2 samples of each h, not {samples.shape[1]}")
+    freedom = min(1, samples.shape[1] - 1)
     # An image at a time, so that memory holds its samples alone as floats.
-    maps = [(row.double() / (levels - 1)).var(0).float() for row in samples]
+    maps = [(row.double() / (levels - 1)).var(0, correction=freedom).float() for row in samples]
     stacked: Floats = torch.stack(maps).numpy()
     return stacked
 
