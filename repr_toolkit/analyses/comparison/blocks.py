@@ -21,7 +21,7 @@ LEADS = {
 }
 CAPTIONS = {
     "figure6.png": "A column has the same noise in every row and for every model. The images are "
-    "not selected.",
+    "the first of each class, or spread evenly over the split, and not selected.",
     "figure3.png": "A column has the same noise in every row. The samples are not selected.",
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from repr_toolkit.analyses.comparison.blocks import CAPTIONS, LEADS
 from repr_toolkit.runs.run import Run
 
 Numbers = Mapping[str, Any]
@@ -31,17 +32,7 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
         "runs, of which there is one a column."
     )
     sentences += _of_classifiers(numbers, rows)
-    if "figure6.png" in numbers["figures"]:
-        images = "the first images of each class" if numbers["probed"] else "images spread evenly"
-        sentences.append(
-            f"figure6.png: {images} of the split; a column has the same noise in every row and "
-            "for every variant."
-        )
-    if "figure3.png" in numbers["figures"]:
-        sentences.append(
-            "figure3.png: samples of each class, at temperature 1 and not selected; a column has "
-            "the same noise in every row."
-        )
+    sentences += [f"{file}: {LEADS[file]} {CAPTIONS[file]}" for file in numbers["figures"]]
     devices = sorted({str(run.info["device"]) for run in runs.values()})
     seeds = sorted({run.config["seed"] for run in runs.values()})
     one = next(iter(runs.values())).path

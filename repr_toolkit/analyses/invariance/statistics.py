@@ -124,12 +124,10 @@ class Neighbours:
 def nearest(queries: Floats, gallery: Floats, k: int) -> Labels:
     """The k rows of `gallery` (M, d) nearest to each of `queries` (N, d): int64 (N, k).
 
-    By Euclidean distance, the nearest first. Raises ValueError where the gallery has fewer than k.
+    By Euclidean distance, the nearest first.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if not 1 <= k <= len(gallery):
-        raise ValueError(f"there are no {k} nearest of {len(gallery)} images")
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(gallery)
     indices: Labels = search.kneighbors(queries, return_distance=False)
     return indices

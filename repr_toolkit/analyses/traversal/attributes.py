@@ -141,4 +141,4 @@ def find_direction(
     if kind == "mean":
         return mean_difference(h["train"], flags["train"], attribute.name), attribute
     checked = (h["val"], flags["val"])
-    return probe(h["train"], flags["train"], attribute.name, checked=checked), attribute
+    return probe(h["train"], flags["train"], attribute.name, checked), attribute

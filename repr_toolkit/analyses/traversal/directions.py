@@ -4,7 +4,6 @@ The vectors are float (N, d); statistics are those of training images. They may 
 a flow's z: nothing here knows what made them or what decodes them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -109,20 +108,13 @@ def principal(h: Features, number: int) -> Direction:
     return _in_deviations(f"principal {number}", vector, h)
 
 
-def probe(
-    h: Features,
-    positive: Flags,
-    name: str,
-    *,
-    checked: tuple[Features, Flags] | None = None,
-    strengths: Sequence[float] = STRENGTHS,
-) -> Direction:
+def probe(h: Features, positive: Flags, name: str, checked: tuple[Features, Flags]) -> Direction:
     """The direction in which a logistic regression's odds of an attribute rise the fastest.
 
     The regression is fitted to standardised h, and its weights are brought back to the scale of h.
-    The inverse L2 strength C is the one of `strengths` with the least log loss on `checked`,
-    validation vectors and their flags (the smallest among equals); 1 without them. Raises
-    ValueError where all vectors have the attribute, or none.
+    The inverse L2 strength C is the one of `STRENGTHS` with the least log loss on `checked`,
+    validation vectors and their flags (the smallest among equals). Raises ValueError where all
+    vectors have the attribute, or none.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
@@ -130,16 +122,13 @@ def probe(
 
     _require_both(positive, name)
     scaler = StandardScaler().fit(h.astype(np.float64))
-    inputs = scaler.transform(h.astype(np.float64))
-    best, weights = np.inf, np.zeros(h.shape[1])
-    for strength in sorted(strengths) if checked else (1.0,):
-        fitted = LogisticRegression(C=strength, max_iter=10_000).fit(inputs, positive)
-        loss = 0.0
-        if checked:
-            seen = scaler.transform(checked[0].astype(np.float64))
-            loss = float(log_loss(checked[1], fitted.predict_proba(seen), labels=[False, True]))
-        if loss < best:
-            best, weights = loss, fitted.coef_[0] / scaler.scale_
+    inputs, seen = (scaler.transform(v.astype(np.float64)) for v in (h, checked[0]))
+
+    def loss(fitted: LogisticRegression) -> float:
+        return float(log_loss(checked[1], fitted.predict_proba(seen), labels=[False, True]))
+
+    fits = [LogisticRegression(C=c, max_iter=10_000).fit(inputs, positive) for c in STRENGTHS]
+    weights = min(fits, key=loss).coef_[0] / scaler.scale_
     return _in_deviations(f"probe {name}", weights, h)
 
 

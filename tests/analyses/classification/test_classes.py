@@ -113,7 +113,7 @@ def test_the_report_says_what_its_numbers_mean(study: dict[str, Run]) -> None:
         "| logistic regression ",
         "**p(x|y) is told the label, which costs bits of its own**",
         "fitted to 1,437 of the 1,437 training images",
-        "figure3.png: samples of each class",
+        "figure3.png: Samples of each class",
         "label not told",
     ):
         assert part in flat

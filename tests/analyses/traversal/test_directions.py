@@ -60,15 +60,15 @@ def test_a_probe_points_to_where_the_odds_rise() -> None:
     h = (draw.normal(size=(8000, 3)) @ mixing.T + positive[:, None] * shift).astype(np.float32)
     expected = np.linalg.solve(mixing @ mixing.T, shift)
     expected /= np.linalg.norm(expected)
-    found = probe(h, positive, "7", checked=(h[:2000], positive[:2000]))
+    found = probe(h, positive, "7", (h[:2000], positive[:2000]))
     assert found.vector @ expected > 0.99
     assert mean_difference(h, positive, "7").vector @ expected < 0.9
     assert found.scale == pytest.approx((h @ found.vector).std(), rel=1e-5)
-    assert probe(h, ~positive, "not 7").vector @ expected < -0.99
+    assert probe(h, ~positive, "not 7", (h, ~positive)).vector @ expected < -0.99
     # In h's own scale: with a coordinate ten times as large, its weight is a tenth.
     scale = np.array([1, 10, 1], np.float32)
-    stretched = probe(h * scale, positive, "7").vector
-    plain = probe(h, positive, "7").vector / scale
+    stretched = probe(h * scale, positive, "7", (h * scale, positive)).vector
+    plain = probe(h, positive, "7", (h, positive)).vector / scale
     np.testing.assert_allclose(stretched, plain / np.linalg.norm(plain), atol=1e-4)
 
 
@@ -89,11 +89,12 @@ def test_the_difference_of_means_is_the_constructed_one() -> None:
 
 
 def test_an_attribute_that_all_or_none_have() -> None:
-    for make in (probe, mean_difference):
-        with pytest.raises(ValueError, match="every training image has x"):
-            make(cloud(4), np.ones(4, bool), "x")
-        with pytest.raises(ValueError, match="no training image has x"):
-            make(cloud(4), np.zeros(4, bool), "x")
+    every, none = np.ones(4, bool), np.zeros(4, bool)
+    for flags, having in ((every, "every"), (none, "no")):
+        with pytest.raises(ValueError, match=f"{having} training image has x"):
+            mean_difference(cloud(4), flags, "x")
+        with pytest.raises(ValueError, match=f"{having} training image has x"):
+            probe(cloud(4), flags, "x", (cloud(4), flags))
 
 
 # Moves
