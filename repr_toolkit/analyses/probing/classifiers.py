@@ -7,6 +7,7 @@ and how it predicts. It never sees another image: what is chosen is chosen by `c
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -141,36 +142,28 @@ class ProbeKind:
 
     title: str
     about: str
-    fits: Callable[..., Fits]
+    series: Sequence[Callable[..., Fits]]
     kinds: tuple[str, ...]  # of target
     patience: int
     grid: Mapping[str, Any]  # what is tried, for the record
-    decays: tuple[float, ...] = ()  # each a series of its own
-
-    def series(self, x: Features, y: Values, seed: int) -> Iterator[Fits]:
-        """All the fits there are to choose from."""
-        if not self.decays:
-            yield self.fits(x, y, seed)
-        for decay in self.decays:
-            yield self.fits(x, y, seed, decay=decay)
 
 
 PROBES: Mapping[str, ProbeKind] = {
     "logistic": ProbeKind(
         "logistic regression",
         "a linear classifier",
-        logistic,
+        [logistic],
         ("classification",),
         2,
         {"C": STRENGTHS},
     ),
     "ridge": ProbeKind(
-        "ridge regression", "a linear fit", ridge, ("regression",), 2, {"α/N": PENALTIES}
+        "ridge regression", "a linear fit", [ridge], ("regression",), 2, {"α/N": PENALTIES}
     ),
     "knn": ProbeKind(
         "nearest neighbours",
         "a vote of the closest training images",
-        neighbours,
+        [neighbours],
         ("classification", "regression"),
         NEVER_PATIENT,
         {"k": NEIGHBOURS},
@@ -178,11 +171,10 @@ PROBES: Mapping[str, ProbeKind] = {
     "mlp": ProbeKind(
         "small network",
         "one hidden layer",
-        network,
+        [partial(network, decay=decay) for decay in DECAYS],
         ("classification", "regression"),
         5,
         {"α": DECAYS, "epochs": f"1 to {EPOCHS}", "hidden units": HIDDEN},
-        DECAYS,
     ),
 }
 
@@ -241,5 +233,6 @@ def refit(name: str, settings: Settings, x: Features, y: Values, seed: int) -> P
         epochs = int(settings["epochs"])
         *_, (_, predict) = network(x, y, seed, epochs, decay=settings["α"])
     else:
-        [(_, predict)] = PROBES[name].fits(x, y, seed, tuple(settings.values()))
+        [fits] = PROBES[name].series
+        [(_, predict)] = fits(x, y, seed, tuple(settings.values()))
     return predict

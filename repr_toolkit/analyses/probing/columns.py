@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from repr_toolkit.runs.run import Run
 Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
 """What makes h, or h itself."""
 
-Encode = Callable[[Tensor], Features]  # uint8 images (N, C, H, W) to h (N, d)
+Encode = Callable[[Tensor], Features | None]  # uint8 images (N, C, H, W) to h (N, d)
 
 PIXEL_BYTES = 2**30  # of float32, above which the pixels are no baseline of themselves
 
@@ -32,12 +33,12 @@ class Column:
     Attributes:
         h: The representation, under the column's name.
         sources: Every source that makes this h; none for one that was given as arrays.
-        encode: What makes h of new images; None where that cannot be had.
+        encode: What makes h of new images, or None of those where that cannot be had.
     """
 
     h: Representation
     sources: list[str] = field(default_factory=list)
-    encode: Encode | None = None
+    encode: Encode = lambda images: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class Columns:
         """Add a column; one whose name is taken is named as its source."""
         if h.name in [column.h.name for column in self.all]:
             h = replace(h, name=source.text)
-        encode = image_encoder(source, self.data, self.options_of(source))
+        encode = partial(encode_images, source, self.data, self.options_of(source))
         self.all.append(Column(h, [source.text], encode))
 
     def add_baseline(self, source: Source) -> None:
@@ -183,24 +184,20 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
     return replace(source, text=f"{UNTRAINED}{path}" if source.untrained else path)
 
 
-def image_encoder(source: Source, data: ImageData, options: Mapping[str, Any]) -> Encode | None:
-    """What makes h of new images, uint8 (N, C, H, W), as a source does of those of `data`.
+def encode_images(
+    source: Source, data: ImageData, options: Mapping[str, Any], images: Tensor
+) -> Features | None:
+    """h of new images, uint8 (N, C, H, W), as a source makes it of those of `data`: (N, d).
 
     None where h is of anything else, or was stored.
     """
     if source.kind == "file" or source.text == "labels":
         return None
-
-    def encode(images: Tensor) -> Features:
-        others = _with_images(data, images, whole=source.text == "pca")
-        h, _ = represent(source.text, others, **options)
-        return h.h["test"]
-
+    others = _with_images(data, images, whole=source.text == "pca")
     try:
-        encode(data.splits["train"][:1]["image"])
+        return represent(source.text, others, **options)[0].h["test"]
     except ValueError:  # h of labels, of landmarks …, which new images have not
         return None
-    return encode
 
 
 def _with_images(data: ImageData, images: Tensor, *, whole: bool) -> ImageData:

@@ -1,6 +1,7 @@
 """What probes read of targets from one representation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,6 @@ class Reader:
         taken = {s: _take(column.h.h[s], rows[s]) for s in SPLITS}
         self.scaler = StandardScaler().fit(taken["train"])
         self.features = {s: self.scaler.transform(values) for s, values in taken.items()}
-        self._shifted: Features | None = None
 
     def rows_of(self, target: Target, split: str) -> Features:
         """The rows of a target's images."""
@@ -63,7 +63,7 @@ class Reader:
                 continue
             self.tell(f"probing {self.name} for {target.name}: {name}")
             chosen = choose(
-                probe.series(x["train"], y["train"], self.seed),
+                (fits(x["train"], y["train"], self.seed) for fits in probe.series),
                 (x["val"], y["val"]),
                 x["test"],
                 accuracy if codes else r_squared,
@@ -103,13 +103,16 @@ class Reader:
             again = np.flatnonzero(np.isin(tested, fitted))
             return Tokens("identity", fitted, tested[again], self.rows_of(target, "test")[again])
         types = np.arange(len(target.rows["train"]))
-        if self.encode is None:
-            return Tokens("none", types, types, self.rows_of(target, "train"))
         if self._shifted is None:
-            images = self.data.splits["train"][self.rows["train"].tolist()]["image"]
-            h = np.asarray(self.encode(shifted(images, self.seed)), dtype=np.float32)
-            self._shifted = self.scaler.transform(h)
+            return Tokens("none", types, types, self.rows_of(target, "train"))
         return Tokens("view", types, types, _take(self._shifted, self._places(target, "train")))
+
+    @cached_property
+    def _shifted(self) -> Features | None:
+        """h of the training images moved by a pixel, standardised; None where it cannot be had."""
+        images = self.data.splits["train"][self.rows["train"].tolist()]["image"]
+        h = self.encode(shifted(images, self.seed))
+        return None if h is None else self.scaler.transform(np.asarray(h, dtype=np.float32))
 
     def _people(self, target: Target) -> tuple[Rows, Rows] | None:
         """Who is in the training and in the test images, where some are in both."""
