@@ -20,10 +20,9 @@ def portraits(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import sample
-    from repr_toolkit.support.processes import fastest_device
 
     require_pictures(options)
-    model = load_with_decoder(options.run).to(fastest_device())
+    model = load_with_decoder(options.run)
     faces, h = encode_photographs(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
         images = sample(model, h, n=options.n, **drawing(options))
@@ -44,10 +43,9 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness
-    from repr_toolkit.support.processes import fastest_device
 
     require_pictures(options)
-    model = load_with_decoder(options.run).to(fastest_device())
+    model = load_with_decoder(options.run)
     ends, (a, b) = encode_pictures(
         model,
         [options.a, options.b],

@@ -111,12 +111,12 @@ def sample(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.commands.results import name_outputs
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.job import SamplingJob
-    from repr_toolkit.support.processes import fastest_device, place
+    from repr_toolkit.support.processes import place
 
     out = Path(options.out)
     rank, world = place()
     run = Run(options.run)
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     with engine_log_shown(rank == 0):
         job = SamplingJob(
             model,
@@ -154,11 +154,10 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
     from repr_toolkit.support.choose import choose_evenly
-    from repr_toolkit.support.processes import fastest_device
 
     require_pictures(options)
     run = Run(options.run)
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     levels = model.decoder.levels
     if options.pictures:
         if model.encoder is not None and model.encoder.source != "image":

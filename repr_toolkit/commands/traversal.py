@@ -78,11 +78,10 @@ def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
     """The pictures of the command line, as arguments of `measure`."""
     from repr_toolkit.commands.common import encode_pictures
     from repr_toolkit.runs.run import load_with_decoder
-    from repr_toolkit.support.processes import fastest_device
 
     numbered = [name for name in options.pictures if name.isdecimal() and not Path(name).exists()]
     if not numbered:
-        model = load_with_decoder(run).to(fastest_device())
+        model = load_with_decoder(run)
         instead = "give numbers of images of a split instead of files"
         return {
             "pictures": encode_pictures(model, options.pictures, options.weights, instead=instead)

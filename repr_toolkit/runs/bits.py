@@ -17,7 +17,6 @@ from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import other_images
-from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import mean_and_error
 
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
@@ -128,7 +127,7 @@ def evaluate(
     `Number`s as dicts. Raises ValueError for a split that the data lacks.
     """
     run = run if isinstance(run, Run) else Run(run)
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     images = run.load_data().split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = encode_split(model, images, **options)

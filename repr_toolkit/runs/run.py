@@ -20,6 +20,7 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.support.files import atomic_write, read_json, write_json, write_text
+from repr_toolkit.support.processes import fastest_device
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -203,7 +204,10 @@ def _without_weights(config: Config) -> Config:
 
 
 def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
-    """`load` a model with a decoder; ValueError for a run that trained an encoder alone."""
+    """`load` a model with a decoder, onto the fastest device.
+
+    Raises ValueError for a run that trained an encoder alone.
+    """
     model = load(run)
     if not isinstance(model, EncoderDecoder):
         path = run.path if isinstance(run, Run) else run
@@ -211,7 +215,7 @@ def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
             f"{path} trained an encoder alone: it has no decoder, and so neither likelihood nor "
             f"pictures to draw; measure it with: repr-toolkit verify {path}"
         )
-    return model
+    return model.to(fastest_device())
 
 
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:

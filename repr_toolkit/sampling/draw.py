@@ -13,7 +13,6 @@ from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, span
 from repr_toolkit.support.files import require_writable
-from repr_toolkit.support.processes import fastest_device
 
 
 def sample(
@@ -58,7 +57,7 @@ def sample(
     if n < 1:
         raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
     if not isinstance(model, EncoderDecoder):
-        model = load_with_decoder(model).to(fastest_device())
+        model = load_with_decoder(model)
     images = decode(
         model.decoder,
         h,

@@ -6,7 +6,6 @@ from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselin
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
-from repr_toolkit.support.processes import fastest_device
 
 
 def measure(
@@ -25,9 +24,7 @@ def measure(
     model = load_with_decoder(run)
     require_label_encoder(model)  # before the data are looked for
     data = run.load_data()
-    result = classify(
-        model.to(fastest_device()), data, split, batch_size=batch_size, progress=progress
-    )
+    result = classify(model, data, split, batch_size=batch_size, progress=progress)
     fitted = []
     for baseline in pixel_baselines(data, split) if pixel_classifiers else ():
         fitted.append(baseline)

@@ -30,7 +30,6 @@ from repr_toolkit.support.choose import choose_evenly, choose_originals, other_i
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
-from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, as_json, mean_and_error
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class _Comparison:
 
     def measure(self, name: str, run: Run) -> None:
         """The numbers of a variant, and its columns of a figure where it has an encoder."""
-        model = load_with_decoder(run).to(fastest_device())
+        model = load_with_decoder(run)
         h = encode_split(model, self.split)
         tables = [h] if h is None else [h, h[self.others]]
         bits, *others = bits_given(model, self.split, tables, progress=True)

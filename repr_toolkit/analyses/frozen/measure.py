@@ -21,7 +21,6 @@ from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
-from repr_toolkit.support.processes import fastest_device
 
 SHOWN = 6  # images whose own maps are drawn
 
@@ -52,7 +51,7 @@ def measure(
     coded, bounds = [], {}
     for seed, runs in by_seed.items():
         say(f"measuring seed {seed}: {len(names)} × own h, another image's, none")
-        models = {name: load_with_decoder(run).to(fastest_device()) for name, run in runs.items()}
+        models = {name: load_with_decoder(run) for name, run in runs.items()}
         likelihood = models[NULL].decoder.likelihood_label
         readings = [Reading(models[NULL], encode_split(models[NULL], images))]
         for name in names:
@@ -92,7 +91,7 @@ def measure(
     masked = {}
     for name, trained in hidden.items():
         say(f"measuring the single coordinates of {name}")
-        networks = [load_with_decoder(run).to(fastest_device()) for run in trained]
+        networks = [load_with_decoder(run) for run in trained]
         split = trained[0].load_data().splits[asked["split"]]
         masked[name] = coordinate_bits(networks, split, progress=True)
     sources = []

@@ -27,7 +27,6 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.support.choose import choose_evenly, other_images
-from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import mean_and_error
 
 if TYPE_CHECKING:
@@ -69,13 +68,13 @@ def measure(
     Raises ValueError for a run without encoder or decoder, for a split that its data lack, and for
     a `without` on other images.
     """
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h whose bits could be counted")
     null_run = null = None
     if without is not None:
         null_run = Run(without)
-        null = load_with_decoder(null_run).to(fastest_device())
+        null = load_with_decoder(null_run)
         require_same_data({str(run.path): run, str(without): null_run})
     data = run.load_data()
     images = data.split(split)

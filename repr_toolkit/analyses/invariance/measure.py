@@ -25,7 +25,6 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
-from repr_toolkit.support.processes import fastest_device
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -74,7 +73,7 @@ def measure(
     Raises FileNotFoundError for what is no finished run, and ValueError for one without encoder, a
     split that the data lacks, a key that cannot be judged by, and fewer than two images or samples.
     """
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h to draw samples of")
     if images < 2 or samples < 2:

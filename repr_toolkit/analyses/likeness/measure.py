@@ -26,7 +26,6 @@ from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
-from repr_toolkit.support.processes import fastest_device
 
 SIMILAR = 1500  # training faces among which "a similar face" is drawn
 SHOWN = 12  # people whose pictures are kept
@@ -62,7 +61,7 @@ def measure(
     Raises ValueError for data without embeddings or identities or with too few images of each
     person, and for a split that is missing; and as `facenet_of` does.
     """
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     facenet = facenet_of(model, weights)
     data = run.load_data()
     images, train = data.split(split), data.splits["train"]

@@ -15,7 +15,6 @@ from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
-from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import Number, bootstrap, wilson
 
 KEYS = f"where things stand can be measured of samples given {' or '.join(map(repr, READERS))}"
@@ -66,8 +65,7 @@ def measure_alike(
     """
     if not runs:
         raise ValueError("there are no runs to measure")
-    device = fastest_device()
-    models = [load_with_decoder(run).to(device) for run in runs]
+    models = [load_with_decoder(run) for run in runs]
     for model in models:
         model.decoder.choose_engine(engine)  # before the work
     key = _common_key(runs)

@@ -19,7 +19,6 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
-from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.stats import wilson
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def measure(
     Raises FileNotFoundError for an unfinished run, and ValueError for a run without encoder, a
     split or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
-    model = load_with_decoder(run).to(fastest_device())
+    model = load_with_decoder(run)
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h to move")
     data = run.load_data()
