@@ -101,8 +101,11 @@ def test_what_has_no_information(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     unconditional = untrained_run(tmp_path / "none", encoder=None)
+    other = untrained_run(tmp_path / "other", encoder=None)
+    other.info_file.write_text(other.info_file.read_text().replace('"levels": 17', '"levels": 16'))
     for argv, reason in (
         ([str(unconditional.path)], "has no encoder"),
+        ([str(run.path), "--without", str(other.path)], "was trained on other images, or other"),
         ([str(run.path), "--split", "valid"], "no split 'valid'"),
         ([str(run.path), "--along", "x", *FEW], '"coordinates" or "principal"'),
         ([str(run.path), "--out", "a.gif"], "written as .png"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -86,34 +87,35 @@ def find_targets(
     skipped: list[Skipped] = []
     for key in dict.fromkeys(names or keys):
         columns = {split: data.splits[split].column(key).numpy()[rows[split]] for split in SPLITS}
-        kind = _real if columns["train"].dtype.kind == "f" else _codes
-        for target in kind(key, columns, rows):
-            why = target if isinstance(target, str) else _unfit(target)
-            if why is not None:
-                skipped.append(Skipped(key if isinstance(target, str) else target.name, why))
-            elif isinstance(target, Target) and target.name not in [t.name for t in targets]:
+        if columns["train"].dtype.kind == "f":
+            candidates = [_real(key, columns, rows)]
+        elif (count := prod(columns["train"].shape[1:])) <= COLUMNS:
+            candidates = _codes(key, columns, rows)
+        else:
+            why = f"{count:,} codes an image are too many to probe one by one ({COLUMNS} at most)"
+            skipped.append(Skipped(key, why))
+            continue
+        for target in candidates:
+            if why := _unfit(target):
+                skipped.append(Skipped(target.name, why))
+            elif target.name not in [t.name for t in targets]:
                 targets.append(target)
     return targets, skipped
 
 
-def _real(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target]:
+def _real(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> Target:
     flat = {s: v.reshape(len(v), -1).astype(np.float64) for s, v in columns.items()}
     finite = {s: np.isfinite(v).all(1) for s, v in flat.items()}
-    return [
-        Target(
-            key,
-            {s: v[finite[s]] for s, v in flat.items()},
-            {s: rows[s][finite[s]] for s in flat},
-            {s: int((~finite[s]).sum()) for s in flat},
-        )
-    ]
+    return Target(
+        key,
+        {s: v[finite[s]] for s, v in flat.items()},
+        {s: rows[s][finite[s]] for s in flat},
+        {s: int((~finite[s]).sum()) for s in flat},
+    )
 
 
-def _codes(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target | str]:
+def _codes(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) -> list[Target]:
     flat = {s: v.reshape(len(v), -1).astype(np.int64) for s, v in columns.items()}
-    count = flat["train"].shape[1]
-    if count > COLUMNS:
-        return [f"{count:,} codes an image are too many to probe one by one ({COLUMNS} at most)"]
     alone = columns["train"].ndim == 1
     return [
         Target(
@@ -122,12 +124,12 @@ def _codes(key: str, columns: Mapping[str, Values], rows: Mapping[str, Rows]) ->
             rows,
             dict.fromkeys(flat, 0),
         )
-        for i in range(count)
+        for i in range(flat["train"].shape[1])
     ]
 
 
-def _unfit(target: Target) -> str | None:
-    """Why a target cannot be probed; None if it can."""
+def _unfit(target: Target) -> str:
+    """Why a target cannot be probed; "" if it can."""
     for split, values in target.values.items():
         if len(values) < 2:
             return f"fewer than two {split} images have a value"
@@ -140,4 +142,4 @@ def _unfit(target: Target) -> str | None:
                 return f"no {split} image has a value that occurs in training: the splits part them"
     elif (target.values["test"] == target.values["test"][0]).all():
         return "it is the same for every test image"
-    return None
+    return ""
