@@ -16,7 +16,7 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
-from repr_toolkit.models.precision import exactly
+from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.bits import bits_given
 from repr_toolkit.support.stats import Number, mean_and_error, wilson
 
@@ -190,8 +190,7 @@ def class_log_likelihoods(
     `classes` is int64 (K,). Raises ValueError where the encoder refuses a label, and when a
     likelihood is not finite.
     """
-    with exactly():
-        h = model.encode({"label": classes.to(model.device)})
+    h = encode_batch(model, {"label": classes})
     assert h is not None
     tables = [one.expand(len(split), *one.shape) for one in h.cpu()]  # no copies
     bits = bits_given(model, split, tables, batch_size=batch_size, progress=progress)

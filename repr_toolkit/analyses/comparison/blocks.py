@@ -1,7 +1,7 @@
 """A comparison as blocks: the table of all variants, that of classifiers, and the pictures."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -74,30 +74,21 @@ def _classifiers(numbers: Numbers) -> Table:
 
 def figures(kept: Kept) -> list[Block]:
     """Figure 6, reconstructions of the same images by all models, and Figure 3, of classes."""
-    names = [
-        ", ".join(filter(None, [above, below.replace("$", "")]))
-        for above, below in (
-            heading(name, variant["h_dim"]) for name, variant in kept.numbers["variants"].items()
-        )
-    ]
+    names = ", ".join(kept.numbers["variants"])
     alts = {
         "figure6.png": "A grid of small pictures: in each row an original image at the left, then "
-        f"its reconstructions by {_enumerated(names)}.",
-        "figure3.png": "A grid of small pictures: in each row, samples of one class by "
-        f"{_enumerated(names)}.",
+        f"its reconstructions by {names}.",
+        "figure3.png": f"A grid of small pictures: in each row, samples of one class by {names}.",
     }
-    return [
-        paper(kept.arrays[file].tobytes(), alts[file], CAPTIONS[file])
-        for file in CAPTIONS
-        if file in kept.arrays
-    ]
-
-
-def paper(png: bytes, alt: str, caption: str) -> Picture:
-    """A figure with text in it, made for white paper at 300 dots an inch."""
-    with Image.open(io.BytesIO(png)) as picture:
-        size = picture.size
-    return Picture(png, size, alt, caption, scale=0.55, paper=True)
+    blocks: list[Block] = []
+    for file, alt in alts.items():
+        if file in kept.arrays:
+            png = kept.arrays[file].tobytes()
+            with Image.open(io.BytesIO(png)) as picture:
+                size = picture.size
+            # It has text in it, made for white paper at 300 dots an inch.
+            blocks.append(Picture(png, size, alt, CAPTIONS[file], scale=0.55, paper=True))
+    return blocks
 
 
 def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
@@ -109,8 +100,3 @@ def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
     stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
     title = f"$m$ = {h_dim}" if stem != name else ""
     return HEADINGS.get(stem, stem.replace("_", " ")), title
-
-
-def _enumerated(names: Sequence[str]) -> str:
-    *rest, last = names
-    return f"{', '.join(rest)} and {last}" if rest else last

@@ -130,13 +130,11 @@ def measure(
     rows = choose_originals(len(chosen), at_least, labels)
     chosen_h = encode(held_out, chosen) if chosen else None
     temperature = reconstruction_temperature(model.decoder, temperature)
-    draw = partial(
-        traverse,
-        model.decoder,
-        keep_length=keep_length,
-        temperature=temperature,
-        engine=engine,
-    )
+    how: dict[str, Any] = {
+        "keep_length": keep_length,
+        "temperature": temperature,
+        "engine": engine,
+    }
     judges: dict[str, tuple[PixelNetwork, dict[str, Any]]] = {}
     results: list[dict[str, Any]] = []
     strips: list[Tensor] = []
@@ -146,7 +144,7 @@ def measure(
             changes = judged = None
             if chosen_h is not None:
                 noise = common_noise(model.decoder, len(chosen), seed)
-                frames = draw(chosen_h, direction, at, noise)
+                frames = traverse(model.decoder, chosen_h, direction, at, noise, **how)
                 shown = frames[rows]
             if measured:
                 changes = change(frames, data.levels)
@@ -158,7 +156,7 @@ def measure(
                 judged = [wilson(int(count), len(frames)) for count in hits.sum(0)]
             if pictures is not None:
                 noise = common_noise(model.decoder, len(pictures[0]), seed)
-                shown = draw(pictures[1], direction, at, noise)
+                shown = traverse(model.decoder, pictures[1], direction, at, noise, **how)
             strips.append(shown)
             results.append(
                 {

@@ -1,13 +1,13 @@
 """Whether h tells people apart: the numbers of each method, and their curves."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 from repr_toolkit.analyses.verification.baselines import PIXELS, WHITENED
 from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of, spanned
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.pictures import png_of
 from repr_toolkit.support.roc import Line, roc_picture
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_text, per_cent
@@ -82,11 +82,11 @@ def notes(results: Sequence[Numbers], where: str = "") -> list[str]:
 
 
 def _gains(results: Mapping[str, Numbers]) -> list[str]:
-    gains = {name: Number(**result["auc_above_pixels"]) for name, result in results.items()}
     return [
-        f"{name}: the AUC of h less that of {PIXELS} is {number_text(gain, digits=3)}, the same "
-        "people drawn for both."
-        for name, gain in gains.items()
+        f"{name}: the AUC of h less that of {PIXELS} is "
+        f"{number_text(Number(**result['auc_above_pixels']), digits=3)}, the same people drawn for "
+        "both."
+        for name, result in results.items()
     ]
 
 
@@ -107,8 +107,7 @@ def _curves(name: str, result: Kept) -> Picture:
             methods.items(), result.arrays["true_accept_rate"], strict=True
         )
     ]
-    drawn, png = roc_picture(lines), BytesIO()
-    drawn.save(png, "PNG")
+    drawn = roc_picture(lines)
     alt = f"{name}: true over false accept rates, a curve each for {', '.join(methods)}."
     caption = f"**{name}**: receiver operating characteristics."
-    return Picture(png.getvalue(), drawn.size, alt, caption, scale=0.8, paper=True)
+    return Picture(png_of(drawn), drawn.size, alt, caption, scale=0.8, paper=True)
