@@ -1,6 +1,5 @@
 """The command that writes the report of runs."""
 
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -18,10 +17,9 @@ def report(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.report import write_report
 
-    out = None if options.out is None else Path(options.out)
     written = write_report(
         options.runs,
-        out,
+        options.out,
         split=options.split,
         overwrite=options.overwrite,
         measure=options.all,

@@ -13,7 +13,7 @@ from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import all_sections
-from repr_toolkit.support.files import write_text
+from repr_toolkit.support.files import require_writable, write_text
 
 MARKED_WITHIN = 1024  # bytes at the file's beginning
 
@@ -81,10 +81,7 @@ def _log(reported: Reported, sections: Sequence[Section], page: str) -> None:
 
 def refuse_others(out: Path, *, overwrite: bool) -> None:
     """Raise FileExistsError for a file that is no report, and OSError where none can be written."""
-    if out.suffix != ".html":
-        raise ValueError(f"a report is written as .html, not as {out}")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} to")
+    require_writable(out, "a report", ".html", overwrite=True)
     if overwrite or not out.exists():
         return
     with out.open("rb") as file:

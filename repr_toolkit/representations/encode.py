@@ -42,17 +42,12 @@ def encode_data(
     def encode(batch: Mapping[str, Tensor]) -> Tensor:
         return encoder(batch[encoder.source]).flatten(1).float()
 
-    net, device = cast(nn.Module, encoder).eval(), fastest_device()
-    net.to(device)
-    try:
-        h = {
-            key: encode_by(
-                encode, split, range(len(split)), batch_size, device, f"h of {name}", progress
-            ).numpy()
-            for key, split in data.splits.items()
-        }
-    finally:
-        net.cpu()
+    device = fastest_device()
+    cast(nn.Module, encoder).eval().to(device)
+    h = {
+        key: encode_by(encode, split, None, batch_size, device, f"h of {name}", progress).numpy()
+        for key, split in data.splits.items()
+    }
     return Representation.of_data(data, name, made_by, h)
 
 
