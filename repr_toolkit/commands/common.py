@@ -60,7 +60,6 @@ def encode_pictures(
         )
     images = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
     h = encode_batch(model, {"image": images})
-    assert h is not None
     return images, h
 
 

@@ -35,14 +35,12 @@ def encode_split(
     indices: Sequence[int] | None = None,
     batch_size: int = 256,
     progress: bool = False,
-) -> Tensor | None:
+) -> Tensor:
     """h of the images of a split, or of `indices` of it: float32 (N, h_dim) on the CPU, in order.
 
-    None without an encoder. Computed as by `encode_by`, on the model's device and in the model's
-    mode (`load` returns it in eval mode).
+    Computed as by `encode_by`, on the model's device and in the model's mode (`load` returns it in
+    eval mode). Raises ValueError for a model without encoder.
     """
-    if model.encoder is None:
-        return None
     return encode_by(model.encode, split, indices, batch_size, model.device, "encoding", progress)
 
 
@@ -63,9 +61,7 @@ def encode_by(
     parts: list[Tensor] = []
     with exactly():
         for batch in batches(split, indices, batch_size, device, description, progress):
-            h = encode(batch)
-            assert h is not None
-            parts.append(h)
+            parts.append(_required(encode(batch)))
     return torch.cat(parts).cpu()
 
 
@@ -93,8 +89,17 @@ def to_device(value: Tensor, device: torch.device) -> Tensor:
     return value.pin_memory().to(device, non_blocking=True)
 
 
-def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor | None:
-    """h of a batch, (B, h_dim) on the model's device, in full precision; None without encoder."""
+def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor:
+    """h of a batch, (B, h_dim) on the model's device, in full precision.
+
+    Raises ValueError for a model without encoder.
+    """
     with exactly():
         h = model.encode({key: value.to(model.device) for key, value in batch.items()})
-    return None if h is None else h.clone()  # an ordinary tensor, no longer one of inference mode
+    return _required(h).clone()  # an ordinary tensor, no longer one of inference mode
+
+
+def _required(h: Tensor | None) -> Tensor:
+    if h is None:
+        raise ValueError("the model has no encoder, and so no h")
+    return h

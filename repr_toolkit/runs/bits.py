@@ -36,7 +36,7 @@ def bits_per_dim(
     See `bits_given` for the arguments and errors.
     """
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
-    h = encode_split(model, split, **options)
+    h = None if model.encoder is None else encode_split(model, split, **options)
     return bits_given(model, split, [h], seed=seed, **options)[0]
 
 
@@ -130,7 +130,7 @@ def evaluate(
     model = load_with_decoder(run)
     images = run.load_data().split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
-    h = encode_split(model, images, **options)
+    h = None if model.encoder is None else encode_split(model, images, **options)
     tables = [h] if h is None else [h, h[other_images(len(h), seed)]]
     bits, *others = bits_given(model, images, tables, seed=seed, **options)
     result: dict[str, Any] = {

@@ -82,10 +82,7 @@ def reconstruct(
     As `sample` of the h of the batch, whose further arguments `how` are, by default at the
     decoder's `reconstruction_temperature`. Raises ValueError for a model without encoder.
     """
-    h = encode_batch(model, batch)
-    if h is None:
-        raise ValueError("the model has no encoder: it cannot reconstruct, only sample")
-    return sample(model, h, temperature=temperature, **how)
+    return sample(model, encode_batch(model, batch), temperature=temperature, **how)
 
 
 def decode(

@@ -41,7 +41,6 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     split = run.load_data().splits["test"]
     model = load_with_decoder(run)
     h = encode_split(model, split)
-    assert h is not None
     own, other = bits_given(model, split, [h, h[other_images(len(h))]])
     without = bits_per_dim(load_with_decoder(null), split)
     assert found["bits_per_dim"]["value"] == pytest.approx(own.mean(), rel=1e-6)

@@ -191,7 +191,6 @@ def class_log_likelihoods(
     likelihood is not finite.
     """
     h = encode_batch(model, {"label": classes})
-    assert h is not None
     tables = [one.expand(len(split), *one.shape) for one in h.cpu()]  # no copies
     bits = bits_given(model, split, tables, batch_size=batch_size, progress=progress)
     return -np.stack(bits, axis=1) * (prod(model.decoder.image_shape) * log(2))

@@ -129,7 +129,7 @@ class _Comparison:
     def measure(self, name: str, run: Run) -> None:
         """The numbers of a variant, and its columns of a figure where it has an encoder."""
         model = load_with_decoder(run)
-        h = encode_split(model, self.split)
+        h = None if model.encoder is None else encode_split(model, self.split)
         tables = [h] if h is None else [h, h[self.others]]
         bits, *others = bits_given(model, self.split, tables, progress=True)
         numbers = {"bits_per_dim": mean_and_error(bits)}

@@ -55,7 +55,6 @@ class LabelProbes:
         features = {}
         for name, indices in self.indices.items():
             h = encode_split(model, self.data.splits[name], indices=indices)
-            assert h is not None
             features[name] = h.numpy()
         return self._probe(features).accuracy
 

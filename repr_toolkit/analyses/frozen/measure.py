@@ -56,7 +56,6 @@ def measure(
         readings = [Reading(models[NULL], encode_split(models[NULL], images))]
         for name in names:
             h = encode_split(models[name], runs[name].load_data().splits[asked["split"]])
-            assert h is not None
             readings.append(Reading(models[name], h))
             readings.append(Reading(models[name], h[other_images(len(h))]))
             if name not in bounds:

@@ -80,7 +80,6 @@ def measure(
     images = data.split(split)
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = encode_split(model, images, **how)
-    assert h is not None
     readings = {
         "own": Reading(model, h),
         "shuffled": Reading(model, h[other_images(len(h), seed)]),
@@ -91,7 +90,8 @@ def measure(
         [hidden] = masked_tables(model, images, range(len(images)), [nothing])
         readings["hidden"] = Reading(model, hidden)
     if null is not None:
-        readings["without"] = Reading(null, encode_split(null, images, **how))
+        null_h = None if null.encoder is None else encode_split(null, images, **how)
+        readings["without"] = Reading(null, null_h)
     shown = choose_evenly(len(images), SHOWN)
     coded = code_lengths([*readings.values()], images, shown=shown, **how)
     kinds = [*readings][1:]

@@ -89,7 +89,6 @@ def measure(
     chosen = [candidates[index] for index in places]
     batch = held_out[chosen]
     h = encode_split(model, held_out, indices=candidates)
-    assert h is not None
     temperature = reconstruction_temperature(model.decoder, temperature)
     draws = samples if temperature > 0 else 1
     noise = common_noise(model.decoder, len(chosen) * draws, seed)
@@ -129,7 +128,6 @@ def measure(
     if model.encoder.source == "image":
         flat = {"image": drawn.flatten(0, 1).numpy()}
         h_of_samples = encode_split(model, ImageSplit(flat, np.arange(len(noise)), data.levels))
-        assert h_of_samples is not None
         parted = h_of_samples.unflatten(0, (len(chosen), draws))
         again = reencoding(parted, torch.tensor(places), h)
     else:
@@ -186,7 +184,6 @@ def _neighbours(
     chosen = choose_evenly(len(train), GALLERY)
     k = min(k, len(chosen))
     gallery_h = encode_split(model, train, indices=chosen)
-    assert gallery_h is not None
     gallery = train[chosen]
     by_h = nearest(h.numpy(), gallery_h.numpy(), k)
     flat = [pixels.flatten(1).numpy().astype(np.float32) for pixels in (images, gallery["image"])]

@@ -103,7 +103,6 @@ def measure_alike(
             decode, model.decoder, temperature=temperature, engine=engine, progress=progress
         )
         h = encode_split(model, held_out, indices=chosen)
-        assert h is not None
         noise = common_noise(model.decoder, len(chosen), seed)
         read = reader.read(draw(h, noise[:, None])[:, 0])
         arrays = {

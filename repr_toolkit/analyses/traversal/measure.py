@@ -1,7 +1,6 @@
 """What becomes of pictures as their h moves along directions."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.models.encode import encode_by
+from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 TRAINING_IMAGES = 20_000
 """The most training images whose h the directions are made of."""
-BATCH_SIZE = 256  # images whose h is made at once
 
 
 def traverse(
@@ -101,15 +99,15 @@ def measure(
     split or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
     model = load_with_decoder(run)
-    if model.encoder is None:
-        raise ValueError(f"{run.path} has no encoder: there is no h to move")
     data = run.load_data()
     held_out = data.split(split)
     sources = {
         name: choose_evenly(len(data.splits[name]), TRAINING_IMAGES) for name in ("train", "val")
     }
-    encode = partial(encode_by, model.encode, batch_size=BATCH_SIZE, device=model.device)
-    h = {name: encode(data.splits[name], rows).numpy() for name, rows in sources.items()}
+    h = {
+        name: encode_split(model, data.splits[name], indices=rows).numpy()
+        for name, rows in sources.items()
+    }
     if keep_length is None:
         keep_length = of_one_length(h["train"])
     names = default_directions(data, h["train"].shape[1]) if along is None else along
@@ -120,7 +118,8 @@ def measure(
             raise ValueError(
                 f"the {split} split has the images 0…{len(held_out) - 1}, not {max(images)}"
             )
-        pictures, images = (held_out[list(images)]["image"], encode(held_out, images)), 0
+        pictures = held_out[list(images)]["image"], encode_split(model, held_out, indices=images)
+        images = 0
     at_least = images if pictures is None else 0
     chosen = choose_evenly(len(held_out), max(measured, at_least))
     if not chosen and pictures is None:
@@ -128,7 +127,7 @@ def measure(
     originals = held_out[chosen]["image"]
     labels = held_out.column("label")[chosen] if "label" in held_out.keys else None
     rows = choose_originals(len(chosen), at_least, labels)
-    chosen_h = encode(held_out, chosen) if chosen else None
+    chosen_h = encode_split(model, held_out, indices=chosen) if chosen else None
     temperature = reconstruction_temperature(model.decoder, temperature)
     how: dict[str, Any] = {
         "keep_length": keep_length,

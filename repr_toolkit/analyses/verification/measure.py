@@ -94,7 +94,6 @@ def measure(
         )
     images = data.split(split)
     h = encode_split(model, images, batch_size=batch_size, progress=progress)
-    assert h is not None
     name = f"{type(model.encoder).__name__}, h ({h.shape[1]})"
     return _beside_baselines(str(run.path), name, h.numpy(), data, split, seed)
 

@@ -73,7 +73,6 @@ def test_maps_follow_the_models_own_order_and_channels() -> None:
     split = random_split(5)
     model = EncoderDecoder(Mean(), ByColumns((1, 2, 3), 1, 4)).eval()
     h = encode_split(model, split)
-    assert h is not None
     coded = code_lengths([Reading(model, h), Reading(model, h + 1)], split)
     assert coded.maps is not None
     assert coded.order.tolist() == [0, 3, 1, 4, 2, 5]
@@ -92,7 +91,6 @@ def test_bits_are_those_of_evaluation_whatever_the_batches(
     monkeypatch.setattr(module, "FOLDED", 2)  # 30 images in batches of 7 are folded twice
     model, split = pixelcnn(3), DATA.splits["test"]
     codes = encode_split(model, split)
-    assert codes is not None
     other = codes.flip(0)
     expected = bits_given(model, split, [codes, other])
     readings = [Reading(model, codes), Reading(model, other)]

@@ -174,7 +174,6 @@ def test_a_span_of_nothing_is_refused(run: Run) -> None:
 def test_given_pictures_are_moved(run: Run) -> None:
     model, split = load_with_decoder(run), run.load_data().splits["test"]
     images, h = split[[5, 6]]["image"], encode_split(model, split, indices=[5, 6])
-    assert h is not None
     given = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], pictures=(images, h), measured=0)
     numbered = measure(run, along=["mean:7"], alphas=[0, 1, 0.5], images=[5, 6], measured=0)
     [frames], [same] = given.arrays()["frames"], numbered.arrays()["frames"]
@@ -182,7 +181,6 @@ def test_given_pictures_are_moved(run: Run) -> None:
     assert (frames[:, 0] == images.numpy()).all()
     train = run.load_data().splits["train"]
     fitted = encode_split(model, train)
-    assert fitted is not None
     direction = mean_difference(fitted.numpy(), train.column("label").numpy() == 7, "7")
     end = move(h, direction, 1).round().clamp(0, 16)
     assert (frames[:, 1].reshape(2, -1) == end.numpy()).all()
@@ -206,7 +204,7 @@ def test_a_misspelt_direction_is_an_error_before_anything_is_drawn(
 
 def test_a_run_without_encoder_has_no_h(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", encoder=None)
-    with pytest.raises(ValueError, match="no encoder: there is no h to move"):
+    with pytest.raises(ValueError, match="no encoder, and so no h"):
         measure(run)
 
 
