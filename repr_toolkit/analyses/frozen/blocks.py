@@ -6,10 +6,8 @@ from typing import Any
 from repr_toolkit.analyses.information.pieces import (
     BOUND_NOTE,
     MASKED_NOTE,
-    Numbers,
     bars,
     bits_cell,
-    bits_of,
     bound_cell,
     curves,
     intervals,
@@ -17,6 +15,7 @@ from repr_toolkit.analyses.information.pieces import (
     masked_blocks,
 )
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
+from repr_toolkit.page.cells import Numbers
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import plain
 
@@ -136,9 +135,9 @@ def rows(study: Kept) -> list[dict[str, Any]]:
             ("shuffled_costs", "shuffled_costs"),
             ("lower_bound", "lower_bound"),
         ):
-            bits = bits_of(source[key])
-            line[column] = bits and bits.value
-            line[f"{column}_low"], line[f"{column}_high"] = bits and bits.low, bits and bits.high
+            bits = source[key]["bits"] if source[key] else {}
+            line[column] = bits.get("value")
+            line[f"{column}_low"], line[f"{column}_high"] = bits.get("low"), bits.get("high")
         line["lower_bound_ceiling"] = source["lower_bound"]["ceiling"]
         line["made_by"] = source["made_by"]
         lines.append(line)

@@ -7,7 +7,6 @@ import numpy as np
 from repr_toolkit.analyses.information.pieces import (
     BOUND_NOTE,
     MASKED_NOTE,
-    Numbers,
     bars,
     bits_cell,
     bound_cell,
@@ -18,9 +17,8 @@ from repr_toolkit.analyses.information.pieces import (
     parts_table,
 )
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
-from repr_toolkit.page.cells import number_cell, spanned, with_remark
+from repr_toolkit.page.cells import Numbers, number_cell, spanned, with_remark
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import per_cent, plain
 
 KINDS = {
@@ -57,7 +55,7 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
         ),
         Row(
             "own h, bits/dim",
-            [number_cell(Number.from_dict(result["bits_per_dim"])) for result in results],
+            [number_cell(result["bits_per_dim"]) for result in results],
             "the same a sub-pixel",
             needs,
         ),

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from repr_toolkit.page.blocks import Block, Cell, Chart, Picture, Row, Table
-from repr_toolkit.page.cells import number_cell, with_remark
+from repr_toolkit.page.cells import Numbers, number_cell, with_remark
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.pictures import end_of, overlay, scale_of, shown, signed_bar, tiled
-from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import per_cent, plain
 
 PARTS = 16  # bars of a chart
@@ -29,22 +28,15 @@ MASKED_NOTE = (
     "say the same are worth nothing beside each other."
 )
 
-Numbers = Mapping[str, Any]
-
-
-def bits_of(numbers: Numbers | None) -> Number | None:
-    """The bits of what `as_dict` of `Usable`, `Bound` or `Part` gave, with their interval."""
-    return None if numbers is None else Number.from_dict(numbers["bits"])
-
 
 def bits_cell(numbers: Numbers | None) -> Cell:
-    """The bits of such numbers, as a cell."""
-    return number_cell(bits_of(numbers))
+    """The bits of what `as_dict` of `Usable`, `Bound` or `Part` gave."""
+    return number_cell(numbers and numbers["bits"])
 
 
 def bound_cell(bound: Numbers | None) -> Cell:
     """A lower bound, which says so where it is at its ceiling."""
-    cell = number_cell(bits_of(bound), digits=2)
+    cell = number_cell(bound and bound["bits"], digits=2)
     if bound is None or not bound["saturated"]:
         return cell
     return with_remark(cell, f"at its ceiling, {plain(bound['ceiling'])}")

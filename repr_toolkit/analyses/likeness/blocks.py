@@ -1,15 +1,11 @@
 """Whether portraits keep the person: how faces match the people, and a few portraits."""
 
 from collections.abc import Mapping
-from typing import Any
 
-from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
-from repr_toolkit.page.cells import number_cell, spanned
+from repr_toolkit.page.blocks import Block, Notes, Picture, Row, Table
+from repr_toolkit.page.cells import Numbers, number_cell, spanned
 from repr_toolkit.page.pictures import scale_of, shown, tiled
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
-
-Numbers = Mapping[str, Any]
 
 
 def blocks(kept: Mapping[str, Kept]) -> list[Block]:
@@ -23,30 +19,29 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
 
 
 def _table(results: Mapping[str, Numbers]) -> Table:
+    people = spanned(result["people"] for result in results.values())
+    columns = {
+        "AUC": ("match", "auc"),
+        f"rank 1 of {people}": ("match", "rank_1"),
+        "AUC, hard": ("match", "auc_hard"),
+        "second, AUC": ("second", "auc"),
+        "second, hard": ("second", "auc_hard"),
+    }
     rows = [
         Row(
             row["faces"],
-            [
-                *(_cell(row["match"], key) for key in ("auc", "rank_1", "auc_hard")),
-                *(_cell(row["second"], key) for key in ("auc", "auc_hard")),
-            ],
+            [number_cell((row[by] or {}).get(key), digits=3) for by, key in columns.values()],
             group=name if results.keys() != {name} else "",
         )
         for name, result in results.items()
         for row in result["rows"]
     ]
-    people = spanned(result["people"] for result in results.values())
     first = next(iter(results.values()))
     caption = (
         f"Faces matched with {people} people of the {first['split']} split; in brackets the 95 % "
         "interval."
     )
-    headings = ("AUC", f"rank 1 of {people}", "AUC, hard", "second, AUC", "second, hard")
-    return Table(caption, headings, rows, corner="faces")
-
-
-def _cell(match: Numbers | None, key: str) -> Cell:
-    return number_cell(None if match is None else Number.from_dict(match[key]), digits=3)
+    return Table(caption, list(columns), rows, corner="faces")
 
 
 def _notes(results: Mapping[str, Numbers]) -> list[str]:

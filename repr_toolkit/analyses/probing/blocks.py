@@ -4,13 +4,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.page.cells import Numbers, number_cell, share_of
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import NONE, per_cent, plain
 
 WITHOUT_H = {"majority": "always the most frequent", "mean": "always the mean"}
@@ -22,7 +20,6 @@ RECURRING = {
     "there is no selectivity",
 }
 
-Numbers = Mapping[str, Any]
 Columns = Mapping[str, Mapping[str, Numbers]]  # readings by probe, by column
 
 
@@ -125,7 +122,7 @@ def _scores(target: Numbers, columns: Columns) -> list[Row]:
     group = "Accuracy, %" if shares else "R²"
 
     def score(numbers: Numbers | None) -> Cell:
-        number = Number.from_dict((numbers or {}).get("score"))
+        number = (numbers or {}).get("score")
         return share_of(number) if shares else number_cell(number, digits=3)
 
     rows = []
@@ -154,7 +151,7 @@ def _codes(one: Probed, columns: Columns) -> list[Row]:
     first = next(filter(None, codes), None)
     if first is None:
         return []
-    given_h = [number_cell(Number.from_dict(code and code["bits"]), digits=0) for code in codes]
+    given_h = [number_cell(code and code["bits"], digits=0) for code in codes]
     without_h, uniform = (
         [Cell(plain(bits, 0))] * len(columns)
         for bits in (one.target["baseline"]["bits"], first["uniform_bits"])
