@@ -63,16 +63,13 @@ def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:
     data do not allow, and for its mean.
     """
     others = _baselines([*results.values()])
-    methods = [
-        [result.first, *(result.methods.get(other) for other in others)]
-        for result in results.values()
-    ]
     columns = {
-        f"{name}, ": [[method] for method in row]
-        for name, row in zip(results, methods, strict=True)
+        f"{name}, ": [[result.first], *([result.methods.get(other)] for other in others)]
+        for name, result in results.items()
     }
     if folds:
-        columns["mean "] = [list(column) for column in zip(*methods, strict=True)]
+        every = zip(*columns.values(), strict=True)
+        columns["mean "] = [[method for [method] in column] for column in every]
     rows: list[Row] = []
     for prefix, measured in columns.items():
         aucs, one_nns = zip(*map(_cells, measured), strict=True)
