@@ -63,7 +63,7 @@ def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:
     data do not allow, and for its mean.
     """
     others = _baselines([*results.values()])
-    columns = {
+    columns: dict[str, list[list[Verification | None]]] = {
         f"{name}, ": [[result.first], *([result.methods.get(other)] for other in others)]
         for name, result in results.items()
     }
