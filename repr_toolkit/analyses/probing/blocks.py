@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
@@ -120,18 +121,15 @@ def _table(one: Probed, columns: Columns) -> Table:
 def _scores(target: Numbers, columns: Columns) -> list[Row]:
     shares = target["kind"] == "classification"
     group = "Accuracy, %" if shares else "R²"
-
-    def score(numbers: Numbers | None) -> Cell:
-        number = (numbers or {}).get("score")
-        return share_of(number) if shares else number_cell(number, digits=3)
-
+    cell = share_of if shares else partial(number_cell, digits=3)
     rows = []
     for name, probe in PROBES.items():
-        readings = [by_probe.get(name) for by_probe in columns.values()]
-        rows.append(Row(probe.title, [*map(score, readings)], probe.about, group))
-        controls = [_control((reading or {}).get("control")) for reading in readings]
+        readings = [by_probe.get(name, {}) for by_probe in columns.values()]
+        scores = [cell(reading.get("score")) for reading in readings]
+        rows.append(Row(probe.title, scores, probe.about, group))
+        controls = [_control(reading.get("control")) for reading in readings]
         rows.append(Row("… selectivity", controls, "more than on random labels", group))
-    alone = [score(target["baseline"])] * len(columns)
+    alone = [cell(target["baseline"]["score"])] * len(columns)
     return [*rows, Row(WITHOUT_H[target["baseline"]["name"]], alone, "knows nothing of h", group)]
 
 
