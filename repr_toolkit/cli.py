@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         commands.function(command)(options, settings)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if not is_interruption(stop):
+        # Lightning turns an interruption into an exit.
+        if KeyboardInterrupt not in (type(stop), type(stop.__context__)):
             raise
         print(f"\nInterrupted. {continuation(command, argv)}", file=sys.stderr)
         return 130
@@ -88,11 +89,6 @@ def split_settings(argv: Sequence[str]) -> tuple[list[str], Settings]:
                 raise ValueError(f"the setting {name} needs a value, as in {name} VALUE")
         settings[name.removeprefix("--")] = value
     return words, settings
-
-
-def is_interruption(stop: BaseException) -> bool:
-    """Whether Ctrl-C stopped the command; Lightning turns the interruption into an exit."""
-    return isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
 
 
 def continuation(command: str, argv: Sequence[str]) -> str:

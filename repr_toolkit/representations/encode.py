@@ -48,7 +48,7 @@ def encode_data(
         key: encode_by(encode, split, None, batch_size, device, f"h of {name}", progress).numpy()
         for key, split in data.splits.items()
     }
-    return Representation.of_data(data, name, made_by, h)
+    return Representation(name, made_by, data.fingerprint, data.levels, h)
 
 
 def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) -> str:

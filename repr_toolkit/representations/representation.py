@@ -46,13 +46,6 @@ class Representation:
             if not np.isfinite(h).all():
                 raise ValueError(f"{self.name}: h of the {split} images is not finite")
 
-    @classmethod
-    def of_data(
-        cls, data: ImageData, name: str, made_by: str, h: Mapping[str, H]
-    ) -> "Representation":
-        """h of these data."""
-        return cls(name, made_by, data.fingerprint, data.levels, h)
-
     @property
     def dim(self) -> int:
         """d, the numbers that h has for an image."""

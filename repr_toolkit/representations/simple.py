@@ -13,7 +13,7 @@ CHUNK = 1024  # images
 def pixels(data: ImageData) -> Representation:
     """All intensities, in [0, 1]; d = C·H·W."""
     h = {split: _rows(data, split, range(len(data.splits[split]))) for split in data.splits}
-    return Representation.of_data(data, "pixels", "pixels", h)
+    return Representation("pixels", "pixels", data.fingerprint, data.levels, h)
 
 
 def pca(data: ImageData, components: int, *, progress: bool = False) -> Representation:
@@ -45,7 +45,7 @@ def pca(data: ImageData, components: int, *, progress: bool = False) -> Represen
         f"PCA of {components} components, fitted on {len(chosen)} training images of "
         f"{data.fingerprint[:12]} at {data.levels} levels"
     )
-    return Representation.of_data(data, f"pca{components}", made_by, h)
+    return Representation(f"pca{components}", made_by, data.fingerprint, data.levels, h)
 
 
 def labels(data: ImageData) -> Representation:
@@ -58,7 +58,9 @@ def labels(data: ImageData) -> Representation:
     classes = 1 + max(int(values.max()) for values in codes.values())
     one_hot = np.eye(classes, dtype=np.float32)
     h = {key: one_hot[values] for key, values in codes.items()}
-    return Representation.of_data(data, "labels", f"one-hot of {classes} labels", h)
+    return Representation(
+        "labels", f"one-hot of {classes} labels", data.fingerprint, data.levels, h
+    )
 
 
 def _rows(data: ImageData, split: str, indices: "range | list[int]") -> H:

@@ -52,4 +52,4 @@ def stored(
         )
     h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}
     made_by = embedded.encoder or f"embedding of {embedded.name} {embedded.fingerprint[:12]}"
-    return Representation.of_data(data, Path(source).stem, made_by, h), data
+    return Representation(Path(source).stem, made_by, data.fingerprint, data.levels, h), data

@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from repr_toolkit.config.recipe import Config, complete, parse_yaml
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
@@ -176,20 +176,11 @@ def load(run: str | Path | Run) -> Learner:
     run = run if isinstance(run, Run) else Run(run)
     run.require_finished()
     config = run.config
-    try:
-        state = load_file(run.weights_file)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{run.weights_file} is damaged: {error}") from error
     with torch.random.fork_rng(devices=[]):  # for initial weights, which the saved ones replace
         model = assemble(_without_weights(config)).join(
             channels_last=config["training"]["channels_last"]
         )
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(
-            f"{run.weights_file} does not fit the model that {run.config_file} describes: {error}"
-        ) from error
+    load_weights(model, run.weights_file, f"the model that {run.config_file} describes")
     return model.eval()
 
 

@@ -73,7 +73,7 @@ def test_damaged_files_are_named(run: Run) -> None:
         load(run)
     run.weights_file.write_bytes(weights)
     run.config_file.write_text(config.replace("levels: 5", "levels: 6"))
-    with pytest.raises(ValueError, match=r"does not fit the model.*config\.yaml"):
+    with pytest.raises(ValueError, match=r"another architecture than the model.*config\.yaml"):
         load(run)
     run.config_file.write_text("seed: [")
     with pytest.raises(ValueError, match=r"config\.yaml is damaged"):

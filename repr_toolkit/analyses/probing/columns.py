@@ -175,7 +175,7 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
         if data is None:
             raise ValueError("arrays of h need the data that they are of")
         h = {split: np.asarray(values, np.float32) for split, values in made.items()}
-        return Representation.of_data(data, "h", "arrays", h)
+        return Representation("h", "arrays", data.fingerprint, data.levels, h)
     path = str(made.path if isinstance(made, Run) else made)
     source = Source.parse(path) if isinstance(made, str) else Source(path)
     if source.kind != "run":
