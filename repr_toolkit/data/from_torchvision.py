@@ -45,9 +45,6 @@ FILES = {
 TORCHVISION = tuple(FILES)
 FACES = ("CelebA", "LFWPeople")
 
-# Part of the cache key; change it when what is stored changes.
-LAYOUTS = {"CelebA": "with attributes and landmarks"}
-
 
 def load_torchvision(
     name: str, roots: Sequence[Path], size: int | None, download: bool
@@ -93,7 +90,8 @@ def load_torchvision(
         return _labelled(name, folder, sets)
 
     stamp = file_stamp(home / file for file in FILES[name])
-    layout = f" {LAYOUTS[name]}" if name in LAYOUTS else ""
+    # Part of the cache key; change it when what is stored changes.
+    layout = " with attributes and landmarks" if name == "CelebA" else ""
     return cached(name, f"{stamp} {size if name in FACES else ''}{layout}", build)
 
 
@@ -136,9 +134,16 @@ def _channels_first(data: Any) -> Array:
 
 def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -> Contents:
     """Decode the images of CelebA or LFWPeople, and write what these say of each."""
-    paths = [path for part in sets.values() for path in _paths(part)]
+    parts = [*sets.values()]
+    if name == "CelebA":
+        place = Path(parts[0].root, parts[0].base_folder, "img_align_celeba")
+        paths = [place / file for part in parts for file in part.filename]
+        codes = [part.identity[:, 0] for part in parts]
+    else:
+        paths = [Path(path) for part in parts for path in part.data]
+        codes = [part.targets for part in parts]
     write_images(folder, paths, size)
-    numbers = np.concatenate([_people(part) for part in sets.values()])
+    numbers = np.concatenate([np.asarray(each, np.int64) for each in codes])
     people, identity = np.unique(numbers, return_inverse=True)
     np.save(folder / "identity.npy", identity.astype(np.int64))
     known = {code: name for name, code in getattr(sets["train"], "class_to_idx", {}).items()}
@@ -167,14 +172,3 @@ def _annotations(
         left, top, side = middle_square(width, height)
         points = (points - (left, top)) * (size / side)
     np.save(folder / "landmarks.npy", points.astype(np.float32))
-
-
-def _paths(part: Any) -> list[Path]:
-    if hasattr(part, "filename") and not isinstance(part.filename, str):  # CelebA
-        return [Path(part.root, part.base_folder, "img_align_celeba", f) for f in part.filename]
-    return [Path(path) for path in part.data]
-
-
-def _people(part: Any) -> Array:
-    codes = part.identity[:, 0] if hasattr(part, "identity") else part.targets
-    return np.asarray(codes, dtype=np.int64)

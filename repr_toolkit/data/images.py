@@ -65,7 +65,11 @@ class ImageData:
         if not 2 <= levels <= 256:
             raise ValueError(f"{name}: levels must be between 2 and 256, got {levels}")
         if fingerprint is None and levels < 256:
-            _check_levels(name, arrays["image"], levels)
+            highest = arrays["image"].max(initial=0)
+            if highest >= levels:
+                raise ValueError(
+                    f"{name}: 'image' holds the value {highest} but has {levels} levels"
+                )
         _check_rows(name, rows, len(arrays["image"]))
         self.name = name
         self.arrays = dict(arrays)
@@ -257,13 +261,6 @@ def _check_key(name: str, key: str, array: Array) -> None:
             raise TypeError(f"{name}: {key!r} must be {np.dtype(dtype)}, got {array.dtype}")
         if array.ndim != rank or (key == "landmarks" and array.shape[1:] != (5, 2)):
             raise ValueError(f"{name}: {key!r} must be {shape}, got shape {array.shape}")
-
-
-def _check_levels(name: str, images: Array, levels: int) -> None:
-    for start in range(0, len(images), 4096):
-        highest = int(images[start : start + 4096].max())
-        if highest >= levels:
-            raise ValueError(f"{name}: 'image' holds the value {highest} but has {levels} levels")
 
 
 def _check_rows(name: str, rows: Mapping[str, Array], count: int) -> None:

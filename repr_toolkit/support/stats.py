@@ -1,6 +1,6 @@
 """Means, shares and other numbers with their 95 % intervals."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from math import sqrt
 from typing import Any
@@ -111,7 +111,10 @@ def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number
     trainings, images = values.shape
     draw = np.random.default_rng(seed)
     of_images = values.mean(0)
-    means = np.array([of_images @ weights for weights in _resampled(images, draw)])
+    means = np.empty(RESAMPLES)
+    for resample in range(RESAMPLES):
+        counts = np.bincount(draw.integers(images, size=images), minlength=images)
+        means[resample] = of_images @ (counts / images)
     how = f"bootstrap over {images:,} images; leaves out fit bias and training seeds"
     if trainings > 1:
         error = values.mean(1).std(ddof=1) / np.sqrt(trainings)
@@ -124,12 +127,6 @@ def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number
         )
     low, high = np.quantile(means, [0.025, 0.975])
     return Number(float(values.mean()), float(low), float(high), how, count=images)
-
-
-def _resampled(images: int, draw: np.random.Generator) -> Iterator[npt.NDArray[np.float64]]:
-    """The share of each image in a resample, (N,), for each of the resamples."""
-    for _ in range(RESAMPLES):
-        yield np.bincount(draw.integers(images, size=images), minlength=images) / images
 
 
 def wilson(correct: int, count: int, over: str = "images") -> Number:
