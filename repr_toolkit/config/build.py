@@ -1,11 +1,10 @@
-"""Building an encoder, a decoder and an optimizer from class paths and checked arguments."""
+"""Building an encoder and a decoder from class paths and checked arguments."""
 
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from difflib import get_close_matches
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from jsonargparse import ArgumentParser
@@ -19,7 +18,6 @@ from repr_toolkit.encoders.networks import import_callable
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
 
-OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 Origins = Mapping[str, Mapping[str, Any]]
 """Arguments that data or encoder determine, by the words that say so in errors: "the data's"."""
 
@@ -111,21 +109,6 @@ def build_metric(config: Mapping[str, Any], data: HasShape | None = None) -> Bui
     return BuiltMetric(encoder, loss, miner, resolved)
 
 
-def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> OptimizerFactory:
-    """The class of the configured optimizer with its arguments, except the parameters.
-
-    `fused` asks for torch's fused kernels if the optimizer has them and the configuration does not
-    choose between its implementations. Raises as `build` does.
-    """
-    spec = deepcopy(config["training"]["optimizer"])
-    kind, values, _ = _parse(spec, "training.optimizer", {}, Optimizer)
-    arguments = {key: values[key] for key in spec["init_args"]}
-    chosen = {"fused", "foreach", "differentiable"} & set(arguments)
-    if fused and not chosen and "fused" in values and kind.__module__.startswith("torch.optim"):
-        arguments["fused"] = True
-    return partial(kind, **arguments)
-
-
 def _shape(data: HasShape | None) -> dict[str, Any]:
     """The init_args that the data determine; none without data."""
     if data is None:
@@ -151,7 +134,7 @@ def _instantiate(spec: Config, name: str, origins: Origins) -> nn.Module:
 
     Writing today's defaults, too, lets the configuration rebuild the model when they change.
     """
-    _, arguments, instantiate = _parse(spec, name, origins, nn.Module)
+    _, arguments, instantiate = parse(spec, name, origins, nn.Module)
     spec["init_args"] = _plain(arguments)
     module: nn.Module = instantiate()
     return module
@@ -167,7 +150,7 @@ def _instantiate_nested(spec: Config, name: str, origins: Origins) -> nn.Module:
         for key, value in spec["init_args"].items()
         if isinstance(value, Mapping) and "class_path" in value
     }
-    kind, arguments, _ = _parse(spec, name, origins, nn.Module, skip=inner)
+    kind, arguments, _ = parse(spec, name, origins, nn.Module, skip=inner)
     parts = {
         key: _instantiate_nested(part, f"{name}.init_args.{key}", {}) for key, part in inner.items()
     }
@@ -186,7 +169,7 @@ def _differs(value: Any, expected: Any) -> bool:
     return bool((list(value) if isinstance(value, tuple) else value) != expected)
 
 
-def _parse(
+def parse(
     spec: Config, name: str, origins: Origins, base: type, *, skip: Iterable[str] = ()
 ) -> tuple[type, dict[str, Any], Callable[[], Any]]:
     """The class of a spec, its arguments with their defaults, and a function that instantiates it.

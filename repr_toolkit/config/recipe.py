@@ -137,7 +137,7 @@ def complete(raw: Mapping[str, Any]) -> Config:
     config["data"] = _section("data", raw.get("data", {}))
     config["model"] = _model(raw.get("model", {}))
     config["training"] = _section("training", raw.get("training", {}))
-    config["training"]["optimizer"] = _class("training.optimizer", config["training"]["optimizer"])
+    config["training"]["optimizer"] = _optimizer(config["training"]["optimizer"])
     config["trainer"] = _trainer(raw.get("trainer", {}))
     _check_ranges(config)
     if raw.get("study") is not None:
@@ -217,6 +217,7 @@ def _set(config: Config, key: str, value: Any) -> None:
     known = ["seed", *(f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in fields(kind))]
     known += ["model.encoder", "model.decoder", "model.metric", *_METRIC]
     known += [f"{name}.{part}" for name in _CLASSES for part in ("class_path", "init_args")]
+    known.append("training.optimizer.groups")
     inside = ["trainer", *(f"{name}.init_args" for name in _CLASSES)]
     parent, _, last = key.rpartition(".")
     if key not in known and (parent not in inside or not last):
@@ -301,6 +302,31 @@ def _class(name: str, raw: Any) -> dict[str, Any]:
         raise ValueError(f"{name}.class_path is missing: the import path of a class")
     arguments = _mapping(f"{name}.init_args", spec.get("init_args") or {})
     return {"class_path": spec["class_path"], "init_args": deepcopy(arguments)}
+
+
+def _optimizer(raw: Any) -> dict[str, Any]:
+    """An optimizer's class, and the groups of parameters that have options of their own."""
+    name = "training.optimizer"
+    spec = _mapping(name, raw)
+    groups = spec.pop("groups", None) or []
+    if not isinstance(groups, list):
+        raise ValueError(f"{name}.groups is a list of {{match, options}}, not {groups!r}")
+    result = _class(name, spec)
+    result["groups"] = []
+    for i, group in enumerate(groups):
+        where = f"{name}.groups[{i}]"
+        group = _mapping(where, group)
+        _check_keys(where, group, ("match", "options"))
+        match = group.get("match")
+        match = match if isinstance(match, list) else [match]
+        if not match or not all(isinstance(m, str | int) for m in match):
+            raise ValueError(
+                f"{where}.match is a pattern of names or a number of dimensions, or a list of "
+                f"them, not {group.get('match')!r}"
+            )
+        options = _mapping(f"{where}.options", group.get("options") or {})
+        result["groups"].append({"match": list(match), "options": deepcopy(options)})
+    return result
 
 
 def _trainer(raw: Any) -> dict[str, Any]:

@@ -55,7 +55,9 @@ class Training:
     """How the model is fitted.
 
     Attributes:
-        optimizer: Import path (class_path) and arguments (init_args) of the optimizer.
+        optimizer: Import path (class_path) and arguments (init_args) of the optimizer, and groups,
+            a list of {match, options}: the parameters with such names (patterns with *) or
+            numbers of dimensions take the options instead of the arguments.
         schedule: The learning rate after warm-up: constant, or a cosine to 0 at the last step.
         warmup: Steps over which the learning rate rises linearly.
         steps: Optimizer steps of the whole run.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from repr_toolkit.config.build import OptimizerFactory
+from repr_toolkit.config.optimizer import OptimizerFactory
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -22,9 +22,10 @@ Batch = Mapping[str, Tensor]
 class Learner(LightningModule):
     """An encoder, or none, and how all weights are trained on one scalar loss.
 
-    `optimizer` makes an optimizer from the parameters. Its learning rate rises linearly over the
-    first `warmup` of all `steps` and then follows the `schedule`. `compile` applies torch.compile
-    to `core`. `channels_last` chooses that memory layout for weights and, by `laid_out`, images.
+    `optimizer` makes an optimizer from the named parameters. Its learning rates rise linearly over
+    the first `warmup` of all `steps` and then follow the `schedule`. `compile` applies
+    torch.compile to `core`. `channels_last` chooses that memory layout for weights and, by
+    `laid_out`, images.
 
     A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
     training step calls `compiled_core`, and each validation sets `validation_results`.
@@ -80,8 +81,12 @@ class Learner(LightningModule):
         """An image batch in the chosen memory layout."""
         return image.contiguous(memory_format=self._layout)
 
+    def make_optimizer(self) -> Optimizer:
+        """The optimizer of all trainable parameters; ValueError where their groups cannot be."""
+        return self._optimizer([(n, p) for n, p in self.named_parameters() if p.requires_grad])
+
     def configure_optimizers(self) -> Any:
-        optimizer = self._optimizer([p for p in self.parameters() if p.requires_grad])
+        optimizer = self.make_optimizer()
         schedule, warmup, steps = self._schedule, self._warmup, self._steps
 
         def factor(step: int) -> float:

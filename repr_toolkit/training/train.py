@@ -11,7 +11,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import WandbLogger
 
-from repr_toolkit.config.build import optimizer_factory
+from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
@@ -82,9 +82,11 @@ def train(
             return run
     with quiet_lightning():
         fitting = Fitting(run, config, data, _wandb_logger(run, group) if wandb else None)
+        model = join(**fitting.model_arguments())
+        model.make_optimizer()  # raises before a file is written
         if first and not run.path.exists():
             Run.create(run.path, config)
-        fitting.fit(join(**fitting.model_arguments()))
+        fitting.fit(model)
     return run
 
 

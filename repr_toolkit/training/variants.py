@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.config.build import optimizer_factory
+from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
@@ -42,8 +42,8 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     data = load_data(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
-        _, _, resolved = assemble(variant, data)
-        optimizer_factory(resolved)
+        _, join, resolved = assemble(variant, data)
+        join(optimizer=optimizer_factory(resolved)).make_optimizer()
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
     if run.path.exists():

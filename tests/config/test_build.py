@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-from repr_toolkit.config.build import build, optimizer_factory
+from repr_toolkit.config.build import build
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from toys.runs import small
 
@@ -103,35 +102,6 @@ def test_models_that_cannot_be(
 def test_a_configuration_without_shape_needs_data() -> None:
     with pytest.raises(ValueError, match="image_shape"):
         build(small())
-
-
-def test_optimizers() -> None:
-    parameters = [nn.Parameter(torch.zeros(2))]
-    adam = optimizer_factory(small(), fused=True)(parameters)
-    assert isinstance(adam, torch.optim.Adam)
-    assert adam.defaults["lr"] == 0.05
-    assert adam.defaults["fused"] is True
-    unfused = small(training__optimizer__init_args__foreach=True)
-    assert not optimizer_factory(unfused, fused=True)(parameters).defaults["fused"]
-    betas = small(training__optimizer__init_args__betas=[0.8, 0.9])
-    assert optimizer_factory(betas)(parameters).defaults["betas"] == (0.8, 0.9)
-
-
-@pytest.mark.parametrize(
-    ("settings", "kind", "message"),
-    [
-        ({"init_args__learning_rate": 0.1}, ValueError, r"init_args\.learning_rate"),
-        ({"init_args__lr": "fast"}, ValueError, r"training\.optimizer.*fast"),
-        ({"class_path": "torch.optim.Addam"}, ImportError, "did you mean Adam"),
-        ({"class_path": "torch.nn.Linear"}, TypeError, "not a subclass of Optimizer"),
-    ],
-)
-def test_optimizers_that_cannot_be(
-    settings: dict[str, Any], kind: type[Exception], message: str
-) -> None:
-    config = small(**{f"training__optimizer__{key}": value for key, value in settings.items()})
-    with pytest.raises(kind, match=message):
-        optimizer_factory(config)
 
 
 def test_a_null_argument_is_stated_too() -> None:
