@@ -4,6 +4,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from repr_toolkit.decoders.matrices import state_matrices
+
 START = 4
 """The smallest map's longest side is at most this before the up-sampling starts."""
 
@@ -35,6 +37,9 @@ class DeconvNet(nn.Module):
                 for a, b in pairwise([*widths, features])
             )
         )
+        for module in self.upsample.modules():
+            if isinstance(module, nn.ConvTranspose2d):
+                state_matrices(module.weight, turned=True)
         self.out = nn.Conv2d(features, out_channels, 3, padding=1)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.likelihoods import LikelihoodKind, likelihood_of
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
+from repr_toolkit.decoders.matrices import parts, state_matrices
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
 from repr_toolkit.decoders.walks.gated_pixelcnn import GatedPixelCNNWalk
 
@@ -162,14 +163,18 @@ class GatedLayer(nn.Module):
         gate_groups = torch.cat([groups, groups])
         self.features = features
         self.first = first
-        self.vertical = RowsAbove(len(in_groups), 2 * features, kernel_size, shifted=first)
+        self.vertical = RowsAbove(
+            len(in_groups), 2 * features, kernel_size, shifted=first, halves=2
+        )
         self.horizontal = RowLeft(
-            in_groups, gate_groups, kernel_size, mask_type="A" if first else "B"
+            in_groups, gate_groups, kernel_size, mask_type="A" if first else "B", halves=2
         )
         self.vertical_to_horizontal = nn.Conv2d(2 * features, 2 * features, 1)
-        self.condition = (
-            nn.Conv2d(map_channels, 4 * features, 1, bias=False) if map_channels else None
-        )
+        state_matrices(self.vertical_to_horizontal.weight, parts(2 * features, 2))
+        self.condition = None
+        if map_channels:
+            self.condition = nn.Conv2d(map_channels, 4 * features, 1, bias=False)
+            state_matrices(self.condition.weight, parts(4 * features, 4))
         self.residual = RowLeft(groups, groups) if residual else None
         self.skip = RowLeft(groups, groups) if skip else None
 

@@ -5,9 +5,14 @@ current row up to the current pixel, as a 1×⌈n/2⌉ convolution. Cropping the
 to mask but the channels of the current pixel (1606.05328 §2.2; 1601.06759 §3.4 for the masks).
 """
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from repr_toolkit.decoders.matrices import parts, state_matrices
 
 
 class RowsAbove(nn.Conv2d):
@@ -18,12 +23,19 @@ class RowsAbove(nn.Conv2d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, shifted: bool
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        shifted: bool,
+        halves: int = 1,
     ) -> None:
         reach = _reach(kernel_size)
         super().__init__(in_channels, out_channels, (reach + 1, kernel_size))
         self.reach = reach
         self.shifted = shifted
+        state_matrices(self.weight, parts(out_channels, halves))
 
     def forward(self, x: Tensor) -> Tensor:
         if self.shifted:
@@ -36,13 +48,20 @@ class RowLeft(nn.Conv2d):
 
     At the current pixel an output of channel group g (0, 1, 2 for R, G, B) sees the inputs of
     groups < g ("A") or ≤ g ("B"); at the pixels left of it, all. `in_groups` and `out_groups` are
-    the int64 groups of the inputs and outputs. With n = 1 this is the masked 1×1 convolution.
+    the int64 groups of the inputs and outputs. With n = 1 this is the masked 1×1 convolution. Each
+    of `halves` of the outputs, as of a gate, has all groups.
     """
 
     mask: Tensor | None
 
     def __init__(
-        self, in_groups: Tensor, out_groups: Tensor, kernel_size: int = 1, *, mask_type: str = "B"
+        self,
+        in_groups: Tensor,
+        out_groups: Tensor,
+        kernel_size: int = 1,
+        *,
+        mask_type: str = "B",
+        halves: int = 1,
     ) -> None:
         reach = _reach(kernel_size)
         super().__init__(len(in_groups), len(out_groups), (1, reach + 1))
@@ -53,6 +72,22 @@ class RowLeft(nn.Conv2d):
         mask = torch.ones_like(self.weight, requires_grad=False)
         mask[:, :, 0, -1] = seen.to(mask)
         self.register_buffer("mask", None if bool(seen.all()) else mask, persistent=False)
+        state_matrices(self.weight, self._matrices(out_groups, seen, halves))
+
+    def _matrices(self, out_groups: Tensor, seen: Tensor, halves: int) -> Iterator[Any]:
+        """Where the matrices stand: at the current pixel one a group, of the inputs it sees."""
+        for half in parts(len(out_groups), halves):
+            if self.mask is None:
+                yield half
+                continue
+            if self.reach:
+                yield half, slice(None), slice(None), slice(self.reach)
+            _, sizes = out_groups[half].unique_consecutive(return_counts=True)
+            start = half.start
+            for size in sizes.tolist():
+                if inputs := int(seen[start].sum()):
+                    yield slice(start, start + size), slice(inputs), slice(None), slice(-1, None)
+                start += size
 
     def causal_weight(self) -> Tensor:
         """The weight (out, in, 1, ⌈n/2⌉) with zeros where the mask forbids."""

@@ -1,6 +1,6 @@
 """Trains one run, from a configuration to a run directory with the trained model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,12 @@ class Fitting:
     """
 
     def __init__(
-        self, run: Run, config: Config, data: ImageData, wandb: WandbLogger | None = None
+        self,
+        run: Run,
+        config: Config,
+        data: ImageData,
+        wandb: WandbLogger | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.run, self.config, self.data, self.wandb = run, config, data, wandb
         training, seed = config["training"], config["seed"]
@@ -140,7 +145,7 @@ class Fitting:
             else Validation(run, data, batch_size, self.steps, seed, pictures)
         )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
-        callbacks = [
+        every = [
             # In this order: the average begins with the prepared weights.
             None if self.checkpoint else Preparation(data, batch_size, seed),
             self.average,
@@ -148,10 +153,11 @@ class Fitting:
             self.monitor,
             self.validation,
             TrainingProgress(self.steps, self.monitor, self.validation),
+            *callbacks,
             Checkpoints(run, self.monitor),
         ]
         loggers = [CsvLogger(run.metrics_file, self.first_step), wandb]
-        self.trainer = make_trainer(config, [*filter(None, callbacks)], [*filter(None, loggers)])
+        self.trainer = make_trainer(config, [*filter(None, every)], [*filter(None, loggers)])
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
 

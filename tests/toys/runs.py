@@ -32,6 +32,12 @@ TINY = {
     "training": {"steps": 2, "validate_every": 2},
 }
 
+MUON = {
+    "class_path": "repr_toolkit.training.muon.Muon",
+    "init_args": {"lr": 0.01},
+    "groups": [{"match": [0, 1], "options": {"orthogonal": False, "lr": 0.003}}],
+}
+
 
 def small(**settings: Any) -> dict[str, Any]:
     """A plug-in autoencoder on the 8×8 digits, a second to train; double underscores are dots."""

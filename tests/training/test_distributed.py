@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
-from toys.runs import narrow, prepared, small
+from toys.runs import MUON, narrow, prepared, small
 
 # The MSE baseline, whose σ is calibrated; and a loss that is of pairs in different processes.
 CONFIGS = {
@@ -23,7 +23,7 @@ CONFIGS = {
             "class_path": "repr_toolkit.decoders.Deconv",
             "init_args": {"features": 4},
         },
-        training__optimizer__init_args__lr=0.003,
+        training__optimizer=MUON,
     ),
     "metric": narrow(1.0),
 }

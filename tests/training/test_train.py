@@ -19,7 +19,7 @@ from repr_toolkit.data import load_data
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
-from toys.runs import assert_same_weights, metrics, small
+from toys.runs import MUON, assert_same_weights, metrics, small
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +154,7 @@ def test_a_resume_is_exact_with_the_settings_of_the_recipes(tmp_path: Path) -> N
             "class_path": "repr_toolkit.decoders.GatedPixelCNN",
             "init_args": {"features": 4, "layers": 2, "conditioning": "spatial"},
         },
+        training__optimizer=MUON,
         trainer__precision="bf16-mixed",
         training__channels_last=True,
         training__steps=8,

@@ -1,0 +1,240 @@
+"""Bits/dim over steps and over CPU-seconds, of named ways of training the same model.
+
+python -m benchmarks.learning TASK [--ways WAY …] [--set KEY=VALUE …] [--seeds N] [--steps N]
+
+Each way of each seed trains in a process of its own, on one thread, as `repr-toolkit train` does;
+the seconds are the process's CPU time in training steps, so neither a busy neighbour nor a
+validation counts. All ways see the same images in the same order, and are measured on the same
+validation images.
+"""
+
+import argparse
+import csv
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import mean, stdev
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.masked import masked_form
+from benchmarks.training import EAGER, FP32, NCHW, NOT_FUSED, Way
+from repr_toolkit.config.recipe import apply_settings, load_recipe, parse_yaml
+from repr_toolkit.data import load_data
+from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
+from repr_toolkit.training.train import Fitting
+from repr_toolkit.training.trainer import quiet_lightning
+
+UNCONDITIONAL = {"model.encoder": None, "model.decoder.init_args.conditioning": "vector"}
+TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
+    "mnist5k": ("bottleneck_mnist5k", {}, 400),
+    "tinyimagenet": ("bottleneck_tinyimagenet", UNCONDITIONAL, 400),
+    "photos": ("bottleneck_photos", UNCONDITIONAL, 400),
+}
+"""Recipe, what is changed in it, and steps, of every task."""
+
+ADAM = "torch.optim.Adam"
+PLAIN = {**NCHW, **FP32, **NOT_FUSED, **EAGER, "training.ema_decay": 0.0}
+SOFTMAX = {"model.decoder.init_args.likelihood": "categorical"}
+MIXTURE = {"model.decoder.init_args.likelihood": "logistic_mixture"}
+
+
+def adam(rate: float) -> dict[str, Any]:
+    """Settings of Adam at a rate, for all parameters alike."""
+    return {"training.optimizer": {"class_path": ADAM, "init_args": {"lr": rate}}}
+
+
+WAYS = {
+    "usual 1e-3": Way({**SOFTMAX, **adam(1e-3), **PLAIN}, masked=True, keep_memory=False),
+    "usual 4e-4": Way({**SOFTMAX, **adam(4e-4), **PLAIN}, masked=True, keep_memory=False),
+    **{f"adam {rate}": Way(adam(float(rate))) for rate in ("1e-3", "2e-3", "4e-3", "8e-3")},
+    "recipe": Way(),
+    "softmax": Way(SOFTMAX),
+    "mixture": Way(MIXTURE),
+}
+"""Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam at
+a fixed schedule, a softmax; "adam RATE" the recipe with Adam; "recipe" the recipe as it is."""
+
+
+@dataclass
+class Curve:
+    """The validations of one training: steps, CPU-seconds of training, bits/dim."""
+
+    way: str
+    seed: int
+    steps: list[int]
+    seconds: list[float]
+    bits: list[float]
+
+
+class Clock(Callback):
+    """The CPU-seconds of the process in training steps, and what they were at each validation.
+
+    The first step of a training does not count, in which a compiler may work for a minute.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self._total = self._begin = 0.0
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._begin = time.process_time()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step > 1:
+            self._total += time.process_time() - self._begin
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.seconds.append(self._total)
+
+
+def learn(
+    task: str, name: str, settings: Mapping[str, Any], seed: int, steps: int, every: int
+) -> Curve:
+    """Train a task by a way with further settings, on one thread, and return its curve."""
+    torch.set_num_threads(1)
+    recipe, changes, _ = TASKS[task]
+    way = WAYS[name]
+    plain = {
+        "seed": seed,
+        "training.steps": steps,
+        "training.validate_every": every,
+        "training.pictures": 0,
+    }
+    config = {key: value for key, value in load_recipe(recipe).items() if key != "study"}
+    config["training"]["warmup"] = min(config["training"]["warmup"], steps // 8)
+    config = apply_settings(config, {**changes, **way.settings, **plain, **settings})
+    data = load_data(**data_arguments(config))
+    torch.manual_seed(seed)
+    _, join, config = assemble(with_fingerprint(config, data), data)
+    clock = Clock()
+    with TemporaryDirectory() as folder, quiet_lightning():
+        run = Run(Path(folder) / "run")
+        fitting = Fitting(run, config, data, callbacks=[clock])
+        model = join(**fitting.model_arguments())
+        if way.masked:
+            assert isinstance(model, EncoderDecoder)
+            model.decoder = masked_form(cast(GatedPixelCNN, model.decoder))
+        Run.create(run.path, config)
+        fitting.fit(model)
+        with run.metrics_file.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("val/bits_per_dim")]
+    bits = [float(row["val/bits_per_dim"]) for row in rows]
+    return Curve(name, seed, [int(row["step"]) for row in rows], clock.seconds, bits)
+
+
+def table(task: str, curves: Sequence[Curve]) -> Table:
+    """The last validation of each way: its seeds, their mean and spread, and the cost of a step."""
+    result = Table(box=box.SIMPLE_HEAD, title=f"{task}: validation bits/dim", title_justify="left")
+    result.add_column("way")
+    for heading in ("steps", "CPU-seconds", "ms a step", "bits/dim, by seed", "mean ± sd"):
+        result.add_column(heading, justify="right")
+    for way in dict.fromkeys(curve.way for curve in curves):
+        those = [curve for curve in curves if curve.way == way]
+        last = [curve.bits[-1] for curve in those]
+        seconds, steps = mean(curve.seconds[-1] for curve in those), those[0].steps[-1]
+        spread = f" ± {stdev(last):.4f}" if len(last) > 1 else ""
+        result.add_row(
+            way,
+            f"{steps:,}",
+            f"{seconds:,.0f}",
+            f"{1e3 * seconds / max(steps - 1, 1):.0f}",
+            " ".join(f"{bits:.4f}" for bits in last),
+            f"{mean(last):.4f}{spread}",
+        )
+    return result
+
+
+def picture(task: str, curves: Sequence[Curve]) -> Figure:
+    """Bits/dim over steps, and over CPU-seconds: a colour a way, a thin line a seed."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    over_steps, over_seconds = figure.subplots(1, 2, sharey=True)
+    ways = list(dict.fromkeys(curve.way for curve in curves))
+    for curve in curves:
+        colour = f"C{ways.index(curve.way) % 10}"
+        first = curve.seed == min(c.seed for c in curves if c.way == curve.way)
+        label = curve.way if first else None
+        over_steps.plot(curve.steps, curve.bits, color=colour, lw=1, label=label)
+        over_seconds.plot(curve.seconds, curve.bits, color=colour, lw=1)
+    over_steps.set(xlabel="steps", ylabel=f"validation bits/dim, {task}", xscale="log")
+    over_seconds.set(xlabel="CPU-seconds of training, one thread", xscale="log")
+    over_steps.legend(frameon=False)
+    for axes in (over_steps, over_seconds):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.3)
+    return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.learning",
+        description="Bits/dim over steps and CPU-seconds, of named ways of training one model.",
+    )
+    parser.add_argument("task", choices=TASKS, help="which recipe's data and model")
+    parser.add_argument(
+        "--ways", nargs="+", choices=WAYS, default=["usual 1e-3", "recipe"], metavar="WAY",
+        help=f"of {', '.join(WAYS)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all ways"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each way (default 3)")
+    parser.add_argument("--steps", type=int, help="steps of each training (default: the task's)")
+    parser.add_argument("--validations", type=int, default=8, help="points of a curve (default 8)")
+    parser.add_argument("--processes", type=int, default=1, help="trainings at a time (default 1)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("learning"), help="the curves go to OUT.json and OUT.png"
+    )
+    options = parser.parse_args()
+    steps = options.steps or TASKS[options.task][2]
+    if steps % options.validations:
+        parser.error(f"--validations {options.validations} does not divide {steps} steps")
+    settings = {}
+    for text in options.set:
+        key, _, value = text.partition("=")
+        settings[key] = parse_yaml(value)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
+    every = steps // options.validations
+    with ProcessPoolExecutor(
+        options.processes, get_context("spawn"), max_tasks_per_child=1
+    ) as pool:
+        jobs = [
+            pool.submit(learn, options.task, way, settings, seed, steps, every)
+            for seed in range(options.seeds)
+            for way in options.ways
+        ]
+        curves = [job.result() for job in jobs]
+    curves.sort(key=lambda curve: options.ways.index(curve.way))
+    options.out.with_suffix(".json").write_text(
+        json.dumps({"task": options.task, "curves": [asdict(c) for c in curves]}, indent=1) + "\n"
+    )
+    picture(options.task, curves).savefig(options.out.with_suffix(".png"), dpi=120)
+    Console(width=100).print(table(options.task, curves))
+
+
+if __name__ == "__main__":
+    main()

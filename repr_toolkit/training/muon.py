@@ -1,0 +1,153 @@
+"""Muon: momentum, made orthogonal matrix by matrix; and Adam for what is no matrix."""
+
+from collections.abc import Callable, Iterable
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.adam import adam
+
+from repr_toolkit.decoders.matrices import matrices
+
+QUINTIC = (3.4445, -4.7750, 2.0315)
+"""a, b, c of x ← a·x + b·x³ + c·x⁵, which brings singular values in (0, 1] to about 1."""
+
+
+class Muon(Optimizer):
+    """Steps along the orthogonal factor of the momentum: all its singular values become about 1.
+
+    For a weight with gradient g, momentum μ and rate lr:
+
+        m ← μ·m + (1 − μ)·g
+        W ← (1 − lr·weight_decay)·W − lr·√max(1, rows/columns)·orthogonalised((1 − μ)·g + μ·m)
+
+    A kernel (out, in, …) is the matrix (out, in·…), unless it states that it consists of several
+    (`decoders.matrices`), such as the halves of a gate. Entries that never had a gradient, such as
+    masked ones, stay as they are.
+
+    Groups with `orthogonal` False take Adam with `betas` and `eps` instead: vectors, the first
+    layer, the logits.
+
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
+
+    Raises ValueError for a rate or a momentum that cannot be, and, in the first step, for a vector
+    in an orthogonal group.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        lr: float = 0.02,
+        *,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
+        orthogonal: bool = True,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        steps: int = 5,
+    ) -> None:
+        if lr < 0 or not 0 <= momentum < 1:
+            raise ValueError(f"lr is at least 0, not {lr}; momentum is in [0, 1), not {momentum}")
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "orthogonal": orthogonal,
+            "betas": betas,
+            "eps": eps,
+            "steps": steps,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step; the value of the closure, if there is one."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            weights = [p for p in group["params"] if p.grad is not None]
+            if group["orthogonal"]:
+                self._orthogonal_step(weights, group)
+            elif weights:
+                self._adam_step(weights, group)
+        return loss
+
+    def _orthogonal_step(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
+        # Matrices of one shape are made orthogonal together.
+        targets: dict[torch.Size, list[Tensor]] = {}
+        updates: dict[torch.Size, list[Tensor]] = {}
+        for weight in weights:
+            if weight.ndim < 2:
+                raise ValueError(
+                    f"Muon makes matrices orthogonal, not a parameter of shape "
+                    f"{tuple(weight.shape)}: put it into a group with orthogonal: false"
+                )
+            state = self.state[weight]
+            if not state:
+                state["momentum"] = torch.zeros_like(weight)
+            momentum, gradient = state["momentum"], weight.grad
+            assert gradient is not None
+            momentum.lerp_(gradient, 1 - group["momentum"])
+            update = gradient.lerp(momentum, group["momentum"])
+            if group["weight_decay"]:
+                weight.mul_(1 - group["lr"] * group["weight_decay"])
+            for target, part in zip(
+                matrices(weight, weight), matrices(weight, update), strict=True
+            ):
+                matrix = part.flatten(1)
+                targets.setdefault(matrix.shape, []).append(target)
+                updates.setdefault(matrix.shape, []).append(matrix)
+        for shape, parts in updates.items():
+            rows, columns = shape
+            stacked = torch.stack(parts)
+            step = orthogonalised(stacked, group["steps"]).masked_fill_(stacked == 0, 0)
+            scale = -group["lr"] * sqrt(max(1.0, rows / columns))
+            for target, change in zip(targets[shape], step.to(stacked.dtype), strict=True):
+                target.add_(change.reshape(target.shape), alpha=scale)
+
+    def _adam_step(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
+        for weight in weights:
+            if not self.state[weight]:
+                self.state[weight] = {
+                    "step": torch.zeros((), device=weight.device),
+                    "mean": torch.zeros_like(weight),
+                    "square": torch.zeros_like(weight),
+                }
+        states = [self.state[weight] for weight in weights]
+        adam(
+            list[Tensor](weights),
+            [weight.grad for weight in weights if weight.grad is not None],
+            [state["mean"] for state in states],
+            [state["square"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=weights[0].device.type in ("cpu", "cuda"),
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+    """The matrices (N, rows, columns) with singular values brought to 0.7…1.2, in float32.
+
+    By Newton–Schulz iterations; a matrix of zeros stays one.
+    """
+    x: Tensor = matrices.float()
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    a, b, c = QUINTIC
+    for _ in range(steps):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
