@@ -113,6 +113,11 @@ class Decoder(nn.Module):
         return f"upper bound, {self.bound}" if self.bound else "upper bound"
 
     @property
+    def remark(self) -> str:
+        """What a reader of the model's bits has to know besides, or nothing; no full stop."""
+        return ""
+
+    @property
     def values_per_image(self) -> int:
         """The most values that one image fills in any tensor of a likelihood: its logits."""
         return prod(self.image_shape) * self.levels

@@ -1,6 +1,7 @@
 """The MSE baseline: a deconvolutional decoder trained on squared error."""
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from math import exp, log
 from typing import ClassVar
 
@@ -12,6 +13,10 @@ from repr_toolkit.decoders.base import Decoder
 from repr_toolkit.decoders.deconvnet import DeconvNet
 from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
 from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
+
+LEAST_SIGMA = 0.01
+GREATEST_SIGMA = 16  # times the levels: there the two edge levels have nearly a half each
+STEP = log(2)
 
 
 class Deconv(Decoder):
@@ -74,6 +79,7 @@ class Deconv(Decoder):
             raise ValueError("no training images to fit σ on")
         dims = sum(x.numel() for x, _ in pairs)
 
+        @cache
         def nats_per_dim(log_sigma: float) -> float:
             sigma = self.sigma.new_tensor(exp(log_sigma))
             return (
@@ -84,13 +90,33 @@ class Deconv(Decoder):
                 / dims
             )
 
-        # The best σ lies near the root of the mean squared error, or below where means are clipped.
+        # From the root of the mean squared error, which is not the best σ where levels are clipped,
+        # to either side until the code length rises.
         squares = sum(float((mean - x).square().sum()) for x, mean in pairs)
-        guess = max((squares / dims) ** 0.5, 0.1)
-        best = minimize_scalar(
-            nats_per_dim, bounds=(log(guess / 4), log(guess * 2)), options={"xatol": 1e-3}
+        least, greatest = self._log_range
+        low = best = high = min(max(log(max(squares / dims, 0.01)) / 2, least), greatest)
+        while low == best > least:
+            low = max(low - STEP, least)
+            best = min(best, low, key=nats_per_dim)
+        while high == best < greatest:
+            high = min(high + STEP, greatest)
+            best = min(best, high, key=nats_per_dim)
+        within = minimize_scalar(nats_per_dim, bounds=(low, high), options={"xatol": 1e-3}).x
+        self.sigma.fill_(exp(min(best, float(within), key=nats_per_dim)))
+
+    @property
+    def remark(self) -> str:
+        if min(abs(float(self.sigma.log()) - end) for end in self._log_range) > 1e-3:
+            return ""
+        return (
+            f"σ = {float(self.sigma):g} is an end of the range in which it is sought: the code "
+            "length may fall further beyond"
         )
-        self.sigma.fill_(exp(best.x))
+
+    @property
+    def _log_range(self) -> tuple[float, float]:
+        """The logarithms of the least and the greatest σ."""
+        return log(LEAST_SIGMA), log(GREATEST_SIGMA * self.levels)
 
     def _direct(self, draw: Draw) -> Tensor:
         mean = self.mean(draw.h, len(draw.noise))

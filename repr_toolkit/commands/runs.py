@@ -95,6 +95,8 @@ def evaluate(options: Namespace, settings: Settings) -> None:
         if key in result:
             estimate = result[key]
             print(f"  {title:24}{estimate['value']:9.4f} ± {estimate['error']:.4f}")
+    if result["remark"]:
+        print(f"  {result['remark']}")
 
 
 def sample(options: Namespace, settings: Settings) -> None:

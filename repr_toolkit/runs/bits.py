@@ -122,9 +122,10 @@ def evaluate(
     """Bits/dim of a finished run on a split of its data, ready for JSON.
 
     Keys: `run`, `split`, `images`, `levels`, `likelihood` ("exact" or "upper bound", of the bits),
-    `bits_per_dim`, and where there is an encoder `bits_per_dim_other_h` (given another image's h)
-    and `difference` (given its h minus given another's, paired by image). The last three are
-    `Number`s as dicts. Raises ValueError for a split that the data lacks.
+    `remark` (what else there is to know of them, or ""), `bits_per_dim`, and where there is an
+    encoder `bits_per_dim_other_h` (given another image's h) and `difference` (given its h minus
+    given another's, paired by image). The last three are `Number`s as dicts. Raises ValueError for
+    a split that the data lacks.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)
@@ -139,6 +140,7 @@ def evaluate(
         "images": len(bits),
         "levels": model.decoder.levels,
         "likelihood": model.decoder.likelihood_label,
+        "remark": model.decoder.remark,
         "bits_per_dim": mean_and_error(bits).as_dict(),
     }
     for other in others:

@@ -16,6 +16,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Validation(Results):
             buffers = {n: b.cpu() for n, b in pl_module.decoder.named_buffers() if n in saved}
             for name, value in trainer.strategy.broadcast(buffers).items():
                 pl_module.decoder.get_buffer(name).copy_(value)
+        if last and pl_module.decoder.remark:
+            say(f"  {pl_module.decoder.remark}")
         chosen = spaced(train, TRAIN_IMAGES)
         numbers = [
             chosen[i : i + self._batch_size] for i in range(0, len(chosen), self._batch_size)

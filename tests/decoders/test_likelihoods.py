@@ -109,6 +109,38 @@ def test_deconv_fits_sigma_by_maximum_likelihood() -> None:
         model.sigma.div_(factor)
 
 
+@pytest.mark.parametrize(
+    ("counts", "mean", "inside"),
+    [
+        ({0: 970, 1: 10, 8: 10, 15: 10}, 0.24, True),  # the best σ is five times the RMS
+        ({0: 900, 8: 20, 15: 80}, 1.36, True),  # nineteen times
+        ({4: 490, 5: 500, 6: 10}, 4.52, True),
+        ({0: 970, 15: 30}, 0.45, False),  # towards one bit as σ grows for ever
+        ({4: 1000}, 4.499, False),  # towards none as it falls
+    ],
+)
+def test_deconv_seeks_sigma_as_far_as_it_lies(
+    counts: dict[int, int], mean: float, inside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = 16
+    x = torch.tensor([level for level, count in counts.items() for _ in range(count)])
+    model = Deconv((1, 1, 1), levels=levels)
+    monkeypatch.setattr(model, "mean", lambda h, batch: torch.full((batch, 1, 1, 1), mean))
+    assert not model.remark
+    model.calibrate([(x.to(torch.uint8).view(-1, 1, 1, 1), None)])
+
+    sigmas = np.geomspace(0.01, 16 * levels, 20_001)
+    edges = np.arange(levels + 1) - 0.5 - mean
+    edges[0], edges[-1] = -np.inf, np.inf
+    pmf = [norm.cdf(edges[v + 1] / sigmas) - norm.cdf(edges[v] / sigmas) for v in counts]
+    nats = -(np.array([*counts.values()]) @ np.log(np.maximum(pmf, 1e-300)))
+    expected = float(sigmas[nats.argmin()])
+    assert (0.02 < expected < 255) is inside
+    assert model.sigma.item() == pytest.approx(expected, rel=0.02)
+    end = "" if inside else f"σ = {expected:g} is an end of the range in which it is sought"
+    assert model.remark.partition(":")[0] == end
+
+
 def test_deconv_loss_is_the_squared_error_of_scaled_intensities() -> None:
     torch.manual_seed(0)
     model = Deconv((3, 4, 6), h_dim=2, levels=16)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from repr_toolkit.data import load_data
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
+from toys.decoders import Independent
 from toys.processes import own_environment
 from toys.runs import MUON, assert_same_weights, metrics, small
 
@@ -322,6 +323,14 @@ def test_what_a_user_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [line.split()[1] for line in lines[4:7]] == ["4/12", "8/12", "12/12"]
     assert "(exact)" in lines[7]
     assert len(lines) == 8
+
+
+def test_a_decoder_s_remark_is_seen_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Independent, "remark", "its bits are odd")
+    train(small(), tmp_path / "seen")
+    assert capsys.readouterr().out.count("its bits are odd\n") == 1
 
 
 def cut_copy(run: Run, path: Path, kept: list[str]) -> Run:

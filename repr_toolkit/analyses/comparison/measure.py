@@ -153,6 +153,7 @@ class _Comparison:
         self.variants[name] = {
             "h_dim": model.decoder.h_dim,
             "likelihood": model.decoder.likelihood_label,
+            "remark": model.decoder.remark,
             "encoder_parameters": info["parameters"].get("encoder", 0),
             "decoder_parameters": info["parameters"]["decoder"],
             "seconds": info["seconds"],

@@ -64,6 +64,9 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
         "intensity; numbers for other levels cannot be compared. Likelihoods of the discrete "
         f"images, exact unless the row says “upper bound”{mse}."
     )
+    for name, variant in numbers["variants"].items():
+        if variant["remark"]:
+            yield f"{name}: {variant['remark']}."
     if "bits_per_dim_minus_first" in rows:
         first = next(iter(numbers["variants"]))
         yield (

@@ -13,6 +13,7 @@ from PIL import Image
 from repr_toolkit.analyses.comparison.blocks import blocks
 from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.analyses.comparison.rows import csv_rows
+from repr_toolkit.cli import main
 from repr_toolkit.data import load_data
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
@@ -158,6 +159,22 @@ def test_a_second_comparison_is_the_same(study: tuple[Path, dict[str, Run]]) -> 
     assert sorted(again) == sorted(NAMES)
     for name, content in again.items():
         assert (folder / name).read_bytes() == content.tobytes()
+
+
+def test_a_sigma_at_an_end_of_its_range_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = untrained_run(tmp_path / "mse_m3", decoder=DECONV)
+    model, told = load(run), "σ = 272 is an end of the range in which it is sought"
+    for sigma, said in ((3.0, False), (272.0, True)):
+        model.decoder.sigma.fill_(sigma)
+        run.save_model(model, run.info)
+        runs = {"mse_m3": Run(run.path)}
+        text = " ".join(measure(runs, **SMALL).arrays()["comparison.md"].tobytes().decode().split())
+        assert (f"mse_m3: {told}" in text) is said
+        capsys.readouterr()
+        assert main(["evaluate", str(run.path)]) == 0
+        assert (told in capsys.readouterr().out) is said
 
 
 def test_a_comparison_is_of_its_runs_as_they_are(tmp_path: Path) -> None:
