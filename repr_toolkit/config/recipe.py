@@ -54,6 +54,7 @@ _LEAST = {
     "training.validate_every": 1,
     "training.pictures": 0,
     "training.warmup": 0,
+    "training.micro_batch": 1,
 }
 """The smallest values of whole numbers."""
 

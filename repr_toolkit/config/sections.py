@@ -65,6 +65,9 @@ class Training:
         ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
         compile: Whether torch.compile is applied to the training loss.
         channels_last: Whether convolutions run on channels-last memory.
+        micro_batch: Images that one thread computes at a time, when a model with a decoder trains
+            on a CPU: parts of a batch are computed side by side, one thread each. null shares a
+            batch among the threads that there are, and the run states how.
         pictures: Images in each row of a validation's picture; 0 draws none, for decoders without
             a fast sampling engine. Training by triplets draws a ROC, or none at 0.
     """
@@ -79,4 +82,5 @@ class Training:
     ema_decay: float = 0.0
     compile: bool = False
     channels_last: bool = True
+    micro_batch: int | None = None
     pictures: int = 8

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from repr_toolkit.decoders import Decoder, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import likelihood_noise
-from repr_toolkit.models.learner import Batch, Learner
+from repr_toolkit.models.learner import Learner
+from repr_toolkit.models.micro_batches import Batch
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -82,7 +83,7 @@ class EncoderDecoder(Learner):
         self.train(former)
 
     def training_step(self, batch: Batch) -> Tensor:
-        return self.compiled_core(batch)
+        return (self.micro_batches or self.compiled_core)(batch)
 
     def core(self, batch: Batch) -> Tensor:
         """The training loss of a batch."""

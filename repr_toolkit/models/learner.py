@@ -1,22 +1,21 @@
 """The base of every trained model: encoder, optimizer, schedule, memory layout."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from math import cos, pi
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from repr_toolkit.config.optimizer import OptimizerFactory
+from repr_toolkit.models.micro_batches import Batch, MicroBatches
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
-
-Batch = Mapping[str, Tensor]
-"""One batch: `image`, uint8 (B, C, H, W) with values 0…levels−1, and the data's other keys."""
 
 
 class Learner(LightningModule):
@@ -25,7 +24,8 @@ class Learner(LightningModule):
     `optimizer` makes an optimizer from the named parameters. Its learning rates rise linearly over
     the first `warmup` of all `steps` and then follow the `schedule`. `compile` applies
     torch.compile to `core`. `channels_last` chooses that memory layout for weights and, by
-    `laid_out`, images.
+    `laid_out`, images. With a `micro_batch`, for a CPU, a training step computes so many images of
+    a batch at a time, on one thread each, and no operation is shared by threads.
 
     A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
     training step calls `compiled_core`, and each validation sets `validation_results`.
@@ -48,6 +48,7 @@ class Learner(LightningModule):
         steps: int = 1000,
         compile: bool = False,
         channels_last: bool = False,
+        micro_batch: int | None = None,
     ) -> None:
         super().__init__()
         self._optimizer = optimizer
@@ -55,10 +56,13 @@ class Learner(LightningModule):
         self._warmup = warmup
         self._steps = steps
         self._compile = compile
+        self._micro_batch = micro_batch
+        self._threads = torch.get_num_threads()
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.validation_results = {}
         self.compiled_core: Callable[[Batch], Tensor] = self.core
         """`core`, compiled during training if `compile` is True."""
+        self.micro_batches: MicroBatches | None = None
 
     def core(self, batch: Batch) -> Tensor:
         """The part of a training step that torch.compile compiles, a function of the batch."""
@@ -118,8 +122,27 @@ class Learner(LightningModule):
     def on_fit_start(self) -> None:
         if self._compile:
             self.compiled_core = torch.compile(self.core, dynamic=False)
+        # Statistics of a batch are those of the whole batch.
+        if any(isinstance(m, _BatchNorm) and m.training for m in self.modules()):
+            self._micro_batch = None
+        if self._micro_batch:
+            parameters = [p for p in self.parameters() if p.requires_grad]
+            self.micro_batches = MicroBatches(
+                self.compiled_core, parameters, self._micro_batch, self._threads
+            )
+
+    def on_train_epoch_start(self) -> None:
+        if self._micro_batch:
+            torch.set_num_threads(1)
+
+    def on_validation_start(self) -> None:
+        torch.set_num_threads(self._threads)
 
     def on_fit_end(self) -> None:
+        if self.micro_batches is not None:
+            self.micro_batches.close()
+            self.micro_batches = None
+        torch.set_num_threads(self._threads)
         if self._compile:
             self.compiled_core = self.core
             torch.compiler.reset()  # the next model in this process starts with an empty cache

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torchmetrics.utilities.distributed import gather_all_tensors
 
 from repr_toolkit.decoders import full_precision
-from repr_toolkit.models.learner import Batch, Learner
+from repr_toolkit.models.learner import Learner
+from repr_toolkit.models.micro_batches import Batch
 from repr_toolkit.models.pairs import (
     FALSE_ACCEPT_RATES,
     MOST_PAIRS,

@@ -77,6 +77,7 @@ def train(
         require_readable(encoder, data, "the encoder")
     if run.path.exists():
         require_same(run, config, data)
+        config["training"]["micro_batch"] = run.config["training"]["micro_batch"]
         if run.finished:
             say(f"{run.path} is finished already")
             return run
@@ -85,7 +86,7 @@ def train(
         model = join(**fitting.model_arguments())
         model.make_optimizer()  # raises before a file is written
         if first and not run.path.exists():
-            Run.create(run.path, config)
+            Run.create(run.path, fitting.config)
         fitting.fit(model)
     return run
 
@@ -100,6 +101,8 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
     # of these data any more is compared as the run states it.
     with torch.random.fork_rng(devices=[]), suppress(ValueError, TypeError, ImportError):
         stated = assemble(stated, data).config
+    if config["training"]["micro_batch"] is None:  # then the run's own is used
+        stated["training"]["micro_batch"] = None
     different = differences(stated, config)
     if different:
         raise ValueError(
@@ -160,6 +163,10 @@ class Fitting:
         self.trainer = make_trainer(config, [*filter(None, every)], [*filter(None, loggers)])
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu and "metric" not in config["model"] and training["micro_batch"] is None:
+            part = -(-batch_size // (self.trainer.world_size * torch.get_num_threads()))
+            self.config = apply_settings(config, {"training.micro_batch": part})
 
     def model_arguments(self) -> dict[str, Any]:
         """The keyword arguments of a `Learner` that the configuration and the device decide."""
@@ -173,6 +180,7 @@ class Fitting:
         return {
             "optimizer": optimizer_factory(self.config, fused=fused),
             "compile": compile,
+            "micro_batch": training["micro_batch"] if device.type == "cpu" else None,
             **{key: training[key] for key in ("schedule", "warmup", "steps", "channels_last")},
         }
 
@@ -183,7 +191,7 @@ class Fitting:
         if self.trainer.is_global_zero:
             remove_leftovers(self.run.path)
             self.introduce(model)
-        exit_code = 1
+        exit_code, threads = 1, torch.get_num_threads()
         try:
             if self.wandb:
                 self.start_wandb(self.wandb)
@@ -200,6 +208,7 @@ class Fitting:
             self.trainer.strategy.barrier()
             exit_code = 0
         finally:
+            torch.set_num_threads(threads)
             if self.wandb and self.trainer.is_global_zero:
                 import wandb
 

@@ -169,6 +169,24 @@ def test_a_resume_is_exact_with_the_settings_of_the_recipes(tmp_path: Path) -> N
     assert_same_weights(cut, whole)
 
 
+def test_the_run_states_how_batches_are_shared_whatever_the_threads(tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        whole = train(small(training__optimizer=MUON), tmp_path / "whole")
+        assert whole.config["training"]["micro_batch"] == 8  # of 16
+        cut = cut_copy(whole, tmp_path / "cut", ["step_0000004.ckpt"])
+        torch.set_num_threads(1)
+        train(small(training__optimizer=MUON), cut.path, resume=True)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
+    assert_same_weights(cut, whole)
+    other = small(training__optimizer=MUON, training__micro_batch=4)
+    with pytest.raises(ValueError, match=r"other settings \(training\.micro_batch\)"):
+        train(other, cut.path, resume=True)
+
+
 def test_a_resume_on_other_images_is_refused(whole: Run, tmp_path: Path) -> None:
     run = Run(tmp_path / "moved")
     shutil.copytree(whole.path, run.path)

@@ -1,0 +1,120 @@
+"""The loss of a batch and its gradient, in parts that are computed side by side, a thread each.
+
+Threads that share an operation meet at its end, a thousand times a step, and wait there for one
+whose core another process has taken. Parts of a batch meet once a step. What is computed depends
+on the size of the parts alone, not on the number of threads.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import copy
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Batch = Mapping[str, Tensor]
+"""One batch: `image`, uint8 (B, C, H, W) with values 0…levels−1, and the data's other keys."""
+
+Part = tuple[Tensor, list[Tensor | None]]
+"""The loss of a part of a batch, and its gradient by each parameter."""
+
+
+class MicroBatches:
+    """A loss, the mean over a batch, and its gradient as the weighted sum over parts of the batch.
+
+    `loss` is a function of a batch and of `parameters`. The parts have `size` images (the last one
+    may have fewer) and run on at most `threads` threads, or one after the other if the loss draws
+    random numbers, whose order would be chance. For models on a CPU. Close it after use.
+    """
+
+    def __init__(
+        self,
+        loss: Callable[[Batch], Tensor],
+        parameters: Sequence[nn.Parameter],
+        size: int,
+        threads: int,
+    ) -> None:
+        self._loss, self._parameters, self._size = loss, parameters, size
+        self._map: Callable[..., Iterator[Part]] = map
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._is_first = True
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The mean loss, a scalar; its backward pass gives the parameters their gradients."""
+        loss: Tensor = _Loss.apply(self, batch, *self._parameters)
+        return loss
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def parts(self, batch: Batch) -> Part:
+        """The loss and the gradient of a batch."""
+        count = len(batch["image"])
+        starts = range(0, count, self._size)
+        parts = [{k: v[i : i + self._size] for k, v in batch.items()} for i in starts]
+        # Autocast is a setting of each thread.
+        autocast = torch.autocast(
+            "cpu", torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+        )
+        state = torch.get_rng_state() if self._is_first else None
+        loss = torch.zeros(())
+        total: list[Tensor | None] = [None] * len(self._parameters)
+        with threads_in_operations(1):
+            results = self._map(partial(self._part, autocast), parts)
+            for part, (value, gradient) in zip(parts, results, strict=True):
+                weight = len(part["image"]) / count
+                loss += weight * value
+                for i, (so_far, one) in enumerate(zip(total, gradient, strict=True)):
+                    if one is not None:
+                        one = one * weight
+                        total[i] = one if so_far is None else so_far.add_(one)
+        if state is not None:
+            self._is_first = False
+            if torch.equal(state, torch.get_rng_state()):
+                self._share(min(self._threads, len(parts)))
+        return loss, total
+
+    def _share(self, threads: int) -> None:
+        """Share parts among threads from now on: not before the first, which may compile."""
+        if threads > 1:
+            self._pool = ThreadPoolExecutor(
+                threads, initializer=torch.set_num_threads, initargs=(1,)
+            )
+            self._map = self._pool.map
+
+    def _part(self, autocast: torch.autocast, part: Batch) -> Part:
+        with torch.enable_grad(), copy(autocast):
+            loss = self._loss(part)
+        gradient = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        return loss.detach().float(), list(gradient)
+
+
+class _Loss(torch.autograd.Function):
+    """A loss whose gradient is computed together with it."""
+
+    @staticmethod
+    def forward(ctx: Any, work: MicroBatches, batch: Batch, *parameters: Tensor) -> Tensor:
+        loss, ctx.gradients = work.parts(batch)
+        return loss
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        (grad,) = grads
+        scaled = (None if g is None else g * grad for g in ctx.gradients)
+        return None, None, *scaled
+
+
+@contextmanager
+def threads_in_operations(count: int) -> Iterator[None]:
+    """So many threads inside an operation of this thread; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
