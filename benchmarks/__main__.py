@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import ceilings, evaluation, memory, sampling, training
+from benchmarks import ceilings, evaluation, memory, neighbour, sampling, training
 from benchmarks.results import Results
 from benchmarks.table import table
 from repr_toolkit.support.processes import fastest_device
@@ -23,6 +23,7 @@ DEFAULT = ("sampling", "paper", "training", "evaluation", "memory")
 ON_DEMAND = {
     "switches": "training without each of the recipe's settings in turn",
     "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
+    "neighbour": "a training step beside a process that keeps a core busy",
     "naive": "16 images by the naive engine from start to end, some 12 minutes",
 }
 
@@ -66,6 +67,7 @@ def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
         "paper": lambda: sampling.paper(min(rounds, 2), ceiling),
         "training": lambda: training.run(rounds, ceiling),
         "switches": lambda: training.switches(rounds, ceiling),
+        "neighbour": lambda: neighbour.run(rounds),
         "evaluation": lambda: evaluation.run(rounds, ceiling),
         "memory": memory.run,
     }

@@ -116,7 +116,6 @@ def learn(
     task: str, name: str, settings: Mapping[str, Any], seed: int, steps: int, every: int
 ) -> Curve:
     """Train a task by a way with further settings, on one thread, and return its curve."""
-    torch.set_num_threads(1)
     recipe, changes, _ = TASKS[task]
     way = WAYS[name]
     plain = {

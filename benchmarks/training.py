@@ -65,12 +65,13 @@ class Way:
     """A way of training: the recipe with some settings changed.
 
     `masked` kernels are not cropped. Without `keep_memory` the process returns freed memory to the
-    system.
+    system. Without `in_parts` the threads share operations instead of batches.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     masked: bool = False
     keep_memory: bool = True
+    in_parts: bool = True
 
     def also(self, settings: Mapping[str, Any]) -> "Way":
         """The same with more settings."""
@@ -79,7 +80,9 @@ class Way:
 
 RECIPE_SIDE, MASKED_SIDE = "recipe", "eager fp32 masked"
 SIDES = {
-    MASKED_SIDE: Way({**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True, keep_memory=False),
+    MASKED_SIDE: Way(
+        {**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True, keep_memory=False, in_parts=False
+    ),
     RECIPE_SIDE: Way(),
 }
 SWITCHES = {
@@ -90,6 +93,7 @@ SWITCHES = {
     "not fused": Way(NOT_FUSED),
     "not compiled": Way(EAGER),
     "memory not kept": Way(keep_memory=False),
+    "not in parts": Way(in_parts=False),
 }
 
 
@@ -107,11 +111,14 @@ class Steps:
             fitting = Fitting(Run(Path(folder) / "run"), config, data)
         self.trainer = fitting.trainer
         device = self.trainer.strategy.root_device
-        self.model = EncoderDecoder(
-            None, masked_form(decoder) if way.masked else decoder, **fitting.model_arguments()
-        ).to(device)
+        arguments = fitting.model_arguments()
+        if not way.in_parts:
+            arguments["micro_batch"] = None
+        net = masked_form(decoder) if way.masked else decoder
+        self.model = EncoderDecoder(None, net, **arguments).to(device)
         self.model.trainer = self.trainer
         self.model.on_fit_start()
+        self.model.on_train_epoch_start()
         self.optimizer = self.model.configure_optimizers()["optimizer"]
         self.images = images.to(device)
         self.losses: list[Tensor] = []

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import ceilings, evaluation, sampling
+from benchmarks import ceilings, evaluation, learning, sampling
 from benchmarks.agreement import agreement
 from benchmarks.ceilings import Ceilings
 from benchmarks.flops import forward_flops, training_flops, weights_read
@@ -199,6 +199,29 @@ def test_a_side_trains_in_a_process_of_its_own() -> None:
         sides["masked"].block(2)
         assert len(sides["masked"].losses()) == 2
         assert sides["masked"].precision == "fp32"
+
+
+def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
+    pytest.importorskip("mlxtend")
+    decoder = "model.decoder.init_args"
+    small = {f"{decoder}.features": 4, f"{decoder}.layers": 1, "training.compile": False}
+    curves = [
+        learning.learn("mnist5k", way, small, seed, steps=4, every=2)
+        for way in ("usual 1e-3", "mixture")
+        for seed in (0, 1)
+    ]
+    for curve in curves:
+        assert curve.steps == [2, 4]
+        assert 0 < curve.seconds[0] < curve.seconds[1]
+    bits = [curve.bits[-1] for curve in curves]
+    assert len(set(bits)) == 4
+    console = Console(file=StringIO(), width=100)
+    console.print(learning.table("mnist5k", curves))
+    text = console.file.getvalue()
+    assert f"{bits[0]:.4f} {bits[1]:.4f}" in text
+    assert f"{(bits[2] + bits[3]) / 2:.4f} ±" in text
+    drawn = learning.picture("mnist5k", curves).axes
+    assert [len(axes.lines) for axes in drawn] == [4, 4]
 
 
 def test_the_meter_sees_a_peak() -> None:
