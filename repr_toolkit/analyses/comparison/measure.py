@@ -146,7 +146,7 @@ class _Comparison:
             numbers |= self._squared_errors(model, h)
             self.reconstructions.append(self._group(name, model, h))
             if self.probes.images:
-                numbers |= self.probes.of_h(model, run)
+                numbers |= self.probes.of_h(name, model, run)
         if self.first is None:
             self.first = bits
         info = run.info
@@ -176,6 +176,7 @@ class _Comparison:
             "draws": self.draws,
             "seed": self.seed,
             "probed": self.probes.images,
+            "at_ends": self.probes.at_ends,
             **of_labels,
             "variants": self.variants,
             "classifiers": classifiers,

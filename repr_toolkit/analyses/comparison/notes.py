@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from repr_toolkit.analyses.comparison.blocks import CAPTIONS, LEADS
+from repr_toolkit.analyses.probing.classifiers import beyond
 from repr_toolkit.runs.run import Run
 
 Numbers = Mapping[str, Any]
@@ -110,6 +111,7 @@ def _of_classifiers(numbers: Numbers, rows: set[str]) -> Iterator[str]:
             f"the pixels. Fitted on {train} training images, its penalty chosen on {val} "
             f"validation images, scored on {test} test images."
         )
+    yield from beyond(numbers["at_ends"])
     if numbers["classifiers"]:
         yield (
             f"Classifiers of pixels: fitted to {numbers['classifier_images']:,} of the "

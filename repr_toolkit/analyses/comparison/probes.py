@@ -33,36 +33,45 @@ class LabelProbes:
         self.images: dict[str, int] = {}
         if "label" in data.arrays and len(np.unique(self._labels("train"))) > 1:
             self.images = {name: len(indices) for name, indices in self.indices.items()}
+        self.at_ends: list[str] = []  # the probes whose penalty is at an end of what was tried
         self.untrained: dict[str, Number] = {}  # by the encoder's configuration
 
-    def of_h(self, model: EncoderDecoder, run: Run) -> dict[str, Number]:
-        """How well h gives the label, and how well h of the same encoder before training does."""
+    def of_h(self, name: str, model: EncoderDecoder, run: Run) -> dict[str, Number]:
+        """How well h gives the label, and how well h of the same encoder before training does.
+
+        `name` is the variant's.
+        """
         spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
         if spec not in self.untrained:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(run.config["seed"])
                 encoder, decoder, _ = build(run.config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
-            self.untrained[spec] = self._of_encoder(fresh)
-        return {"probe": self._of_encoder(model), "probe_untrained": self.untrained[spec]}
+            self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh)
+        return {"probe": self._of_encoder(name, model), "probe_untrained": self.untrained[spec]}
 
     def of_pixels(self) -> Probe:
         """How well the pixels themselves give the label."""
         images = {name: self.data.splits[name][i]["image"] for name, i in self.indices.items()}
-        return self._probe({name: image.flatten(1).numpy() for name, image in images.items()})
-
-    def _of_encoder(self, model: EncoderDecoder) -> Number:
-        features = {}
-        for name, indices in self.indices.items():
-            h = encode_split(model, self.data.splits[name], indices=indices)
-            features[name] = h.numpy()
-        return self._probe(features).accuracy
-
-    def _probe(self, features: Mapping[str, Features]) -> Probe:
-        train, val, test = (
-            (features[name], self._labels(name)) for name in ("train", "val", "test")
+        return self._probe(
+            "pixels", {key: image.flatten(1).numpy() for key, image in images.items()}
         )
-        return linear_probe(train, val, test)
+
+    def _of_encoder(self, name: str, model: EncoderDecoder) -> Number:
+        features = {}
+        for split, indices in self.indices.items():
+            h = encode_split(model, self.data.splits[split], indices=indices)
+            features[split] = h.numpy()
+        return self._probe(name, features).accuracy
+
+    def _probe(self, name: str, features: Mapping[str, Features]) -> Probe:
+        train, val, test = (
+            (features[split], self._labels(split)) for split in ("train", "val", "test")
+        )
+        probe = linear_probe(train, val, test)
+        if probe.ends:
+            self.at_ends.append(f"the probe of {name} ({', '.join(probe.ends)})")
+        return probe
 
     def _labels(self, name: str) -> Labels:
         labels: Labels = self.data.splits[name].column("label").numpy()[self.indices[name]]

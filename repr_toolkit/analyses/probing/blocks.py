@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from repr_toolkit.analyses.probing.classifiers import PROBES
+from repr_toolkit.analyses.probing.classifiers import PROBES, beyond, ends
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
 from repr_toolkit.page.cells import Numbers, number_cell, share_of
 from repr_toolkit.runs.kept import Kept
@@ -173,6 +173,7 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         f"0 the mean) {protocol['interval']['R²']}; they cover {protocol['interval']['covers']}.",
         *_control_notes(group),
     ]
+    notes += beyond(text for one in group for text in _at_ends(one))
     if any("code" in reading for one in group for reading in one.target["readings"]):
         code = protocol["mdl"]
         orders = len(code["orders"])
@@ -197,6 +198,23 @@ def _notes(group: Sequence[Probed]) -> list[str]:
     notes += [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
     left_out = {source: why for one in group for source, why in one.numbers["left_out"].items()}
     return notes + [f"Left out: {source}: {why}." for source, why in left_out.items()]
+
+
+def _at_ends(one: Probed) -> Iterator[str]:
+    """The probes whose settings are at an end, each with these."""
+    protocol = one.numbers["protocol"]
+    for reading in one.target["readings"]:
+        name = reading["representation"]
+        if "code" in reading:
+            chosen = [{"C": c} for order in reading["code"]["C_of_portions"] for c in order if c]
+            count = sum(bool(ends(settings, protocol["mdl"]["grid"])) for settings in chosen)
+            if count:
+                yield f"C in {count} of {len(chosen)} portions of the code given {name}"
+            continue
+        probe = reading["probe"]
+        found = ends(reading["settings"], protocol["probes"][probe]["grid"])
+        if found:
+            yield f"{PROBES[probe].title} of {name} ({', '.join(found)})"
 
 
 def _control_notes(group: Sequence[Probed]) -> list[str]:

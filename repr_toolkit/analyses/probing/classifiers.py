@@ -23,11 +23,13 @@ Predict = Callable[[Features], Values]
 Fits = Iterator[tuple[Settings, Predict]]
 Score = Callable[[Values, Values], float]
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # the C of a logistic regression
-PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # of a ridge regression, times the images' number
-NEIGHBOURS = (1, 3, 5, 10, 20, 50)
+DECADES = tuple(10.0**power for power in range(-5, 5))
+STRENGTHS = DECADES  # the C of a logistic regression
+PENALTIES = DECADES  # of a ridge regression, times the images' number
+NEIGHBOURS = (1, 3, 5, 10, 20, 50, 100, 200, 500)
 EPOCHS, HIDDEN = 100, 128  # of the small network
-DECAYS = (0.01, 1.0, 10.0)  # its L2 penalty α, as scikit-learn has it
+DECAYS = DECADES  # its L2 penalty α, as scikit-learn has it
+TOLERANCE = 1e-5  # with scikit-learn's own, 1e-4, weak penalties' solver stops where it starts
 NEVER_PATIENT = 10**9
 
 
@@ -43,14 +45,14 @@ def regressions(
     """Multinomial logistic regressions of ascending C, the inverse of the L2 penalty; one object.
 
     The objective is strongly convex, so that nothing is random, and each solution starts from the
-    next stronger penalty's, which halves the work. Fitted in float64: in float32 the solver stops
-    short of weak penalties' optima.
+    next stronger penalty's, which halves the work. Fitted in float64 and to a small `TOLERANCE`:
+    otherwise the solver stops short of weak penalties' optima.
     """
     from sklearn.linear_model import LogisticRegression
 
     x = x.astype(np.float64, copy=False)
     # The solver converges long before the limit on its steps.
-    regression = LogisticRegression(max_iter=10_000, warm_start=True)
+    regression = LogisticRegression(max_iter=10_000, tol=TOLERANCE, warm_start=True)
     for strength in sorted(strengths):
         with warnings.catch_warnings():  # labels may be few for their classes
             warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%")
@@ -103,9 +105,7 @@ def neighbours(x: Features, y: Values, seed: int, counts: Sequence[int] = NEIGHB
         yield {"k": k}, of_count(k)
 
 
-def network(
-    x: Features, y: Values, seed: int, epochs: int = EPOCHS, *, decay: float = DECAYS[0]
-) -> Fits:
+def network(x: Features, y: Values, seed: int, epochs: int = EPOCHS, *, decay: float = 1.0) -> Fits:
     """A network of one hidden layer (ReLU, Adam at 1e-3, batches of 200) after 1, 2, … epochs."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -138,14 +138,14 @@ def network(
 
 @dataclass(frozen=True)
 class ProbeKind:
-    """A probe: its fits, and after how many of a series that do no better the next one is tried."""
+    """A probe: its fits, and after how many that do no better a series of them ends."""
 
     title: str
     about: str
-    series: Sequence[Callable[..., Fits]]
+    series: Sequence[Callable[..., Fits]]  # of ascending penalties, if there are several
     kinds: tuple[str, ...]  # of target
     patience: int
-    grid: Mapping[str, Any]  # what is tried, for the record
+    grid: Mapping[str, Any]  # what is tried, or the first and the last of it, for the record
 
 
 PROBES: Mapping[str, ProbeKind] = {
@@ -174,7 +174,7 @@ PROBES: Mapping[str, ProbeKind] = {
         [partial(network, decay=decay) for decay in DECAYS],
         ("classification", "regression"),
         5,
-        {"α": DECAYS, "epochs": f"1 to {EPOCHS}", "hidden units": HIDDEN},
+        {"α": DECAYS, "epochs": (1, EPOCHS), "hidden units": HIDDEN},
     ),
 }
 
@@ -189,7 +189,7 @@ class Chosen:
 
 
 def choose(
-    series: Iterable[Fits],
+    series: Sequence[Callable[[], Fits]],
     validation: tuple[Features, Values],
     test: Features,
     score: Score,
@@ -197,34 +197,72 @@ def choose(
 ) -> Chosen:
     """The first fit of the best `score(truth, predicted)` on `validation`.
 
-    Those of each series are tried in turn, until `patience` in a row do no better. The test
-    images' values are no argument: their predictions are taken of each fit that is the best so far,
-    and no more.
+    Of each series they are tried as `improvements` does. Of several series the middle one comes
+    first, then its neighbours on either side for as long as they do better. The test images'
+    values are no argument: their predictions are taken of each fit that is the best so far of its
+    series, and no more.
     """
-    best: Chosen | None = None
-    for fits in series:
-        for settings, reached, predict in improvements(fits, validation, score, patience):
-            if best is None or reached > best.validation:
-                best = Chosen(settings, reached, predict(test))
-    if best is None:
-        raise ValueError("there is nothing to choose from")
+
+    def best_of(fits: Fits) -> Chosen:
+        better = [
+            Chosen(settings, reached, predict(test))
+            for settings, reached, predict in improvements(fits, validation, score, patience)
+        ]
+        if not better:
+            raise ValueError("there is nothing to choose from")
+        return better[-1]
+
+    middle = len(series) // 2
+    best = best_of(series[middle]())
+    for side in (series[middle + 1 :], series[:middle][::-1]):
+        for fits in side:
+            following = best_of(fits())
+            if following.validation <= best.validation:
+                break
+            best = following
     return best
 
 
 def improvements(
     fits: Fits, validation: tuple[Features, Values], score: Score, patience: int = 2
 ) -> Iterator[tuple[Settings, float, Predict]]:
-    """Each fit of a higher score than all before it, with that, until `patience` have none."""
-    highest, worse = -np.inf, 0
+    """Each fit of a higher score than all before it, with that, until `patience` have none.
+
+    Fits that are as good as the first, before any is better, are passed over: where penalties are
+    so strong that everything is taken for one class, weaker ones have yet to show what they can.
+    """
+    highest, better, worse = -np.inf, 0, 0
     for settings, predict in fits:
         reached = score(validation[1], predict(validation[0]))
         if reached > highest:
-            highest, worse = reached, 0
+            highest, better, worse = reached, better + 1, 0
             yield settings, reached, predict
-        else:
+        elif reached < highest or better > 1:
             worse += 1
         if worse == patience:  # weak penalties on many features are what takes time
             return
+
+
+def ends(settings: Settings, grid: Mapping[str, Any]) -> list[str]:
+    """The settings at an end of what was tried, beyond which there is more, as texts.
+
+    There are no fewer than one neighbour or epoch, so that these are no ends.
+
+    >>> ends({"C": 1e4}, {"C": (1.0, 100.0, 1e4)}), ends({"k": 1}, {"k": (1, 3)})
+    (['C = 10000'], [])
+    """
+    return [
+        f"{name} = {value:g}"
+        for name, value in settings.items()
+        if isinstance(tried := grid.get(name), Sequence)
+        and (value == max(tried) or value == min(tried) != 1)
+    ]
+
+
+def beyond(at_ends: Iterable[str]) -> list[str]:
+    """The note on what was chosen at `ends`, if anything was."""
+    named = "; ".join(dict.fromkeys(at_ends))
+    return [f"At an end of what was tried, so that others might do better: {named}."] * bool(named)
 
 
 def refit(name: str, settings: Settings, x: Features, y: Values, seed: int) -> Predict:

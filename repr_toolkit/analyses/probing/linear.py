@@ -1,11 +1,12 @@
 """The linear probe: how well a linear classifier reads the label from a representation."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.analyses.probing.classifiers import Features, choose, logistic
+from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features, choose, ends, logistic
 from repr_toolkit.analyses.probing.scores import accuracy, scored_codes
 from repr_toolkit.support.stats import Number
 
@@ -19,6 +20,11 @@ class Probe:
     accuracy: Number  # share of the test images
     strength: float  # the C that was best on the validation images
 
+    @property
+    def ends(self) -> list[str]:
+        """Its C, where that is at an end of `STRENGTHS`."""
+        return ends({"C": self.strength}, {"C": STRENGTHS})
+
 
 def linear_probe(
     train: tuple[Features, Labels],
@@ -30,7 +36,7 @@ def linear_probe(
     Each pair holds features (N, d), finite and flattened, and integer labels (N,). Mean and scale
     of a feature come from the training images alone. The inverse L2 strength C is the one of
     `STRENGTHS` that is most accurate on `validation` (the smallest among equals); they are
-    tried upwards, until two in a row do no better. Classes that the training images lack count as
+    tried upwards, as `improvements` does. Classes that the training images lack count as
     errors. The logistic probe of `probe` finds the same. Raises ValueError, as scikit-learn does,
     for fewer than two classes, an empty set, features that are not finite, or features and labels
     of different length.
@@ -42,5 +48,6 @@ def linear_probe(
     inputs, checked, tested = (
         scaler.transform(features.astype(np.float32)) for features, _ in (train, validation, test)
     )
-    chosen = choose([logistic(inputs, train[1], 0)], (checked, validation[1]), tested, accuracy)
+    fits = partial(logistic, inputs, train[1], 0)
+    chosen = choose([fits], (checked, validation[1]), tested, accuracy)
     return Probe(scored_codes(test[1], chosen.predicted), chosen.settings["C"])

@@ -14,15 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.analyses.probing.classifiers import STRENGTHS as PROBED
-from repr_toolkit.analyses.probing.classifiers import Features, Fits, improvements, regressions
+from repr_toolkit.analyses.probing.classifiers import (
+    STRENGTHS,
+    Features,
+    Fits,
+    improvements,
+    regressions,
+)
 from repr_toolkit.support.stats import Number, student
 
 Codes = npt.NDArray[np.int64]  # (N,)
 Floats = npt.NDArray[np.float64]
 
-# Weaker penalties too, since the code pays for every doubt about a label that h tells for sure.
-STRENGTHS = (*PROBED, 10.0, 100.0)
 FIRST = 32  # labels that the first portion has at the least
 INNER = 0.2  # share of the labels sent that choose C
 
@@ -86,7 +89,7 @@ def online_code(
     first are sent by the uniform code over the K classes, those of every other with −log₂ q(y|h),
     where q is a logistic regression of all labels sent before. Its C is the one of `strengths`
     that would have sent the last fifth of these in the fewest bits, when fitted to the rest (tried
-    upwards until two in a row do no better). q is mixed with the uniform distribution, of weight
+    upwards, as `improvements` does). q is mixed with the uniform distribution, of weight
     1/(t + 1) after t labels, so that no label costs more than log₂ K(t + 1) bits, a class that has
     not been seen included. Raises ValueError for fewer than two classes or images of another
     number than labels.

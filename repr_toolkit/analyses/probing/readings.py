@@ -1,7 +1,7 @@
 """What probes read of targets from one representation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from repr_toolkit.analyses.probing.mdl import frequency_code, online_code
 from repr_toolkit.analyses.probing.result import Baseline, Reading, TargetResult
 from repr_toolkit.analyses.probing.scores import (
     accuracy,
-    r_squared,
+    r_squared_in_short,
     scored_codes,
     scored_numbers,
 )
@@ -63,10 +63,10 @@ class Reader:
                 continue
             self.tell(f"probing {self.name} for {target.name}: {name}")
             chosen = choose(
-                (fits(x["train"], y["train"], self.seed) for fits in probe.series),
+                [partial(fits, x["train"], y["train"], self.seed) for fits in probe.series],
                 (x["val"], y["val"]),
                 x["test"],
-                accuracy if codes else r_squared,
+                accuracy if codes else r_squared_in_short,
                 probe.patience,
             )
             score = _scored(target, chosen.predicted, self.seed)

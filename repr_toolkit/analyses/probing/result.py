@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from repr_toolkit.analyses.probing.classifiers import PROBES
+from repr_toolkit.analyses.probing.classifiers import PROBES, STRENGTHS
 from repr_toolkit.analyses.probing.control import Control
-from repr_toolkit.analyses.probing.mdl import FIRST, INNER, STRENGTHS, OnlineCode
+from repr_toolkit.analyses.probing.mdl import FIRST, INNER, OnlineCode
 from repr_toolkit.analyses.probing.targets import Skipped
 from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run

@@ -28,6 +28,11 @@ def r_squared(truth: Values, predicted: Values) -> float:
     return 1 - float(((truth - predicted.reshape(truth.shape)) ** 2).sum()) / total
 
 
+def r_squared_in_short(truth: Values, predicted: Values) -> float:
+    """R² to four decimals, by which penalties are chosen: a weaker one has to gain as much."""
+    return round(r_squared(truth, predicted), 4)
+
+
 def scored_codes(truth: Values, predicted: Values, over: str = "test images") -> Number:
     """Accuracy with Wilson's interval; `over` names the cases."""
     return wilson(int((truth == predicted).sum()), len(truth), over)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from repr_toolkit.analyses.probing.classifiers import beyond
 from repr_toolkit.analyses.traversal.directions import DEVIATIONS, DIFFERENCE, alpha_text
 from repr_toolkit.page.blocks import Block, Cell, Folded, Heading, Notes, Row, Strip, Table
 from repr_toolkit.page.cells import share_of
@@ -121,6 +122,11 @@ def _notes(results: Sequence[Numbers]) -> list[str]:
     directions = [along for numbers in results for along in numbers["directions"]]
     used = {along["unit"] for along in directions}
     notes = [text for unit, text in UNITS.items() if unit in used]
+    notes += beyond(
+        f"{along['name']} ({', '.join(along['at_end'])})"
+        for along in directions
+        if along.get("at_end")
+    )
     if any(0 in along["alphas"] for along in directions):
         notes.append("At α = 0 stands the image’s own reconstruction.")
     if any(along["judged"] for along in directions):

@@ -4,7 +4,7 @@ The vectors are float (N, d); statistics are those of training images. They may 
 a flow's z: nothing here knows what made them or what decodes them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features
+from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features, ends, regressions
 
 Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
 DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
@@ -28,12 +28,14 @@ class Direction:
         scale: How far α = 1 goes.
         unit: What α counts: `DEVIATIONS` of the training vectors along the direction, or parts
             of the `DIFFERENCE` between the mean with an attribute and the mean without it.
+        at_end: Its settings that were chosen at an end of what was tried, as texts.
     """
 
     name: str
     vector: npt.NDArray[np.float64]
     scale: float
     unit: str = DEVIATIONS
+    at_end: tuple[str, ...] = ()
 
     @property
     def span(self) -> float:
@@ -116,20 +118,19 @@ def probe(h: Features, positive: Flags, name: str, checked: tuple[Features, Flag
     validation vectors and their flags (the smallest among equals). Raises ValueError where all
     vectors have the attribute, or none.
     """
-    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
     from sklearn.preprocessing import StandardScaler
 
     _require_both(positive, name)
     scaler = StandardScaler().fit(h.astype(np.float64))
     inputs, seen = (scaler.transform(v.astype(np.float64)) for v in (h, checked[0]))
-
-    def loss(fitted: LogisticRegression) -> float:
-        return float(log_loss(checked[1], fitted.predict_proba(seen), labels=[False, True]))
-
-    fits = [LogisticRegression(C=c, max_iter=10_000).fit(inputs, positive) for c in STRENGTHS]
-    weights = min(fits, key=loss).coef_[0] / scaler.scale_
-    return _in_deviations(f"probe {name}", weights, h)
+    least = np.inf
+    for strength, fitted in regressions(inputs, positive, STRENGTHS):
+        loss = log_loss(checked[1], fitted.predict_proba(seen), labels=[False, True])
+        if loss < least:
+            least, chosen, weights = loss, strength, fitted.coef_[0] / scaler.scale_
+    at_end = tuple(ends({"C": chosen}, {"C": STRENGTHS}))
+    return replace(_in_deviations(f"probe {name}", weights, h), at_end=at_end)
 
 
 def mean_difference(h: Features, positive: Flags, name: str) -> Direction:

@@ -163,6 +163,7 @@ def measure(
                     "name": direction.name,
                     "scale": direction.scale,
                     "unit": direction.unit,
+                    "at_end": direction.at_end,
                     "alphas": [float(alpha) for alpha in at],
                     "change": changes,
                     "attribute": attribute,

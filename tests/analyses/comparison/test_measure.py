@@ -10,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
+from repr_toolkit.analyses.comparison import probes
 from repr_toolkit.analyses.comparison.blocks import blocks
 from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.analyses.comparison.rows import csv_rows
+from repr_toolkit.analyses.probing.linear import Probe
 from repr_toolkit.cli import main
 from repr_toolkit.data import load_data
 from repr_toolkit.decoders.noise import common_noise
@@ -21,7 +23,7 @@ from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.files import csv_text
-from repr_toolkit.support.stats import Number, as_json
+from repr_toolkit.support.stats import Number, as_json, wilson
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
@@ -116,6 +118,23 @@ def test_probes(study: tuple[Path, dict[str, Run]]) -> None:
     assert found["mse_m3"]["probe_untrained"] == found["pixelcnn_m3"]["probe_untrained"]
     for name in ("classes", "plain"):  # h is the label itself; there is no h
         assert found[name]["probe"] == found[name]["probe_untrained"] == ""
+
+
+def test_probes_with_penalties_at_an_end_are_told(
+    study: tuple[Path, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(strength: float) -> list[str]:
+        probe = Probe(wilson(5, 9), strength)
+        monkeypatch.setattr(probes, "linear_probe", lambda *sets: probe)
+        notes = measure({"mse_m3": study[1]["mse_m3"]}, **SMALL).numbers["notes"]
+        return [note for note in notes if note.startswith("At an end of what was tried")]
+
+    assert told(1.0) == []
+    [note] = told(1e4)
+    assert note.partition(": ")[2] == (
+        "the probe of mse_m3, untrained (C = 10000); the probe of mse_m3 (C = 10000); the probe of "
+        "pixels (C = 10000)."
+    )
 
 
 def test_parameters_are_counted(study: tuple[Path, dict[str, Run]]) -> None:

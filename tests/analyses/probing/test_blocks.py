@@ -16,12 +16,15 @@ def reading(name: str, value: float, selectivity: float | None = 0.5) -> dict[st
     types = "none" if selectivity is None else "view"
     control = {"types": types, "accuracy": {"value": 0.25}, "selectivity": selectivity}
     score = {"value": value, "low": value - 0.1, "high": value + 0.1}
-    return {"representation": name, "probe": "logistic", "score": score, "control": control}
+    common = {"representation": name, "probe": "logistic", "settings": {"C": 0.1}}
+    return {**common, "score": score, "control": control}
 
 
 def code(name: str, bits: float) -> dict[str, Any]:
     length = {"value": bits, "low": bits, "high": bits + 1}
+    chosen = [[None, 0.1], [1.0, 10.0]]
     code = {"bits": length, "uniform_bits": 332.2, "compression": 332.2 / bits}
+    code["C_of_portions"] = chosen
     return {"representation": name, "probe": "mdl", "code": code}
 
 
@@ -160,3 +163,20 @@ def test_a_column_without_the_code_has_none() -> None:
     [table] = tables(blocks_of(a=probed(reading("a", 0.8), reading("b", 0.7), code("a", 100))))
     assert [cell.text for cell in row(table, "given h").cells] == ["100", "–"]
     assert [cell.text for cell in row(table, "compression, ×").cells] == ["3.32", "–"]
+
+
+def test_settings_at_an_end_of_the_grid_are_told() -> None:
+    def told(numbers: Mapping[str, Any]) -> list[str]:
+        notes = [block for block in blocks_of(a=numbers) if isinstance(block, Notes)]
+        return [item for block in notes for item in block.items if item.startswith("At an end")]
+
+    numbers = probed(reading("a", 0.8), reading("b", 0.7), code("a", 100))
+    assert told(numbers) == []
+    first, second, sent = numbers["targets"][0]["readings"]
+    first["settings"], second["settings"] = {"C": 1e4}, {"C": 1e-5}
+    sent["code"]["C_of_portions"] = [[None, 1e4], [1e-5, 1.0]]
+    assert told(numbers) == [
+        "At an end of what was tried, so that others might do better: logistic regression of a "
+        "(C = 10000); logistic regression of b (C = 1e-05); C in 2 of 3 portions of the code given "
+        "a."
+    ]

@@ -224,7 +224,7 @@ def test_the_protocol_stands_in_the_result(probing: Probing) -> None:
     result = json.loads(json.dumps(probing.as_dict()))
     protocol = result["protocol"]
     assert protocol["hyper_parameters_chosen_on"] == "val"
-    assert protocol["probes"]["logistic"]["grid"]["C"] == [1e-4, 1e-3, 1e-2, 1e-1, 1]
+    assert protocol["probes"]["logistic"]["grid"]["C"] == [10.0**power for power in range(-5, 5)]
     assert protocol["mdl"]["orders"] == [0, 1]
     assert protocol["images_a_split_at_most"] == 200
     assert len(result["fingerprint"]) == 64

@@ -72,6 +72,15 @@ def test_a_probe_points_to_where_the_odds_rise() -> None:
     np.testing.assert_allclose(stretched, plain / np.linalg.norm(plain), atol=1e-4)
 
 
+def test_a_probe_says_where_its_penalty_is_at_an_end() -> None:
+    draw = np.random.default_rng(0)
+    h = draw.normal(size=(400, 3))
+    told = h[:, 0] + 0.5 * draw.normal(size=400) > 0
+    assert probe(h, told, "7", (h, told)).at_end == ()
+    untold = draw.random(400) > 0.5
+    assert probe(h, untold, "7", (h, ~untold)).at_end == ("C = 1e-05",)
+
+
 def test_the_difference_of_means_is_the_constructed_one() -> None:
     step = np.array([3.0, 0, -4, 0])
     positive = np.array([True, False] * 50)
