@@ -16,8 +16,8 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.choose import other_images
-from repr_toolkit.support.stats import mean_and_error
+from repr_toolkit.support.choose import other_h
+from repr_toolkit.support.stats import Number, mean_and_error
 
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
 CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and takes twice the time
@@ -52,6 +52,27 @@ def bits_given(
     """
     log_prob = log_likelihoods(model, split, tables, **how)
     return [*decoders.bits_per_dim(log_prob, model.decoder.image_shape).numpy()]
+
+
+def own_and_other(
+    model: EncoderDecoder, split: ImageSplit, h: Tensor | None, seed: int = 0, **how: Any
+) -> tuple[npt.NDArray[np.float64], dict[str, Number]]:
+    """Bits/dim of a split's images given their h, float64 (N,), and what is made of them.
+
+    The numbers are `bits_per_dim` and, where there are two images that `other_h` gives another h
+    by `seed`, over those images `bits_per_dim_other_h` and `difference`: own less the other's. See
+    `log_likelihoods` for the further arguments and errors.
+    """
+    if h is None:
+        [bits] = bits_given(model, split, [None], seed=seed, **how)
+        return bits, {"bits_per_dim": mean_and_error(bits)}
+    others, differ = other_h(h, seed)
+    bits, other = bits_given(model, split, [h, h[others]], seed=seed, **how)
+    numbers, counted = {"bits_per_dim": mean_and_error(bits)}, differ.numpy()
+    if counted.sum() > 1:
+        numbers["bits_per_dim_other_h"] = mean_and_error(other[counted])
+        numbers["difference"] = mean_and_error((bits - other)[counted])
+    return bits, numbers
 
 
 def log_likelihoods(
@@ -123,27 +144,22 @@ def evaluate(
 
     Keys: `run`, `split`, `images`, `levels`, `likelihood` ("exact" or "upper bound", of the bits),
     `remark` (what else there is to know of them, or ""), `bits_per_dim`, and where there is an
-    encoder `bits_per_dim_other_h` (given another image's h) and `difference` (given its h minus
-    given another's, paired by image). The last three are `Number`s as dicts. Raises ValueError for
-    a split that the data lacks.
+    encoder `bits_per_dim_other_h` (given another image's h, see `other_h`) and `difference` (given
+    its h minus given another's, paired by image). The last three are `Number`s as dicts. Raises
+    ValueError for a split that the data lacks.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)
     images = run.load_data().split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = None if model.encoder is None else encode_split(model, images, **options)
-    tables = [h] if h is None else [h, h[other_images(len(h), seed)]]
-    bits, *others = bits_given(model, images, tables, seed=seed, **options)
-    result: dict[str, Any] = {
+    bits, numbers = own_and_other(model, images, h, seed, **options)
+    return {
         "run": str(run.path),
         "split": split,
         "images": len(bits),
         "levels": model.decoder.levels,
         "likelihood": model.decoder.likelihood_label,
         "remark": model.decoder.remark,
-        "bits_per_dim": mean_and_error(bits).as_dict(),
+        **{key: number.as_dict() for key, number in numbers.items()},
     }
-    for other in others:
-        result["bits_per_dim_other_h"] = mean_and_error(other).as_dict()
-        result["difference"] = mean_and_error(bits - other).as_dict()
-    return result

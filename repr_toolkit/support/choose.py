@@ -43,3 +43,36 @@ def other_images(count: int, seed: int = 0) -> Tensor:
     others = torch.empty_like(cycle)
     others[cycle] = cycle.roll(-1)
     return others
+
+
+OTHER_H = (
+    "by one random permutation of the images, in which none is given an h equal to its own; where "
+    "more than half of them share one h there is none such, and only the images that were given "
+    "another h are counted"
+)
+"""How `other_h` gives each image another's h, in words."""
+
+
+def other_h(h: Tensor, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """For each of N images one whose h is another, int64 (N,), and where it is, bool (N,).
+
+    h is (N, …). The images are permuted by `other_images`, and where this gives one an h equal to
+    its own, it exchanges it with one drawn from those that either may have the other's. With more
+    than half of the images of one h this cannot be: then they form the random cycle alone, and
+    the mean of a difference holds over the images that were given another h, which is its mean over
+    all of them divided by their share. Raises as `other_images` does.
+    """
+    others = other_images(len(h), seed)
+    codes = torch.unique(h.flatten(1), dim=0, return_inverse=True)[1]
+    given = codes[others]
+    if 2 * int(codes.bincount().max()) <= len(codes):
+        draw = torch.Generator().manual_seed(seed)
+        for image in (given == codes).nonzero().flatten().tolist():
+            code = codes[image]
+            if given[image] != code:  # by an earlier exchange
+                continue
+            free = ((codes != code) & (given != code)).nonzero().flatten()
+            pair = [image, int(free[torch.randint(len(free), (), generator=draw)])]
+            for table in (others, given):
+                table[pair] = table[pair[::-1]]
+    return others, given != codes

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.bits import bits_given, bits_per_dim
 from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.choose import other_h
 from toys.decoders import DECONV
 from toys.encoders import CONV, ONE_HOT
 from toys.runs import untrained_run
@@ -41,7 +42,7 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     split = run.load_data().splits["test"]
     model = load_with_decoder(run)
     h = encode_split(model, split)
-    own, other = bits_given(model, split, [h, h[other_images(len(h))]])
+    own, other = bits_given(model, split, [h, h[other_h(h)[0]]])
     without = bits_per_dim(load_with_decoder(null), split)
     assert found["bits_per_dim"]["value"] == pytest.approx(own.mean(), rel=1e-6)
     saves = found["saves"]
@@ -64,6 +65,28 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert arrays["image"].dtype == np.uint8
     np.testing.assert_allclose(arrays["bits_own"], 64 * own, rtol=1e-6)
     np.testing.assert_allclose(arrays["bits_without"], 64 * without, rtol=1e-6)
+
+
+def test_of_an_h_that_most_images_share(tmp_path: Path) -> None:
+    """Against another image's h stand the images that were given one, in numbers and maps."""
+    nought = untrained_run(tmp_path / "nought", encoder={"class_path": "toys.encoders.IsNought"})
+    few: dict[str, Any] = {"part_images": 8, "bound_images": 16, "candidates": 4, "parts": 1}
+    found = measure(nought, **few)
+    _, differ = other_h(encode_split(load_with_decoder(nought), nought.load_data().splits["test"]))
+    assert 0.1 < differ.double().mean() < 0.3
+    arrays, saved = found.arrays(), found.numbers["saves"]["shuffled"]
+    every = arrays["bits_shuffled"] - arrays["bits_own"]
+    assert ((every != 0) == differ.numpy()).all()
+    assert saved["bits"]["value"] == pytest.approx(every.sum() / int(differ.sum()))
+    assert saved["bits"]["count"] == int(differ.sum())
+    for total in (arrays["saved_shuffled"].sum(), saved["cumulative"][-1]):
+        assert total == pytest.approx(saved["bits"]["value"], rel=1e-3, abs=1e-5)
+
+    silent = {"class_path": "repr_toolkit.encoders.Constant", "init_args": {"h_dim": 2}}
+    run = untrained_run(tmp_path / "silent", encoder=silent)
+    assert main(["information", str(run.path), *FEW]) == 0
+    [kept] = kept_in(run.path, "information")
+    assert list(kept.numbers["saves"]) == ["mean_h"]
 
 
 def test_a_reader_sees_what_the_numbers_are(

@@ -14,8 +14,8 @@ from repr_toolkit.data import ImageSplit
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.precision import exactly
-from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate
-from repr_toolkit.support.choose import other_images
+from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate, own_and_other
+from repr_toolkit.support.choose import other_h, other_images
 from repr_toolkit.support.stats import mean_and_error
 from toys.autoregressive import Dequantised
 from toys.data import CODE_LENGTHS, SHAPE, random_split
@@ -50,6 +50,50 @@ def test_other_images_follow_from_the_seed() -> None:
     assert (other_images(50, 3) != other_images(50, 4)).any()
     with pytest.raises(ValueError, match="at least two images"):
         other_images(1)
+
+
+@pytest.mark.parametrize("counts", [(5, 5), (50, 30, 20), (2, 1, 1), (1,) * 30, (9, 1, 5, 5)])
+def test_an_h_of_few_values_is_never_one_s_own(counts: tuple[int, ...]) -> None:
+    codes = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    h = torch.stack([codes.sin(), codes % 2 * -0.0], dim=1)  # 0 and −0 are equal
+    seen = set()
+    for seed in range(10):
+        shuffled = torch.randperm(len(h), generator=torch.Generator().manual_seed(seed))
+        others, differ = other_h(h[shuffled].view(-1, 2, 1, 1), seed)
+        assert differ.all()
+        assert (codes[shuffled][others] != codes[shuffled]).all()
+        assert (others.sort().values == torch.arange(len(h))).all()
+        if len(set(counts)) == 1 and counts[0] == 1:
+            assert (others == other_images(len(h), seed)).all()
+        seen.add(tuple(shuffled[others][shuffled.argsort()].tolist()))
+    assert len(seen) > 1
+
+
+def test_where_most_h_are_one_own_and_other_differ_where_they_can() -> None:
+    """The mean over seeds is that over all pairs of images whose h differ."""
+    model, split = known_model(), random_split(24)
+    h = torch.where(torch.arange(24) < 17, 1.0, 2.0)[:, None]
+    cost = np.stack(bits_given(model, split, [torch.full((24, 1), v) for v in (1.0, 2.0)]))
+    own, other = np.where(h[:, 0] < 1.5, cost, cost[::-1])
+    weights = np.where(h[:, 0] < 1.5, 7 * 1.0, 17 * 1.0)  # partners of another h
+    expected = np.average(own - other, weights=weights)
+    found, counts = [], []
+    for seed in range(200):
+        bits, numbers = own_and_other(model, split, h, seed)
+        np.testing.assert_allclose(bits, own, rtol=1e-6)
+        others, differ = other_h(h, seed)
+        assert numbers["difference"].count == int(differ.sum())
+        every = bits - np.where(h[others, 0] < 1.5, cost[0], cost[1])
+        assert numbers["difference"].value == pytest.approx(every.mean() / differ.double().mean())
+        found.append(numbers["difference"].value)
+        counts.append(int(differ.sum()))
+    assert max(counts) < 15
+    assert abs(np.mean(found) - expected) < 4 * np.std(found) / np.sqrt(len(found))
+
+
+def test_where_all_h_are_one_there_is_no_other() -> None:
+    _, numbers = own_and_other(known_model(), random_split(9), torch.ones(9, 1))
+    assert list(numbers) == ["bits_per_dim"]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])

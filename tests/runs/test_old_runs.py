@@ -54,9 +54,7 @@ def test_an_old_run_resumes(name: str, tmp_path: Path) -> None:
     train(run.config, run.path, resume=True)
     now = load_file(run.weights_file)
     assert set(now) == set(then)
-    if (
-        "decoder.sigma" in then
-    ):  # its search then stopped too early: the new one codes in fewer bits
+    if "decoder.sigma" in then:  # its search stopped too early then
         model, train_images = load(run), run.load_data().splits["train"]
         bits = bits_per_dim(model, train_images).mean()
         model.decoder.get_buffer("sigma").copy_(then.pop("decoder.sigma"))

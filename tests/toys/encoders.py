@@ -48,6 +48,16 @@ class Thumbnail(nn.Module):
         return functional.adaptive_avg_pool2d(x.float(), 2).mean(1, keepdim=True)
 
 
+class IsNought(nn.Module):
+    """h says whether the label is 0, which a tenth of the labels are."""
+
+    source = "label"
+    h_dim = 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x == 0).float()[:, None]
+
+
 class Mean(nn.Module):
     """h is the image's mean intensity."""
 

@@ -22,11 +22,11 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.bits import bits_given
+from repr_toolkit.runs.bits import own_and_other
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
-from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
+from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
@@ -118,7 +118,6 @@ class _Comparison:
         self.measured = choose_evenly(count, reconstructed)
         labels = self.split.column("label") if "label" in self.split.keys else None
         self.shown = choose_originals(count, rows, labels)
-        self.others = other_images(count, seed)
         self.probes = LabelProbes(data)
         self.classification: Classification | None = None  # of the last variant that classifies
         self.first: Floats | None = None  # bits/dim of each image under the first variant
@@ -130,14 +129,9 @@ class _Comparison:
         """The numbers of a variant, and its columns of a figure where it has an encoder."""
         model = load_with_decoder(run)
         h = None if model.encoder is None else encode_split(model, self.split)
-        tables = [h] if h is None else [h, h[self.others]]
-        bits, *others = bits_given(model, self.split, tables, progress=True)
-        numbers = {"bits_per_dim": mean_and_error(bits)}
+        bits, numbers = own_and_other(model, self.split, h, self.seed, progress=True)
         if self.first is not None:
             numbers["bits_per_dim_minus_first"] = mean_and_error(bits - self.first)
-        for other in others:
-            numbers["bits_per_dim_other_h"] = mean_and_error(other)
-            numbers["difference"] = mean_and_error(bits - other)
         if model.encoder is not None and model.encoder.source == "label":
             classes, _ = shown_classes(self.data)
             self.samples.append(class_samples(model, classes, heading(name)[0], seed=self.seed))

@@ -6,6 +6,7 @@ from typing import Any
 from repr_toolkit.analyses.comparison.blocks import CAPTIONS, LEADS
 from repr_toolkit.analyses.probing.classifiers import beyond
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.choose import OTHER_H
 
 Numbers = Mapping[str, Any]
 
@@ -76,9 +77,8 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
         )
     if "difference" in rows:
         yield (
-            "bits/dim, other h: the same images, each given the h of another image (one fixed "
-            "random cycle). difference: own h minus another's, paired by image; "
-            "below 0, h informs."
+            f"bits/dim, other h: the same images, each given the h of another image, {OTHER_H}. "
+            "difference: own h minus another's, paired by image; below 0, h informs."
         )
 
 

@@ -17,6 +17,7 @@ from repr_toolkit.analyses.information.pieces import (
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import Numbers
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.tables import plain
 
 TITLE = "Frozen h, fresh decoders"
@@ -97,8 +98,7 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         "training images. Where one has not learnt what it could (its bits differ between seeds by "
         "more than chance, or are above a known entropy), train longer: what the decoder without h "
         "alone misses would be counted for h.",
-        "h of another image: by one fixed random cycle of the images. At or below 0 the decoder "
-        "makes nothing of h.",
+        f"h of another image: {OTHER_H}. At or below 0 the decoder makes nothing of h.",
         f"{BOUND_NOTE} Here it is of the first seed, and at most {ceiling} bits.",
     ]
     if masked:

@@ -19,7 +19,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.choose import choose_evenly, other_images
+from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.console import say
 
 SHOWN = 6  # images whose own maps are drawn
@@ -39,7 +39,8 @@ def measure(
 
     `numbers` has the sources, most usable bits first, and the protocol. `pictured` has, of K
     sources, S seeds and N images, `names` (K,) and float64 `null_bits` (S, N) without h,
-    `saved_bits` (K, S, N), and `other_h_costs` (K, S, N), more than own h. Where the decoder has a
+    `saved_bits` (K, S, N), and `other_h_costs` (K, S, N), more than own h, NaN for the images that
+    `other_h` gives no other. Where the decoder has a
     likelihood of sub-pixels there are `saved_map` and `saved_error`, the mean over images and seeds
     and its standard error over images, float32 (K, C, H, W), and of the images `image` uint8 (s, C,
     H, W), of `levels` levels, `shown` (K, s, C, H, W), by the first seed.
@@ -48,7 +49,7 @@ def measure(
     names = [name for name in first if name != NULL]
     images = data.splits[asked["split"]]
     shown = choose_evenly(len(images), SHOWN)
-    coded, bounds = [], {}
+    coded, bounds, counted = [], {}, {}
     for seed, runs in by_seed.items():
         say(f"measuring seed {seed}: {len(names)} × own h, another image's, none")
         models = {name: load_with_decoder(run) for name, run in runs.items()}
@@ -57,7 +58,9 @@ def measure(
         for name in names:
             h = encode_split(models[name], runs[name].load_data().splits[asked["split"]])
             readings.append(Reading(models[name], h))
-            readings.append(Reading(models[name], h[other_images(len(h))]))
+            partners, differ = other_h(h)  # the same for every seed, since h is frozen
+            readings.append(Reading(models[name], h[partners]))
+            counted[name] = differ.numpy()
             if name not in bounds:
                 candidates = min(asked["candidates"], len(images) // 2)
                 bounds[name] = candidate_bound(models[name], images, h, candidates=candidates)
@@ -65,6 +68,7 @@ def measure(
     own = {name: 2 * number + 1 for number, name in enumerate(names)}  # another image's h follows
     saved = {name: np.stack([c.saved(own[name]) for c in coded]) for name in names}
     costs = {n: np.stack([c.bits[own[n] + 1] - c.bits[own[n]] for c in coded]) for n in names}
+    costs = {name: np.where(counted[name], bits, np.nan) for name, bits in costs.items()}
     names.sort(key=lambda name: -saved[name].mean())
     null_bits = np.stack([c.bits[0] for c in coded])
     arrays: dict[str, Array] = {
@@ -108,7 +112,9 @@ def measure(
             "usable": Usable(saved[name]),
             "minus_best": minus.get(names[0]),
             "minus": minus,
-            "shuffled_costs": Usable(costs[name]),
+            "shuffled_costs": Usable(costs[name][:, counted[name]])
+            if counted[name].sum() > 1
+            else None,
             "lower_bound": bounds[name],
             "masked": masked.get(name),
             "cumulative": totals.get(name),

@@ -19,6 +19,7 @@ from repr_toolkit.analyses.information.pieces import (
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import Numbers, number_cell, spanned, with_remark
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.tables import per_cent, plain
 
 KINDS = {
@@ -109,7 +110,7 @@ def _maps(kept: Mapping[str, Kept]) -> list[Block]:
 def _by_position(numbers: Mapping[str, Numbers]) -> list[Block]:
     """Bits saved by the time that a pixel is coded, against what all runs were held against."""
     saves = {name: result["saves"] for name, result in numbers.items()}
-    saves = {n: kinds for n, kinds in saves.items() if "cumulative" in kinds["shuffled"]}
+    saves = {n: kinds for n, kinds in saves.items() if "cumulative" in kinds["mean_h"]}
     kind = next(k for k in KINDS if all(k in kinds for kinds in saves.values()))
     totals = {name: kinds[kind]["cumulative"] for name, kinds in saves.items()}
     return curves("position", totals, KINDS[kind][0])
@@ -139,7 +140,8 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
     notes = [
         "What own h saves is counted by one decoder and paired by image. Against another image’s "
         "h or the mean h it is a **control, not information**: the decoder never learnt to code "
-        "without its h, and the wrong h misleads it. It must be above 0.",
+        "without its h, and the wrong h misleads it. It must be above 0. Another image’s h is "
+        f"given {OTHER_H}.",
     ]
     if "without" in kinds:
         notes.append(

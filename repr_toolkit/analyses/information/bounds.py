@@ -81,7 +81,8 @@ def candidate_bound(
     For images drawn independently this is at most I(x; h), whatever q, and at most log₂ M (van den
     Oord et al. 2018, arXiv:1807.03748; Poole et al. 2019, arXiv:1905.06922, Eq. 12). About
     `images` of the split, drawn by `seed`, are parted into groups of M = `candidates`; the
-    candidates of an image are the h of its group, `h` (N, h_dim) being those of the split.
+    candidates of an image are the h of its group, `h` (N, h_dim) being those of the split, those
+    that are equal to its own among them, as they come: without them it would be no bound.
     Groups are independent, so that the draws are the groups' means: M likelihoods an image.
     `options` are those of `log_likelihoods`.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.support.choose import choose_evenly, other_images
+from repr_toolkit.support.choose import choose_evenly, other_h
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -50,7 +50,8 @@ def sensitivity(
     `along` "coordinates" resamples the single numbers of h, "principal" its coefficients along
     the principal directions; of either the first `parts` by variance, most sensitive first in
     the result. `h` (N, h_dim) is that of the split's images, of which `images` spread evenly
-    over the split are read. It is a *sensitivity*, not information: each part keeps its marginal
+    over the split are read; of each part those count that `other_h` gives another value of it.
+    It is a *sensitivity*, not information: each part keeps its marginal
     distribution, but the h that are put together so need not be any image's. `options` are those
     of `log_likelihoods`.
 
@@ -70,8 +71,12 @@ def sensitivity(
     variance = weights.square().mean(0)
     largest = variance.argsort(descending=True, stable=True)[:parts].tolist()
     chosen = choose_evenly(len(split), images)
-    swapped = (weights[other_images(len(values), seed)] - weights)[chosen]
-    tables = [values[chosen] + swapped[:, k : k + 1] * axes[k] for k in largest]
+    tables, counted = [], []
+    for k in largest:
+        others, differ = other_h(weights[:, [k]].float(), seed)  # float32 knows no rounding apart
+        step = (weights[others, k] - weights[:, k])[chosen]
+        tables.append(values[chosen] + step[:, None] * axes[k])
+        counted.append(differ[chosen].numpy())
     own, *changed = image_bits(
         model,
         split,
@@ -82,8 +87,8 @@ def sensitivity(
     share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
     return _sorted(
         [
-            Part(names[k], Usable(bits - own), share[k])
-            for k, bits in zip(largest, changed, strict=True)
+            Part(names[k], Usable((bits - own)[among if among.sum() > 1 else ...]), share[k])
+            for k, bits, among in zip(largest, changed, counted, strict=True)
         ]
     )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -26,10 +27,12 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
-from repr_toolkit.support.choose import choose_evenly, other_images
+from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.stats import mean_and_error
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHOWN = 6  # images whose own maps are kept
@@ -60,10 +63,11 @@ def measure(
     them on `part_images` images. The lower bound takes `candidates` (see `candidate_bound`).
 
     `pictured` has the bits of every image, float64 (N,), `bits_own` and `bits_K` for each kind K of
-    `KINDS` that was measured. Where the decoder has a likelihood of sub-pixels there are `saved_K`
-    float32 (C, H, W), the mean bits that own h saves at each of them to that kind, `error_K`, its
-    standard error, and `shown_K` (s, C, H, W), those of the images `image` uint8 (s, C, H, W) of
-    `levels` levels.
+    `KINDS` that was measured. "shuffled" is not where all h are equal, and where `other_h` gives
+    not every image another h it is counted over those that it does. Where the decoder has a
+    likelihood of sub-pixels there are `saved_K` float32 (C, H, W), the mean bits that own h saves
+    at each of them to that kind, `error_K`, its standard error, and `shown_K` (s, C, H, W), those
+    of the images `image` uint8 (s, C, H, W) of `levels` levels.
 
     Raises ValueError for a run without encoder or decoder, for a split that its data lack, and for
     a `without` on other images.
@@ -80,11 +84,12 @@ def measure(
     images = data.split(split)
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = encode_split(model, images, **how)
-    readings = {
-        "own": Reading(model, h),
-        "shuffled": Reading(model, h[other_images(len(h), seed)]),
-        "mean_h": Reading(model, h.double().mean(0).to(h.dtype).expand_as(h)),
-    }
+    others, differ = other_h(h, seed)
+    counted = differ.numpy()
+    readings = {"own": Reading(model, h)}
+    if counted.sum() > 1:
+        readings["shuffled"] = Reading(model, h[others])
+    readings["mean_h"] = Reading(model, h.double().mean(0).to(h.dtype).expand_as(h))
     if hides_parts(model):
         nothing = torch.zeros(h.shape[1] // 2, dtype=torch.bool)
         [hidden] = masked_tables(model, images, range(len(images)), [nothing])
@@ -95,6 +100,9 @@ def measure(
     shown = choose_evenly(len(images), SHOWN)
     coded = code_lengths([*readings.values()], images, shown=shown, **how)
     kinds = [*readings][1:]
+    if "shuffled" in kinds and coded.maps is not None:
+        for means in (coded.maps.mean, coded.maps.error):
+            means[1 + kinds.index("shuffled")] /= counted.mean()
     along = along or ("coordinates" if h.shape[1] <= COORDINATES else "principal")
     sensitive = sensitivity(
         model, images, h, along=along, parts=parts, images=part_images, seed=seed, **how
@@ -128,7 +136,10 @@ def measure(
         "bits_per_dim": mean_and_error(coded.bits[0] / dims),
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
-        "saves": {kind: _saves(coded, number) for number, kind in enumerate(kinds, 1)},
+        "saves": {
+            kind: _saves(coded, number, counted if kind == "shuffled" else ...)
+            for number, kind in enumerate(kinds, 1)
+        },
         "lower_bound": bound,
         "label_lower_bound": of_labels,
         "sensitivity": {
@@ -143,9 +154,14 @@ def measure(
     return Result(asked, numbers, _arrays(coded, kinds, images[shown]["image"], data))
 
 
-def _saves(coded: CodeLengths, number: int) -> dict[str, Any]:
-    """Bits that own h saves to a reading, with the share of images that it does, by position."""
-    saved = -coded.saved(number)
+def _saves(
+    coded: CodeLengths, number: int, counted: "npt.NDArray[np.bool_] | EllipsisType"
+) -> dict[str, Any]:
+    """Bits that own h saves to a reading on the images that are `counted`, (N,), and by position.
+
+    With the share of these images on which it saves any.
+    """
+    saved = -coded.saved(number)[counted]
     numbers = {**Usable(saved).as_dict(), "share_of_images": float((saved > 0).mean())}
     if coded.maps is not None:
         numbers["cumulative"] = cumulative(-coded.maps.mean[number], coded.order).tolist()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.information.controls import coordinate_bits, sensitivity
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.data.known_bits import PIXELS, known_bits
 from repr_toolkit.encoders import Constant, MaskedCoordinates
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -59,6 +60,22 @@ def test_sensitivity_is_to_what_the_decoder_reads() -> None:
     shares = {part.name: part.share for part in parts}
     assert sum(share or 0 for share in shares.values()) == pytest.approx(1)
     assert len(sensitivity(model, split, codes, parts=1, images=8)) == 1
+
+
+@pytest.mark.parametrize("ones", [150, 60])
+def test_a_part_counts_where_it_is_another(ones: int) -> None:
+    """A false bit costs what is impossible, and one that were set to itself would cost nothing."""
+    whole = DATA.splits["test"]
+    first = whole.column("bits")[:, 0]
+    chosen = torch.cat([(first > 0).nonzero()[:ones], (first < 0).nonzero()[:150]]).flatten()
+    split = ImageSplit(whole.arrays, whole.rows[chosen.numpy()], whole.levels)
+    parts = sensitivity(exact("bits"), split, split.column("bits"), images=len(split))
+    [saved] = next(part.worth.saved for part in parts if part.name == "h[0]")
+    assert saved.min() > 50
+    if ones == 150:
+        assert len(saved) == 300
+    else:  # most are −1, and those that were given another's −1 are left out
+        assert 60 < len(saved) <= 120
 
 
 def test_principal_directions_are_resampled_from_their_marginal() -> None:
