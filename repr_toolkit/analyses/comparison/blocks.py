@@ -42,7 +42,7 @@ def blocks(numbers: Numbers) -> list[Block]:
         values = [variant["numbers"].get(key) for variant in variants]
         scale = 1000 if group == RECONSTRUCTION else 1
         cells = [share_of(n) if key in SHARES else number_cell(n, scale) for n in values]
-        label = label.format(first=names[0], draws=numbers["draws"])
+        label = label.format(first=names[0])
         paired = key.endswith("minus_first")
         rows.append(Row(label, cells, about, group, intervals=paired))
     rows += [

@@ -96,6 +96,24 @@ def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:
     }
 
 
+def squared_errors(drawn: Tensor, images: Tensor, levels: int) -> dict[str, Number]:
+    """The squared errors of reconstructions (N, n, C, H, W), n of each image uint8 (N, C, H, W).
+
+    Of intensities in [0, 1], the mean over sub-pixels, with the standard error over images:
+    `mse_one` of a single reconstruction and, for n > 1, `mse_posterior_mean` of the mean of the
+    distribution that they are drawn from. The error of the n draws' own mean exceeds that by an
+    n-th of their variance; (n·M_n − M_1)/(n − 1), of the errors M of that mean and of single
+    draws, does not, image by image. So it may be below 0.
+    """
+    offset = (drawn.double() - images[:, None].double()) / (levels - 1)
+    single, count = offset.square().mean((1, 2, 3, 4)), drawn.shape[1]
+    errors = {"mse_one": mean_and_error(single.numpy())}
+    if count > 1:
+        of_mean = (count * offset.mean(1).square().mean((1, 2, 3)) - single) / (count - 1)
+        errors["mse_posterior_mean"] = mean_and_error(of_mean.numpy())
+    return errors
+
+
 class _Comparison:
     """What is measured of every variant, on images and noise that are the same for all."""
 
@@ -231,11 +249,7 @@ class _Comparison:
         return [*classifiers, {**named, "accuracy": probe.accuracy}], fitted
 
     def _squared_errors(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
-        """The error of a single reconstruction (its mean over the draws), and of the draws' mean.
-
-        Mean squares of intensities in [0, 1], with the standard error over images. One draw
-        suffices where the reconstruction ignores the noise.
-        """
+        """`squared_errors` of images; one draw suffices where reconstructions ignore the noise."""
         decoder = model.decoder
         draws = self.draws if decoder.reconstruction_temperature > 0 else 1
         count = len(self.measured)
@@ -247,14 +261,11 @@ class _Comparison:
             temperature=None,
             progress=True,
         )
-        images = self.split[self.measured]["image"][:, None].double()
-        offset = (drawn.double() - images) / (decoder.levels - 1)  # (count, draws, C, H, W)
-        single = offset.square().mean((1, 2, 3, 4))
-        of_mean = offset.mean(1).square().mean((1, 2, 3))
-        return {
-            "mse_one": mean_and_error(single.numpy()),
-            "mse_of_mean": mean_and_error(of_mean.numpy()),
-        }
+        images = self.split[self.measured]["image"]
+        errors = squared_errors(drawn, images, decoder.levels)
+        if decoder.reconstruction_temperature == 0:  # the one that there is is its own mean
+            errors["mse_posterior_mean"] = errors["mse_one"]
+        return errors
 
     def _group(self, name: str, model: EncoderDecoder, h: Tensor) -> Group:
         decoder = model.decoder

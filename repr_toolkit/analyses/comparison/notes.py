@@ -26,8 +26,10 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             "MSE: squared error of intensities scaled to [0, 1], on "
             f"{numbers['reconstructed']} images "
             f"spread evenly over the split. single: of one reconstruction, averaged over "
-            f"{draws} draws. mean of {draws}: of the draws' mean image. A baseline "
-            "that reconstructs by its mean has one reconstruction, rounded to the levels."
+            f"{draws} draws. posterior mean: of the mean of p(x|h), estimated from the draws "
+            f"without bias, ({draws}·M − single)/{draws - 1} for the error M of their mean image. "
+            "A baseline that reconstructs by its mean has one reconstruction, rounded to the "
+            "levels."
         )
     sentences.append(
         "± is the standard error over images; it does not include the spread between training "

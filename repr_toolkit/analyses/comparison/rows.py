@@ -46,9 +46,9 @@ ROWS = (
     ),
     (
         RECONSTRUCTION,
-        "mse_of_mean",
-        "MSE ×10³, mean of {draws}",
-        "squared error of the mean of several reconstructions",
+        "mse_posterior_mean",
+        "MSE ×10³, posterior mean",
+        "squared error of the mean of all reconstructions",
     ),
     (PROBES, "probe", "probe of h, %", "accuracy of a logistic regression on h"),
     (
