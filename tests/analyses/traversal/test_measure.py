@@ -123,7 +123,7 @@ def test_a_traversal_along_a_column_of_a_key(run: Run, monkeypatch: pytest.Monke
     data = ImageData("d", {**own.arrays, "attributes": columns}, own.rows, levels=own.levels)
     monkeypatch.setattr(Run, "load_data", lambda self: data)
     specs = ["mean:attributes[0]", "mean:7", "mean:attributes[1]=1"]
-    result = measure(run, along=specs, steps=3, images=2, measured=20, seed=3)
+    result = measure(run, along=specs, steps=3, images=2, measured=40, seed=3)
     frames = result.arrays()["frames"]
     assert (frames[0] == frames[1]).all()
     judged = result.numbers["directions"][2]["judged"]
