@@ -1,6 +1,7 @@
 """Runs side by side on the same held-out images: bits/dim, reconstructions, labels."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +12,12 @@ from repr_toolkit.analyses.classification.classes import (
     classify_if_few,
     shown_classes,
 )
-from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselines
+from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork, pixel_baselines
 from repr_toolkit.analyses.comparison.blocks import blocks, heading
 from repr_toolkit.analyses.comparison.notes import notes
 from repr_toolkit.analyses.comparison.probes import LabelProbes
 from repr_toolkit.analyses.comparison.rows import csv_rows
+from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -30,7 +32,7 @@ from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
-from repr_toolkit.support.stats import Number, as_json, mean_and_error
+from repr_toolkit.support.stats import Number, as_json, mean_and_error, wilson_of_groups
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
@@ -139,6 +141,7 @@ class _Comparison:
         self.probes = LabelProbes(data)
         self.classification: Classification | None = None  # of the last variant that classifies
         self.first: Floats | None = None  # bits/dim of each image under the first variant
+        self.judge: dict[str, Any] = {}  # of the classifier that read reconstructions' labels
         self.variants: dict[str, dict[str, Any]] = {}
         self.reconstructions: list[Group] = []  # the columns of Figure 6
         self.samples: list[Group] = []  # the columns of Figure 3
@@ -155,7 +158,7 @@ class _Comparison:
             self.samples.append(class_samples(model, classes, heading(name)[0], seed=self.seed))
             numbers |= self._of_labels(model)
         elif h is not None:
-            numbers |= self._squared_errors(model, h)
+            numbers |= self._of_reconstructions(model, h)
             self.reconstructions.append(self._group(name, model, h))
             if self.probes.images:
                 numbers |= self.probes.of_h(name, model, run)
@@ -188,6 +191,7 @@ class _Comparison:
             "draws": self.draws,
             "seed": self.seed,
             "probed": self.probes.images,
+            "judge": self.judge,
             "at_ends": self.probes.at_ends,
             **of_labels,
             "variants": self.variants,
@@ -248,8 +252,19 @@ class _Comparison:
         named = {"name": "logistic regression", "how": f"C = {probe.strength:g}"}
         return [*classifiers, {**named, "accuracy": probe.accuracy}], fitted
 
-    def _squared_errors(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
-        """`squared_errors` of images; one draw suffices where reconstructions ignore the noise."""
+    @cached_property
+    def _judge(self) -> tuple[PixelNetwork, dict[str, Any]] | None:
+        """The classifier that reads labels of reconstructions; None where no label can be read."""
+        if obstacle(self.data, "label", self.split_name) is not None:
+            return None
+        say("training a classifier of images")
+        return train_judge(self.data, "label", self.split_name, seed=self.seed)
+
+    def _of_reconstructions(self, model: EncoderDecoder, h: Tensor) -> dict[str, Number]:
+        """How near reconstructions are to the images, and how often they have their label.
+
+        One draw suffices where reconstructions ignore the noise.
+        """
         decoder = model.decoder
         draws = self.draws if decoder.reconstruction_temperature > 0 else 1
         count = len(self.measured)
@@ -265,7 +280,18 @@ class _Comparison:
         errors = squared_errors(drawn, images, decoder.levels)
         if decoder.reconstruction_temperature == 0:  # the one that there is is its own mean
             errors["mse_posterior_mean"] = errors["mse_one"]
-        return errors
+        return {**errors, **self._labels_of(drawn)}
+
+    def _labels_of(self, drawn: Tensor) -> dict[str, Number]:
+        """In how many of reconstructions (count, draws, C, H, W) the original's label is read."""
+        if self._judge is None:
+            return {}
+        network, self.judge = self._judge
+        labels = self.split.column("label").numpy()[self.measured]
+        read = network.classify(drawn.flatten(0, 1)).reshape(drawn.shape[:2])
+        shares = (read == labels[:, None]).mean(1)
+        judged = wilson_of_groups(shares, drawn.shape[1])
+        return {"judged": judged, "judged_real": self.judge["accuracy"]}
 
     def _group(self, name: str, model: EncoderDecoder, h: Tensor) -> Group:
         decoder = model.decoder

@@ -31,6 +31,14 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             "A baseline that reconstructs by its mean has one reconstruction, rounded to the "
             "levels."
         )
+    if judge := numbers["judge"]:
+        sentences.append(
+            "label in samples: in how many of these reconstructions a small convolutional network "
+            f"reads the original's label. It was trained on {judge['train_images']:,} real "
+            "training images, at the levels of the data; label in images: how often it is right on "
+            f"all {judge['test_images']:,} real {judge['split']} images. Wilson's 95 % intervals "
+            "over images, for samples by how much an image's are alike."
+        )
     sentences.append(
         "± is the standard error over images; it does not include the spread between training "
         "runs, of which there is one a column."

@@ -50,6 +50,13 @@ ROWS = (
         "MSE ×10³, posterior mean",
         "squared error of the mean of all reconstructions",
     ),
+    (
+        RECONSTRUCTION,
+        "judged",
+        "label in samples, %",
+        "a classifier of real images reads the original's in a reconstruction",
+    ),
+    (RECONSTRUCTION, "judged_real", "label in images, %", "the same of real images"),
     (PROBES, "probe", "probe of h, %", "accuracy of a logistic regression on h"),
     (
         PROBES,
@@ -61,7 +68,7 @@ ROWS = (
 )
 """Group, name among a variant's numbers, label and explanation of every row of numbers."""
 
-SHARES = ("probe", "probe_untrained", "probe_pixels", "bayes")
+SHARES = ("judged", "judged_real", "probe", "probe_untrained", "probe_pixels", "bayes")
 """Numbers that are accuracies, with an interval; the others are means, with a standard error."""
 
 

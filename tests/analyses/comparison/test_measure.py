@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from repr_toolkit.analyses.comparison import measure as comparison_of_runs
 from repr_toolkit.analyses.comparison import probes
 from repr_toolkit.analyses.comparison.blocks import blocks
 from repr_toolkit.analyses.comparison.measure import measure, squared_errors
 from repr_toolkit.analyses.comparison.rows import csv_rows
+from repr_toolkit.analyses.judge import train_judge
 from repr_toolkit.analyses.probing.linear import Probe
 from repr_toolkit.cli import main
 from repr_toolkit.data import load_data
@@ -23,7 +25,7 @@ from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.files import csv_text
-from repr_toolkit.support.stats import Number, as_json, wilson
+from repr_toolkit.support.stats import Number, as_json, wilson, wilson_of_groups
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
@@ -142,6 +144,62 @@ def test_probes(study: tuple[Path, dict[str, Run]]) -> None:
     assert found["mse_m3"]["probe_untrained"] == found["pixelcnn_m3"]["probe_untrained"]
     for name in ("classes", "plain"):  # h is the label itself; there is no h
         assert found[name]["probe"] == found[name]["probe_untrained"] == ""
+
+
+def test_a_judge_reads_the_labels_of_reconstructions(
+    study: tuple[Path, dict[str, Run]],
+) -> None:
+    folder, runs = study
+    found, stored = lines(folder), json.loads((folder / "comparison.json").read_text())
+    data = load_data("digits")
+    judge, facts = train_judge(data, "label")
+    assert stored["judge"] == as_json(facts)
+    chosen = [index * 180 // 6 for index in range(6)]
+    batch, model = data.splits["test"][chosen], load(runs["pixelcnn_m3"])
+    noise = common_noise(model.decoder, 18, seed=1)
+    drawn = model.decoder.sample(model.encode(batch).detach(), n=3, noise=noise)
+    hits = judge.classify(drawn).reshape(6, 3) == batch["label"].numpy()[:, None]
+    expected = wilson_of_groups(hits.mean(1), 3)
+    line = found["pixelcnn_m3"]
+    for end in ("", "_low", "_high"):
+        value = getattr(expected, end[1:] or "value")
+        assert float(line[f"judged{end}"]) == pytest.approx(value)
+        accuracy = getattr(facts["accuracy"], end[1:] or "value")
+        for name in ("mse_m3", "pixelcnn_m3"):
+            assert float(found[name][f"judged_real{end}"]) == pytest.approx(accuracy)
+    assert facts["accuracy"].value > 0.95
+    assert found["classes"]["judged"] == found["plain"]["judged"] == ""
+    [note] = [note for note in stored["notes"] if note.startswith("label in samples")]
+    assert f"trained on {facts['train_images']:,} real" in note
+    table = (folder / "comparison.md").read_text()
+    assert "label in samples, %" in table
+    assert "label in images, %" in table
+
+
+def test_what_has_its_label_is_read(
+    study: tuple[Path, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reconstructions that are the originals are read as well as these."""
+    data = load_data("digits")
+    batch = data.splits["test"][[index * 180 // 6 for index in range(6)]]
+    originals = batch["image"][:, None]
+    monkeypatch.setattr(
+        comparison_of_runs, "decode", lambda decoder, h, *given, **how: originals[: len(h)]
+    )
+    numbers = measure({"mse_m3": study[1]["mse_m3"]}, **SMALL).numbers["variants"]["mse_m3"]
+    right = train_judge(data, "label")[0].classify(batch["image"]) == batch["label"].numpy()
+    assert numbers["numbers"]["judged"]["value"] == pytest.approx(right.mean())
+    assert right.mean() > 0.8
+
+
+def test_data_without_labels_are_not_judged(
+    study: tuple[Path, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison_of_runs, "obstacle", lambda *given: "there are no labels")
+    result = measure({"mse_m3": study[1]["mse_m3"]}, **SMALL).numbers
+    assert result["judge"] == {}
+    assert "judged" not in result["variants"]["mse_m3"]["numbers"]
+    assert not any(note.startswith("label in samples") for note in result["notes"])
 
 
 def test_probes_with_penalties_at_an_end_are_told(
