@@ -164,6 +164,11 @@ class Side:
     def precision(self) -> str:
         return self._process.submit(_precision).result()
 
+    @property
+    def optimizer(self) -> str:
+        """The name of the optimizer's class."""
+        return self._process.submit(_optimizer).result()
+
     def close(self) -> None:
         self._process.shutdown()
 
@@ -191,6 +196,10 @@ def _losses() -> list[float]:
 
 def _precision() -> str:
     return _steps.precision
+
+
+def _optimizer() -> str:
+    return type(_steps.optimizer).__name__
 
 
 @contextmanager
@@ -264,7 +273,7 @@ def _compare(
         for name, side in sides.items():
             bits = side.losses()
             results.remarks.append(
-                f"{name}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
+                f"{name}, {side.optimizer}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
                 f"{last} of {len(bits)} steps {mean(bits[-last:]):.3f} bits/dim"
             )
     return results

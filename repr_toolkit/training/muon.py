@@ -77,37 +77,36 @@ class Muon(Optimizer):
         return loss
 
     def _orthogonal_step(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
-        # Matrices of one shape are made orthogonal together.
-        targets: dict[torch.Size, list[Tensor]] = {}
-        updates: dict[torch.Size, list[Tensor]] = {}
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
         for weight in weights:
             if weight.ndim < 2:
                 raise ValueError(
                     f"Muon makes matrices orthogonal, not a parameter of shape "
                     f"{tuple(weight.shape)}: put it into a group with orthogonal: false"
                 )
-            state = self.state[weight]
-            if not state:
-                state["momentum"] = torch.zeros_like(weight)
-            momentum, gradient = state["momentum"], weight.grad
-            assert gradient is not None
-            momentum.lerp_(gradient, 1 - group["momentum"])
-            update = gradient.lerp(momentum, group["momentum"])
-            if group["weight_decay"]:
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
+            if not self.state[weight]:
+                self.state[weight] = {"momentum": torch.zeros_like(weight)}
+        momenta = [self.state[weight]["momentum"] for weight in weights]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        if group["weight_decay"]:
+            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+        # Matrices of one shape are made orthogonal together.
+        together: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
+        for weight, update in zip(weights, updates, strict=True):
             for target, part in zip(
                 matrices(weight, weight), matrices(weight, update), strict=True
             ):
                 matrix = part.flatten(1)
-                targets.setdefault(matrix.shape, []).append(target)
-                updates.setdefault(matrix.shape, []).append(matrix)
-        for shape, parts in updates.items():
-            rows, columns = shape
-            stacked = torch.stack(parts)
+                together.setdefault(matrix.shape, []).append((target, matrix))
+        for (rows, columns), pairs in together.items():
+            stacked = torch.stack([matrix for _, matrix in pairs])
             step = orthogonalised(stacked, group["steps"]).masked_fill_(stacked == 0, 0)
             scale = -group["lr"] * sqrt(max(1.0, rows / columns))
-            for target, change in zip(targets[shape], step.to(stacked.dtype), strict=True):
-                target.add_(change.reshape(target.shape), alpha=scale)
+            changes = step.to(stacked.dtype).unbind()
+            targets = [target for target, _ in pairs]
+            shaped = [c.reshape(t.shape) for c, t in zip(changes, targets, strict=True)]
+            torch._foreach_add_(targets, shaped, alpha=scale)
 
     def _adam_step(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
         for weight in weights:
@@ -147,7 +146,14 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
         x = x.mT
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     a, b, c = QUINTIC
-    for _ in range(steps):
-        square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+    # x ← p(xxᵀ)·x with p(s) = a + b·s + c·s²: the factors p commute with xxᵀ, so that the small
+    # square matrices are iterated alone, and x is multiplied once, by their product.
+    identity = torch.eye(x.shape[1], device=x.device)
+    square, factors = x @ x.mT, identity
+    for i in range(steps):
+        factor = a * identity + b * square + c * (square @ square)
+        factors = factor @ factors if i else factor
+        if i < steps - 1:
+            square = factor @ square @ factor
+    x = factors @ x
     return x.mT if tall else x
