@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from math import prod
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean, stdev
@@ -40,11 +41,16 @@ from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.training.train import Fitting
 from repr_toolkit.training.trainer import quiet_lightning
 
-UNCONDITIONAL = {"model.encoder": None, "model.decoder.init_args.conditioning": "vector"}
+THUMBNAIL = {"class_path": "benchmarks.thumbnail.Thumbnail", "init_args": {}}
+NOTHING = {"class_path": "repr_toolkit.encoders.Constant", "init_args": {"h_dim": 48}}
+NO_H = "no h"
+CONDITIONING = "model.decoder.init_args.conditioning"
+UNCONDITIONAL = {"model.encoder": None, CONDITIONING: "vector"}
 TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
     "mnist5k": ("bottleneck_mnist5k", {}, 400),
     "tinyimagenet": ("bottleneck_tinyimagenet", UNCONDITIONAL, 400),
     "photos": ("bottleneck_photos", UNCONDITIONAL, 400),
+    "thumbnail": ("bottleneck_photos", {"data.size": 16, "model.encoder": THUMBNAIL}, 2000),
 }
 """Recipe, what is changed in it, and steps, of every task."""
 
@@ -66,9 +72,12 @@ WAYS = {
     "recipe": Way(),
     "softmax": Way(SOFTMAX),
     "mixture": Way(MIXTURE),
+    **{kind: Way({CONDITIONING: kind}) for kind in ("spatial", "positional", "vector")},
+    NO_H: Way({"model.encoder": NOTHING}),
 }
 """Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam at
-a fixed schedule, a softmax; "adam RATE" the recipe with Adam; "recipe" the recipe as it is."""
+a fixed schedule, a softmax; "adam RATE" the recipe with Adam; "recipe" the recipe as it is; the
+last four are for the task "thumbnail", whose table says how many bits an image h saves."""
 
 
 @dataclass
@@ -77,6 +86,7 @@ class Curve:
 
     way: str
     seed: int
+    dims: int
     steps: list[int]
     seconds: list[float]
     bits: list[float]
@@ -143,7 +153,8 @@ def learn(
         with run.metrics_file.open(newline="") as file:
             rows = [row for row in csv.DictReader(file) if row.get("val/bits_per_dim")]
     bits = [float(row["val/bits_per_dim"]) for row in rows]
-    return Curve(name, seed, [int(row["step"]) for row in rows], clock.seconds, bits)
+    dims = prod(data.image_shape)
+    return Curve(name, seed, dims, [int(row["step"]) for row in rows], clock.seconds, bits)
 
 
 def table(task: str, curves: Sequence[Curve]) -> Table:
@@ -152,6 +163,9 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
     result.add_column("way")
     for heading in ("steps", "CPU-seconds", "ms a step", "bits/dim, by seed", "mean ± sd"):
         result.add_column(heading, justify="right")
+    without = {curve.seed: curve.bits[-1] for curve in curves if curve.way == NO_H}
+    if without:
+        result.add_column("bits an image saved", justify="right")
     for way in dict.fromkeys(curve.way for curve in curves):
         those = [curve for curve in curves if curve.way == way]
         last = [curve.bits[-1] for curve in those]
@@ -164,8 +178,16 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
             f"{1e3 * seconds / max(steps - 1, 1):.0f}",
             " ".join(f"{bits:.4f}" for bits in last),
             f"{mean(last):.4f}{spread}",
+            *([saved(those, without)] if without else []),
         )
     return result
+
+
+def saved(curves: Sequence[Curve], without: Mapping[int, float]) -> str:
+    """The bits an image that curves save against those without h, seed by seed, in words."""
+    bits = [(without[c.seed] - c.bits[-1]) * c.dims for c in curves]
+    spread = f" ± {stdev(bits):.0f}" if len(bits) > 1 else ""
+    return f"{mean(bits):.0f}{spread}"
 
 
 def picture(task: str, curves: Sequence[Curve]) -> Figure:

@@ -273,7 +273,7 @@ def _compare(
         for name, side in sides.items():
             bits = side.losses()
             results.remarks.append(
-                f"{name}, {side.optimizer}: {BATCH / comparison.median(name):.1f} images/s; mean loss of the last "
-                f"{last} of {len(bits)} steps {mean(bits[-last:]):.3f} bits/dim"
+                f"{name}, {side.optimizer}: {BATCH / comparison.median(name):.1f} images/s; "
+                f"mean loss of the last {last} of {len(bits)} steps {mean(bits[-last:]):.3f} bits/dim"
             )
     return results

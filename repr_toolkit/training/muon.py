@@ -90,7 +90,7 @@ class Muon(Optimizer):
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
         if group["weight_decay"]:
-            torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(list[Tensor](weights), 1 - group["lr"] * group["weight_decay"])
         # Matrices of one shape are made orthogonal together.
         together: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for weight, update in zip(weights, updates, strict=True):

@@ -17,6 +17,7 @@ from benchmarks.memory import MB, Meter
 from benchmarks.results import Row, compared
 from benchmarks.sampling import FORWARD, NAIVE, Draws, working
 from benchmarks.table import table
+from benchmarks.thumbnail import Thumbnail
 from benchmarks.timing import Comparison, alternate
 from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, training
 from repr_toolkit.decoders import GatedPixelCNN
@@ -222,6 +223,21 @@ def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
     assert f"{(bits[2] + bits[3]) / 2:.4f} ±" in text
     drawn = learning.picture("mnist5k", curves).axes
     assert [len(axes.lines) for axes in drawn] == [4, 4]
+
+
+def test_the_bits_that_a_thumbnail_saves() -> None:
+    without = learning.Curve("no h", 0, 768, [2], [1.0], [5.0])
+    curves = [without, learning.Curve("spatial", 0, 768, [2], [1.0], [4.5])]
+    console = Console(file=StringIO(), width=120)
+    console.print(learning.table("thumbnail", curves))
+    assert "384" in console.file.getvalue()
+    x = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
+    h = Thumbnail((1, 4, 4), levels=16, side=2)(x)
+    assert h.flatten().tolist() == pytest.approx(
+        [mean * 2 / 15 - 1 for mean in (2.5, 4.5, 10.5, 12.5)]
+    )
+    with pytest.raises(ValueError, match="no blocks of 4×4"):
+        Thumbnail((1, 6, 4))
 
 
 def test_the_meter_sees_a_peak() -> None:
