@@ -11,10 +11,11 @@ from repr_toolkit.commands.options import Settings, add_command
 def likeness(options: Namespace, settings: Settings) -> None:
     """Say whether a run's portraits keep the person.
 
-    Portraits of held-out people are embedded again and matched with the people: AUC, and the share
-    whose most similar person is their own. Real faces, put through the same, say what the numbers
-    mean. Hard: against the ten most similar other people only. Second: by another embedder, fitted
-    on training pixels. Kept in RUN/analysis/ for the report.
+    Portraits of held-out people are embedded again and matched with the people, by another
+    photograph of each than the one they are drawn from, and by the same: AUC, and the share whose
+    most similar person is their own. Real faces, put through the same, say what the numbers mean.
+    Hard: against the ten most similar other people only. Second: by another embedder, fitted on
+    training pixels, or the FaceNet of --judge. Kept in RUN/analysis/ for the report.
     """
     from torch import from_numpy
 
@@ -31,6 +32,7 @@ def likeness(options: Namespace, settings: Settings) -> None:
         n=options.n,
         temperatures=options.temperatures,
         weights=options.weights,
+        judge=options.judge,
         shown=options.shown,
         seed=options.seed,
         progress=not options.json,
@@ -55,5 +57,10 @@ def add_commands(subcommands: Any) -> None:
         help="of the distributions drawn from",
     )
     command.add_shared("--seed", "--weights", "--json")
+    command.add_argument(
+        "--judge",
+        metavar="WEIGHTS",
+        help="of another FaceNet, a name or a file, to be the second embedder",
+    )
     command.add_out("PNG to write: photograph, portraits, the training images nearest to them")
     command.add_count("--shown", 12, "people in the pictures")

@@ -56,6 +56,20 @@ def facenet_of(model: EncoderDecoder, weights: str | None = None) -> FaceNet:
     )
 
 
+def other_facenet(facenet: FaceNet, weights: str) -> FaceNet:
+    """The FaceNet of these `weights`, a name or a file, in eval mode, on the CPU.
+
+    Raises ValueError where it is `facenet` itself, and as `FaceNet` does.
+    """
+    other = FaceNet(weights, levels=facenet.levels).eval()
+    if other.identity == facenet.identity:
+        raise ValueError(
+            f"{weights} is the {facenet.identity} that the portraits are drawn from: another one "
+            "is to judge them"
+        )
+    return other
+
+
 def encode_photographs(
     model: EncoderDecoder,
     photographs: Sequence[str | Path],

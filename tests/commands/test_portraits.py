@@ -2,7 +2,9 @@
 
 import json
 import re
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from repr_toolkit.analyses.likeness import ANALYSIS
+from repr_toolkit.analyses.likeness.matching import choose_people, hardest, match
 from repr_toolkit.cli import main
 from repr_toolkit.data.wheels import package_folder
 from repr_toolkit.encoders import FaceNet
@@ -117,12 +120,15 @@ def test_likeness_of_random_portraits_is_chance(
     argv += ["--temperatures", "1", "0.5", "--shown", "5", "--out", "likeness.png", "--json"]
     assert main(argv) == 0
     result = json.loads(capsys.readouterr().out)
-    rows = {row["faces"]: row for row in result["rows"]}
+    galleries = [row["gallery"] for row in result["rows"]]
+    assert galleries == ["another photograph"] * 5 + ["the same photograph"] * 5
+    rows = {row["faces"]: row for row in result["rows"][:5]}
     people = rows["portraits, T = 1"]["match"]["people"]
     assert rows["portraits, T = 0.5"]["match"]["faces"] == 2 * people
     auc = rows["portraits, T = 1"]["match"]["auc"]
     assert auc["low"] <= 0.5 <= auc["high"]
-    assert rows["the photograph itself"]["second"] is None
+    assert result["rows"][7]["faces"] == "the photograph itself"
+    assert result["rows"][7]["second"]["rank_1"]["value"] == 1
     assert 0 < result["nearest_training_image"]["portraits"] < 1
     assert result["nearest_training_image"]["real"] == 0  # of the training split itself
     shown = images("likeness.npz")
@@ -132,10 +138,59 @@ def test_likeness_of_random_portraits_is_chance(
     np.testing.assert_array_equal(kept.arrays["pictures"].reshape(shown.shape), shown)
     table, notes, picture = ANALYSIS.blocks({"run": kept})
     assert isinstance(table, Table)
-    assert [row.label for row in table.rows] == list(rows)
+    assert [row.label for row in table.rows] == [*rows, *rows]
+    groups = [row.group for row in table.rows]
+    assert groups == [f"against {gallery}" for gallery in galleries]
     assert isinstance(notes, Notes)
     assert isinstance(picture, Picture)
     assert picture.columns == ["photograph", "portrait", "portrait", "by pixels", "by embedding"]
+
+
+def test_copies_of_a_photograph_are_as_like_as_it_is(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Matched with the photograph that they copy they are perfect; with another one they are not.
+
+    What stands for the FaceNet knows the embeddings of all images.
+    """
+    split = Run(run).load_data().splits["train"]
+    first, second = (split[places] for places in choose_people(split))
+    known = {
+        image.numpy().tobytes(): h
+        for image, h in zip(split[:]["image"], split.column("embedding"), strict=True)
+    }
+
+    def facenet(faces: torch.Tensor) -> torch.Tensor:
+        return torch.stack([known[face.numpy().tobytes()] for face in faces])
+
+    def copies(decoder: Any, h: torch.Tensor, noise: torch.Tensor, **how: Any) -> torch.Tensor:
+        return first["image"][:, None].expand(-1, noise.shape[1], -1, -1, -1)
+
+    module = import_module("repr_toolkit.analyses.likeness.measure")
+    monkeypatch.setattr(module, "facenet_of", lambda model, weights: facenet)
+    monkeypatch.setattr(module, "decode", copies)
+    rows = ANALYSIS.measure(Run(run), "train", n=2).as_dict()["rows"]
+    other, same = (row for row in rows if row["faces"] == "portraits, T = 1")
+    assert same["match"]["rank_1"]["value"] == same["second"]["rank_1"]["value"] == 1
+    a, b = (batch["embedding"].numpy().astype(np.float64) for batch in (first, second))
+    expected = match((a @ b.T).repeat(2, 0), np.arange(len(a)).repeat(2), hardest(b))
+    assert other["match"]["auc"]["value"] == pytest.approx(expected.auc.value)
+    assert other["match"]["auc_hard"]["value"] == pytest.approx(expected.auc_hard.value)
+    auc = other["second"]["auc"]  # the pixels of two photographs have nothing in common
+    assert auc["low"] <= 0.5 <= auc["high"]
+
+
+def test_another_facenet_may_judge(
+    run: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(1)
+    other = tmp_path / "other.safetensors"
+    save_file(FaceNet(None).net.state_dict(), other)
+    argv = ["likeness", str(run), "--split", "train", "--people", "10", "--weights", str(weights)]
+    assert main([*argv, "--judge", str(other)]) == 0
+    assert f"second: by {FaceNet(str(other)).identity}" in " ".join(capsys.readouterr().out.split())
+    assert main([*argv, "--judge", str(weights)]) == 1
+    assert "another one is to judge them" in capsys.readouterr().err
 
 
 def test_likeness_prints_a_table(
@@ -144,10 +199,10 @@ def test_likeness_prints_a_table(
     argv = ["likeness", str(run), "--split", "train", "--people", "10", "--weights", str(weights)]
     assert main(argv) == 0
     printed = capsys.readouterr().out
-    for row in ("portraits, T = 1", "the photograph", "the most similar", "another photograph"):
+    for row in ("portraits, T = 1", "the photograph", "the most similar", "by whitened pixels"):
         assert row in printed
     assert max(map(len, printed.splitlines())) <= 100
-    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", printed)) == 4 * 5 + 3
+    assert len(re.findall(r"\d\.\d{3}–\d\.\d{3}", printed)) == 2 * 4 * 5
 
 
 def test_the_likeness_of_few_people_has_no_interval(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from repr_toolkit.analyses.likeness.matching import PIXELS, SAME
 from repr_toolkit.page.blocks import Block, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import Numbers, number_cell, spanned
 from repr_toolkit.page.pictures import scale_of, shown, tiled
@@ -31,7 +32,7 @@ def _table(results: Mapping[str, Numbers]) -> Table:
         Row(
             row["faces"],
             [number_cell((row[by] or {}).get(key), digits=3) for by, key in columns.values()],
-            group=name if results.keys() != {name} else "",
+            group=f"{'' if results.keys() == {name} else f'{name}, '}against {gallery_of(row)}",
         )
         for name, result in results.items()
         for row in result["rows"]
@@ -44,18 +45,28 @@ def _table(results: Mapping[str, Numbers]) -> Table:
     return Table(caption, list(columns), rows, corner="faces")
 
 
+def gallery_of(row: Numbers) -> str:
+    """What faces were matched with; kept results that do not say it had the same photograph."""
+    gallery: str = row.get("gallery", SAME)
+    return gallery
+
+
 def _notes(results: Mapping[str, Numbers]) -> list[str]:
     """What the numbers are, and how near the portraits are to training images."""
     interval = results[next(iter(results))]["rows"][0]["match"]["auc"]
     how = "a bootstrap over people, who take their faces along"
     if "low" not in interval:
         how = f"missing: {interval['how']} over them"
+    judges = " or ".join(dict.fromkeys(result.get("judge", PIXELS) for result in results.values()))
     distances = {name: result["nearest_training_image"] for name, result in results.items()}
     return [
         "AUC: the chance that a face is more similar to its person than another face is to another "
         "person. rank 1: the share of faces whose most similar person is their own. hard: against "
-        "the ten most similar other people only. second: by whitened pixels, an embedding that "
-        "owes nothing to the face net.",
+        f"the ten most similar other people only. second: by {judges}, which had no part in "
+        "the portraits.",
+        "Portraits are drawn from one photograph of each person. Matched with that same one they "
+        "are alike in pose, light and blur too; how like the person they are, another photograph "
+        "tells.",
         "Real faces say what the numbers of portraits mean: the most similar training face is what "
         "a model that only repeats its training images could show at best.",
         f"The interval is {how}.",

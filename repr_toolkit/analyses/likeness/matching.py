@@ -23,6 +23,8 @@ from repr_toolkit.support.stats import Number, percentiles
 Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
 
+OTHER, SAME = "another photograph", "the same photograph"  # than h came from: the galleries
+PIXELS = "whitened pixels"  # the embedder that is the second unless another is named
 RESAMPLINGS = 1000
 
 

@@ -9,6 +9,9 @@ from torch import Tensor
 
 from repr_toolkit.analyses.base import needs_encoder_and_decoder, needs_keys
 from repr_toolkit.analyses.likeness.matching import (
+    OTHER,
+    PIXELS,
+    SAME,
     Codes,
     choose_people,
     embed_faces,
@@ -20,7 +23,7 @@ from repr_toolkit.analyses.likeness.matching import (
 from repr_toolkit.analyses.verification.baselines import class_whitened_pca, training_pixels
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
-from repr_toolkit.faces.encode import facenet_of
+from repr_toolkit.faces.encode import facenet_of, other_facenet
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.runs.kept import Result
@@ -41,6 +44,7 @@ def measure(
     n: int = 4,
     temperatures: Sequence[float] = (1.0,),
     weights: str | None = None,
+    judge: str | None = None,
     shown: int = SHOWN,
     seed: int = 0,
     progress: bool = False,
@@ -48,18 +52,22 @@ def measure(
     """Draw `n` portraits of people of a split at each temperature, and match them with N people.
 
     The people are those with at least two photographs; each is drawn from the stored embedding of
-    the first. Faces are embedded twice: by the FaceNet that made the stored embeddings (of these
-    `weights`, as for `facenet_of`), and by `whitened_pixels`, which knows nothing of it. They are
-    matched with the stored embeddings of the first photographs, and for the second embedder with
-    its own of their images. `nearest_training_image` are mean distances in pixels, root mean
-    squares of intensities in [0, 1]; portraits much nearer than real images would be copies.
+    the first. Faces are matched with the second photographs, the gallery `OTHER`: with the very
+    photographs that h came from, the gallery `SAME`, pose, light and blur are matched too. They are
+    embedded twice: by the FaceNet that made the stored embeddings (of these `weights`, as for
+    `facenet_of`), and by one that knows nothing of it, `whitened_pixels` or the FaceNet of the
+    weights `judge`, a name or a file. The gallery of the first has the stored embeddings of the
+    photographs, that of the second its own of their images. `nearest_training_image` are mean
+    distances in pixels, root mean squares of intensities in [0, 1]; portraits much nearer than real
+    images would be copies.
 
     `pictures`, uint8 (people, n + 3, C, H, W), are those of the first `shown` people, a row each:
     the photograph, the portraits of the first temperature, the training image nearest to the first
     of them in pixels, and the training face nearest in embedding.
 
     Raises ValueError for data without embeddings or identities or with too few images of each
-    person, and for a split that is missing; and as `facenet_of` does.
+    person, for a split that is missing, and for a `judge` that made the embeddings itself; and as
+    `facenet_of` and `other_facenet` do.
     """
     model = load_with_decoder(run)
     facenet = facenet_of(model, weights)
@@ -68,28 +76,34 @@ def measure(
     for key in ("embedding", "identity"):
         if key not in images.keys:
             raise ValueError(f"likeness needs {key!r} in the data; {data.name} has none")
-    second = whitened_pixels(data)
+    by_net = None if judge is None else other_facenet(facenet, judge)
+    second = by_net or whitened_pixels(data)
     batch, other = (images[places] for places in choose_people(images, people))
     count = len(batch["image"])
-    gallery = unit_vectors(batch["embedding"].numpy())  # (N, d)
+    source = unit_vectors(batch["embedding"].numpy())  # (N, d)
     training_faces = unit_vectors(train.column("embedding").numpy())
-    hard = hardest(gallery)
     person = np.arange(count)
-    second_gallery = embed_faces(second, batch["image"])
+    galleries = {
+        name: (unit_vectors(part["embedding"].numpy()), embed_faces(second, part["image"]))
+        for name, part in ((OTHER, other), (SAME, batch))
+    }
 
     def embed(faces: Tensor) -> Tensor:
         embedding: Tensor = facenet(faces.to(model.device))
         return embedding
 
-    def row(
-        faces: str, drawn: Tensor, whose: Codes = person, by_second: bool = True
-    ) -> dict[str, Any]:
-        similarity = embed_faces(embed, drawn, progress=progress) @ gallery.T
-        result = {"faces": faces, "match": match(similarity, whose, hard, seed=seed)}
-        if not by_second:
-            return {**result, "second": None}
-        similarity = embed_faces(second, drawn) @ second_gallery.T
-        return {**result, "second": match(similarity, whose, hard, seed=seed)}
+    def rows_of(faces: str, drawn: Tensor, whose: Codes = person) -> list[dict[str, Any]]:
+        """How the faces match each gallery, by either embedder."""
+        embedded = embed_faces(embed, drawn, progress=progress), embed_faces(second, drawn)
+        rows = []
+        for gallery, known in galleries.items():
+            hard = hardest(known[0])
+            first, other = (
+                match(embedding @ people.T, whose, hard, seed=seed)
+                for embedding, people in zip(embedded, known, strict=True)
+            )
+            rows.append({"faces": faces, "gallery": gallery, "match": first, "second": other})
+        return rows
 
     h = encode_batch(model, batch)
     noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
@@ -97,17 +111,17 @@ def measure(
     for temperature in temperatures:
         drawn = decode(model.decoder, h, noise, temperature=temperature, progress=progress)
         portraits.append(drawn)
-        rows.append(row(f"portraits, T = {temperature:g}", drawn.flatten(0, 1), person.repeat(n)))
-    most_similar = similar_faces(gallery, training_faces, [0] * count)
+        rows += rows_of(f"portraits, T = {temperature:g}", drawn.flatten(0, 1), person.repeat(n))
+    most_similar = similar_faces(source, training_faces, [0] * count)
     among = min(SIMILAR, len(training_faces))
     ranks = np.random.default_rng(seed).integers(0, among, count).tolist()
-    similar = similar_faces(gallery, training_faces, ranks)
+    similar = similar_faces(source, training_faces, ranks)
     rows += [
-        row("the photograph itself", batch["image"], by_second=False),
-        row("another photograph of them", other["image"]),
-        row("the most similar training face", train[most_similar.tolist()]["image"]),
-        row(f"one of the {among:,} most similar", train[similar.tolist()]["image"]),
+        *rows_of("the photograph itself", batch["image"]),
+        *rows_of("the most similar training face", train[most_similar.tolist()]["image"]),
+        *rows_of(f"one of the {among:,} most similar", train[similar.tolist()]["image"]),
     ]
+    rows.sort(key=lambda row: row["gallery"] == SAME)
     first = portraits[0]
     trained = train[range(len(train))]["image"]
     in_pixels, distance = nearest_images(first.flatten(0, 1), trained, data.levels)
@@ -116,6 +130,7 @@ def measure(
     beside = [batch["image"][:, None], first, nearest[:, None], trained[most_similar][:, None]]
     pictures = torch.cat([part[:shown] for part in beside], dim=1).numpy()
     asked = {"split": split, "people": count, "n": n, "seed": seed, "temperatures": [*temperatures]}
+    asked["judge"] = by_net.identity if by_net else PIXELS
     distances = {"portraits": float(distance.mean()), "real": float(real.mean())}
     numbers = {
         "run": str(run.path),
