@@ -5,6 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.matrices import state_matrices
+from repr_toolkit.decoders.streams import apart
 
 START = 4
 """The smallest map's longest side is at most this before the up-sampling starts."""
@@ -26,11 +27,9 @@ class DeconvNet(nn.Module):
         self.size = size
         widths = [features * min(4, 2**i) for i in range(doublings)][::-1]
         start = (-(-size[0] >> doublings), -(-size[1] >> doublings))
-        self.project = nn.Sequential(
-            nn.Linear(h_dim, widths[0] * start[0] * start[1]),
-            nn.Unflatten(1, (widths[0], *start)),
-            nn.ReLU(),
-        )
+        with apart():
+            linear = nn.Linear(h_dim, widths[0] * start[0] * start[1])
+        self.project = nn.Sequential(linear, nn.Unflatten(1, (widths[0], *start)), nn.ReLU())
         self.upsample = nn.Sequential(
             *(
                 nn.Sequential(nn.ConvTranspose2d(a, b, 4, stride=2, padding=1), nn.ReLU())

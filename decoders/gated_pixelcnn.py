@@ -17,6 +17,7 @@ from repr_toolkit.decoders.gate import gate
 from repr_toolkit.decoders.likelihoods import LikelihoodKind, likelihood_of
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.matrices import parts, state_matrices
+from repr_toolkit.decoders.streams import apart
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
 from repr_toolkit.decoders.walks.gated_pixelcnn import GatedPixelCNNWalk
 
@@ -78,7 +79,8 @@ class GatedPixelCNN(AutoregressiveDecoder):
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
         size = (height, width)
-        self.conditioning = conditioning_of(conditioning, self.h_shape, size, map_features)
+        with apart():
+            self.conditioning = conditioning_of(conditioning, self.h_shape, size, map_features)
         image_groups = torch.zeros(channels).long() if terms.coupled else torch.arange(channels)
         self.layers = nn.ModuleList(
             GatedLayer(
@@ -173,7 +175,8 @@ class GatedLayer(nn.Module):
         state_matrices(self.vertical_to_horizontal.weight, parts(2 * features, 2))
         self.condition = None
         if map_channels:
-            self.condition = nn.Conv2d(map_channels, 4 * features, 1, bias=False)
+            with apart():
+                self.condition = nn.Conv2d(map_channels, 4 * features, 1, bias=False)
             state_matrices(self.condition.weight, parts(4 * features, 4))
         self.residual = RowLeft(groups, groups) if residual else None
         self.skip = RowLeft(groups, groups) if skip else None

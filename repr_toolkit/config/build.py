@@ -2,11 +2,14 @@
 
 import inspect
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+import numpy as np
+import torch
 from jsonargparse import ArgumentParser
 from torch import nn
 from torch.optim import Optimizer
@@ -56,6 +59,9 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     configuration has them and the defaults of all other arguments in its init_args. Without data
     they must be there already.
 
+    Each part draws its initial weights by a seed of its own (`seeded`), which follows from the
+    configuration's: a decoder starts alike whatever encoder it has.
+
     Raises ValueError for an explicit value that disagrees, for unknown arguments or arguments of
     the wrong type, and for a class that breaks the contract; ImportError for a class path that
     leads nowhere; TypeError for a class that is not an nn.Module.
@@ -72,7 +78,8 @@ def build(config: Mapping[str, Any], data: HasShape | None = None) -> Built:
     if spec is None:
         raise ValueError("this configuration has no model.decoder: it trains an encoder alone")
     origins = {"the encoder's" if encoder else "no encoder:": h, "the data's": shape}
-    decoder = _instantiate(spec, "model.decoder", origins)
+    with seeded(config["seed"], "decoder"):
+        decoder = _instantiate(spec, "model.decoder", origins)
     if not isinstance(decoder, Decoder):
         raise ValueError(
             f"model.decoder: {type(decoder).__name__} is no Decoder; inherit "
@@ -104,9 +111,25 @@ def build_metric(config: Mapping[str, Any], data: HasShape | None = None) -> Bui
         )
     metric = resolved["model"]["metric"]
     size = {"the encoder's": {"embedding_size": h_dim}}
-    loss = _instantiate_nested(metric["loss"], "model.metric.loss", size)
+    with seeded(config["seed"], "loss"):
+        loss = _instantiate_nested(metric["loss"], "model.metric.loss", size)
     miner = metric["miner"] and _instantiate_nested(metric["miner"], "model.metric.miner", {})
     return BuiltMetric(encoder, loss, miner, resolved)
+
+
+@contextmanager
+def seeded(seed: int, part: str) -> Iterator[None]:
+    """Draw a part's initial weights by a seed of its own; torch's generator stays as it is.
+
+    It follows from a run's seed and the part's name. That of "encoder" is the run's seed itself,
+    by which earlier versions drew an encoder too, so that an old run's encoder before training
+    still is what it was.
+    """
+    words = (seed, *part.encode())
+    own = int(np.random.SeedSequence(words).generate_state(1)[0])
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed if part == "encoder" else own)
+        yield
 
 
 def _shape(data: HasShape | None) -> dict[str, Any]:
@@ -118,7 +141,8 @@ def _shape(data: HasShape | None) -> dict[str, Any]:
 
 def _encoder(resolved: Config, shape: Mapping[str, Any]) -> tuple["Encoder", int]:
     """The encoder of a configuration, into which its init_args are written, and its h_dim."""
-    encoder = _instantiate(resolved["model"]["encoder"], "model.encoder", {"the data's": shape})
+    with seeded(resolved["seed"], "encoder"):
+        encoder = _instantiate(resolved["model"]["encoder"], "model.encoder", {"the data's": shape})
     for key, kind in {"h_dim": int, "source": str}.items():
         value = getattr(encoder, key, None)
         if not isinstance(value, kind):

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from repr_toolkit.data import ImageData
@@ -43,10 +42,7 @@ def run_encoder(
 
 def _untrained(run: Run) -> Encoder | None:
     """The run's encoder with the weights that its training began with."""
-    config = run.config
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config["seed"])
-        encoder = assemble(config).encoder
+    encoder = assemble(run.config).encoder
     if encoder is None:
         return None
     if not any(weight.requires_grad for weight in cast(nn.Module, encoder).parameters()):

@@ -8,7 +8,6 @@ from os.path import commonpath
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors.torch import save
 from torch import nn
@@ -176,10 +175,9 @@ def load(run: str | Path | Run) -> Learner:
     run = run if isinstance(run, Run) else Run(run)
     run.require_finished()
     config = run.config
-    with torch.random.fork_rng(devices=[]):  # for initial weights, which the saved ones replace
-        model = assemble(_without_weights(config)).join(
-            channels_last=config["training"]["channels_last"]
-        )
+    model = assemble(_without_weights(config)).join(
+        channels_last=config["training"]["channels_last"]
+    )
     load_weights(model, run.weights_file, f"the model that {run.config_file} describes")
     return model.eval()
 

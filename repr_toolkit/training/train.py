@@ -97,9 +97,8 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
     A setting that is newer than the run counts as its default.
     """
     stated = run.config
-    # Building draws random numbers, which are not training's. A configuration that builds no model
-    # of these data any more is compared as the run states it.
-    with torch.random.fork_rng(devices=[]), suppress(ValueError, TypeError, ImportError):
+    # A configuration that builds no model of these data any more is compared as the run states it.
+    with suppress(ValueError, TypeError, ImportError):
         stated = assemble(stated, data).config
     if config["training"]["micro_batch"] is None:  # then the run's own is used
         stated["training"]["micro_batch"] = None

@@ -2,16 +2,81 @@
 
 from copy import deepcopy
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from torch import Tensor
 
-from repr_toolkit.config.build import build
+from repr_toolkit.config.build import build, build_metric
+from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from toys.runs import small
+from toys.decoders import PIXELCNN
+from toys.encoders import CONV, ONE_HOT, TRIPLET, WIDE_CONV
+from toys.runs import small, small_metric
 
 DATA = SimpleNamespace(image_shape=(1, 8, 8), levels=17)
+
+
+VARIANTS: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+    (decoder, encoder)
+    for decoder in (
+        {"class_path": "repr_toolkit.decoders.Deconv", "init_args": {"features": 4}},
+        *(
+            {**PIXELCNN, "init_args": {**PIXELCNN["init_args"], "conditioning": kind}}
+            for kind in ("vector", "positional", "spatial")
+        ),
+    )
+    for encoder in (CONV, WIDE_CONV, ONE_HOT, None)
+]
+
+
+@pytest.mark.parametrize(("decoder", "encoder"), VARIANTS)
+def test_a_decoder_starts_alike_whatever_its_encoder(
+    decoder: dict[str, Any], encoder: dict[str, Any] | None
+) -> None:
+    def start(encoder: dict[str, Any] | None, seed: int = 0) -> dict[str, Tensor]:
+        torch.rand(seed + 3)  # what was drawn before makes no difference
+        config = small(model__encoder=encoder, model__decoder=decoder, seed=seed)
+        return dict(build(config, DATA).decoder.named_parameters())
+
+    one, other, again = start(CONV), start(encoder), start(CONV, seed=1)
+    reads_h = {name for name in one if "project.0." in name}  # its bias by a spread that m decides
+    alike = {n for n in one if n in other and one[n].shape == other[n].shape} - reads_h
+    if encoder is None:
+        reads_h |= {name for name in one if name.startswith("conditioning.")}
+    assert one.keys() - alike - reads_h <= {f"layers.{i}.condition.weight" for i in range(2)}
+    for name in alike:
+        assert torch.equal(one[name], other[name]), name
+    assert all(not torch.equal(one[name], again[name]) for name in one)
+
+
+def test_the_parts_of_a_model_draw_numbers_of_their_own() -> None:
+    """The encoder's are those of the run's seed; torch's own generator is not moved on."""
+    torch.manual_seed(1)
+    encoder = build(small(model__encoder=CONV, seed=5), DATA).encoder
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(1)))
+    torch.manual_seed(5)
+    same = ConvBottleneck(DATA.image_shape, **CONV["init_args"]).state_dict()
+    state = cast(torch.nn.Module, encoder).state_dict()
+    assert all(torch.equal(state[name], same[name]) for name in same)
+
+
+def test_a_metric_loss_starts_alike_whatever_the_encoder() -> None:
+    path = "pytorch_metric_learning.losses.ArcFaceLoss"
+    loss = {"class_path": path, "init_args": {"num_classes": 10}}
+    narrow, wide = (
+        {**TRIPLET, "init_args": {**TRIPLET["init_args"], "features": features}}
+        for features in (8, 16)
+    )
+    one, other, again = (
+        build_metric(
+            small_metric(model__encoder=encoder, model__metric={"loss": loss}, seed=seed), DATA
+        ).loss.W
+        for encoder, seed in ((narrow, 0), (wide, 0), (wide, 1))
+    )
+    assert torch.equal(one, other)
+    assert not torch.equal(one, again)
 
 
 def test_shape_levels_and_h_dim_are_resolved_and_rebuild_without_data() -> None:

@@ -89,7 +89,6 @@ def test_an_untrained_encoder_is_the_one_that_training_began_with(
 ) -> None:
     from repr_toolkit.models.assemble import assemble
 
-    torch.manual_seed(run.config["seed"])  # as training does
     encoder = assemble(run.config).encoder
     assert encoder is not None
     h, _ = represent(f"untrained:{run.path}", data)

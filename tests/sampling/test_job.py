@@ -30,7 +30,7 @@ def model(encoder: nn.Module | None) -> EncoderDecoder:
     torch.manual_seed(0)
     decoder = GatedPixelCNN(SHAPE, encoder.h_dim if encoder else 0, 8, features=4, layers=2)
     for parameter in decoder.parameters():
-        nn.init.normal_(parameter, std=0.5)
+        nn.init.normal_(parameter, std=0.7)
     return EncoderDecoder(encoder, decoder).double().eval()  # type: ignore[arg-type]
 
 

@@ -129,10 +129,9 @@ def untrained_run(path: Path, **model: Any) -> Run:
 def run_of(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
     """A finished run on these data, of a seed that is not its config's."""
     class_path = f"repr_toolkit.encoders.{encoder}"
-    config = small(model__encoder={"class_path": class_path, "init_args": init_args})
-    torch.manual_seed(config["seed"] + 1)
+    config = small(model__encoder={"class_path": class_path, "init_args": init_args}, seed=1)
     built = assemble(with_fingerprint(config, data), data)
-    run = Run.create(path, built.config)
+    run = Run.create(path, {**built.config, "seed": 0})
     run.save_model(built.join(), {"levels": data.levels})
     return run
 

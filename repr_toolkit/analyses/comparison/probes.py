@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 
 import numpy as np
-import torch
 
 from repr_toolkit.analyses.probing.classifiers import Features
 from repr_toolkit.analyses.probing.linear import Labels, Probe, linear_probe
@@ -43,9 +42,7 @@ class LabelProbes:
         """
         spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
         if spec not in self.untrained:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(run.config["seed"])
-                encoder, decoder, _ = build(run.config)
+            encoder, decoder, _ = build(run.config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
             self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh)
         return {"probe": self._of_encoder(name, model), "probe_untrained": self.untrained[spec]}
