@@ -80,6 +80,31 @@ def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_p
         store(replace(h, name="b"), data, tmp_path)
 
 
+def test_where_most_h_are_one_another_s_is_counted_where_it_is_another(
+    data: ImageData, tmp_path: Path
+) -> None:
+    nought = {s: (i.column("label") == 0).numpy()[:, None] for s, i in data.splits.items()}
+    sources = [
+        replace(made(name, data), h={s: h.astype(np.float32) for s, h in values.items()})
+        for name, values in (
+            ("nought", nought),
+            ("silent", {split: 0 * h for split, h in nought.items()}),
+        )
+    ]
+    kept = run_frozen(RECIPE, tmp_path / "s", sources, data, seeds=[0], candidates=4)
+    assert kept is not None
+    numbers = {source["name"]: source for source in kept.numbers["sources"]}
+    names = kept.arrays["names"].tolist()
+    costs = kept.arrays["other_h_costs"][names.index("nought"), 0]
+    counted = ~np.isnan(costs)
+    assert 0.1 < counted.mean() < 0.3
+    assert costs[counted].all()
+    assert numbers["nought"]["shuffled_costs"]["bits"]["value"] == pytest.approx(np.nanmean(costs))
+    assert np.isnan(kept.arrays["other_h_costs"][names.index("silent")]).all()
+    assert "shuffled_costs" not in numbers["silent"] or numbers["silent"]["shuffled_costs"] is None
+    assert "| h of another image" in (tmp_path / "s" / "frozen.md").read_text("utf-8")
+
+
 def test_names_are_folders() -> None:
     assert folder_name("pixelcnn_m10, untrained") == "pixelcnn_m10_untrained"
     assert folder_name("resnet18.layer3") == "resnet18.layer3"
