@@ -274,6 +274,7 @@ def _compare(
             bits = side.losses()
             results.remarks.append(
                 f"{name}, {side.optimizer}: {BATCH / comparison.median(name):.1f} images/s; "
-                f"mean loss of the last {last} of {len(bits)} steps {mean(bits[-last:]):.3f} bits/dim"
+                f"mean loss of the last {last} of {len(bits)} steps "
+                f"{mean(bits[-last:]):.3f} bits/dim"
             )
     return results
