@@ -54,7 +54,7 @@ TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 """Recipe, what is changed in it, and steps, of every task."""
 
-ADAM = "torch.optim.Adam"
+ADAM, MUON = "torch.optim.Adam", "repr_toolkit.training.muon.Muon"
 PLAIN = {**NCHW, **FP32, **NOT_FUSED, **EAGER, "training.ema_decay": 0.0}
 SOFTMAX = {"model.decoder.init_args.likelihood": "categorical"}
 MIXTURE = {"model.decoder.init_args.likelihood": "logistic_mixture"}
@@ -65,19 +65,28 @@ def adam(rate: float) -> dict[str, Any]:
     return {"training.optimizer": {"class_path": ADAM, "init_args": {"lr": rate}}}
 
 
+def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
+    """Settings of Muon at a rate for matrices, and Adam at another for the rest."""
+    vectors = {"match": [0, 1, 3], "options": {"orthogonal": False, "lr": rest}}
+    spec = {"class_path": MUON, "init_args": {"lr": rate, "momentum": 0.9}, "groups": [vectors]}
+    return {"training.optimizer": spec}
+
+
 WAYS = {
     "usual 1e-3": Way({**SOFTMAX, **adam(1e-3), **PLAIN}, masked=True, keep_memory=False),
     "usual 4e-4": Way({**SOFTMAX, **adam(4e-4), **PLAIN}, masked=True, keep_memory=False),
     **{f"adam {rate}": Way(adam(float(rate))) for rate in ("1e-3", "2e-3", "4e-3", "8e-3")},
+    **{f"muon {rate}": Way(muon(float(rate))) for rate in ("0.01", "0.02", "0.04", "0.08")},
     "recipe": Way(),
     "softmax": Way(SOFTMAX),
     "mixture": Way(MIXTURE),
     **{kind: Way({CONDITIONING: kind}) for kind in ("spatial", "positional", "vector")},
     NO_H: Way({"model.encoder": NOTHING}),
 }
-"""Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam at
-a fixed schedule, a softmax; "adam RATE" the recipe with Adam; "recipe" the recipe as it is; the
-last four are for the task "thumbnail", whose table says how many bits an image h saves."""
+"""Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam, a
+softmax, no average of the weights; "adam RATE" and "muon RATE" are the recipe with these
+optimizers, "recipe" is the recipe as it is. The last four are for the task "thumbnail", whose table
+says how many bits an image h saves."""
 
 
 @dataclass
