@@ -182,6 +182,11 @@ def test_a_recipe_opens_with_what_a_reader_needs(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("bottleneck")])
 def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
     found = variants(load_recipe(name))
+    without_h = found.pop("pixelcnn_no_h", None)
+    if without_h:  # as the null of an analysis: h of the same size, and constant
+        assert without_h["model"]["encoder"]["class_path"].endswith("encoders.Constant")
+        assert {**without_h, "model": 0} == {**found["pixelcnn_m10"], "model": 0}
+        assert without_h["model"]["decoder"] == found["pixelcnn_m10"]["model"]["decoder"]
     assert list(found) == ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
     for variant, config in found.items():
         kind, m = variant.split("_m")
