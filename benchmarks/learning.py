@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.masked import masked_form
-from benchmarks.training import EAGER, FP32, NCHW, NOT_FUSED, Way
+from benchmarks.training import USUAL, Way, adam
 from repr_toolkit.config.recipe import apply_settings, load_recipe, parse_yaml
 from repr_toolkit.data import load_data
 from repr_toolkit.decoders import GatedPixelCNN
@@ -54,15 +54,9 @@ TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 """Recipe, what is changed in it, and steps, of every task."""
 
-ADAM, MUON = "torch.optim.Adam", "repr_toolkit.training.muon.Muon"
-PLAIN = {**NCHW, **FP32, **NOT_FUSED, **EAGER, "training.ema_decay": 0.0}
+MUON = "repr_toolkit.training.muon.Muon"
 SOFTMAX = {"model.decoder.init_args.likelihood": "categorical"}
 MIXTURE = {"model.decoder.init_args.likelihood": "logistic_mixture"}
-
-
-def adam(rate: float) -> dict[str, Any]:
-    """Settings of Adam at a rate, for all parameters alike."""
-    return {"training.optimizer": {"class_path": ADAM, "init_args": {"lr": rate}}}
 
 
 def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
@@ -72,9 +66,14 @@ def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
     return {"training.optimizer": spec}
 
 
+def usual(rate: float) -> Way:
+    """The way of public code, with Adam at a rate."""
+    settings = {**USUAL, **adam(rate, fused=False), **SOFTMAX, "training.ema_decay": 0.0}
+    return Way(settings, masked=True, keep_memory=False, in_parts=False)
+
+
 WAYS = {
-    "usual 1e-3": Way({**SOFTMAX, **adam(1e-3), **PLAIN}, masked=True, keep_memory=False),
-    "usual 4e-4": Way({**SOFTMAX, **adam(4e-4), **PLAIN}, masked=True, keep_memory=False),
+    **{f"usual {rate}": usual(float(rate)) for rate in ("1e-3", "4e-4")},
     **{f"adam {rate}": Way(adam(float(rate))) for rate in ("1e-3", "2e-3", "4e-3", "8e-3")},
     **{f"muon {rate}": Way(muon(float(rate))) for rate in ("0.01", "0.02", "0.04", "0.08")},
     "recipe": Way(),

@@ -56,8 +56,17 @@ COMMON: dict[str, Any] = {
 
 NCHW = {"training.channels_last": False}
 FP32 = {"trainer.precision": "32-true"}
-NOT_FUSED = {"training.optimizer.init_args.fused": False}
 EAGER = {"training.compile": False}
+
+
+def adam(rate: float, **arguments: Any) -> dict[str, Any]:
+    """Settings of Adam at a rate, for all parameters alike."""
+    spec = {"class_path": "torch.optim.Adam", "init_args": {"lr": rate, **arguments}}
+    return {"training.optimizer": spec}
+
+
+USUAL = {**adam(1e-3, fused=False), **NCHW, **FP32, **EAGER}
+"""What public code does: Adam by its default implementation, float32, contiguous, eager."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +89,7 @@ class Way:
 
 RECIPE_SIDE, MASKED_SIDE = "recipe", "eager fp32 masked"
 SIDES = {
-    MASKED_SIDE: Way(
-        {**NCHW, **FP32, **NOT_FUSED, **EAGER}, masked=True, keep_memory=False, in_parts=False
-    ),
+    MASKED_SIDE: Way(USUAL, masked=True, keep_memory=False, in_parts=False),
     RECIPE_SIDE: Way(),
 }
 SWITCHES = {
@@ -90,7 +97,7 @@ SWITCHES = {
     "not cropped": Way(masked=True),
     "not channels_last": Way(NCHW),
     "not bf16": Way(FP32),
-    "not fused": Way(NOT_FUSED),
+    "Adam": Way(adam(1e-3)),
     "not compiled": Way(EAGER),
     "memory not kept": Way(keep_memory=False),
     "not in parts": Way(in_parts=False),
