@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from math import prod
 from multiprocessing import get_context
@@ -23,7 +23,6 @@ from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-import torch
 from lightning import Callback, LightningModule, Trainer
 from matplotlib.figure import Figure
 from rich import box
@@ -32,10 +31,11 @@ from rich.table import Table
 
 from benchmarks.masked import masked_form
 from benchmarks.training import USUAL, Way, adam
+from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import apply_settings, load_recipe, parse_yaml
-from repr_toolkit.data import load_data
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.decoders import GatedPixelCNN
-from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.assemble import Assembly, assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.training.train import Fitting
@@ -69,7 +69,7 @@ def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
 def usual(rate: float) -> Way:
     """The way of public code, with Adam at a rate."""
     settings = {**USUAL, **adam(rate, fused=False), **SOFTMAX, "training.ema_decay": 0.0}
-    return Way(settings, masked=True, keep_memory=False, in_parts=False)
+    return Way(settings, masked=True)
 
 
 WAYS = {
@@ -98,16 +98,19 @@ class Curve:
     steps: list[int]
     seconds: list[float]
     bits: list[float]
+    first: float
+    """CPU-seconds of the first step, in which a compiler works; `seconds` lack them."""
 
 
 class Clock(Callback):
     """The CPU-seconds of the process in training steps, and what they were at each validation.
 
-    The first step of a training does not count, in which a compiler may work for a minute.
+    Those of the first step, in which a compiler may work for a minute, stand alone in `first`.
     """
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.first = 0.0
         self._total = self._begin = 0.0
 
     def on_train_batch_start(
@@ -123,19 +126,21 @@ class Clock(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
+        seconds = time.process_time() - self._begin
         if trainer.global_step > 1:
-            self._total += time.process_time() - self._begin
+            self._total += seconds
+        else:
+            self.first = seconds
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.seconds.append(self._total)
 
 
-def learn(
+def configuration(
     task: str, name: str, settings: Mapping[str, Any], seed: int, steps: int, every: int
-) -> Curve:
-    """Train a task by a way with further settings, on one thread, and return its curve."""
+) -> tuple[Assembly, ImageData]:
+    """The model of a task by a way with further settings, and the task's data."""
     recipe, changes, _ = TASKS[task]
-    way = WAYS[name]
     plain = {
         "seed": seed,
         "training.steps": steps,
@@ -144,16 +149,27 @@ def learn(
     }
     config = {key: value for key, value in load_recipe(recipe).items() if key != "study"}
     config["training"]["warmup"] = min(config["training"]["warmup"], steps // 8)
-    config = apply_settings(config, {**changes, **way.settings, **plain, **settings})
+    config = apply_settings(config, {**changes, **WAYS[name].settings, **plain, **settings})
     data = load_data(**data_arguments(config))
-    torch.manual_seed(seed)
-    _, join, config = assemble(with_fingerprint(config, data), data)
+    arguments = config["model"]["decoder"]["init_args"]
+    if arguments.get("likelihood", "categorical") == "categorical":
+        # A softmax parts the features into a group for each channel.
+        for key in {"features", "head_features"} & set(arguments):
+            arguments[key] += -arguments[key] % data.image_shape[0]
+    return assemble(with_fingerprint(config, data), data), data
+
+
+def learn(
+    task: str, name: str, settings: Mapping[str, Any], seed: int, steps: int, every: int
+) -> Curve:
+    """Train a task by a way with further settings, on one thread, and return its curve."""
+    (_, join, config), data = configuration(task, name, settings, seed, steps, every)
     clock = Clock()
     with TemporaryDirectory() as folder, quiet_lightning():
         run = Run(Path(folder) / "run")
         fitting = Fitting(run, config, data, callbacks=[clock])
         model = join(**fitting.model_arguments())
-        if way.masked:
+        if WAYS[name].masked:
             assert isinstance(model, EncoderDecoder)
             model.decoder = masked_form(cast(GatedPixelCNN, model.decoder))
         Run.create(run.path, config)
@@ -162,14 +178,16 @@ def learn(
             rows = [row for row in csv.DictReader(file) if row.get("val/bits_per_dim")]
     bits = [float(row["val/bits_per_dim"]) for row in rows]
     dims = prod(data.image_shape)
-    return Curve(name, seed, dims, [int(row["step"]) for row in rows], clock.seconds, bits)
+    reached = [int(row["step"]) for row in rows]
+    return Curve(name, seed, dims, reached, clock.seconds, bits, clock.first)
 
 
 def table(task: str, curves: Sequence[Curve]) -> Table:
     """The last validation of each way: its seeds, their mean and spread, and the cost of a step."""
     result = Table(box=box.SIMPLE_HEAD, title=f"{task}: validation bits/dim", title_justify="left")
     result.add_column("way")
-    for heading in ("steps", "CPU-seconds", "ms a step", "bits/dim, by seed", "mean ± sd"):
+    headings = ("steps", "CPU-seconds", "first step", "ms a step", "bits/dim, by seed", "mean ± sd")
+    for heading in headings:
         result.add_column(heading, justify="right")
     without = {curve.seed: curve.bits[-1] for curve in curves if curve.way == NO_H}
     if without:
@@ -183,6 +201,7 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
             way,
             f"{steps:,}",
             f"{seconds:,.0f}",
+            f"{mean(curve.first for curve in those):.0f} s",
             f"{1e3 * seconds / max(steps - 1, 1):.0f}",
             " ".join(f"{bits:.4f}" for bits in last),
             f"{mean(last):.4f}{spread}",
@@ -242,26 +261,36 @@ def main() -> None:
     steps = options.steps or TASKS[options.task][2]
     if steps % options.validations:
         parser.error(f"--validations {options.validations} does not divide {steps} steps")
+    if not options.out.parent.is_dir():
+        parser.error(f"--out: there is no folder {options.out.parent}")
     settings = {}
     for text in options.set:
         key, _, value = text.partition("=")
         settings[key] = parse_yaml(value)
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
     every = steps // options.validations
-    with ProcessPoolExecutor(
-        options.processes, get_context("spawn"), max_tasks_per_child=1
-    ) as pool:
+    for way in options.ways:  # errors before any work
+        (_, join, config), _ = configuration(options.task, way, settings, 0, steps, every)
+        join(optimizer=optimizer_factory(config)).make_optimizer()
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
+    file = options.out.with_name(f"{options.out.name}.json")
+    curves: list[Curve] = []
+    context = get_context("spawn")
+    with ProcessPoolExecutor(options.processes, context, max_tasks_per_child=1) as pool:
         jobs = [
             pool.submit(learn, options.task, way, settings, seed, steps, every)
             for seed in range(options.seeds)
             for way in options.ways
         ]
-        curves = [job.result() for job in jobs]
-    curves.sort(key=lambda curve: options.ways.index(curve.way))
-    options.out.with_suffix(".json").write_text(
-        json.dumps({"task": options.task, "curves": [asdict(c) for c in curves]}, indent=1) + "\n"
-    )
-    picture(options.task, curves).savefig(options.out.with_suffix(".png"), dpi=120)
+        try:
+            for job in as_completed(jobs):
+                curves.append(job.result())
+                raw = {"task": options.task, "curves": [asdict(curve) for curve in curves]}
+                file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    curves.sort(key=lambda curve: (options.ways.index(curve.way), curve.seed))
+    picture(options.task, curves).savefig(f"{options.out}.png", dpi=120)
     Console(width=100).print(table(options.task, curves))
 
 

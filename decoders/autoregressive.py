@@ -45,9 +45,9 @@ class AutoregressiveDecoder(Decoder):
         order: Tensor | None = None,
     ) -> None:
         super().__init__(image_shape, h_dim, levels, h_shape=h_shape)
-        self.likelihood: Likelihood = likelihood or Categorical(levels)
+        self.likelihood: Likelihood = Categorical(levels) if likelihood is None else likelihood
         self.groups = 1 if self.likelihood.coupled else image_shape[0]
-        """How many parameters a pixel has: one for each channel, or one that couples them."""
+        """The sets of parameters of a pixel: one a channel, or one that couples them."""
         in_order = raster(self.image_shape)
         if order is None:
             order = in_order

@@ -33,16 +33,14 @@ class GatedPixelCNN(AutoregressiveDecoder):
     `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it, or
     "logistic_mixture", `mixtures` discretized logistic distributions that couple a pixel's
     channels themselves (1701.05517), so that the network sees whole pixels.
-    `features` is each stack's width after the gate, a multiple of C (of 1, if the network sees
-    whole pixels); `layers` counts the gated
-    layers, the first included; `kernel_size` is the odd n of the masked n×n convolution;
-    `head_features` is the width between the two 1×1 convolutions of the head (default
-    `features`). `conditioning` is "vector" (Eq. 4; an h of shape (c, h′, w′) is resized),
-    "spatial" (Eq. 5, with `map_features` channels of m(h)), or "positional" (Eq. 4 beside
-    `map_features` learned, constant maps). With `skip`,
-    every layer's gate is also connected to the head directly. With `recompute`, training keeps of
-    each layer only what it takes in and computes the rest again in the backward pass: up to half
-    more time, for a depth that memory would forbid.
+    `features` is each stack's width after the gate, a multiple of C unless the network sees whole
+    pixels; `layers` counts the gated layers, the first included; `kernel_size` is the odd n of the
+    masked n×n convolution; `head_features` is the width between the two 1×1 convolutions of the
+    head (default `features`). `conditioning` is "vector" (Eq. 4; an h of shape (c, h′, w′) is
+    resized), "spatial" (Eq. 5, with `map_features` channels of m(h)), or "positional" (Eq. 4 beside
+    `map_features` learned, constant maps). With `skip`, every layer's gate is also connected to the
+    head directly. With `recompute`, training keeps of each layer only what it takes in and computes
+    the rest again in the backward pass: up to half more time, for a depth that memory would forbid.
 
     Raises ValueError for sizes that cannot be.
     """
@@ -118,7 +116,13 @@ class GatedPixelCNN(AutoregressiveDecoder):
                 skips = skip if skips is None else skips + skip
         hidden = F.relu(self.head_hidden(F.relu(horizontal if skips is None else skips)))
         # In channels-last memory the K parameters of a sub-pixel, or pixel, lie side by side.
-        logits = self.head_logits(hidden.contiguous(memory_format=torch.channels_last))
+        hidden = hidden.contiguous(memory_format=torch.channels_last)
+        if self.likelihood.coupled:
+            # A mean in bfloat16 would be off by as much as half a level of 256.
+            with torch.autocast(x.device.type, enabled=False):
+                logits = self.head_logits(hidden.to(self.head_logits.weight.dtype))
+        else:
+            logits = self.head_logits(hidden)
         params: Tensor = rearrange(logits, "b (g k) h w -> b g h w k", g=self.groups)
         return params
 

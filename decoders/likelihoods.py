@@ -108,8 +108,8 @@ class DiscretizedLogisticMixture(nn.Module):
 
     A pixel has K = `size` parameters, 3·M in grey and 10·M in colour for M mixtures, in blocks of
     M: the logits of π, then the channels' means, the channels' log-scales, and the coefficients
-    of G by R, B by R, B by G before a tanh. No scale is below `LEAST_SCALE` bins, which leaves
-    one level a probability of 0.99991 at most.
+    of G by R, B by R, B by G before a tanh. No scale is below `LEAST_SCALE` bins, at which a level
+    between the edges has a probability of 0.99991 at most.
     """
 
     coupled = True
@@ -126,6 +126,7 @@ class DiscretizedLogisticMixture(nn.Module):
         self.channels, self.levels, self.mixtures = channels, levels, mixtures
         self.size = mixtures * (1 + 2 * channels + channels * (channels - 1) // 2)
         self.bin = 2 / (levels - 1)
+        self.log_scales = (log(self.LEAST_SCALE * self.bin), self.GREATEST_LOG_SCALE)
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         """log p(R), log p(G | R) and log p(B | R, G), (B, C, H, W), of uint8 x (B, C, H, W).
@@ -177,7 +178,7 @@ class DiscretizedLogisticMixture(nn.Module):
             value = before[..., earlier, None].to(mean.dtype) * self.bin - 1
             mean = mean + torch.tanh(blocks[..., first + earlier, :]) * value
         log_scale = blocks[..., 1 + self.channels + c, :]
-        return mean, log_scale.clamp(log(self.LEAST_SCALE * self.bin), self.GREATEST_LOG_SCALE)
+        return mean, log_scale.clamp(*self.log_scales)
 
     def _joint(self, params: Tensor, x: Tensor) -> Tensor:
         """log π_k + Σ log p_k(x_c | x_<c) of every component up to every channel, (C + 1, …, M).

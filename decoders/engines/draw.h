@@ -15,6 +15,7 @@ struct Job {
   int32_t mixtures;      // of a logistic mixture, which couples a pixel's channels; 0 of a softmax
   int32_t parameters;    // K: of a pixel, or without mixtures of a sub-pixel
   double temperature;
+  double least_log_scale, greatest_log_scale;  // of the mixture's components
   const void* noise;     // (images, channels, height, width), of the network's type
   const uint8_t* known;  // (images, channels, height, width), or null
   const uint8_t* mask;   // (images, channels, height, width), not 0 where `known` stays, or null
@@ -87,7 +88,8 @@ class Draw {
  public:
   Draw(const Job& job, int first, int n)
       : job_(job), first_(first), n_(n), stride_(round_up(job.parameters, kLanes<T>)),
-        params_(size_t(n) * stride_), mixture_(job.mixtures, job.channels, job.levels),
+        params_(size_t(n) * stride_), mixture_(job.mixtures, job.channels, job.levels, job.least_log_scale,
+                 job.greatest_log_scale),
         log_pmf_(round_up(job.levels, kLanes<T>)), mass_(round_up(job.levels, kLanes<T>)),
         sums_(round_up(job.levels, kLanes<T>) / kLanes<T>) {
     const T lowest = std::numeric_limits<T>::lowest();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace {
 
@@ -23,24 +24,28 @@ T log_sigmoid(T x) {
 template <class T>
 class LogisticMixture {
  public:
-  LogisticMixture(int mixtures, int channels, int levels)
+  LogisticMixture(int mixtures, int channels, int levels, double least, double greatest)
       : mixtures_(mixtures), channels_(channels), last_(levels - 1), bin_(T(2) / last_),
-        least_(std::log(T(0.05) * bin_)), weights_(mixtures), means_(mixtures),
-        inverse_scales_(mixtures), exponents_(mixtures) {}
+        least_(T(least)), greatest_(T(greatest)), log_weights_(mixtures), weights_(mixtures),
+        means_(mixtures), inverse_scales_(mixtures), exponents_(mixtures) {}
 
   // Weights, means and scales of channel c's components from a pixel's parameters, whose channels
   // before c have the levels before[0], before[stride], ….
   void begin(const T* params, int c, const uint8_t* before, size_t stride) {
-    for (int k = 0; k < mixtures_; k++) weights_[k] = params[k];
+    for (int k = 0; k < mixtures_; k++) log_weights_[k] = params[k];
     for (int e = 0; e < c; e++) {
       channel(params, e, before, stride);
-      for (int k = 0; k < mixtures_; k++) weights_[k] += log_mass(k, before[e * stride]);
+      for (int k = 0; k < mixtures_; k++) log_weights_[k] += log_mass(k, before[e * stride]);
     }
     channel(params, c, before, stride);
     T total = 0;
-    const T high = *std::max_element(&weights_[0], &weights_[0] + mixtures_);
-    for (int k = 0; k < mixtures_; k++) total += weights_[k] = std::exp(weights_[k] - high);
-    for (int k = 0; k < mixtures_; k++) weights_[k] /= total;
+    const T high = *std::max_element(&log_weights_[0], &log_weights_[0] + mixtures_);
+    for (int k = 0; k < mixtures_; k++) total += std::exp(log_weights_[k] - high);
+    const T log_total = high + std::log(total);
+    for (int k = 0; k < mixtures_; k++) {
+      log_weights_[k] -= log_total;
+      weights_[k] = std::exp(log_weights_[k]);
+    }
   }
 
   // The smallest level whose CDF is above u.
@@ -66,7 +71,7 @@ class LogisticMixture {
     for (int v = 0; v <= last_; v++) {
       T high = std::numeric_limits<T>::lowest(), total = 0;
       for (int k = 0; k < mixtures_; k++) {
-        exponents_[k] = std::log(weights_[k]) + log_mass(k, v);
+        exponents_[k] = log_weights_[k] + log_mass(k, v);
         high = std::max(high, exponents_[k]);
       }
       for (int k = 0; k < mixtures_; k++) total += std::exp(exponents_[k] - high);
@@ -83,7 +88,7 @@ class LogisticMixture {
       means_[k] = mean[k];
       for (int e = 0; e < c; e++)
         means_[k] += std::tanh(coefficient[e * mixtures_ + k]) * (before[e * stride] * bin_ - 1);
-      inverse_scales_[k] = std::exp(-std::min(std::max(log_scale[k], least_), T(20)));
+      inverse_scales_[k] = std::exp(-std::min(std::max(log_scale[k], least_), greatest_));
     }
   }
 
@@ -100,8 +105,8 @@ class LogisticMixture {
   T offset(int k, int level) const { return ((2 * level - last_) - last_ * means_[k]) / last_; }
 
   const int mixtures_, channels_, last_;
-  const T bin_, least_;
-  Buffer<T> weights_, means_, inverse_scales_, exponents_;
+  const T bin_, least_, greatest_;  // the log-scales' bounds
+  Buffer<T> log_weights_, weights_, means_, inverse_scales_, exponents_;
 };
 
 }  // namespace

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.engines.library import BuildError
+from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedLogisticMixture
 
 SECONDS_BETWEEN_LOOKS = 0.1
 HOTTEST = 1e30
@@ -30,7 +31,7 @@ class Job(Structure):
     _fields_ = [
         *((name, c_int32) for name in ("images", "channels", "height", "width", "levels")),
         *((name, c_int32) for name in ("threads", "mixtures", "parameters")),
-        ("temperature", c_double),
+        *((name, c_double) for name in ("temperature", "least_log_scale", "greatest_log_scale")),
         *((name, c_void_p) for name in ("noise", "known", "mask", "x", "params", "choices")),
         ("rows_done", c_int64),
         ("stop", c_int32),
@@ -38,9 +39,9 @@ class Job(Structure):
 
 
 def obstacle(
-    weight: Tensor, draw: Draw | None, library: Callable[[], ctypes.CDLL | BuildError]
+    model: Any, weight: Tensor, draw: Draw | None, library: Callable[[], ctypes.CDLL | BuildError]
 ) -> str | None:
-    """Why a kernel cannot draw with weights like this one, or None if it can.
+    """Why a kernel cannot draw from a model with weights like this one, or None if it can.
 
     `library` gives the kernel, and builds it on first use. A subclass of `Draw` that decides the
     levels by a `level` or `keep` of its own is an obstacle, since a kernel calls neither.
@@ -49,6 +50,8 @@ def obstacle(
         return f"it runs on the CPU, and the model is on {weight.device.type}"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"it takes float32 and float64 weights, not {weight.dtype}"
+    if not isinstance(model.likelihood, Categorical | DiscretizedLogisticMixture):
+        return f"it knows no {type(model.likelihood).__name__}"
     if draw is not None:
         kind = type(draw)
         if kind.level is not Draw.level or kind.keep is not Draw.keep or kind.on_host:
@@ -88,6 +91,11 @@ def draw_images(
         "params": params,
         "choices": choices,
     }
+    likelihood = model.likelihood
+    mixture: dict[str, Any] = {}
+    if isinstance(likelihood, DiscretizedLogisticMixture):
+        mixture["mixtures"] = likelihood.mixtures
+        mixture["least_log_scale"], mixture["greatest_log_scale"] = likelihood.log_scales
     job = structure(
         Job,
         tensors,
@@ -97,8 +105,8 @@ def draw_images(
         width=width,
         levels=model.levels,
         threads=torch.get_num_threads(),
-        mixtures=model.likelihood.mixtures if model.likelihood.coupled else 0,
-        parameters=model.likelihood.size,
+        parameters=likelihood.size,
+        **mixture,
         temperature=min(draw.temperature, HOTTEST),
     )
     status: list[int] = []

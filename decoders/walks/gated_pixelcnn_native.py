@@ -37,7 +37,7 @@ def kernel() -> ctypes.CDLL | BuildError:
 
 def obstacle(model: Any, draw: Draw | None = None) -> str | None:
     """Why the engine cannot draw from a model, or None if it can."""
-    return native.obstacle(model.head_hidden.weight, draw, kernel)
+    return native.obstacle(model, model.head_hidden.weight, draw, kernel)
 
 
 def sample(

@@ -36,7 +36,7 @@ def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> Opti
     chosen = {"fused", "foreach", "differentiable"} & set(arguments)
     if fused and not chosen and "fused" in values and kind.__module__.startswith("torch.optim"):
         arguments["fused"] = True
-    defaults = kind([nn.Parameter(torch.zeros(1, 1))], **arguments).defaults
+    defaults = _made(kind, arguments, NAME).defaults
     matches: list[list[str | int]] = []
     options: list[dict[str, Any]] = []
     for i, group in enumerate(spec["groups"]):
@@ -49,6 +49,7 @@ def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> Opti
                 raise ValueError(f"{name}.options.{key}: {spec['class_path']} has none; {hint}")
         _, values = _parsed(spec, name, {**spec["init_args"], **group["options"]})
         options.append({key: values[key] for key in group["options"]})
+        _made(kind, {**arguments, **options[-1]}, f"{name}.options")
 
     def make(named: Iterable[tuple[str, nn.Parameter]]) -> Optimizer:
         parts = grouped(named, matches)
@@ -67,7 +68,8 @@ def grouped(
 ) -> list[list[nn.Parameter]]:
     """The parameters of the default group, and those of every group that `matches` describes.
 
-    Raises ValueError for a parameter of two groups, and a pattern that matches none.
+    Raises ValueError for a parameter of two groups, a pattern that matches none, and a group
+    without any.
     """
     parts: list[list[nn.Parameter]] = [[] for _ in range(len(matches) + 1)]
     names = []
@@ -80,14 +82,15 @@ def grouped(
                 f"to one group"
             )
         parts[hits[0] + 1 if hits else 0].append(parameter)
-    for i, match in enumerate(matches):
-        for pattern in match:
-            if isinstance(pattern, str) and not any(fnmatchcase(n, pattern) for n in names):
-                close = get_close_matches(pattern, names, n=1, cutoff=0)
-                raise ValueError(
-                    f"{NAME}.groups[{i}].match: {pattern!r} matches no parameter of this model; "
-                    f"one of its parameters is {close[0]}"
-                )
+    for i, (match, part) in enumerate(zip(matches, parts[1:], strict=True)):
+        patterns = [pattern for pattern in match if isinstance(pattern, str)]
+        idle = [p for p in patterns if not any(fnmatchcase(n, p) for n in names)]
+        if idle or not part:
+            close = get_close_matches(str(idle[0]), names, n=1, cutoff=0) if idle else names[:1]
+            raise ValueError(
+                f"{NAME}.groups[{i}].match: {(idle or match)[0]!r} matches no parameter of this "
+                f"model; one of its {len(names)} parameters is {', '.join(close)}"
+            )
     return parts
 
 
@@ -96,6 +99,14 @@ def _matches(match: Sequence[str | int], name: str, parameter: nn.Parameter) -> 
         parameter.ndim == pattern if isinstance(pattern, int) else fnmatchcase(name, pattern)
         for pattern in match
     )
+
+
+def _made(kind: type[Optimizer], arguments: Mapping[str, Any], name: str) -> Optimizer:
+    """An optimizer of one matrix; ValueError, which names the setting, if it cannot be."""
+    try:
+        return kind([nn.Parameter(torch.zeros(1, 1))], **arguments)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _parsed(

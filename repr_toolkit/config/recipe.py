@@ -320,7 +320,7 @@ def _optimizer(raw: Any) -> dict[str, Any]:
         _check_keys(where, group, ("match", "options"))
         match = group.get("match")
         match = match if isinstance(match, list) else [match]
-        if not match or not all(isinstance(m, str | int) for m in match):
+        if not match or not all(isinstance(m, str | int) and m is not True for m in match):
             raise ValueError(
                 f"{where}.match is a pattern of names or a number of dimensions, or a list of "
                 f"them, not {group.get('match')!r}"
@@ -362,6 +362,11 @@ def _check_ranges(config: Config) -> None:
         raise ValueError(
             "data.images_per_identity is missing: model.metric compares images of one person, so "
             "that a batch needs several of each, such as 4"
+        )
+    if training["micro_batch"] and "metric" in config["model"]:
+        raise ValueError(
+            "training.micro_batch is for models with a decoder; model.metric compares the images "
+            "of a whole batch"
         )
     steps, every = training["steps"], training["validate_every"]
     if steps % every:

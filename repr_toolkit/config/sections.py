@@ -67,7 +67,8 @@ class Training:
         channels_last: Whether convolutions run on channels-last memory.
         micro_batch: Images that one thread computes at a time, when a model with a decoder trains
             on a CPU: parts of a batch are computed side by side, one thread each. null shares a
-            batch among the threads that there are, and the run states how.
+            batch among the threads that there are, and the run states how. A model that draws
+            random numbers in training, or keeps statistics of batches, takes them whole.
         pictures: Images in each row of a validation's picture; 0 draws none, for decoders without
             a fast sampling engine. Training by triplets draws a ROC, or none at 0.
     """

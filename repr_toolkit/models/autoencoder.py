@@ -83,7 +83,7 @@ class EncoderDecoder(Learner):
         self.train(former)
 
     def training_step(self, batch: Batch) -> Tensor:
-        return (self.micro_batches or self.compiled_core)(batch)
+        return self.training_loss(batch)
 
     def core(self, batch: Batch) -> Tensor:
         """The training loss of a batch."""

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from repr_toolkit.config.optimizer import OptimizerFactory
-from repr_toolkit.models.micro_batches import Batch, MicroBatches
+from repr_toolkit.models.micro_batches import Batch, MicroBatches, is_pure
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -25,7 +24,8 @@ class Learner(LightningModule):
     the first `warmup` of all `steps` and then follow the `schedule`. `compile` applies
     torch.compile to `core`. `channels_last` chooses that memory layout for weights and, by
     `laid_out`, images. With a `micro_batch`, for a CPU, a training step computes so many images of
-    a batch at a time, on one thread each, and no operation is shared by threads.
+    a batch at a time, on one of `threads` threads each, and no operation is shared by threads; a
+    loss that is not pure (`models.micro_batches.is_pure`) takes the whole batch.
 
     A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
     training step calls `compiled_core`, and each validation sets `validation_results`.
@@ -49,6 +49,7 @@ class Learner(LightningModule):
         compile: bool = False,
         channels_last: bool = False,
         micro_batch: int | None = None,
+        threads: int = 1,
     ) -> None:
         super().__init__()
         self._optimizer = optimizer
@@ -57,12 +58,13 @@ class Learner(LightningModule):
         self._steps = steps
         self._compile = compile
         self._micro_batch = micro_batch
-        self._threads = torch.get_num_threads()
+        self._threads = threads
+        self._in_parts = micro_batch is not None
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.validation_results = {}
         self.compiled_core: Callable[[Batch], Tensor] = self.core
         """`core`, compiled during training if `compile` is True."""
-        self.micro_batches: MicroBatches | None = None
+        self._parts: MicroBatches | None = None
 
     def core(self, batch: Batch) -> Tensor:
         """The part of a training step that torch.compile compiles, a function of the batch."""
@@ -122,27 +124,37 @@ class Learner(LightningModule):
     def on_fit_start(self) -> None:
         if self._compile:
             self.compiled_core = torch.compile(self.core, dynamic=False)
-        # Statistics of a batch are those of the whole batch.
-        if any(isinstance(m, _BatchNorm) and m.training for m in self.modules()):
-            self._micro_batch = None
-        if self._micro_batch:
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """`compiled_core` of a batch, in parts if there is a `micro_batch`."""
+        if self._in_parts and self._parts is None:
+            self._in_parts = is_pure(self.core, self, batch)
+            if not self._in_parts:
+                torch.set_num_threads(self._threads)
+        if not self._in_parts or self._micro_batch is None:
+            return self.compiled_core(batch)
+        if self._parts is None:
             parameters = [p for p in self.parameters() if p.requires_grad]
-            self.micro_batches = MicroBatches(
+            self._parts = MicroBatches(
                 self.compiled_core, parameters, self._micro_batch, self._threads
             )
+        return self._parts(batch)
 
     def on_train_epoch_start(self) -> None:
-        if self._micro_batch:
+        if self._in_parts:
             torch.set_num_threads(1)
 
     def on_validation_start(self) -> None:
-        torch.set_num_threads(self._threads)
+        if self._in_parts:
+            torch.set_num_threads(self._threads)
+
+    def stop_threads(self) -> None:
+        """End the threads of a training that ended, by success or an error."""
+        if self._parts is not None:
+            self._parts.close()
+            self._parts = None
 
     def on_fit_end(self) -> None:
-        if self.micro_batches is not None:
-            self.micro_batches.close()
-            self.micro_batches = None
-        torch.set_num_threads(self._threads)
         if self._compile:
             self.compiled_core = self.core
-            torch.compiler.reset()  # the next model in this process starts with an empty cache
+        torch.compiler.reset()  # the next model in this process starts with an empty cache

@@ -25,9 +25,9 @@ Part = tuple[Tensor, list[Tensor | None]]
 class MicroBatches:
     """A loss, the mean over a batch, and its gradient as the weighted sum over parts of the batch.
 
-    `loss` is a function of a batch and of `parameters`. The parts have `size` images (the last one
-    may have fewer) and run on at most `threads` threads, or one after the other if the loss draws
-    random numbers, whose order would be chance. For models on a CPU. Close it after use.
+    `loss` is a function of a batch and of `parameters` that `is_pure`. The parts have `size` images
+    (the last one may have fewer) and run on at most `threads` threads. For models on a CPU. Close
+    it after use.
     """
 
     def __init__(
@@ -37,35 +37,41 @@ class MicroBatches:
         size: int,
         threads: int,
     ) -> None:
-        self._loss, self._parameters, self._size = loss, parameters, size
-        self._map: Callable[..., Iterator[Part]] = map
-        self._threads = threads
+        self._loss, self._parameters = loss, parameters
+        self._size, self._threads = size, threads
         self._pool: ThreadPoolExecutor | None = None
-        self._is_first = True
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The mean loss, a scalar; its backward pass gives the parameters their gradients."""
+        """The mean loss, a scalar; its backward pass gives the parameters their gradients.
+
+        Raises RuntimeError where the loss drew random numbers, whose order would be chance.
+        """
         loss: Tensor = _Loss.apply(self, batch, *self._parameters)
         return loss
 
     def close(self) -> None:
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
 
     def parts(self, batch: Batch) -> Part:
         """The loss and the gradient of a batch."""
         count = len(batch["image"])
         starts = range(0, count, self._size)
         parts = [{k: v[i : i + self._size] for k, v in batch.items()} for i in starts]
-        # Autocast is a setting of each thread.
+        # Autocast is a setting of each thread, but the copies that it keeps are the process's.
         autocast = torch.autocast(
-            "cpu", torch.get_autocast_dtype("cpu"), torch.is_autocast_enabled("cpu")
+            "cpu",
+            torch.get_autocast_dtype("cpu"),
+            torch.is_autocast_enabled("cpu"),
+            cache_enabled=False,
         )
-        state = torch.get_rng_state() if self._is_first else None
+        work = partial(self._part, autocast)
+        state = torch.get_rng_state()
         loss = torch.zeros(())
         total: list[Tensor | None] = [None] * len(self._parameters)
         with threads_in_operations(1):
-            results = self._map(partial(self._part, autocast), parts)
+            # The first batch takes turns: it may compile.
+            results = map(work, parts) if self._pool is None else self._pool.map(work, parts)
             for part, (value, gradient) in zip(parts, results, strict=True):
                 weight = len(part["image"]) / count
                 loss += weight * value
@@ -73,25 +79,42 @@ class MicroBatches:
                     if one is not None:
                         one = one * weight
                         total[i] = one if so_far is None else so_far.add_(one)
-        if state is not None:
-            self._is_first = False
-            if torch.equal(state, torch.get_rng_state()):
-                self._share(min(self._threads, len(parts)))
-        return loss, total
-
-    def _share(self, threads: int) -> None:
-        """Share parts among threads from now on: not before the first, which may compile."""
-        if threads > 1:
+        if not torch.equal(state, torch.get_rng_state()):
+            raise RuntimeError(
+                "the training loss draws random numbers only sometimes; parts of a batch are "
+                "computed side by side, and the order of the draws would be chance"
+            )
+        threads = min(self._threads, len(parts))
+        if self._pool is None and threads > 1:
             self._pool = ThreadPoolExecutor(
                 threads, initializer=torch.set_num_threads, initargs=(1,)
             )
-            self._map = self._pool.map
+        return loss, total
 
     def _part(self, autocast: torch.autocast, part: Batch) -> Part:
         with torch.enable_grad(), copy(autocast):
             loss = self._loss(part)
         gradient = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return loss.detach().float(), list(gradient)
+
+
+def is_pure(loss: Callable[[Batch], Tensor], module: nn.Module, batch: Batch) -> bool:
+    """Whether a loss of a module draws no random number and writes no buffer.
+
+    As dropout and batch normalisation would. It is tried on two images of a batch, which changes
+    nothing.
+    """
+    state, buffers = torch.get_rng_state(), [b.clone() for b in module.buffers()]
+    versions = [b._version for b in module.buffers()]
+    with torch.no_grad():
+        loss({key: value[:2] for key, value in batch.items()})
+    pure = torch.equal(state, torch.get_rng_state())
+    pure &= versions == [b._version for b in module.buffers()]
+    torch.set_rng_state(state)
+    if not pure:
+        for buffer, before in zip(module.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+    return pure
 
 
 class _Loss(torch.autograd.Function):

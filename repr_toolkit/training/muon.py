@@ -25,15 +25,15 @@ class Muon(Optimizer):
 
     A kernel (out, in, …) is the matrix (out, in·…), unless it states that it consists of several
     (`decoders.matrices`), such as the halves of a gate. Entries that never had a gradient, such as
-    masked ones, stay as they are.
+    masked ones, are not moved by it.
 
-    Groups with `orthogonal` False take Adam with `betas` and `eps` instead: vectors, the first
-    layer, the logits.
+    Groups with `orthogonal` False take Adam with `betas` and `eps` instead, as vectors must. The
+    first layer and the logits may take either; here they learn faster by Muon too.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
 
-    Raises ValueError for a rate or a momentum that cannot be, and, in the first step, for a vector
-    in an orthogonal group.
+    Raises ValueError for a rate or a momentum that cannot be, and for a vector in an orthogonal
+    group.
     """
 
     def __init__(
@@ -61,6 +61,16 @@ class Muon(Optimizer):
         }
         super().__init__(params, defaults)
 
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        for parameter in group["params"]:
+            if group["orthogonal"] and parameter.ndim < 2:
+                raise ValueError(
+                    f"Muon makes matrices orthogonal, not a parameter of shape "
+                    f"{tuple(parameter.shape)}: put it into a group with orthogonal: false"
+                )
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the value of the closure, if there is one."""
@@ -70,7 +80,7 @@ class Muon(Optimizer):
                 loss = closure()
         for group in self.param_groups:
             weights = [p for p in group["params"] if p.grad is not None]
-            if group["orthogonal"]:
+            if weights and group["orthogonal"]:
                 self._orthogonal_step(weights, group)
             elif weights:
                 self._adam_step(weights, group)
@@ -79,11 +89,6 @@ class Muon(Optimizer):
     def _orthogonal_step(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         for weight in weights:
-            if weight.ndim < 2:
-                raise ValueError(
-                    f"Muon makes matrices orthogonal, not a parameter of shape "
-                    f"{tuple(weight.shape)}: put it into a group with orthogonal: false"
-                )
             if not self.state[weight]:
                 self.state[weight] = {"momentum": torch.zeros_like(weight)}
         momenta = [self.state[weight]["momentum"] for weight in weights]
@@ -112,7 +117,8 @@ class Muon(Optimizer):
         for weight in weights:
             if not self.state[weight]:
                 self.state[weight] = {
-                    "step": torch.zeros((), device=weight.device),
+                    # Not "step", which torch and Lightning leave on the CPU when they load it.
+                    "count": torch.zeros((), device=weight.device),
                     "mean": torch.zeros_like(weight),
                     "square": torch.zeros_like(weight),
                 }
@@ -123,7 +129,7 @@ class Muon(Optimizer):
             [state["mean"] for state in states],
             [state["square"] for state in states],
             [],
-            [state["step"] for state in states],
+            [state["count"] for state in states],
             fused=weights[0].device.type in ("cpu", "cuda"),
             amsgrad=False,
             beta1=group["betas"][0],
@@ -135,12 +141,12 @@ class Muon(Optimizer):
         )
 
 
-def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
-    """The matrices (N, rows, columns) with singular values brought to 0.7…1.2, in float32.
+def orthogonalised(stacked: Tensor, steps: int = 5) -> Tensor:
+    """Matrices (N, rows, columns) with singular values brought to 0.7…1.2, in float32.
 
     By Newton–Schulz iterations; a matrix of zeros stays one.
     """
-    x: Tensor = matrices.float()
+    x: Tensor = stacked.float()
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT

@@ -162,9 +162,12 @@ class Fitting:
         self.trainer = make_trainer(config, [*filter(None, every)], [*filter(None, loggers)])
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
+        # Of the processes on this machine, each has its share of the threads.
+        self.threads = max(1, torch.get_num_threads() // self.trainer.num_devices)
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
-        if on_cpu and "metric" not in config["model"] and training["micro_batch"] is None:
-            part = -(-batch_size // (self.trainer.world_size * torch.get_num_threads()))
+        is_new = not run.path.exists()  # one that states no size goes on without parts
+        if is_new and on_cpu and "metric" not in config["model"] and not training["micro_batch"]:
+            part = -(-batch_size // (self.trainer.world_size * self.threads))
             self.config = apply_settings(config, {"training.micro_batch": part})
 
     def model_arguments(self) -> dict[str, Any]:
@@ -180,6 +183,7 @@ class Fitting:
             "optimizer": optimizer_factory(self.config, fused=fused),
             "compile": compile,
             "micro_batch": training["micro_batch"] if device.type == "cpu" else None,
+            "threads": self.threads,
             **{key: training[key] for key in ("schedule", "warmup", "steps", "channels_last")},
         }
 
@@ -207,6 +211,7 @@ class Fitting:
             self.trainer.strategy.barrier()
             exit_code = 0
         finally:
+            model.stop_threads()
             torch.set_num_threads(threads)
             if self.wandb and self.trainer.is_global_zero:
                 import wandb

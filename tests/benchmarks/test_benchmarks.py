@@ -20,6 +20,7 @@ from benchmarks.table import table
 from benchmarks.thumbnail import Thumbnail
 from benchmarks.timing import Comparison, alternate
 from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, training
+from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.testing import randomised
 from repr_toolkit.training.trainer import quiet_lightning
@@ -225,9 +226,18 @@ def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
     assert [len(axes.lines) for axes in drawn] == [4, 4]
 
 
+@pytest.mark.parametrize("task", ["mnist5k", "photos"])
+def test_every_way_makes_a_model(task: str) -> None:
+    pytest.importorskip("skimage")
+    pytest.importorskip("mlxtend")
+    for way in learning.WAYS:
+        (_, join, config), _ = learning.configuration(task, way, {}, 0, 8, 4)
+        join(optimizer=optimizer_factory(config)).make_optimizer()
+
+
 def test_the_bits_that_a_thumbnail_saves() -> None:
-    without = learning.Curve("no h", 0, 768, [2], [1.0], [5.0])
-    curves = [without, learning.Curve("spatial", 0, 768, [2], [1.0], [4.5])]
+    without = learning.Curve("no h", 0, 768, [2], [1.0], [5.0], 2.0)
+    curves = [without, learning.Curve("spatial", 0, 768, [2], [1.0], [4.5], 2.0)]
     console = Console(file=StringIO(), width=120)
     console.print(learning.table("thumbnail", curves))
     assert "384" in console.file.getvalue()

@@ -62,6 +62,7 @@ def test_a_group_may_hold_every_parameter() -> None:
             [{"match": "*.weight"}, {"match": [2]}],
             r"groups\[0\] and \[1\] both match",
         ),
+        ([{"match": 7}], r"groups\[0\]\.match: 7 matches no parameter"),
         ([{"match": "*.wieght"}], r"groups\[0\]\.match: '\*\.wieght' matches no parameter.*weight"),
     ],
 )
@@ -77,6 +78,7 @@ def test_groups_that_do_not_fit_the_model(groups: list[dict[str, Any]], message:
         ({"learning_rate": 1}, r"groups\[0\]\.options\.learning_rate: torch\.optim\.Adam has none"),
         ({"beta": [0.5, 0.6]}, "did you mean betas"),
         ({"lr": "fast"}, r"groups\[0\].*fast"),
+        ({"lr": -1}, r"groups\[0\]\.options: Invalid learning rate"),
     ],
 )
 def test_options_that_the_optimizer_has_not(options: dict[str, Any], message: str) -> None:
@@ -89,6 +91,7 @@ def test_options_that_the_optimizer_has_not(options: dict[str, Any], message: st
     [
         ({"match": 1}, "groups is a list of"),
         ([{"options": {}}], r"groups\[0\]\.match is a pattern .*, not None"),
+        ([{"match": True}], r"groups\[0\]\.match is a pattern"),
         ([{"match": []}], r"groups\[0\]\.match is a pattern"),
         ([{"match": 1, "option": {}}], r"unknown key training\.optimizer\.groups\[0\]\.option"),
     ],

@@ -2,14 +2,17 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.models.micro_batches import MicroBatches
+from repr_toolkit.models.micro_batches import MicroBatches, is_pure
 from toys.decoders import Independent
+
+BATCH = {"image": torch.ones(6, 1, 1, 1, dtype=torch.uint8)}
 
 
 def model_and_batch() -> tuple[EncoderDecoder, dict[str, Tensor]]:
@@ -64,21 +67,60 @@ def test_the_number_of_threads_changes_nothing_and_is_restored() -> None:
     assert torch.get_num_threads() == before
 
 
-def test_a_loss_that_draws_random_numbers_runs_in_turns() -> None:
-    weight = nn.Parameter(torch.ones(()))
-    names: set[str] = set()
+class Drawing(Independent):
+    """Its loss draws a random number."""
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return super().loss(x, h) * (1 + torch.rand(()))
+
+
+class Counting(Independent):
+    """Its loss counts its calls in a buffer."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        self.get_buffer("calls").add_(1)
+        return super().loss(x, h)
+
+
+@pytest.mark.parametrize("kind", [Independent, Drawing, Counting])
+def test_a_loss_that_is_not_pure_takes_whole_batches(kind: type[Independent]) -> None:
+    model = EncoderDecoder(None, kind((1, 4, 4), 0, 9), micro_batch=2, threads=2)
+    _, batch = model_and_batch()
+    sizes: list[int] = []
+    core = model.core
+
+    def noting(batch: Mapping[str, Tensor]) -> Tensor:
+        sizes.append(len(batch["image"]))
+        return core(batch)
+
+    model.compiled_core = noting
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    assert is_pure(model.core, model, batch) == (kind is Independent)
+    assert torch.equal(state, torch.get_rng_state())
+    assert not dict(model.named_buffers()).get("decoder.calls", torch.zeros(())).any()
+    for _ in range(2):
+        model.training_loss(batch)
+    assert sizes == ([2] * 10 if kind is Independent else [10, 10])
+    model.stop_threads()
+
+
+def test_random_numbers_drawn_later_are_an_error() -> None:
+    weight, draws = nn.Parameter(torch.ones(())), [False]
 
     def loss(batch: Mapping[str, Tensor]) -> Tensor:
-        names.add(threading.current_thread().name)
-        return (weight * torch.rand(len(batch["image"]))).mean()
+        return weight * (torch.rand(()) if draws[0] else 1.0)
 
-    batch = {"image": torch.zeros(6, 1, 1, 1, dtype=torch.uint8)}
-    results = []
-    for threads in (1, 3):
-        torch.manual_seed(0)
-        results.append(gradients(loss, [weight], batch, 2, threads, batches=3)[0])
-    assert torch.equal(*results)
-    assert names == {threading.current_thread().name}
+    parts = MicroBatches(loss, [weight], size=2, threads=2)
+    parts(BATCH)
+    draws[0] = True
+    with pytest.raises(RuntimeError, match="draws random numbers only sometimes"):
+        parts(BATCH)
+    parts.close()
 
 
 def test_parts_run_side_by_side_after_the_first_batch() -> None:
@@ -91,8 +133,7 @@ def test_parts_run_side_by_side_after_the_first_batch() -> None:
             together.wait()
         return weight * batch["image"].float().mean()
 
-    batch = {"image": torch.ones(6, 1, 1, 1, dtype=torch.uint8)}
-    gradients(loss, [weight], batch, 2, threads=3)
+    gradients(loss, [weight], BATCH, 2, threads=3)
     assert len(set(names[:3])) == 1
     assert len(set(names[3:])) == 3
 
@@ -111,12 +152,20 @@ def test_autocast_reaches_every_thread() -> None:
     assert dtypes == {torch.bfloat16}
 
 
-def test_batch_statistics_are_of_the_whole_batch() -> None:
-    model, _ = model_and_batch()
-    for normalised in (False, True):
-        model = EncoderDecoder(None, Independent((1, 4, 4), 0, 9), micro_batch=2)
-        if normalised:
-            model.decoder.extra = nn.BatchNorm2d(1)
-        model.on_fit_start()
-        assert (model.micro_batches is None) == normalised
-        model.on_fit_end()
+def test_a_weight_that_is_used_often_has_one_gradient_under_autocast() -> None:
+    torch.manual_seed(0)
+    weight = nn.Parameter(torch.randn(16, 16) / 4)
+
+    def loss(batch: Mapping[str, Tensor]) -> Tensor:
+        x = batch["image"].flatten(1).float().expand(-1, 16)
+        for _ in range(20):
+            x = torch.tanh(x @ weight)
+        return x.float().mean()
+
+    gradients_seen = set()
+    with torch.autocast("cpu", torch.bfloat16):
+        for _ in range(20):
+            _, (gradient,) = gradients(loss, [weight], BATCH, 1, threads=4)
+            assert gradient is not None
+            gradients_seen.add(gradient.sum().item())
+    assert len(gradients_seen) == 1

@@ -133,7 +133,7 @@ class Independent(Decoder):
         return log_pmf.gather(-1, x.long()[..., None]).flatten(1).sum(1)
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        self.steps_seen += 1
+        self.steps_seen += torch.is_grad_enabled()
         loss = -self.log_prob(x, h).mean() / (prod(self.image_shape) * log(2))
         if self.steps_seen == self.explode_at:
             return loss / 0.0
@@ -187,7 +187,7 @@ class Prepared(Independent):
         return super().logits(x, h) * self.start
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        if self.steps_seen == 0:
+        if self.steps_seen == 0 and torch.is_grad_enabled():
             value = self.start.item().hex()
             self.write("loss", environ.get("LOCAL_RANK", 0), value, int(self.seen))
         return super().loss(x, h)

@@ -150,10 +150,27 @@ def test_a_state_that_is_loaded_goes_on_exactly() -> None:
     assert torch.equal(vector, end[1])
 
 
+def test_a_state_goes_to_the_device_of_its_weights() -> None:
+    """Both torch and Lightning leave a state named "step" on the device that it was loaded on."""
+    weight = nn.Parameter(torch.zeros(2, 2))
+    weight.grad = torch.ones(2, 2)
+    optimizer = Muon([weight], orthogonal=False)
+    optimizer.step()
+    elsewhere = nn.Parameter(torch.zeros(2, 2, device="meta"))
+    again = Muon([elsewhere], orthogonal=False)
+    again.load_state_dict(optimizer.state_dict())
+    assert {value.device.type for value in again.state[elsewhere].values()} == {"meta"}
+
+
+def test_parameters_without_gradients_stay() -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    Muon([weight]).step()
+    assert torch.equal(weight, torch.ones(2, 2))
+
+
 def test_a_vector_is_no_matrix() -> None:
     vector = nn.Parameter(torch.zeros(3))
-    vector.grad = torch.ones(3)
     with pytest.raises(ValueError, match=r"not a parameter of shape \(3,\).*orthogonal: false"):
-        Muon([vector]).step()
+        Muon([vector])
     with pytest.raises(ValueError, match="momentum is in"):
         Muon([vector], momentum=1.0)
