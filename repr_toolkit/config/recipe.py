@@ -363,11 +363,6 @@ def _check_ranges(config: Config) -> None:
             "data.images_per_identity is missing: model.metric compares images of one person, so "
             "that a batch needs several of each, such as 4"
         )
-    if training["micro_batch"] and "metric" in config["model"]:
-        raise ValueError(
-            "training.micro_batch is for models with a decoder; model.metric compares the images "
-            "of a whole batch"
-        )
     steps, every = training["steps"], training["validate_every"]
     if steps % every:
         raise ValueError(

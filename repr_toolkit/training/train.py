@@ -162,6 +162,11 @@ class Fitting:
         self.trainer = make_trainer(config, [*filter(None, every)], [*filter(None, loggers)])
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
+        if training["micro_batch"] and "metric" in config["model"]:
+            raise ValueError(
+                "training.micro_batch is for models with a decoder; model.metric compares the "
+                "images of a whole batch"
+            )
         # Of the processes on this machine, each has its share of the threads.
         self.threads = max(1, torch.get_num_threads() // self.trainer.num_devices)
         on_cpu = self.trainer.strategy.root_device.type == "cpu"

@@ -20,7 +20,7 @@ from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.decoders import Independent
 from toys.processes import own_environment
-from toys.runs import MUON, assert_same_weights, metrics, small
+from toys.runs import MUON, assert_same_weights, metrics, narrow, small
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +182,9 @@ def test_the_run_states_how_batches_are_shared_whatever_the_threads(tmp_path: Pa
     finally:
         torch.set_num_threads(threads)
     assert_same_weights(cut, whole)
+    with pytest.raises(ValueError, match=r"micro_batch is for models with a decoder"):
+        train(narrow(1.0, training__micro_batch=4), tmp_path / "metric")
+    assert not (tmp_path / "metric").exists()
     other = small(training__optimizer=MUON, training__micro_batch=4)
     with pytest.raises(ValueError, match=r"other settings \(training\.micro_batch\)"):
         train(other, cut.path, resume=True)
