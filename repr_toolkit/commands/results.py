@@ -1,6 +1,5 @@
 """What the commands of analyses do with what was measured: keep it, print it, draw it, log it."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from repr_toolkit.runs.kept import Findings, Kept, unsaved
 from repr_toolkit.runs.kept import keep as keep_with_run
 from repr_toolkit.runs.run import Run, distinct_names
 from repr_toolkit.sampling.draw import refuse_unwritable
-from repr_toolkit.support.files import atomic_write, require_writable, write_npz
+from repr_toolkit.support.files import atomic_write, json_text, require_writable, write_npz
 from repr_toolkit.support.pictures import image_grid, write_png
 
 
@@ -53,7 +52,7 @@ def show(
     """Print the tables of results, or with --json their dict, of several a list of them."""
     if options.json:
         numbers = [{"command": result.command, **result.numbers} for result in results.values()]
-        print(json.dumps(numbers if numbers[1:] else numbers[0], indent=2, ensure_ascii=False))
+        print(json_text(numbers if numbers[1:] else numbers[0]), end="")
     else:
         print(as_text(blocks(results)), end="")
 

@@ -186,7 +186,15 @@ class FaceJob:
             "min_face_size": detector.min_face_size,
             **{name: getattr(self, name) for name in SETTINGS},
         }
-        chunks = Chunks(self.out, job, len(self.names), self.batch_size)
+        side = self.image_size
+        rows: dict[str, np.dtype[Any]] = {
+            "image": np.dtype((np.uint8, (3, side, side))),
+            "identity": np.array(self.people).dtype,
+            "photo": np.array(self.names).dtype,
+            "embedding": np.dtype((np.float32, (512,))),
+            "landmarks": np.dtype((np.float32, (5, 2))),
+        }
+        chunks = Chunks(self.out, job, len(self.names), self.batch_size, rows)
         try:
             with exactly():
                 make = partial(self._process, detector, facenet)
@@ -245,7 +253,9 @@ class FaceJob:
             "image": np.array(images, np.uint8).reshape(-1, 3, side, side),
             "identity": np.array([self.identity(name) for name in photos], str),
             "photo": np.array(photos, str),
-            "embedding": _embed(facenet, np.stack(crops)) if faces else np.empty((0, 512)),
+            "embedding": _embed(facenet, np.stack(crops))
+            if faces
+            else np.empty((0, 512), np.float32),
             "landmarks": np.array(landmarks, np.float32).reshape(-1, 5, 2),
             "skipped": np.array(sorted(skipped.items()), str).reshape(-1, 2),
             "several": np.array(several),
@@ -269,17 +279,9 @@ class FaceJob:
 
     def _join(self, chunks: Chunks, report: Report, encoder: str) -> None:
         """Write the .npz, with no more than a chunk in memory."""
-        side = self.image_size
-        columns: dict[str, tuple[Any, tuple[int, ...]]] = {
-            "image": (np.uint8, (3, side, side)),
-            "identity": (np.array(self.people).dtype, ()),
-            "photo": (np.array(self.names).dtype, ()),
-            "embedding": (np.float32, (512,)),
-            "landmarks": (np.float32, (5, 2)),
-        }
         arrays: dict[str, Array | Rows] = {
-            key: Rows(np.dtype(dtype), (report.faces, *shape), chunks.column(key))
-            for key, (dtype, shape) in columns.items()
+            key: Rows(row.base, (report.faces, *row.shape), chunks.column(key))
+            for key, row in chunks.rows.items()
         }
         arrays["encoder"] = np.array(encoder)
         if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:

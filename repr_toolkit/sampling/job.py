@@ -119,7 +119,8 @@ class SamplingJob:
         the first joins them. `how` are `world` and the further arguments of `fill`. Raises what
         `fill`, `refuse_unwritable` and the decoder's `sample` raise.
         """
-        chunks = Chunks(out.with_suffix(".npz"), self.settings, self.count, self.chunk_size)
+        rows = {"image": np.dtype((np.uint8, self.model.decoder.image_shape))}
+        chunks = Chunks(out.with_suffix(".npz"), self.settings, self.count, self.chunk_size, rows)
         # A further process that comes when all is joined has nothing to do, and no error to raise.
         finished = chunks.finished and (resume or (rank > 0 and not overwrite))
         refuse_unwritable(out, overwrite=overwrite or finished)

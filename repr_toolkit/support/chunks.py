@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repr_toolkit.support.files import Rows, atomic_write, remove_leftovers, write_npz, write_text
+from repr_toolkit.support.files import (
+    Rows,
+    atomic_write,
+    json_text,
+    remove_leftovers,
+    write_npz,
+    write_text,
+)
 
 Array = NDArray[Any]
 
@@ -36,16 +43,25 @@ class Chunks:
 
     They lie in the folder NAME.parts beside `npz`, NAME.npz, each some arrays by their names. Its
     job.json holds the `job`, names to JSON values that decide all of them, so that chunks of two
-    jobs never mix.
+    jobs never mix. The arrays in `rows` have a row of that dtype, which may state a shape, for each
+    thing but those that the array `skipped` lists.
     """
 
-    def __init__(self, npz: Path, job: Mapping[str, Any], count: int, chunk_size: int) -> None:
+    def __init__(
+        self,
+        npz: Path,
+        job: Mapping[str, Any],
+        count: int,
+        chunk_size: int,
+        rows: Mapping[str, np.dtype[Any]],
+    ) -> None:
         self.npz = npz
         self.folder = npz.with_suffix(".parts")
         self.job_file = self.folder / "job.json"
-        self.job = json.dumps(dict(job), indent=2, ensure_ascii=False)
+        self.job = json_text(dict(job)).strip()
         self.count = count
         self.chunk_size = chunk_size
+        self.rows = rows
         self._lock: weakref.finalize[..., Chunks] | None = None
 
     def __len__(self) -> int:
@@ -154,10 +170,22 @@ class Chunks:
 
     def load(self, chunk: int) -> dict[str, Array]:
         """A chunk's arrays; FileNotFoundError if it is not kept, ValueError if it is damaged."""
+        with self._open(chunk) as file:
+            arrays = dict(file)  # which checks the archive's checksums
+            count = len(self.members(chunk)) - len(arrays.get("skipped", ()))
+            for key, row in self.rows.items():
+                array, shape = arrays[key], (count, *row.shape)
+                if array.dtype.type is not row.base.type or array.shape != shape:
+                    stored = f"{array.dtype} {array.shape}"
+                    raise ValueError(f"{key} is {stored}, not {row.base} {shape}")
+        return arrays
+
+    @contextmanager
+    def _open(self, chunk: int) -> Iterator[Mapping[str, Array]]:
         path = self.file(chunk)
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                return dict(file)  # which checks the archive's checksums
+                yield file
         except FileNotFoundError:
             raise
         except Exception as error:  # zip and deflate raise many kinds for a damaged file
@@ -174,7 +202,9 @@ class Chunks:
     def column(self, key: str) -> Iterator[Array]:
         """One array of every chunk, in order; ValueError at one that is damaged."""
         for chunk in range(len(self)):
-            yield self.load(chunk)[key]
+            with self._open(chunk) as file:
+                array = file[key]  # alone, since the others may be large
+            yield array
 
     def take(self, key: str, indices: Iterable[int]) -> Array:
         """Rows of an array of the finished .npz, by ascending numbers."""

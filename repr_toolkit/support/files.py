@@ -67,13 +67,17 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:
     """Write numbers to a file, whole, and return its path; an earlier file is replaced."""
-    write_text(path, json_text(numbers))
+    write_text(path, json_text(dict(numbers)))
     return path
 
 
-def json_text(numbers: Mapping[str, Any]) -> str:
-    """Numbers as indented JSON, with a newline at the end."""
-    return json.dumps(dict(numbers), indent=2, ensure_ascii=False) + "\n"
+def json_text(numbers: object) -> str:
+    """Mappings, sequences, numbers and texts as indented JSON, with a newline at the end.
+
+    A byte of a file's name that is no text is written by JSON's own escape, which reads back.
+    """
+    text = json.dumps(numbers, indent=2, ensure_ascii=False) + "\n"
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Rows(NamedTuple):
@@ -88,7 +92,7 @@ def write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray[Any, Any] | Rows])
     """Write arrays by name as `np.savez_compressed` does; equal arrays give equal bytes.
 
     `Rows` need the memory of one chunk at a time. Raises ValueError for objects, which would need
-    pickling, and for chunks that have another number of rows than their shape says.
+    pickling, and for chunks of another dtype, or of another shape than theirs.
     """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
@@ -109,6 +113,11 @@ def _write_rows(member: Any, name: str, rows: Rows) -> None:
     np.lib.format.write_array_header_1_0(member, header)
     count = 0
     for chunk in rows.chunks:
+        if chunk.shape[1:] != rows.shape[1:] or not np.can_cast(chunk.dtype, rows.dtype):
+            raise ValueError(
+                f"{name} has rows of {chunk.dtype} {chunk.shape[1:]}, not of {rows.dtype} "
+                f"{rows.shape[1:]}"
+            )
         member.write(np.ascontiguousarray(chunk, rows.dtype).tobytes())
         count += len(chunk)
     if count != rows.shape[0]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repr_toolkit.support.files import Rows, require_writable, write_npz
+from repr_toolkit.support.files import Rows, read_json, require_writable, write_json, write_npz
 
 
 def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:
@@ -53,8 +53,16 @@ def test_rows_that_do_not_add_up_and_objects_are_refused(tmp_path: Path) -> None
     objects = np.array([object()])
     for array, why in (
         (Rows(np.dtype(int), (3,), [np.zeros(2, int)]), "x has 2 rows, not 3"),
+        (Rows(np.dtype(int), (2, 3), [np.zeros((2, 4), int)]), r"rows of int64 \(4,\), not"),
+        (Rows(np.dtype(np.uint8), (2,), [np.zeros(2, int)]), "rows of int64 .* not of uint8"),
         (Rows(objects.dtype, (1,), [objects]), "Object arrays"),
         (objects, "Object arrays"),
     ):
         with pytest.raises(ValueError, match=why), (tmp_path / "a.npz").open("wb") as file:
             write_npz(file, {"x": array})
+
+
+def test_a_command_of_any_bytes_is_read_back(tmp_path: Path) -> None:
+    numbers = {"command": os.fsdecode(b"repr-toolkit evaluate caf\xe9"), "name": "café"}
+    assert read_json(write_json(tmp_path / "a.json", numbers)) == numbers
+    assert "café" in (tmp_path / "a.json").read_text("utf-8")

@@ -37,7 +37,8 @@ rank, world, seconds = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 def draw(images, done):
     time.sleep(seconds)
     return {"image": np.stack([np.full((1, 2, 3), 3 * image, np.uint8) for image in images])}
-chunks = Chunks(Path(sys.argv[1]), {"seed": 1}, 23, 4)
+rows = {"image": np.dtype((np.uint8, (1, 2, 3)))}
+chunks = Chunks(Path(sys.argv[1]), {"seed": 1}, 23, 4, rows)
 fill(chunks, draw, "sampling", rank=rank, world=world)
 if rank == 0:
     images = Rows(np.dtype(np.uint8), (23, 1, 2, 3), chunks.column("image"))
@@ -47,7 +48,11 @@ if rank == 0:
 
 
 def chunks_of(npz: Path, **job: Any) -> Chunks:
-    return Chunks(npz, {"seed": 1, **job}, COUNT, CHUNK)
+    return Chunks(npz, {"seed": 1, **job}, COUNT, CHUNK, rows_of(SHAPE))
+
+
+def rows_of(shape: tuple[int, ...]) -> dict[str, np.dtype[Any]]:
+    return {"image": np.dtype((np.uint8, shape))}
 
 
 def draw(images: range, done: Callable[[float], None]) -> dict[str, Array]:
@@ -174,6 +179,47 @@ def test_a_damaged_chunk_is_made_again(
     assert not chunks.npz.exists()
     assert finish(chunks, resume=True) == whole
     assert "part_000003" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"image": np.zeros((3, *SHAPE), np.uint8)},
+        {"image": np.zeros((CHUNK, 2, 2, 3), np.uint8)},
+        {"image": np.zeros((CHUNK, *SHAPE), np.uint16)},
+        {"label": np.zeros(CHUNK, np.int64)},
+    ],
+)
+def test_another_chunk_is_made_again(
+    tmp_path: Path, whole: bytes, arrays: dict[str, Array], capsys: pytest.CaptureFixture[str]
+) -> None:
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw, "sampling")
+    chunks.save(3, arrays)
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*image.*--resume"):
+        chunks.load(3)
+    with pytest.raises(ValueError, match="image"):
+        join(chunks)
+    assert finish(chunks, resume=True) == whole
+    assert "part_000003" in capsys.readouterr().err
+
+
+def test_things_that_are_skipped_have_no_row(tmp_path: Path) -> None:
+    chunks = chunks_of(tmp_path / "a.npz")
+    fill(chunks, draw, "sampling")
+    chunks.save(5, {"image": np.zeros((2, *SHAPE), np.uint8), "skipped": np.array(["one"])})
+    assert chunks.holds(5)
+    chunks.save(5, {"image": np.zeros((2, *SHAPE), np.uint8), "skipped": np.array(["a", "b"])})
+    assert not chunks.holds(5)
+
+
+def test_a_job_may_name_a_folder_of_any_bytes(tmp_path: Path) -> None:
+    chunks = chunks_of(tmp_path / "a.npz", folder=os.fsdecode(b"caf\xe9"))
+    fill(chunks, draw, "sampling")
+    chunks.unlock()
+    again = chunks_of(tmp_path / "a.npz", folder=os.fsdecode(b"caf\xe9"))
+    finish(again, resume=True)
+    assert again.finished
 
 
 def test_a_full_disk_keeps_the_chunks(tmp_path: Path, whole: bytes) -> None:
@@ -314,7 +360,7 @@ def test_memory_holds_some_chunks_and_not_the_whole(tmp_path: Path) -> None:
     image = np.zeros(shape, np.uint8)
 
     def peak(number: int) -> int:
-        chunks = Chunks(tmp_path / f"{number}.npz", {}, number * chunk, chunk)
+        chunks = Chunks(tmp_path / f"{number}.npz", {}, number * chunk, chunk, rows_of(shape))
         tracemalloc.start()
         fill(chunks, lambda images, done: {"image": np.stack([image] * len(images))}, "sampling")
         join(chunks, (chunks.count, *shape))

@@ -92,7 +92,7 @@ def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:
     title = f"# {study}: {numbers['data']}, {numbers['split']} images\n\n"
     text = title + as_text([*blocks(numbers), Notes(numbers["notes"])])
     return {
-        "comparison.json": json_text(numbers).encode(),
+        "comparison.json": json_text(dict(numbers)).encode(),
         "comparison.csv": csv_text(csv_rows(numbers)).encode(),
         "comparison.md": text.encode(),
     }
