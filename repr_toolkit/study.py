@@ -40,16 +40,16 @@ def run_study(
 @first_process_only
 def _compare(study_dir: Path, runs: Mapping[str, Run], *, encoders_alone: bool) -> None:
     """Write the files of the comparison, as it is kept of these runs or else made."""
-    name, measure = (
-        ("verification", verification.measure_variants)
+    name, measure, protocol = (
+        ("verification", verification.measure_variants, verification.PROTOCOL)
         if encoders_alone
-        else ("comparison", comparison.measure)
+        else ("comparison", comparison.measure, comparison.PROTOCOL)
     )
-    kept = kept_together(study_dir, name, runs, split="test")
+    kept = kept_together(study_dir, name, runs, split="test", protocol=protocol)
     if kept is None:
         kept = keep_together(study_dir, name, runs, measure(runs))
     else:
-        say(f"compared before, see {kept.file}")
+        say(f"compared before; delete {kept.file} to measure anew")
     for file, content in kept.arrays.items():
         with atomic_write(study_dir / file) as out:
             out.write(content.tobytes())

@@ -29,7 +29,8 @@ def compared(monkeypatch: pytest.MonkeyPatch) -> Compared:
 
     def measure(runs: Mapping[str, Run]) -> Result:
         calls.append({name: run.path for name, run in runs.items()})
-        return Result({"split": "test"}, {}, {"table.md": np.frombuffer(b"told", np.uint8)})
+        asked = {"split": "test", "protocol": comparison.PROTOCOL}
+        return Result(asked, {}, {"table.md": np.frombuffer(b"told", np.uint8)})
 
     monkeypatch.setattr(comparison, "measure", measure)
     return calls
@@ -75,7 +76,7 @@ def test_variants_are_trained_once_and_compared(
     assert runs[0].weights_file.stat().st_mtime_ns == times
     assert [run.weights_file.read_bytes() for run in runs] == weights
     # The weights are the same, so nothing is compared again; what was deleted is written again.
-    assert "compared before" in said
+    assert "compared before; delete " in said
     (tmp_path / "s" / "table.md").unlink()
     run_study(config, tmp_path / "s")
     assert (tmp_path / "s" / "table.md").read_text() == "told"
@@ -83,6 +84,17 @@ def test_variants_are_trained_once_and_compared(
     runs[0].save_model(load(runs[1]), runs[0].info)
     run_study(config, tmp_path / "s")
     assert len(compared) == 2
+
+
+def test_a_comparison_by_another_protocol_is_made_again(
+    tmp_path: Path, compared: Compared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = study(narrow=VARIANTS["narrow"])
+    run_study(config, tmp_path / "s")
+    monkeypatch.setattr(comparison, "PROTOCOL", comparison.PROTOCOL + 1)
+    for _ in range(2):
+        run_study(config, tmp_path / "s")
+        assert len(compared) == 2
 
 
 def test_a_variant_trains_as_it_does_alone(tmp_path: Path, compared: Compared) -> None:

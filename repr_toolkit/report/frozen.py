@@ -70,6 +70,8 @@ def _stale(study: Kept, folder: Path, runs: Mapping[str, Run]) -> str:
             return f"{name} has other weights now; measure again by `{study.command}`"
     further = {name: run for name, run in runs.items() if run.path.name not in weights}
     other = _on_other_images(study, further)
+    if other and not weights:  # its own decoders may be on other data, and nobody knows them
+        return f"measured by an earlier version; measure again by `{study.command}`"
     return other and f"{other} was trained on other images, or other levels of them"
 
 

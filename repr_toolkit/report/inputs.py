@@ -8,7 +8,7 @@ from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
 from repr_toolkit.analyses.base import Analysis
-from repr_toolkit.analyses.comparison.measure import measure
+from repr_toolkit.analyses.comparison.measure import PROTOCOL, measure
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept, keep_together, kept_together, unsaved
 from repr_toolkit.runs.run import Run, distinct_names, require_same_data
@@ -99,7 +99,8 @@ class Reported:
         return {**parts[0], "variants": in_order, "notes": [*notes]}
 
     def _compared(self, runs: Mapping[str, Run]) -> Kept:
-        kept = self.folder and kept_together(self.folder, "comparison", runs, split=self.split)
+        asked = {"split": self.split, "protocol": PROTOCOL}
+        kept = self.folder and kept_together(self.folder, "comparison", runs, **asked)
         if kept:
             return kept
         say("measuring what the summary shows")

@@ -120,8 +120,11 @@ def represent(
 
     Raises ValueError for a source of none of these kinds, for options that do not go with it, and
     where data, levels or a stored embedding's maker are others than those that belong to it;
-    FileNotFoundError, ImportError and TypeError as loading runs, data and networks does.
+    FileNotFoundError, ImportError and TypeError as loading runs, data and networks does; TypeError
+    for an option that there is not.
     """
+    if unknown := network.keys() - {*OF_NETWORKS, "pool", "weights_seed"}:
+        raise TypeError(f"represent takes no {', '.join(sorted(unknown))}")
     settings, parsed = dict(data_settings or {}), Source(source)
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     if not parsed.kind:

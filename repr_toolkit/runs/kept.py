@@ -1,4 +1,4 @@
-"""The results of a run's analyses: RUN/analysis/NAME.DIGEST.json, with arrays in an .npz beside it.
+"""The results of analyses, of a run or of several: RUN/analysis/NAME.DIGEST.json, with arrays in an .npz beside it.
 
 The digest is that of the question: the options, the split, the data and the weights. So a result
 replaces an earlier one of the same question, and no other.
@@ -57,16 +57,16 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A result of an analysis of one run, as it is saved.
+    """A result of an analysis of one run or of several, as it is saved.
 
     Attributes:
         asked: The options that the numbers depend on, `split` among them.
         command: The command as it was typed.
         when: The time of writing, in UTC, ISO 8601.
-        weights: SHA-256 of the weights that were measured.
+        weights: SHA-256 of the weights that were measured, of several runs with their names.
         numbers: `Findings.as_dict()`.
         file: The JSON file; None for a result that is not saved, or not yet.
-        unsaved: The arrays of such a result.
+        in_memory: The arrays of such a result.
     """
 
     asked: Mapping[str, Any]
@@ -75,7 +75,7 @@ class Kept:
     weights: str
     numbers: Mapping[str, Any]
     file: Path | None
-    unsaved: Mapping[str, Array] = field(default_factory=dict)
+    in_memory: Mapping[str, Array] = field(default_factory=dict)
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
@@ -84,7 +84,7 @@ class Kept:
         Raises ValueError for a damaged file.
         """
         if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
-            return self.unsaved
+            return self.in_memory
         try:
             with np.load(file, allow_pickle=False) as stored:
                 return {key: stored[key] for key in stored.files}

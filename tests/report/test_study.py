@@ -139,6 +139,10 @@ def test_a_study_of_other_weights_or_images_is_left_out(study: Path) -> None:
     assert section is not None
     assert [block.kind for block in section.blocks] == ["notes", "source"]
     assert f"{HOSTILE} was trained on other images" in section.blocks[0].items[0]
+    frozen_folder(study, run.path, fingerprint="0" * 64)
+    section = frozen(find_runs([study]))
+    assert section is not None
+    assert f"by an earlier version; measure again by `{COMMAND}`" in section.blocks[0].items[0]
 
     frozen_folder(study, run.path, weights_of_runs=weights)
     section = frozen(find_runs([study]))

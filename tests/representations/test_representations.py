@@ -257,6 +257,12 @@ def test_what_is_no_source(source: str, options: dict[str, Any], told: str) -> N
         represent(source, **options)
 
 
+@pytest.mark.parametrize("source", ["pixels", "runs/none", "torchvision.models.resnet18"])
+def test_a_misspelt_option_is_an_error(data: ImageData, source: str) -> None:
+    with pytest.raises(TypeError, match="takes no batchsize, laier"):
+        represent(source, data, laier="a", batchsize=2)
+
+
 def test_h_is_finite_and_whole(data: ImageData) -> None:
     h = {split: np.zeros((2, 3), np.float32) for split in SPLITS}
 

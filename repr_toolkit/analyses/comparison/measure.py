@@ -37,6 +37,9 @@ from repr_toolkit.support.stats import Number, as_json, mean_and_error, wilson_o
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
+PROTOCOL = 1
+"""A number, to be raised whenever the same question comes to have another answer."""
+
 
 def measure(
     runs: Mapping[str, Run],
@@ -84,7 +87,7 @@ def measure(
     numbers["notes"] = notes(numbers, runs)
     files |= text_files(numbers, first.path.resolve().parent.name)
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
-    return Result(asked, numbers, arrays)
+    return Result({**asked, "protocol": PROTOCOL}, numbers, arrays)
 
 
 def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:

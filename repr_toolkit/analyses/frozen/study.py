@@ -34,6 +34,9 @@ from repr_toolkit.training.variants import train_variants
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+PROTOCOL = 1
+"""A number, to be raised whenever the same question comes to have another answer."""
+
 WRITTEN = (".json", ".npz", ".csv", ".md", ".png")
 """The files `frozen.*` of a study; no .png without maps."""
 
@@ -89,10 +92,15 @@ def run_frozen(
         for name in names
         if masked
     }
-    asked = {"split": split, "candidates": candidates, "sources": names, "seeds": seeds}
-    kept: Kept | None = _compare(
-        study_dir, {**asked, "masked": masked}, by_seed, hidden, data, command
-    )
+    asked = {
+        "split": split,
+        "candidates": candidates,
+        "sources": names,
+        "seeds": seeds,
+        "masked": masked,
+        "protocol": PROTOCOL,
+    }
+    kept: Kept | None = _compare(study_dir, asked, by_seed, hidden, data, command)
     if kept is not None and wandb:
         section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
         group = study_dir.resolve().name
@@ -119,7 +127,7 @@ def _compare(
         result = replace(result, numbers={**result.numbers, "weights_of_runs": weights})
         kept = keep_together(study_dir, "frozen", runs, result, command)
     else:
-        say(f"measured before, see {kept.file}")
+        say(f"measured before; delete {kept.file} to measure anew")
     assert kept.file is not None
     contents = {
         ".json": kept.file.read_bytes(),

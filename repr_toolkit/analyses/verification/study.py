@@ -19,6 +19,9 @@ from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import Number, percentiles
 from repr_toolkit.support.tables import duration, number_text, plain
 
+PROTOCOL = 1
+"""A number, to be raised whenever the same question comes to have another answer."""
+
 
 def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
     """Measure finished runs, by variant name, on a split of their data: the folds, or one for all.
@@ -53,7 +56,7 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
         "verification.md": text.encode(),
     }
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
-    return Result({"split": split}, numbers, arrays)
+    return Result({"split": split, "protocol": PROTOCOL}, numbers, arrays)
 
 
 def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:
