@@ -8,11 +8,15 @@ import torch
 from torch import Tensor, nn
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+FETCH = "if it was downloaded, delete it and fetch it again"
+"""What to do about a damaged file."""
+
+
+def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
     """The tensors of a state dict file, .safetensors or .pt, by name.
 
     A training checkpoint gives its `state_dict`. Raises FileNotFoundError, or ValueError for a file
-    that is damaged or holds anything else.
+    that is damaged, saying what to do, or holds anything else.
     """
     from safetensors.torch import load_file
 
@@ -24,9 +28,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
     except (OSError, MemoryError):
         raise
     except Exception as error:  # torch's safe unpickler raises errors of every kind
+        why = f" ({error})" if safe else ""  # torch would advise to unpickle whatever it holds
         raise ValueError(
-            f"{path} is damaged or cut short, or holds more than a state dict; if it was "
-            f"downloaded, delete it and fetch it again"
+            f"{path} is damaged or cut short, or holds more than a state dict{why}; {mend}"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
@@ -37,13 +41,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def load_weights(net: nn.Module, path: Path, name: str, *, skip: str | None = None) -> None:
+def load_weights(
+    net: nn.Module, path: Path, name: str, *, skip: str | None = None, mend: str = FETCH
+) -> None:
     """Load a state dict file into a network, except keys that start with `skip`.
 
     `name` names the architecture in errors. Raises as `read_state`, and ValueError, with the first
     difference, unless names and shapes are those of the network.
     """
-    state = {k: v for k, v in read_state(path).items() if skip is None or not k.startswith(skip)}
+    state = read_state(path, mend)
+    state = {k: v for k, v in state.items() if skip is None or not k.startswith(skip)}
     expected = net.state_dict()
     differences = [f"lacks {key!r}" for key in expected if key not in state]
     differences += [f"has {key!r}, which is unknown" for key in state if key not in expected]

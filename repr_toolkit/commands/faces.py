@@ -67,7 +67,8 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
         # Names may hold bytes that are no text.
         named = [photo.encode(errors="backslashreplace").decode() for photo in photos[:NAMED]]
         more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
-        print(wrapped(f"{reason}, {len(photos)}: {', '.join(named + more)}", "- "), end="")
+        print(wrapped(f"{reason}, {len(photos)}:", "- "), end="")
+        print(*(f"    {name}" for name in named + more), sep="\n")
     print(f"all of them: {job.skipped_file}")
 
 
@@ -106,4 +107,5 @@ def add_commands(subcommands: Any) -> None:
         action="store_true",
         help="take photographs of one person only, whose splits are then by photograph",
     )
-    command.add_shared("--resume", "--overwrite")
+    command.add_shared("--resume")
+    command.add_shared("--overwrite", help="replace OUT.npz if it exists")

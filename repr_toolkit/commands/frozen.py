@@ -71,7 +71,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_source(many=True)
     command.add_shared("--split", "--candidates")
     command.add_shared("--name", help="name of the study (default: frozen_ and the recipe's)")
-    command.add_shared("--runs-dir")
+    command.add_shared("--runs-dir", help="folder of the study")
     command.add_argument(
         "--seeds",
         type=NonNegativeInt,

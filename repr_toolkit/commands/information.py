@@ -36,7 +36,7 @@ def information(options: Namespace, settings: Settings) -> None:
     )
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
-        save_picture(picture(result), options)
+        save_picture(lambda: picture(result), options)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -48,5 +48,6 @@ def add_commands(subcommands: Any) -> None:
     command.add_count("--part-images", 128, "on how many images")
     command.add_shared("--candidates")
     command.add_count("--bound-images", 512, "images of the lower bound")
-    command.add_shared("--batch-size", "--seed", "--json")
+    command.add_shared("--batch-size", "--json")
+    command.add_shared("--seed", help="of all that is drawn")
     command.add_out("PNG of the maps to draw")

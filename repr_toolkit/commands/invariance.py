@@ -36,7 +36,7 @@ def invariance(options: Namespace, settings: Settings) -> None:
         )
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
-        save_picture(picture(result), options)
+        save_picture(lambda: picture(result), options)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -51,7 +51,7 @@ def add_commands(subcommands: Any) -> None:
         "(default: the label or the identity, where there are any)",
     )
     command.add_count("--neighbours", 5, "nearest training images that count")
-    command.add_drawing()
+    command.add_drawing(seed="of noise and judge")
     command.add_shared("--json")
     command.add_out("PNG to draw: images, samples, what varies, and the nearest images")
     command.add_count("--rows", 10, "images in the picture")

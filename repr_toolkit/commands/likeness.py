@@ -56,7 +56,8 @@ def add_commands(subcommands: Any) -> None:
         metavar="T",
         help="of the distributions drawn from",
     )
-    command.add_shared("--seed", "--weights", "--json")
+    command.add_shared("--seed", help="of noise and intervals")
+    command.add_shared("--weights", "--json")
     command.add_argument(
         "--judge",
         metavar="WEIGHTS",

@@ -41,7 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "recipe": {"metavar": "RECIPE", "help": "name of a packaged recipe, or a YAML file"},
     "run": {"metavar": "RUN", "help": "run directory, such as runs/NAME"},
     "--name": {"help": "name of the run directory (default: the recipe's name)"},
-    "--runs-dir": {"default": "runs", "help": "folder of the run or study"},
+    "--runs-dir": {"default": "runs", "help": "folder of the run directory"},
     "--split": {"default": "test", "help": "train, val or test"},
     "--seed": {"type": NonNegativeInt, "default": 0, "help": "of whatever is random"},
     "--batch-size": {"type": PositiveInt, "default": 256, "help": "images at a time"},
@@ -63,8 +63,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "embeddings)"
     },
     "--json": {"action": "store_true", "help": "print JSON"},
-    "--resume": {"action": "store_true", "help": "go on with what was cut short"},
-    "--overwrite": {"action": "store_true", "help": "replace the file if it exists"},
+    "--resume": {"action": "store_true", "help": "go on with the job if it was cut short"},
+    "--overwrite": {"action": "store_true", "help": "replace --out if it exists"},
     "--wandb": {
         "action": "store_true",
         "help": "log to Weights & Biases too (WANDB_MODE=offline works)",
@@ -135,12 +135,12 @@ class Command(ArgumentParser):
         """Take a positive number."""
         self.add_argument(name, type=PositiveInt, default=default, help=text)
 
-    def add_drawing(self, temperature: float | None = None) -> None:
+    def add_drawing(self, temperature: float | None = None, seed: str = "of the noise") -> None:
         """Take how to sample; a temperature of None is that of the decoder's reconstructions."""
         text = OPTIONS["--temperature"]["help"]
         if temperature is None:
             text += " (default: 1, or 0 for a decoder that reconstructs by its mean)"
-        self.add_shared("--seed")
+        self.add_shared("--seed", help=seed)
         self.add_shared("--temperature", default=temperature, help=text)
         self.add_shared("--engine")
 

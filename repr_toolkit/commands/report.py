@@ -58,7 +58,11 @@ def add_commands(subcommands: Any) -> None:
         metavar="MODULE",
         help="import paths of modules with an analysis of your own, which get a section too",
     )
-    command.add_shared("--wandb")
+    command.add_shared(
+        "--wandb",
+        help="log the page, its tables and pictures to Weights & Biases too (WANDB_MODE=offline "
+        "works)",
+    )
     command.add_argument(
         "--overwrite",
         action="store_true",

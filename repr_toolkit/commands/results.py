@@ -70,18 +70,22 @@ def require_pictures(options: Namespace) -> None:
 
 
 def save_picture(
-    picture: Image | Figure, options: Namespace, values: Mapping[str, Any] | None = None
+    draw: Callable[[], Image | Figure],
+    options: Namespace,
+    values: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a picture to --out, `values` to the .npz beside it, each whole, and name the files.
+    """Write `values` to the .npz beside --out, then what `draw` draws to it, and name the files.
 
-    Where --out ends in .npz it gets the values alone.
+    Each is written whole. Where --out ends in .npz it gets the values alone. Raises as before the
+    work, since somebody may have written there meanwhile.
     """
+    (require_picture if values is None else require_pictures)(options)
     out = Path(options.out)
-    if out.suffix == ".png":
-        write_png(out, picture)
     if values is not None:
         with atomic_write(out.with_suffix(".npz")) as file:
             write_npz(file, values)
+    if out.suffix == ".png":
+        write_png(out, draw())
     if not options.get("json", False):
         name_outputs(out, *([] if values is None else [out.with_suffix(".npz")]))
 
@@ -90,7 +94,7 @@ def save_rows(rows: Tensor, levels: int, options: Namespace) -> None:
     """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files."""
     images = rows.flatten(0, 1).cpu()
     grid = image_grid(images, columns=rows.shape[1], levels=levels)
-    save_picture(grid, options, {"image": images.numpy(), "levels": levels})
+    save_picture(lambda: grid, options, {"image": images.numpy(), "levels": levels})
 
 
 def name_outputs(*files: Path) -> None:

@@ -217,7 +217,7 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
     _add_training(command)
-    command.add_shared("--resume")
+    command.add_shared("--resume", help="go on with the run from its last checkpoint")
 
     command = add_command(
         subcommands, study, "train several variants and compare them", SETTINGS_HELP

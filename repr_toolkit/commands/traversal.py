@@ -71,7 +71,7 @@ def _traverse(options: Namespace, **what: Any) -> None:
     # The report shows images of the split, chosen with no eye on the result.
     keep_and_show(ANALYSIS, {run: result}, options, keep=not options.pictures)
     if options.out is not None:
-        save_picture(picture(result), options, result.arrays())
+        save_picture(lambda: picture(result), options, result.arrays())
 
 
 def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def _add_options(command: Command, *, out: str | None, alpha: list[float] | None
         "one length, as face embeddings do)",
     )
     command.add_shared("--weights", "--json")
-    command.add_drawing()
+    command.add_drawing(seed="of noise and judges")
     command.add_out(default=out)
 
 

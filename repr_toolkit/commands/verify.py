@@ -45,7 +45,7 @@ def verify(options: Namespace, settings: Settings) -> None:
         result = measure_stored(_data(options.target), options.split)
         show(ANALYSIS.blocks, {options.target: unsaved(result, options.typed)}, options)
     if options.out is not None:
-        save_picture(roc_picture(roc_lines([result])), options)
+        save_picture(lambda: roc_picture(roc_lines([result])), options)
     if options.wandb:  # last, so that nothing is lost without a network
         _log(run, result, kept)
 
@@ -92,4 +92,8 @@ def add_commands(subcommands: Any) -> None:
     )
     command.add_shared("--split", "--batch-size", "--json")
     command.add_out("PNG of the ROC to write")
-    command.add_shared("--wandb")
+    command.add_shared(
+        "--wandb",
+        help="log the numbers and the ROC to the run's own on Weights & Biases too "
+        "(WANDB_MODE=offline works)",
+    )

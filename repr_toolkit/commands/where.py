@@ -34,7 +34,7 @@ def where(options: Namespace, settings: Settings) -> None:
     )
     keep_and_show(ANALYSIS, dict(zip(runs, results, strict=True)), options)
     if options.out is not None:
-        save_picture(picture(results), options)
+        save_picture(lambda: picture(results), options)
 
 
 def add_commands(subcommands: Any) -> None:

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from repr_toolkit.models.learner import Learner
 
 
-def require_readable(encoder: Encoder, data: ImageData, name: str) -> None:
-    """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker."""
+def require_readable(
+    encoder: Encoder,
+    data: ImageData,
+    name: str,
+    mend: str = "; state that one, or make the data with the other",
+) -> None:
+    """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker.
+
+    `mend` says what to do about data of another maker.
+    """
     if encoder.source not in data.arrays:
         keys = ", ".join(data.arrays)
         raise ValueError(f"{name} reads {encoder.source!r}, but {data.name} has {keys}")
@@ -24,7 +32,7 @@ def require_readable(encoder: Encoder, data: ImageData, name: str) -> None:
     if made_by is not None and data.encoder not in (None, made_by):
         raise ValueError(
             f"{name} is for embeddings made by {made_by!r} (made_by), but those of {data.name} "
-            f"were made by {data.encoder!r}; state that one, or make the data with the other"
+            f"were made by {data.encoder!r}{mend}"
         )
 
 

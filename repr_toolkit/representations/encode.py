@@ -33,7 +33,7 @@ def encode_data(
     Raises ValueError as `require_readable` does, and what the encoder says of images that do not
     fit it.
     """
-    require_readable(encoder, data, name)
+    require_readable(encoder, data, name, mend="")
     # An encoder that enlarges its images needs memory for as many pixels.
     size = getattr(encoder, "size", None)
     if isinstance(size, tuple):

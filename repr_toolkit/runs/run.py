@@ -178,7 +178,8 @@ def load(run: str | Path | Run) -> Learner:
     model = assemble(_without_weights(config)).join(
         channels_last=config["training"]["channels_last"]
     )
-    load_weights(model, run.weights_file, f"the model that {run.config_file} describes")
+    described = f"the model that {run.config_file} describes"
+    load_weights(model, run.weights_file, described, mend="train or copy it again")
     return model.eval()
 
 

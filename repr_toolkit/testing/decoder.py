@@ -1,6 +1,7 @@
 """The contract of a decoder: its likelihood, its samples, what it prepares."""
 
 from copy import deepcopy
+from inspect import signature
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ def check_decoder(decoder: Decoder) -> list[str]:
     does not.
     """
     check = _Check(decoder)
+    by_name = "noise" in signature(decoder.log_prob).parameters
+    check.contract.require(by_name, "log_prob(x, h, *, noise=None) takes noise by its name")
     check.preparation()
     check.likelihood()
     if isinstance(check.decoder, AutoregressiveDecoder):

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from PIL import Image
 from torch import Tensor
 
-from repr_toolkit.commands.results import require_pictures, save_rows
+from repr_toolkit.commands.results import require_pictures, save_picture, save_rows
 
 
 def rows(count: int = 2) -> Tensor:
@@ -42,13 +42,25 @@ def test_values_without_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.split() == [str(tmp_path / "a.npz")]
 
 
+def test_values_outlive_a_picture_that_cannot_be_drawn(tmp_path: Path) -> None:
+    def fail() -> Image.Image:
+        raise MemoryError
+
+    save_picture(fail, asked(tmp_path / "alone.npz"), {"x": np.ones(2)})  # draws nothing
+    with pytest.raises(MemoryError):
+        save_picture(fail, asked(tmp_path / "a.png"), {"x": np.ones(2)})
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "alone.npz"]
+
+
 @pytest.mark.parametrize("existing", ["a.png", "a.npz"])
 def test_nothing_is_overwritten_unasked(tmp_path: Path, existing: str) -> None:
     (tmp_path / existing).write_text("mine")
     with pytest.raises(FileExistsError, match=existing):
         require_pictures(asked(tmp_path / "a.png"))
     require_pictures(asked(tmp_path / "a.png", overwrite=True))
-    assert (tmp_path / existing).read_text() == "mine"
+    with pytest.raises(FileExistsError, match=existing):  # it appeared during the work
+        save_rows(rows(), 8, asked(tmp_path / "a.png"))
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [(existing, "mine")]
 
 
 def test_no_file_of_images_that_cannot_be_drawn(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_what_cannot_be_moved(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
         (["traverse", path, "--along", "coordinate:64"], "coordinates 0…63, not 64"),
         (["traverse", path, "--steps", "1"], "at least 2 steps"),
         (["traverse", path, "--split", "valid"], "no split 'valid'"),
-        (["traverse", str(unconditional.path)], "no encoder, and so no h"),
+        (["traverse", str(unconditional.path)], "none has no encoder: there is no h to move"),
         (["edit", path, "180", *along], "has the images 0…179, not 180"),
         (["edit", path, "nowhere.png", *along], "nowhere.png"),
         (["edit", path, "3", "a.png", *along], "not both: there is no file 3"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from repr_toolkit.data import load_data
 from repr_toolkit.faces import Detector, FaceJob, embed_photograph, pipeline
+from repr_toolkit.representations import represent
 from repr_toolkit.training.train import train
 from toys.faces import QuickDetector, QuickNet, astronaut, cat, people, two_faces
 from toys.runs import small
@@ -350,7 +351,7 @@ def made_by(name: str | None, source: Path) -> dict[str, Any]:
 def test_a_run_for_another_encoders_embeddings_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "faces.npz"
     make(people(tmp_path / "photographs"), source, image_size=8)
-    named = r"'FaceNet other' \(made_by\).*faces\.npz were made by 'FaceNet 0123456789ab'"
+    named = r"'FaceNet other' \(made_by\).*faces\.npz were made by 'FaceNet 0123456789ab'; state"
     with pytest.raises(ValueError, match=named):
         train(made_by("FaceNet other", source), tmp_path / "runs/other")
     assert not (tmp_path / "runs").exists()
@@ -360,3 +361,6 @@ def test_a_run_for_another_encoders_embeddings_is_refused(tmp_path: Path) -> Non
     np.savez(tmp_path / "unnamed.npz", **{k: v for k, v in made.items() if k != "encoder"})
     run = train(made_by("FaceNet other", tmp_path / "unnamed.npz"), tmp_path / "runs/unnamed")
     assert run.finished
+    # A run that is trained states nothing else.
+    with pytest.raises(ValueError, match=r"were made by 'FaceNet 0123456789ab'$"):
+        represent(str(run.path), load_data(str(source), levels=run.info["levels"]))

@@ -95,6 +95,11 @@ class OfTheBatch(Deconv):
         return super().subpixel_log_prob(x, h) * (1 + 0.1 * x.double().mean() / self.levels)
 
 
+class NoNoise(GatedPixelCNN):
+    def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return super().log_prob(x, h)
+
+
 class OtherNoise(Dequantised):
     """Draws its likelihood's noise anew, whatever noise it is given."""
 
@@ -186,6 +191,7 @@ def test_what_the_contract_allows_passes(name: str) -> None:
         (SamplesBlack((1, 4, 4), levels=3, **SMALL), "the smallest whose CDF exceeds the noise"),
         (OfTheBatch((1, 4, 4), levels=3, features=4), "does not depend on the others of its batch"),
         (DeafToNoise((1, 4, 4), levels=3, **SMALL), "a likelihood without noise refuses some"),
+        (NoNoise((1, 4, 4), levels=3, **SMALL), r"\*, noise=None\) takes noise by its name"),
         (OtherNoise((1, 4, 4), levels=3), "does not depend on the others|the same noise"),
         (PreparedByChance((1, 4, 4), levels=3), "prepare draws no random number"),
         (Forgetful((1, 4, 4), levels=3), "what prepare makes is saved"),

@@ -21,7 +21,7 @@ LEADS = {
 }
 CAPTIONS = {
     "figure6.png": "A column has the same noise in every row and for every model. The images are "
-    "the first of each class, or spread evenly over the split, and not selected.",
+    "{images}, and not selected.",
     "figure3.png": "A column has the same noise in every row. The samples are not selected.",
 }
 
@@ -87,8 +87,16 @@ def figures(kept: Kept) -> list[Block]:
             with Image.open(io.BytesIO(png)) as picture:
                 size = picture.size
             # It has text in it, made for white paper at 300 dots an inch.
-            blocks.append(Picture(png, size, alt, CAPTIONS[file], scale=0.55, paper=True))
+            blocks.append(
+                Picture(png, size, alt, caption_of(file, kept.numbers), scale=0.55, paper=True)
+            )
     return blocks
+
+
+def caption_of(file: str, numbers: Numbers) -> str:
+    """The caption of a figure."""
+    images = "the first of each class" if numbers["probed"] else "spread evenly over the split"
+    return CAPTIONS[file].format(images=images)
 
 
 def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from repr_toolkit.analyses.comparison.blocks import CAPTIONS, LEADS
+from repr_toolkit.analyses.comparison.blocks import LEADS, caption_of
 from repr_toolkit.analyses.probing.classifiers import beyond
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import OTHER_H
@@ -44,7 +44,9 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
         "runs, of which there is one a column."
     )
     sentences += _of_classifiers(numbers, rows)
-    sentences += [f"{file}: {LEADS[file]} {CAPTIONS[file]}" for file in numbers["figures"]]
+    sentences += [
+        f"{file}: {LEADS[file]} {caption_of(file, numbers)}" for file in numbers["figures"]
+    ]
     devices = sorted({str(run.info["device"]) for run in runs.values()})
     seeds = sorted({run.config["seed"] for run in runs.values()})
     one = next(iter(runs.values())).path

@@ -37,11 +37,18 @@ def linear_probe(
     of a feature come from the training images alone. The inverse L2 strength C is the one of
     `STRENGTHS` that is most accurate on `validation` (the smallest among equals); they are
     tried upwards, as `improvements` does. Classes that the training images lack count as
-    errors. The logistic probe of `probe` finds the same. Raises ValueError, as scikit-learn does,
-    for fewer than two classes, an empty set, features that are not finite, or features and labels
-    of different length.
+    errors. The logistic probe of `probe` finds the same. Raises ValueError, which names the set, for
+    features and labels of different length, and as scikit-learn does for fewer than two classes, an
+    empty set, or features that are not finite.
     """
     from sklearn.preprocessing import StandardScaler
+
+    sets = {"training": train, "validation": validation, "test": test}
+    for name, (features, labels) in sets.items():
+        if len(features) != len(labels):
+            raise ValueError(
+                f"the {name} set has {len(features)} rows of features, but {len(labels)} labels"
+            )
 
     # In float32, as `probe` does: where the solver stops follows from every digit.
     scaler = StandardScaler().fit(train[0].astype(np.float32))

@@ -99,6 +99,8 @@ def measure(
     split or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
     model = load_with_decoder(run)
+    if model.encoder is None:
+        raise ValueError(f"{run.path} has no encoder: there is no h to move")
     data = run.load_data()
     held_out = data.split(split)
     sources = {

@@ -12,7 +12,7 @@ from PIL import Image
 
 from repr_toolkit.analyses.comparison import measure as comparison_of_runs
 from repr_toolkit.analyses.comparison import probes
-from repr_toolkit.analyses.comparison.blocks import blocks
+from repr_toolkit.analyses.comparison.blocks import blocks, caption_of
 from repr_toolkit.analyses.comparison.measure import measure, squared_errors
 from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.analyses.judge import train_judge
@@ -200,6 +200,13 @@ def test_data_without_labels_are_not_judged(
     assert result["judge"] == {}
     assert "judged" not in result["variants"]["mse_m3"]["numbers"]
     assert not any(note.startswith("label in samples") for note in result["notes"])
+
+
+def test_a_figure_says_which_images_it_shows(study: tuple[Path, dict[str, Run]]) -> None:
+    numbers = json.loads((study[0] / "comparison.json").read_text())
+    for probed, images in (({"test": 9}, "the first of each class"), ({}, "spread evenly over")):
+        assert f"The images are {images}" in caption_of("figure6.png", {"probed": probed})
+    assert any("The images are the first of each class, " in note for note in numbers["notes"])
 
 
 def test_probes_with_penalties_at_an_end_are_told(

@@ -51,7 +51,7 @@ def test_scale_and_offset_of_a_feature_do_not_matter() -> None:
     ("spoil", "message"),
     [
         (lambda x, y: (x, np.zeros_like(y)), "at least 2 classes"),
-        (lambda x, y: (x[:-1], y), "inconsistent numbers of samples"),
+        (lambda x, y: (x[:-1], y), "training set has 89 rows of features, but 90 labels"),
         (lambda x, y: (np.where(x == x.max(), np.nan, x), y), "contains NaN"),
         (lambda x, y: (x[:0], y[:0]), "0 sample"),
     ],
@@ -60,6 +60,14 @@ def test_what_cannot_be_probed(spoil: object, message: str) -> None:
     assert callable(spoil)
     with pytest.raises(ValueError, match=message):
         linear_probe(spoil(*clouds(90, 1, 0)), clouds(9, 1, 1), clouds(9, 1, 2))
+
+
+def test_a_set_of_different_lengths_is_named() -> None:
+    train, (x, y) = clouds(90, 1, 0), clouds(9, 1, 1)
+    with pytest.raises(ValueError, match="validation set has 9 rows of features, but 8 labels"):
+        linear_probe(train, (x, y[:-1]), (x, y))
+    with pytest.raises(ValueError, match="test set has 8 rows of features, but 9 labels"):
+        linear_probe(train, (x, y), (x[:-1], y))
 
 
 @pytest.mark.parametrize(("correct", "count"), [(0, 10), (3, 10), (450, 500), (10, 10)])

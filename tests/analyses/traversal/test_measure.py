@@ -204,7 +204,7 @@ def test_a_misspelt_direction_is_an_error_before_anything_is_drawn(
 
 def test_a_run_without_encoder_has_no_h(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "run", encoder=None)
-    with pytest.raises(ValueError, match="no encoder, and so no h"):
+    with pytest.raises(ValueError, match="has no encoder: there is no h to move"):
         measure(run)
 
 
