@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 FETCH = "if it was downloaded, delete it and fetch it again"
 """What to do about a damaged file."""
 

@@ -126,9 +126,9 @@ def seeded(seed: int, part: str) -> Iterator[None]:
     still is what it was.
     """
     words = (seed, *part.encode())
-    own = int(np.random.SeedSequence(words).generate_state(1)[0])
+    part_seed = int(np.random.SeedSequence(words).generate_state(1)[0])
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed if part == "encoder" else own)
+        torch.default_generator.manual_seed(seed if part == "encoder" else part_seed)
         yield
 
 

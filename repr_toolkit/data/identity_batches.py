@@ -1,6 +1,6 @@
 """Batches of P identities × K images, as training by triplets needs them."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class IdentitySampler(StepSampler):
     together take the place of one person.
 
     The K images of a place go to one process, so that the number of processes must divide P.
-    Everything else is as in StepSampler, whose further arguments `batches` and `place` are.
+    Everything else is as in StepSampler.
 
     Raises ValueError if batch_size is no multiple of K, if a batch would hold fewer than two
     identities or they cannot be shared, and for data with fewer than P people or with no person who
@@ -52,10 +52,23 @@ class IdentitySampler(StepSampler):
         self,
         identities: Array,
         images_per_identity: int,
-        *batches: int,
-        **place: Any,
+        batch_size: int,
+        steps_per_epoch: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        steps_taken: Callable[[], int],
     ) -> None:
-        super().__init__(len(identities), *batches, **place)
+        super().__init__(
+            len(identities),
+            batch_size,
+            steps_per_epoch,
+            seed,
+            rank=rank,
+            world_size=world_size,
+            steps_taken=steps_taken,
+        )
         places, rest = divmod(self.batch_size, images_per_identity)
         if images_per_identity < 2 or rest or places < 2 or places % self.world_size:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The results of analyses, of a run or of several: RUN/analysis/NAME.DIGEST.json, with arrays in an .npz beside it.
+"""Results of analyses, of one run or of several: FOLDER/analysis/NAME.DIGEST.json, and an .npz.
 
 The digest is that of the question: the options, the split, the data and the weights. So a result
 replaces an earlier one of the same question, and no other.

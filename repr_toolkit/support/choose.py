@@ -46,9 +46,8 @@ def other_images(count: int, seed: int = 0) -> Tensor:
 
 
 OTHER_H = (
-    "by one random permutation of the images, in which none is given an h equal to its own; where "
-    "more than half of them share one h there is none such, and only the images that were given "
-    "another h are counted"
+    "Each image gets the h of another image, one that differs from its own. If more than half of "
+    "the images share one h, only the images that got a different h count."
 )
 """How `other_h` gives each image another's h, in words."""
 

@@ -101,12 +101,12 @@ def narrow(width: float, fade: float = 1.0, **settings: Any) -> dict[str, Any]:
     return small_metric(model__encoder=spec, **settings)
 
 
-def untrained_run(path: Path, **model: Any) -> Run:
+def untrained_run(path: Path, *, seed: int = 0, **model: Any) -> Run:
     """A finished run on the 8×8 digits whose model is as it was initialised."""
-    raw = {"data": {"source": "digits"}, "model": {"encoder": CONV, "decoder": PIXELCNN, **model}}
-    config = complete(raw)
+    model = {"encoder": CONV, "decoder": PIXELCNN, **model}
+    config = complete({"seed": seed, "data": {"source": "digits"}, "model": model})
     data = load_data(**data_arguments(config))
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     encoder, decoder, config = build(config, data)
     run = Run.create(path, config)
     parameters = {"encoder": encoder, "decoder": decoder}

@@ -1,6 +1,6 @@
 """Bayes' rule: what a model knows of the label, whom it confuses, and what classifiers know."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
@@ -27,19 +27,24 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
 
 def _table(results: Mapping[str, Numbers]) -> Table:
     every = list(results.values())
-    means = (
-        ("log₂ p(y|x), bits", "true_posterior_bits", "of the true label; 0 is certainty"),
-        ("I(x; y) ≥, bits", "information_bits", "what images tell of their labels, at least"),
-        ("bits/dim, given the label", "bits_per_dim", "of p(x|y)"),
-        ("bits/dim, without it", "bits_per_dim_marginal", "of Σ p(y) p(x|y)"),
-    )
-    entropies = [Cell(plain(result["prior_entropy_bits"], 3)) for result in every]
+
+    def row(label: str, key: str, about: str, cell: Callable[[Any], Cell] = number_cell) -> Row:
+        return Row(label, [cell(result[key]) for result in every], about)
+
     rows = [
-        Row("accuracy, %", [share_of(r["accuracy"]) for r in every], "argmax p(x|y) p(y)"),
-        *(Row(label, [number_cell(r[key]) for r in every], about) for label, key, about in means),
-        Row("p(x|y)", [Cell(result["likelihood"]) for result in every], "exact, or a bound"),
+        row("accuracy, %", "accuracy", "argmax p(x|y) p(y)", share_of),
+        row("log₂ p(y|x), bits", "true_posterior_bits", "of the true label; 0 is certainty"),
+        row("I(x; y) ≥, bits", "information_bits", "what images tell of their labels, at least"),
+        row(
+            "H(y), bits",
+            "prior_entropy_bits",
+            "the most that they could tell",
+            lambda bits: Cell(plain(bits, 3)),
+        ),
+        row("bits/dim, given the label", "bits_per_dim", "of p(x|y)"),
+        row("bits/dim, without it", "bits_per_dim_marginal", "of Σ p(y) p(x|y)"),
+        row("p(x|y)", "likelihood", "exact, or a bound", Cell),
     ]
-    rows.insert(3, Row("H(y), bits", entropies, "the most that they could tell"))
     images = spanned(result["images"] for result in every)
     caption = f"{images} {every[0]['split']} images, classified by Bayes’ rule."
     return Table(caption, list(results), rows)

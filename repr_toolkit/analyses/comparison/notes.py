@@ -89,7 +89,7 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
         )
     if "difference" in rows:
         yield (
-            f"bits/dim, other h: the same images, each given the h of another image, {OTHER_H}. "
+            f"bits/dim, other h: the same images, given the h of other images. {OTHER_H} "
             "difference: own h minus another's, paired by image; below 0, h informs."
         )
 

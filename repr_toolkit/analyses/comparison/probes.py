@@ -33,16 +33,17 @@ class LabelProbes:
         if "label" in data.arrays and len(np.unique(self._labels("train"))) > 1:
             self.images = {name: len(indices) for name, indices in self.indices.items()}
         self.at_ends: list[str] = []  # the probes whose penalty is at an end of what was tried
-        self.untrained: dict[str, Number] = {}  # by the encoder's configuration
+        self.untrained: dict[str, Number] = {}  # by the encoder's configuration and seed
 
     def of_h(self, name: str, model: EncoderDecoder, run: Run) -> dict[str, Number]:
         """How well h gives the label, and how well h of the same encoder before training does.
 
         `name` is the variant's.
         """
-        spec = json.dumps(run.config["model"]["encoder"], sort_keys=True)
+        config = run.config
+        spec = json.dumps([config["model"]["encoder"], config["seed"]], sort_keys=True)
         if spec not in self.untrained:
-            encoder, decoder, _ = build(run.config)
+            encoder, decoder, _ = build(config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
             self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh)
         return {"probe": self._of_encoder(name, model), "probe_untrained": self.untrained[spec]}

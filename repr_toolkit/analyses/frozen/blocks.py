@@ -98,7 +98,7 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         "training images. Where one has not learnt what it could (its bits differ between seeds by "
         "more than chance, or are above a known entropy), train longer: what the decoder without h "
         "alone misses would be counted for h.",
-        f"h of another image: {OTHER_H}. At or below 0 the decoder makes nothing of h.",
+        f"h of another image: {OTHER_H} At or below 0 the decoder makes nothing of h.",
         f"{BOUND_NOTE} Here it is of the first seed, and at most {ceiling} bits.",
     ]
     if masked:

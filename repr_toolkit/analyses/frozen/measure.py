@@ -65,9 +65,10 @@ def measure(
                 candidates = min(asked["candidates"], len(images) // 2)
                 bounds[name] = candidate_bound(models[name], images, h, candidates=candidates)
         coded.append(code_lengths(readings, images, shown=shown, progress=True))
-    own = {name: 2 * number + 1 for number, name in enumerate(names)}  # another image's h follows
-    saved = {name: np.stack([c.saved(own[name]) for c in coded]) for name in names}
-    costs = {n: np.stack([c.bits[own[n] + 1] - c.bits[own[n]] for c in coded]) for n in names}
+    # The number of the reading of own h; that of another image's h is the next.
+    place = {name: 2 * number + 1 for number, name in enumerate(names)}
+    saved = {name: np.stack([c.saved(place[name]) for c in coded]) for name in names}
+    costs = {n: np.stack([c.bits[place[n] + 1] - c.bits[place[n]] for c in coded]) for n in names}
     costs = {name: np.where(counted[name], bits, np.nan) for name, bits in costs.items()}
     names.sort(key=lambda name: -saved[name].mean())
     null_bits = np.stack([c.bits[0] for c in coded])
@@ -79,7 +80,7 @@ def measure(
     }
     totals: dict[str, list[float]] = {}
     if maps := [c.maps for c in coded if c.maps is not None]:
-        places = [own[name] for name in names]
+        places = [place[name] for name in names]
         means = np.mean([of_seed.mean[places] for of_seed in maps], axis=0)
         errors = np.mean([of_seed.error[places] for of_seed in maps], axis=0)
         for name, mean in zip(names, means, strict=True):
@@ -100,7 +101,7 @@ def measure(
     sources = []
     for name in names:
         arguments = first[name].config["model"]["encoder"]["init_args"]
-        bits = [float(c.bits[own[name]].mean()) for c in coded]
+        bits = [float(c.bits[place[name]].mean()) for c in coded]
         others = [other for other in names if other != name]
         minus = {other: Usable(saved[name] - saved[other]) for other in others}
         source = {

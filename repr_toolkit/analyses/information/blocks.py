@@ -140,8 +140,7 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
     notes = [
         "What own h saves is counted by one decoder and paired by image. Against another image’s "
         "h or the mean h it is a **control, not information**: the decoder never learnt to code "
-        "without its h, and the wrong h misleads it. It must be above 0. Another image’s h is "
-        f"given {OTHER_H}.",
+        f"without its h, and the wrong h misleads it. It must be above 0. {OTHER_H}",
     ]
     if "without" in kinds:
         notes.append(

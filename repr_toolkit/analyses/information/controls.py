@@ -77,7 +77,7 @@ def sensitivity(
         step = (weights[others, k] - weights[:, k])[chosen]
         tables.append(values[chosen] + step[:, None] * axes[k])
         counted.append(differ[chosen].numpy())
-    own, *changed = image_bits(
+    intact, *resampled = image_bits(
         model,
         split,
         [table.to(h.dtype) for table in (values[chosen], *tables)],
@@ -87,8 +87,8 @@ def sensitivity(
     share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
     return _sorted(
         [
-            Part(names[k], Usable((bits - own)[among if among.sum() > 1 else ...]), share[k])
-            for k, bits, among in zip(largest, changed, counted, strict=True)
+            Part(names[k], Usable((bits - intact)[among if among.sum() > 1 else ...]), share[k])
+            for k, bits, among in zip(largest, resampled, counted, strict=True)
         ]
     )
 
@@ -140,11 +140,11 @@ def coordinate_bits(
     of_seeds = []
     for model in models:
         tables = masked_tables(model, split, chosen, keeps)
-        own, *less = image_bits(model, split, tables, indices=chosen, **options)
-        of_seeds.append(np.stack(less) - own)
-    nothing, *without = np.stack(of_seeds, axis=1)  # (seeds, images) each
-    parts = [Part(f"h[{j}]", Usable(saved)) for j, saved in enumerate(without)]
-    return CoordinateBits(Usable(nothing), _sorted(parts))
+        intact, *masked = image_bits(model, split, tables, indices=chosen, **options)
+        of_seeds.append(np.stack(masked) - intact)
+    all_bits, *part_bits = np.stack(of_seeds, axis=1)  # (seeds, images) each
+    parts = [Part(f"h[{j}]", Usable(bits)) for j, bits in enumerate(part_bits)]
+    return CoordinateBits(Usable(all_bits), _sorted(parts))
 
 
 def _sorted(parts: list[Part]) -> list[Part]:

@@ -13,14 +13,6 @@ from repr_toolkit.support.tables import plain
 
 SAMPLES, NEAREST = 4, 3  # that a picture shows of each image
 
-CHANCE = {
-    "accuracy": "chance",
-    "nearest_is_own": "chance",
-    "by_h": "agreement_chance",
-    "by_pixels": "agreement_chance",
-}
-"""What a share's chance is called, where not NAME_chance."""
-
 Numbers = Mapping[str, Any]
 
 
@@ -47,15 +39,27 @@ def _table(names: Sequence[str], results: Sequence[Numbers]) -> Table:
     }
     best = "how often the classifier is right: the most to hope for"
     numbers = (
-        ("judged as their image is", "", "agreement", "with_source"),
-        ("pairs judged alike", "two samples of one h", "agreement", "among"),
-        ("the images themselves", "those whose h is taken", "agreement", "originals"),
-        ("real images", best, "judge", "accuracy"),
-        ("nearest h is their own, %", "", "reencoding", "nearest_is_own"),
-        ("distance to own h", "1 is that to other images’ h", "reencoding", "relative_distance"),
-        ("by h, also by pixels", "among the nearest by both", "neighbours", "overlap"),
-        (f"same {key}, by h", "", "neighbours", "by_h"),
-        (f"same {key}, by pixels", "", "neighbours", "by_pixels"),
+        ("judged as their image is", "", "agreement", "with_source", "with_source_chance"),
+        ("pairs judged alike", "two samples of one h", "agreement", "among", "among_chance"),
+        ("the images themselves", "those whose h is taken", "agreement", "originals", ""),
+        ("real images", best, "judge", "accuracy", "chance"),
+        ("nearest h is their own, %", "", "reencoding", "nearest_is_own", "chance"),
+        (
+            "distance to own h",
+            "1 is that to other images’ h",
+            "reencoding",
+            "relative_distance",
+            "",
+        ),
+        (
+            "by h, also by pixels",
+            "among the nearest by both",
+            "neighbours",
+            "overlap",
+            "overlap_chance",
+        ),
+        (f"same {key}, by h", "", "neighbours", "by_h", "agreement_chance"),
+        (f"same {key}, by pixels", "", "neighbours", "by_pixels", "agreement_chance"),
     )
     still = "× 10³, intensities in [0, 1]; 0 if samples cannot differ"
     rows = [
@@ -66,8 +70,8 @@ def _table(names: Sequence[str], results: Sequence[Numbers]) -> Table:
         )
     ]
     rows += [
-        Row(label, [_cell(result, part, name) for result in results], about, groups[part])
-        for label, about, part, name in numbers
+        Row(label, [_cell(result, part, name, chance) for result in results], about, groups[part])
+        for label, about, part, name, chance in numbers
     ]
     temperatures = dict.fromkeys(f"{result['temperature']:g}" for result in results)
     caption = (
@@ -97,17 +101,15 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
     ]
 
 
-def _cell(result: Numbers, part: str, name: str) -> Cell:
-    """A share in per cent, with its interval and what chance gives; or the distance."""
+def _cell(result: Numbers, part: str, name: str, chance: str) -> Cell:
+    """A share in per cent, beside that of its key `chance`, if there is one; or the distance."""
     numbers = result[part] or {}
     if not numbers.get(name) or (name == "among" and result["samples"] < 2):
         return Cell()
     if name == "relative_distance":
         return number_cell(numbers[name])
-    chance = numbers.get(CHANCE.get(name, f"{name}_chance"))
-    return (
-        share_of(numbers[name]) if chance is None else with_chance(share_of(numbers[name]), chance)
-    )
+    share = share_of(numbers[name])
+    return with_chance(share, numbers[chance]) if chance in numbers else share
 
 
 def _deviations(kept: Mapping[str, Kept]) -> list[Block]:

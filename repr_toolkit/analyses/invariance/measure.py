@@ -102,11 +102,13 @@ def measure(
     )
     real = held_out[candidates]["image"]
     variance = variance_maps(drawn, data.levels)
-    truth = np.zeros(len(held_out), np.int64)
+    truth: Array | None = None
+    shown = choose_evenly(len(chosen), rows)
+    names = [""] * len(shown)
     if key is not None:
         truth = held_out.column(key).numpy().astype(np.int64)
-    shown = choose_originals(len(chosen), rows, torch.from_numpy(truth[chosen]))
-    names = [data.name_of(key, code) if key else "" for code in truth[chosen][shown].tolist()]
+        shown = choose_originals(len(chosen), rows, torch.from_numpy(truth[chosen]))
+        names = [data.name_of(key, code) for code in truth[chosen][shown].tolist()]
     arrays: dict[str, Array] = {
         "image": batch["image"][shown].numpy(),
         "sample": drawn[shown].numpy(),
@@ -117,14 +119,14 @@ def measure(
     }
     missing: dict[str, str] = {}
     facts = judged = again = near = None
-    if key is None:
+    if key is None or truth is None:
         missing["agreement"] = "the data has neither label nor identity to judge by"
     else:
         if progress:
             say(f"training a judge of {key!r} on real images of {data.name}")
         judge, facts = train_judge(data, key, split, seed=seed)
-        codes = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
-        judged = agreement(codes, judge.classify(batch["image"]), truth[chosen])
+        read = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
+        judged = agreement(read, judge.classify(batch["image"]), truth[chosen])
     if model.encoder.source == "image":
         flat = {"image": drawn.flatten(0, 1).numpy()}
         h_of_samples = encode_split(model, ImageSplit(flat, np.arange(len(noise)), data.levels))
@@ -140,8 +142,9 @@ def measure(
     elif 2 * distinct < len(h):
         missing["neighbours"] = f"{len(h):,} images have only {distinct:,} different h"
     else:
+        codes = None if truth is None else truth[candidates]
         near, pictured = _neighbours(
-            model, data, h, real, truth[candidates], key, k, [places[row] for row in shown]
+            model, data, h, real, codes, key, k, [places[row] for row in shown]
         )
         arrays |= pictured
     numbers = {
@@ -171,14 +174,14 @@ def _neighbours(
     data: ImageData,
     h: Tensor,
     images: Tensor,
-    truth: Array,
+    codes: Array | None,
     key: str | None,
     k: int,
     rows: Sequence[int],
 ) -> tuple[Neighbours, dict[str, Array]]:
     """The training images nearest to held-out ones, and the pictures of those nearest to `rows`.
 
-    `h`, `images` and `truth`, their codes of `key`, are of the same held-out images.
+    `h`, `images` and `codes`, those of `key`, are of the same held-out images.
     """
     train: ImageSplit = data.splits["train"]
     chosen = choose_evenly(len(train), GALLERY)
@@ -190,7 +193,7 @@ def _neighbours(
     by_pixels = nearest(flat[0], flat[1], k)
     of_gallery = None if key is None else train.column(key)[chosen].numpy().astype(np.int64)
     numbers = neighbours(
-        by_h, by_pixels, len(chosen), key=key, codes=truth, gallery_codes=of_gallery
+        by_h, by_pixels, len(chosen), key=key, codes=codes, gallery_codes=of_gallery
     )
     pictures = gallery["image"].numpy()
     return numbers, {

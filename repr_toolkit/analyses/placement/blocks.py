@@ -13,8 +13,8 @@ from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.stats import bootstrap
 
 NOTES = (
-    "Another image’s h is what chance gives, its h being equal where h is one of few values; the "
-    "images themselves are the most to hope for.",
+    "Another image’s h shows what chance gives; where h has few values it may equal own h. The "
+    "images themselves show the best that can be expected.",
     "Runs in one table were given the same h and noise, and their differences are paired by image.",
     "Intervals are Wilson’s for shares, and otherwise a bootstrap over images; they leave out the "
     "spread between trainings.",

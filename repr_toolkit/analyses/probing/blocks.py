@@ -212,9 +212,9 @@ def _at_ends(one: Probed) -> Iterator[str]:
                 yield f"C in {count} of {len(chosen)} portions of the code given {name}"
             continue
         probe = reading["probe"]
-        found = ends(reading["settings"], protocol["probes"][probe]["grid"])
-        if found:
-            yield f"{PROBES[probe].title} of {name} ({', '.join(found)})"
+        at_ends = ends(reading["settings"], protocol["probes"][probe]["grid"])
+        if at_ends:
+            yield f"{PROBES[probe].title} of {name} ({', '.join(at_ends)})"
 
 
 def _control_notes(group: Sequence[Probed]) -> list[str]:

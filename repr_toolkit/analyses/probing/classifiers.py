@@ -216,10 +216,10 @@ def choose(
     best = best_of(series[middle]())
     for side in (series[middle + 1 :], series[:middle][::-1]):
         for fits in side:
-            following = best_of(fits())
-            if following.validation <= best.validation:
+            candidate = best_of(fits())
+            if candidate.validation <= best.validation:
                 break
-            best = following
+            best = candidate
     return best
 
 

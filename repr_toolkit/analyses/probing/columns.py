@@ -33,7 +33,7 @@ class Column:
     Attributes:
         h: The representation, under the column's name.
         sources: Every source that makes this h; none for one that was given as arrays.
-        encode: What makes h of new images, or None of those where that cannot be had.
+        encode: Makes h of new images; gives None for images whose h it cannot make.
     """
 
     h: Representation

@@ -37,9 +37,9 @@ def linear_probe(
     of a feature come from the training images alone. The inverse L2 strength C is the one of
     `STRENGTHS` that is most accurate on `validation` (the smallest among equals); they are
     tried upwards, as `improvements` does. Classes that the training images lack count as
-    errors. The logistic probe of `probe` finds the same. Raises ValueError, which names the set, for
-    features and labels of different length, and as scikit-learn does for fewer than two classes, an
-    empty set, or features that are not finite.
+    errors. The logistic probe of `probe` finds the same. Raises ValueError, naming the set, for
+    features and labels of different length, and, as scikit-learn does, for fewer than two classes,
+    an empty set, or features that are not finite.
     """
     from sklearn.preprocessing import StandardScaler
 

@@ -141,7 +141,7 @@ def choose_strength(
     inner, held = sent[:cut], sent[cut:]
     if len(strengths) == 1 or len(np.unique(codes[inner])) < 2:
         return min(strengths)
-    fits = mixed(features[inner], codes[inner], classes, strengths)
+    fits = mixed_regressions(features[inner], codes[inner], classes, strengths)
     known = (features[held], codes[held])
     *_, (settings, _, _) = improvements(fits, known, lambda truth, q: -_bits(q, truth))
     return settings["C"]
@@ -159,11 +159,11 @@ def probabilities(
     if strength is None:  # one class only: its frequency, by Laplace's rule
         counts = np.bincount(codes[sent], minlength=classes) + 1.0
         return np.tile(counts / counts.sum(), (len(following), 1))
-    [(_, predict)] = mixed(features[sent], codes[sent], classes, (strength,))
+    [(_, predict)] = mixed_regressions(features[sent], codes[sent], classes, (strength,))
     return predict(features[following])
 
 
-def mixed(x: Features, y: Codes, classes: int, strengths: Sequence[float]) -> Fits:
+def mixed_regressions(x: Features, y: Codes, classes: int, strengths: Sequence[float]) -> Fits:
     """`regressions` that predict q(y|h), (m, K), mixed with the uniform distribution over all K."""
     weight = 1 / (len(y) + 1)
     for strength, regression in regressions(x, y, strengths):

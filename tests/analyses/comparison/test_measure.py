@@ -369,3 +369,16 @@ def test_more_variants_go_below() -> None:
     assert table.count("| bits/dim ") == 2
     for n in range(7):
         assert f"variant_{n} " in table
+
+
+def test_an_untrained_encoder_is_of_its_runs_seed(tmp_path: Path) -> None:
+    data = load_data("digits")
+    of_labels = probes.LabelProbes(data)
+    accuracies = []
+    for seed in (0, 1, 0):
+        run = untrained_run(tmp_path / f"run{len(accuracies)}", seed=seed)
+        found = of_labels.of_h("h", load(run), run)
+        assert found["probe"] == found["probe_untrained"]  # since nothing is trained
+        accuracies.append(found["probe"])
+    assert len(of_labels.untrained) == 2
+    assert accuracies[0] == accuracies[2] != accuracies[1]
