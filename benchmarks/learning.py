@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.masked import masked_form
-from benchmarks.training import USUAL, Way, adam
+from benchmarks.training import USUAL, Way, adam, muon
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import apply_settings, load_recipe, parse_yaml
 from repr_toolkit.data import ImageData, load_data
@@ -54,16 +54,8 @@ TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
 }
 """Recipe, what is changed in it, and steps, of every task."""
 
-MUON = "repr_toolkit.training.muon.Muon"
 SOFTMAX = {"model.decoder.init_args.likelihood": "categorical"}
 MIXTURE = {"model.decoder.init_args.likelihood": "logistic_mixture"}
-
-
-def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
-    """Settings of Muon at a rate for matrices, and Adam at another for the rest."""
-    vectors = {"match": [0, 1, 3], "options": {"orthogonal": False, "lr": rest}}
-    spec = {"class_path": MUON, "init_args": {"lr": rate, "momentum": 0.9}, "groups": [vectors]}
-    return {"training.optimizer": spec}
 
 
 def usual(rate: float) -> Way:

@@ -65,6 +65,16 @@ def adam(rate: float, **arguments: Any) -> dict[str, Any]:
     return {"training.optimizer": spec}
 
 
+def muon(rate: float, rest: float = 2e-3) -> dict[str, Any]:
+    """Settings of Muon at a rate for matrices, and Adam at another for the rest."""
+    spec = {
+        "class_path": "repr_toolkit.training.muon.Muon",
+        "init_args": {"lr": rate, "momentum": 0.9},
+        "groups": [{"match": [0, 1, 3], "options": {"orthogonal": False, "lr": rest}}],
+    }
+    return {"training.optimizer": spec}
+
+
 USUAL = {**adam(1e-3, fused=False), **NCHW, **FP32, **EAGER}
 """What public code does: Adam by its default implementation, float32, contiguous, eager."""
 
@@ -97,7 +107,8 @@ SWITCHES = {
     "not cropped": Way(masked=True),
     "not channels_last": Way(NCHW),
     "not bf16": Way(FP32),
-    "Adam": Way(adam(1e-3)),
+    "not fused": Way(adam(1e-3, fused=False)),
+    "Muon": Way(muon(0.02)),
     "not compiled": Way(EAGER),
     "memory not kept": Way(keep_memory=False),
     "not in parts": Way(in_parts=False),

@@ -104,7 +104,12 @@ def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
 
     >>> heading("pixelcnn_m10", 10)
     ('PixelCNN', '$m$ = 10')
+    >>> heading("pixelcnn_no_h", 10)
+    ('PixelCNN', 'no h')
     """
     stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
     title = f"$m$ = {h_dim}" if stem != name else ""
+    family, _, rest = stem.partition("_")
+    if family in HEADINGS and not title:
+        stem, title = family, rest.replace("_", " ")
     return HEADINGS.get(stem, stem.replace("_", " ")), title
