@@ -157,4 +157,4 @@ class Learner(LightningModule):
     def on_fit_end(self) -> None:
         if self._compile:
             self.compiled_core = self.core
-        torch.compiler.reset()  # the next model in this process starts with an empty cache
+            torch.compiler.reset()  # the next model in this process starts with an empty cache
