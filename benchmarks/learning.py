@@ -195,7 +195,7 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
             f"{seconds:,.0f}",
             f"{mean(curve.first for curve in those):.0f} s",
             f"{1e3 * seconds / max(steps - 1, 1):.0f}",
-            " ".join(f"{bits:.4f}" for bits in last),
+            " ".join(f"{bits:.3f}" for bits in last),
             f"{mean(last):.4f}{spread}",
             *([saved(those, without)] if without else []),
         )
@@ -222,8 +222,10 @@ def picture(task: str, curves: Sequence[Curve]) -> Figure:
         over_seconds.plot(curve.seconds, curve.bits, color=colour, lw=1)
     over_steps.set(xlabel="steps", ylabel=f"validation bits/dim, {task}", xscale="log")
     over_seconds.set(xlabel="CPU-seconds of training, one thread", xscale="log")
-    over_steps.legend(frameon=False)
+    figure.legend(*over_steps.get_legend_handles_labels(), frameon=False, loc="outside right upper")
     for axes in (over_steps, over_seconds):
+        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            formatter(lambda value, _: f"{value:g}")
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     return figure

@@ -220,7 +220,7 @@ def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
     console = Console(file=StringIO(), width=100)
     console.print(learning.table("mnist5k", curves))
     text = console.file.getvalue()
-    assert f"{bits[0]:.4f} {bits[1]:.4f}" in text
+    assert f"{bits[0]:.3f} {bits[1]:.3f}" in text
     assert f"{(bits[2] + bits[3]) / 2:.4f} ±" in text
     drawn = learning.picture("mnist5k", curves).axes
     assert [len(axes.lines) for axes in drawn] == [4, 4]
