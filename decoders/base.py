@@ -123,7 +123,10 @@ class Decoder(nn.Module):
         return prod(self.image_shape) * self.levels
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        """What training minimises, a scalar: the mean bits/dim of uint8 images x (B, C, H, W)."""
+        """What training minimises, a scalar, a mean over images: of bits/dim, of uint8 images x.
+
+        x is (B, C, H, W). On a CPU training may compute it in parts of a batch.
+        """
         return bits_per_dim(self.log_prob(x, h), self.image_shape).mean()
 
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:

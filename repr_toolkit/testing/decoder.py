@@ -85,6 +85,13 @@ class _Check:
         )
         require(tuple(log_prob.shape) == (BATCH,), "log_prob has shape (B,)", log_prob.shape)
         require(loss.shape == () and loss.isfinite(), "loss is a finite scalar")
+        if noise is None:  # training may compute the loss of a batch in parts
+            whole, *halves = (
+                decoder.eval().loss(x[part], None if h is None else h[part]).detach()
+                for part in (slice(None), slice(BATCH // 2), slice(BATCH // 2, None))
+            )
+            mean = torch.stack(halves).mean()
+            require(torch.allclose(whole, mean, rtol=1e-9), "loss is a mean over images")
         require(not untrained, "every parameter gets a gradient from the loss", untrained)
         require(
             torch.allclose(log_prob[:1], first, rtol=1e-9),

@@ -95,6 +95,13 @@ class OfTheBatch(Deconv):
         return super().subpixel_log_prob(x, h) * (1 + 0.1 * x.double().mean() / self.levels)
 
 
+class Summed(Deconv):
+    """The loss is a sum over the images."""
+
+    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        return super().loss(x, h) * len(x)
+
+
 class NoNoise(GatedPixelCNN):
     def log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         return super().log_prob(x, h)
@@ -190,6 +197,7 @@ def test_what_the_contract_allows_passes(name: str) -> None:
         (HalfAGaussian((1, 4, 4), levels=3, features=4), "levels sum to one"),
         (SamplesBlack((1, 4, 4), levels=3, **SMALL), "the smallest whose CDF exceeds the noise"),
         (OfTheBatch((1, 4, 4), levels=3, features=4), "does not depend on the others of its batch"),
+        (Summed((1, 4, 4), levels=3, features=4), "loss is a mean over images"),
         (DeafToNoise((1, 4, 4), levels=3, **SMALL), "a likelihood without noise refuses some"),
         (NoNoise((1, 4, 4), levels=3, **SMALL), r"\*, noise=None\) takes noise by its name"),
         (OtherNoise((1, 4, 4), levels=3), "does not depend on the others|the same noise"),
