@@ -93,14 +93,18 @@ def test_a_masked_kernel_is_covered_once_and_its_masked_entries_stay(
 
 def test_every_kernel_of_the_models_is_covered() -> None:
     model = GatedPixelCNN((3, 8, 8), 4, features=6, layers=2, conditioning="spatial", skip=True)
-    gates = {"vertical": 2, "vertical_to_horizontal": 2, "condition": 4}
+    # Of a masked kernel a matrix for each group that sees any, in every half, and what is left.
+    counts = {"vertical": 2, "vertical_to_horizontal": 2, "condition": 4}
+    counts |= dict.fromkeys(("residual", "skip", "head_hidden", "head_logits"), 3)
+    horizontal = {"layers.0": 2 * (2 + 1), "layers.1": 2 * (3 + 1)}
     for name, weight in model.named_parameters():
         if weight.ndim < 2:
             continue
         views = matrices(weight, weight)
-        part = name.split(".")[-2]
-        assert len(views) == gates.get(part, len(views))
-        if part not in ("horizontal", "residual", "skip", "head_hidden", "head_logits"):
+        layer, part = name.rsplit(".", 2)[0], name.split(".")[-2]
+        expected = horizontal.get(layer) if part == "horizontal" else counts.get(part)
+        assert len(views) == (expected or 1)
+        if part != "horizontal" and counts.get(part) != 3:
             assert sum(view.numel() for view in views) == weight.numel()
     net = DeconvNet(4, 3, (16, 16), 5)
     shapes = [tuple(matrices(p, p)[0].shape) for n, p in net.named_parameters() if "upsample" in n]

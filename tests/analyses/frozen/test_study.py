@@ -49,7 +49,7 @@ RECIPE = complete(
 
 def test_h_is_standardised_by_training_images(data: ImageData) -> None:
     h = made("a", data)
-    h.h["train"][:, 1] = 7.1  # type: ignore[index]
+    np.asarray(h.h["train"])[:, 1] = 7.1
     found = standardised(h)
     np.testing.assert_allclose(found.h["train"].mean(0), 0, atol=1e-5)
     np.testing.assert_allclose(found.h["train"].std(0), [1, 0, 1], atol=1e-5)
