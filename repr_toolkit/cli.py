@@ -7,6 +7,7 @@ does: `--help` answers at once.
 """
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from jsonargparse import ArgumentParser
 
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
+from repr_toolkit.support.signals import Stopped, termination_raised
 
 DESCRIPTION = """\
 Autoencoders and representation learning on images: any encoder, exact-likelihood decoders.
@@ -35,7 +37,7 @@ TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "frozen")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own); return the exit status.
 
-    0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 an interruption.
+    0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     # Last, so that a user's modules can be imported and shadow nothing that is installed.
@@ -51,13 +53,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if settings and command not in TAKE_SETTINGS:
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     try:
-        commands.function(command)(options, settings)
+        with termination_raised():
+            commands.function(command)(options, settings)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns an interruption into an exit.
-        if KeyboardInterrupt not in (type(stop), type(stop.__context__)):
+        if KeyboardInterrupt in (type(stop), type(stop.__context__)):
+            stop = Stopped(signal.SIGINT)
+        if not isinstance(stop, Stopped):
             raise
-        print(f"\nInterrupted. {continuation(command, argv)}", file=sys.stderr)
-        return 130
+        status = int(stop.code or 0)
+        if status:  # not of a process that trains beside the first
+            print(f"repr-toolkit: {stop}{continuation(command, argv)}", file=sys.stderr)
+        return status
     except Exception as error:
         if args.debug or options.debug or not isinstance(error, EXPECTED):
             raise
@@ -92,12 +99,13 @@ def split_settings(argv: Sequence[str]) -> tuple[list[str], Settings]:
 
 
 def continuation(command: str, argv: Sequence[str]) -> str:
-    """A sentence on how to go on after an interruption; "" if nothing was saved."""
+    """How to go on after an interruption, to end a line; "" if nothing was saved."""
     if command not in ("train", "study", "frozen", "sample", "faces"):
         return ""
     by_itself = command in ("study", "frozen") or "--resume" in argv
     resume = [] if by_itself else ["--resume"]
-    return "Go on from what is kept with:\n  " + shlex.join(["repr-toolkit", *argv, *resume])
+    end = argv.index("--") if "--" in argv else len(argv)
+    return "; go on with: " + shlex.join(["repr-toolkit", *argv[:end], *resume, *argv[end:]])
 
 
 def build_parser() -> ArgumentParser:

@@ -12,7 +12,7 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.processes import first_process_only
-from repr_toolkit.training.variants import train_variants
+from repr_toolkit.training.variants import trained_variants
 
 
 def run_study(
@@ -23,7 +23,7 @@ def run_study(
     A finished variant stays as it is, and one that was cut goes on from its last checkpoint. Before
     any training each variant is built once: ValueError for one that cannot be built, or whose run
     was made with other settings, and where some variants have a decoder and others train an encoder
-    alone.
+    alone. BlockingIOError says who is at work on the study, if another process is.
     """
     study_dir = Path(study_dir)
     kinds = {"metric" in variant["model"] for variant in variants(config).values()}
@@ -32,9 +32,9 @@ def run_study(
             "study: some variants have a model.decoder and others a model.metric, and no table "
             "holds both: make two studies of them"
         )
-    runs = train_variants(config, study_dir, wandb=wandb)
-    _compare(study_dir, runs, encoders_alone=kinds == {True})
-    return list(runs.values())
+    with trained_variants(config, study_dir, wandb=wandb) as runs:
+        _compare(study_dir, runs, encoders_alone=kinds == {True})
+        return list(runs.values())
 
 
 @first_process_only

@@ -140,6 +140,9 @@ class Learner(LightningModule):
             )
         return self._parts(batch)
 
+    def on_train_start(self) -> None:
+        self.on_train_epoch_start()  # which a resume within an epoch has no more
+
     def on_train_epoch_start(self) -> None:
         if self._in_parts:
             torch.set_num_threads(1)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import yaml
@@ -18,6 +19,7 @@ from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.support.files import atomic_write, read_json, write_json, write_text
 from repr_toolkit.support.processes import fastest_device
 
@@ -63,11 +65,17 @@ class Run:
         unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
         unfinished.mkdir(parents=True)
         write_text(unfinished / run.config_file.name, text)
-        unfinished.rename(run.path)
+        try:
+            unfinished.rename(run.path)
+        except OSError:
+            rmtree(unfinished)
+            run.require_new()  # another process made it meanwhile
+            raise
         return run
 
     def require_new(self) -> None:
-        """Raise FileExistsError if the directory exists."""
+        """Raise FileExistsError if the directory exists, BlockingIOError if it is in training."""
+        require_no_trainer(self.path)
         if self.path.exists():
             raise FileExistsError(
                 f"{self.path} exists already; resume it (--resume), choose another --name, "

@@ -6,7 +6,6 @@ kill, and memory never holds more than two.
 
 import errno
 import json
-import os
 import re
 import sys
 import weakref
@@ -14,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, flock
 from glob import escape
 from math import prod
 from pathlib import Path
@@ -31,6 +29,7 @@ from repr_toolkit.support.files import (
     write_npz,
     write_text,
 )
+from repr_toolkit.support.locks import lock
 
 Array = NDArray[Any]
 
@@ -138,18 +137,13 @@ class Chunks:
         """
         if self._lock is not None:
             return
-        file = os.open(self.job_file, os.O_RDWR)  # NFS demands that it can be written
         try:
-            flock(file, LOCK_EX | LOCK_NB)
+            unlock = lock(self.job_file)
         except BlockingIOError as error:
-            os.close(file)
             raise BlockingIOError(
                 f"another process is at work in {self.folder}; wait for it, or stop it first"
             ) from error
-        except OSError:  # no locks here
-            os.close(file)
-        else:
-            self._lock = weakref.finalize(self, os.close, file)
+        self._lock = weakref.finalize(self, unlock)
 
     def unlock(self) -> None:
         """Let go of the lock, if this process has it."""

@@ -5,6 +5,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from repr_toolkit.support.signals import Stopped
+
 
 class ExponentialAverage(WeightAveraging):
     """Sets ema ← d·ema + (1−d)·weights after each step, with d = min(decay, (1+n)/(10+n)).
@@ -26,6 +28,13 @@ class ExponentialAverage(WeightAveraging):
             assert self._average_model is not None
             # The host reads the count at every step, and would wait for a GPU each time.
             self._average_model.n_averaged = self._average_model.n_averaged.cpu()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        # A checkpoint is written of this moment: the model gets the weights in training back.
+        if isinstance(exception, Stopped) and trainer.validating:
+            self._swap_models(pl_module)
 
     def averaged(self) -> LightningModule:
         """The model with the averaged weights."""

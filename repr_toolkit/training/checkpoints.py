@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 
 
@@ -54,18 +55,40 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Checkpoint):
-    """Writes a checkpoint after every validation and keeps the last two.
+    """Writes a checkpoint after every validation and when a signal stops training; keeps two.
 
-    Raises FloatingPointError, and writes nothing, once a loss or a weight is not finite.
+    One that was written during a validation resumes at that validation's beginning. `step` is that
+    of the checkpoint that training begins with. Raises FloatingPointError, and writes nothing, once
+    a loss or a weight is not finite.
     """
 
-    def __init__(self, run: Run, monitor: LossMonitor) -> None:
+    def __init__(self, run: Run, monitor: LossMonitor, step: int) -> None:
         self._run = run
         self._monitor = monitor
+        self._last = step
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save(trainer, pl_module)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, Stopped) and trainer.global_step != self._last:
+            self._save(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if trainer.validating:
+            # What Lightning writes down in the first batch of a validation; it begins there again.
+            begun = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
+            loops = checkpoint["loops"]["fit_loop"]
+            loops["epoch_loop.val_loop.batch_progress"] |= {"total": begun, "current": begun}
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._monitor.check(trainer, pl_module)
-        trainer.save_checkpoint(self._run.checkpoint(trainer.global_step))
+        self._last = trainer.global_step
+        trainer.save_checkpoint(self._run.checkpoint(self._last))
         if trainer.is_global_zero:
             for old in self._run.checkpoints()[:-2]:
                 old.unlink()

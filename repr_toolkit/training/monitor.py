@@ -36,6 +36,7 @@ class LossMonitor(Callback):
         self._interval = interval
         self._earlier = 0.0
         self._started: float | None = None
+        self._begun: dict[str, Any] = {"sum": 0.0, "count": 0, "seconds": 0.0}
         self._reset(torch.device("cpu"))
         self.loss = float("nan")
 
@@ -48,6 +49,9 @@ class LossMonitor(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._started = time.monotonic()
         self._reset(pl_module.device)
+        self._sum += self._begun["sum"]
+        self._count = self._begun["count"]
+        self._interval_started = self._started - self._begun["seconds"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._earlier, self._started = self.seconds, None
@@ -81,13 +85,17 @@ class LossMonitor(Callback):
         """Raise FloatingPointError if a loss or a weight is not finite, before any use of it."""
         if self._count:
             self._read(trainer, pl_module)
+        self._check_weights(trainer, pl_module)
+
+    def _check_weights(self, trainer: Trainer, pl_module: LightningModule) -> None:
         norms = torch.stack([p.detach().norm() for p in pl_module.parameters()])
         if not bool(torch.isfinite(norms).all()):
             self._stop(f"after step {trainer.global_step} a weight is not finite")
 
     def check(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Raise FloatingPointError if a loss, a weight or the last validation is not finite."""
-        self.on_validation_epoch_start(trainer, pl_module)
+        self._mean(trainer)
+        self._check_weights(trainer, pl_module)
         assert isinstance(pl_module, Learner)
         for name, value in pl_module.validation_results.items():
             if not isfinite(value):
@@ -99,12 +107,30 @@ class LossMonitor(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._earlier = state_dict["seconds"]
 
-    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        loss = float(trainer.strategy.reduce(self._sum / self._count, reduce_op="mean"))
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["loss_interval"] = {
+            "sum": float(trainer.strategy.reduce(self._sum, reduce_op="mean")),
+            "count": self._count,
+            "seconds": time.monotonic() - self._interval_started if self._count else 0.0,
+        }
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._begun = checkpoint.get("loss_interval", self._begun)
+
+    def _mean(self, trainer: Trainer) -> float:
+        """The mean loss of the interval so far, over all processes; an error if not finite."""
+        loss = float(trainer.strategy.reduce(self._sum / max(1, self._count), reduce_op="mean"))
         if not isfinite(loss):  # reduced, so every process stops
             bad = trainer.strategy.reduce(self._bad_step.double(), reduce_op="max")
             self._stop(f"the training loss at step {int(bad)} is not finite ({loss})")
-        self.loss = loss
+        return loss
+
+    def _read(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.loss = loss = self._mean(trainer)
         seconds = time.monotonic() - self._interval_started
         metrics = {
             "train/loss": loss,

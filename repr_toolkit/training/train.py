@@ -1,7 +1,7 @@
 """Trains one run, from a configuration to a run directory with the trained model."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +19,7 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import PROJECT
+from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import remove_leftovers
@@ -32,6 +33,7 @@ from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
 from repr_toolkit.training.progress import TrainingProgress
+from repr_toolkit.training.stopping import Stopping
 from repr_toolkit.training.trainer import can_compile, log_interval, make_trainer, quiet_lightning
 from repr_toolkit.training.validation import Results, Validation
 
@@ -55,10 +57,11 @@ def train(
     `wandb` also logs to Weights & Biases, as a run of the directory's name in `group`. `data` is
     the recipe's data, if the caller has loaded it already.
 
-    Raises FileExistsError if the directory exists and `resume` is False, ValueError for a
-    configuration that makes no model or differs from that of the run to resume, FloatingPointError
-    where the loss is not finite, and OSError where the disk is full; the last good checkpoint
-    stays.
+    Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
+    process is training there, ValueError for a configuration that makes no model or differs from
+    that of the run to resume, FloatingPointError where the loss is not finite, and OSError where
+    the disk is full; the last good checkpoint stays. SIGTERM, SIGUSR1 or Ctrl-C ends training after
+    the step that it finds: a checkpoint is written, and `Stopped` raised, a SystemExit.
     """
     run = Run(run_dir)
     first = first_process()  # makes the directory, which other processes may find already
@@ -68,25 +71,29 @@ def train(
     config = complete({key: value for key, value in whole.items() if key != "study"})
     config = apply_settings(config, settings or {})
     data = data or load_data(**data_arguments(config))
-    if run.path.exists():
+    exists = (resume or not first) and run.path.exists()
+    if exists:
         with_fingerprint(run.config, data)
     config = with_fingerprint(config, data)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
     if encoder is not None:
         require_readable(encoder, data, "the encoder")
-    if run.path.exists():
+    if exists:
         require_same(run, config, data)
         config["training"]["micro_batch"] = run.config["training"]["micro_batch"]
-        if run.finished:
-            say(f"{run.path} is finished already")
-            return run
-    with quiet_lightning():
+    with quiet_lightning(), ExitStack() as held:
+        if exists:
+            held.enter_context(sole_trainer(run.path))  # first: another training may just end
+            if run.finished:
+                say(f"{run.path} is finished already")
+                return run
         fitting = Fitting(run, config, data, _wandb_logger(run, group) if wandb else None)
         model = join(**fitting.model_arguments())
         model.make_optimizer()  # raises before a file is written
-        if first and not run.path.exists():
+        if first and not exists:
             Run.create(run.path, fitting.config)
+            held.enter_context(sole_trainer(run.path))
         fitting.fit(model)
     return run
 
@@ -156,10 +163,13 @@ class Fitting:
             self.validation,
             TrainingProgress(self.steps, self.monitor, self.validation),
             *callbacks,
-            Checkpoints(run, self.monitor),
+            Stopping(self.steps),
+            Checkpoints(run, self.monitor, self.first_step),
         ]
         loggers = [CsvLogger(run.metrics_file, self.first_step), wandb]
-        self.trainer = make_trainer(config, [*filter(None, every)], [*filter(None, loggers)])
+        self.trainer = make_trainer(
+            config, run.path, [*filter(None, every)], [*filter(None, loggers)]
+        )
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
         if training["micro_batch"] and "metric" in config["model"]:
@@ -278,7 +288,7 @@ class Fitting:
 
 
 class _Reseeding(Callback):
-    """Seeds all random numbers at the start of each epoch by seed, step and rank.
+    """Seeds all random numbers before each step by seed, step and rank.
 
     So a resumed run draws what it would have drawn, and each process draws its own numbers.
     """
@@ -289,9 +299,8 @@ class _Reseeding(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx == 0:
-            words = (self._seed, trainer.global_step, trainer.global_rank)
-            seed_everything(int(np.random.SeedSequence(words).generate_state(1)[0]), verbose=False)
+        words = (self._seed, trainer.global_step, trainer.global_rank)
+        seed_everything(int(np.random.SeedSequence(words).generate_state(1)[0]), verbose=False)
 
 
 def _wandb_logger(run: Run, group: str | None) -> WandbLogger:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from os import environ
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,13 +23,15 @@ PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
 
 
 def make_trainer(
-    config: Mapping[str, Any], callbacks: list[Callback], loggers: list[Logger]
+    config: Mapping[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
 ) -> Trainer:
     """A Trainer with epochs of `validate_every` steps, a validation after each.
 
-    The section `trainer` of the configuration holds further arguments. Raises ValueError, naming
-    the argument, for one that Trainer does not have, for a precision in which the weights are not
-    float32, and for a strategy that shards the model.
+    It keeps to the run's `folder`: under SLURM, Lightning begins with any hpc_ckpt_1.ckpt that lies
+    in its folder, which by default is the working directory. The section `trainer` of the
+    configuration holds further arguments. Raises ValueError, naming the argument, for one that
+    Trainer does not have, for a precision in which the weights are not float32, and for a strategy
+    that shards the model.
     """
     training, settings = config["training"], config["trainer"]
     known = list(inspect.signature(Trainer.__init__).parameters)[1:]
@@ -46,6 +49,7 @@ def make_trainer(
         trainer = Trainer(
             **{**settings, "log_every_n_steps": log_interval(config)},
             max_epochs=training["steps"] // training["validate_every"],
+            default_root_dir=folder,
             callbacks=callbacks,
             logger=loggers,
             plugins=[AtomicCheckpointIO()],
@@ -94,6 +98,7 @@ def quiet_lightning() -> Iterator[None]:
             r"The '\w+' does not have many workers",  # small images need none
             r"`isinstance\(treespec, LeafSpec\)` is deprecated",  # Lightning's own use of torch
             r"Found \d+ module\(s\) in eval mode",  # a frozen encoder stays in it
+            r"You're resuming from a checkpoint that ended before the epoch",  # data go by steps
         ):
             warnings.filterwarnings("ignore", message)
         try:

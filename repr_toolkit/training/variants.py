@@ -1,6 +1,7 @@
 """Trains the variants of a study."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,29 +9,33 @@ from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
+from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.training.train import require_same, train
 
 
-def train_variants(
+@contextmanager
+def trained_variants(
     config: Mapping[str, Any], study_dir: Path, *, wandb: bool = False
-) -> dict[str, Run]:
-    """Train the variants of a study into `study_dir`/VARIANT, each to its end.
+) -> Iterator[dict[str, Run]]:
+    """Train the variants of a study into `study_dir`/VARIANT, and yield the runs by variant.
 
-    A finished variant stays as it is, and one that was cut goes on. Returns the runs by variant.
-    Raises as `run_study` does, before any training.
+    A finished variant stays as it is, and one that was cut goes on. No other training writes into
+    the study meanwhile. Raises as `run_study` does, before any training.
     """
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
-    for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
-        say(f"[{number}/{len(runs)}] {name}")
-        if runs[name].finished:
-            say(f"  done before, see {runs[name].path}")
-            continue
-        path, group = runs[name].path, study_dir.name
-        train(variant, path, resume=True, wandb=wandb, group=group, data=data)
-    return runs
+    study_dir.mkdir(parents=True, exist_ok=True)
+    with sole_trainer(study_dir):
+        for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
+            say(f"[{number}/{len(runs)}] {name}")
+            if runs[name].finished:
+                say(f"  done before, see {runs[name].path}")
+                continue
+            path, group = runs[name].path, study_dir.name
+            train(variant, path, resume=True, wandb=wandb, group=group, data=data)
+        yield runs
 
 
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:

@@ -1,5 +1,7 @@
 """The command line: its help, settings and errors, and training as a user starts it."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from repr_toolkit import commands
 from repr_toolkit.cli import build_parser, continuation, main, split_settings
 from toys.processes import ROOT, in_subprocess, own_environment
 from toys.runs import TINY
@@ -227,11 +230,13 @@ def test_two_processes_work_through_a_study_together(user_folder: Path) -> None:
 def test_how_to_go_on_with_what_is_kept() -> None:
     assert continuation("sample", ["sample", "runs/a"]).endswith("sample runs/a --resume")
     assert continuation("sample", ["sample", "a", "--resume"]).endswith("sample a --resume")
+    assert continuation("sample", ["sample", "--", "-a"]).endswith("sample --resume -- -a")
     assert continuation("study", ["study", "a.yaml"]).endswith("study a.yaml")
     assert continuation("evaluate", ["evaluate", "runs/a"]) == ""
 
 
-def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_tells_how_to_go_on(user_folder: Path, number: int, status: int) -> None:
     tiny = {**TINY, "training": {"steps": 100_000, "validate_every": 10}}
     (user_folder / "long.yaml").write_text(yaml.safe_dump(tiny))
     with subprocess.Popen(
@@ -249,10 +254,27 @@ def test_ctrl_c_tells_how_to_go_on(user_folder: Path) -> None:
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, error = process.communicate(timeout=60)
         finally:
             process.kill()  # else leaving would wait for its 100,000 steps
-    assert process.returncode == 130
-    assert "repr-toolkit train long.yaml --seed 1 --resume" in error
+    assert process.returncode == status
+    (line,) = [line for line in error.splitlines() if line.startswith("repr-toolkit: ")]
+    assert re.search("stopped by (Ctrl-C|SIGTERM) after step [0-9,]+ of 100,000; go on with:", line)
+    assert line.endswith("repr-toolkit train long.yaml --seed 1 --resume")
     assert "Traceback" not in error
+    assert len(list(user_folder.glob("runs/long/checkpoints/*.ckpt"))) <= 2
+
+
+def test_sigterm_ends_any_command_as_ctrl_c_does(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    for number, status, name in ((signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")):
+        monkeypatch.setattr(
+            commands, "function", lambda _, n=number: lambda *_: os.kill(os.getpid(), n)
+        )
+        assert main(["sample", "runs/a"]) == status
+        line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit sample runs/a --resume\n"
+        assert capsys.readouterr().err == line
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
-from toys.runs import MUON, narrow, prepared, small
+from toys.runs import MUON, assert_same_weights, narrow, prepared, small
 
 # The MSE baseline, whose σ is calibrated; and a loss that is of pairs in different processes.
 CONFIGS = {
@@ -34,10 +34,12 @@ SMOOTH += ("val/auc", "val/one_nn", "val/spread")
 
 # Starting processes takes longer than training: one pair of them trains everything.
 SCRIPT = """
-import json, shutil, sys
+import json, os, shutil, signal, sys
 from pathlib import Path
 import torch
 from repr_toolkit.runs import Run
+from repr_toolkit.support.signals import Stopped
+from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.train import train
 if __name__ == "__main__":
     configs, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
@@ -50,6 +52,21 @@ if __name__ == "__main__":
         resumed.checkpoints()[-1].unlink()
     torch.distributed.barrier()
     train(configs["mse"], resumed.path, resume=True)
+
+    # A signal that only the second process gets.
+    former = LossMonitor.on_train_batch_end
+    def signalled(self, trainer, *arguments):
+        former(self, trainer, *arguments)
+        if trainer.global_step == 6 and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+    LossMonitor.on_train_batch_end = signalled
+    try:
+        train(configs["mse"], folder / "stopped")
+    except Stopped as stop:
+        rank = os.environ.get("LOCAL_RANK", "0")
+        (folder / f"status-{rank}").write_text(str(stop.code))
+    LossMonitor.on_train_batch_end = former
+    train(configs["mse"], folder / "stopped", resume=True)
 """
 
 
@@ -106,13 +123,17 @@ def test_two_processes_give_the_result_of_one(name: str, folder: Path, tmp_path:
     assert pictures[0] == pictures[1]
 
 
-def test_two_processes_resume_exactly(folder: Path) -> None:
-    whole, resumed = (load_file(Run(folder / name).weights_file) for name in ("mse", "resumed"))
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+@pytest.mark.parametrize("name", ["resumed", "stopped"])
+def test_two_processes_resume_exactly(name: str, folder: Path) -> None:
+    assert_same_weights(Run(folder / name), Run(folder / "mse"))
+
+
+def test_two_processes_stop_at_the_same_step(folder: Path) -> None:
+    assert [(folder / f"status-{rank}").read_text() for rank in (0, 1)] == ["143", "0"]
+    assert "resuming at step 6:" in (folder / "said").read_text()
 
 
 def test_the_first_process_speaks_alone(folder: Path) -> None:
     said = (folder / "said").read_text()
-    assert said.count("training ChannelMean → h (3) → Deconv") == 1
+    assert said.count("training ChannelMean → h (3) → Deconv") == 2
     assert "on 2 × CPU" in said

@@ -29,7 +29,7 @@ from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write, csv_text
 from repr_toolkit.support.pictures import DPI
 from repr_toolkit.support.processes import first_process_only
-from repr_toolkit.training.variants import train_variants
+from repr_toolkit.training.variants import trained_variants
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,16 +82,6 @@ def run_frozen(
     for h in frozen:
         store(h, data, folder)
     study = study_of(config, frozen, folder, seeds, masked)
-    runs = train_variants(study, study_dir, wandb=wandb)
-    by_seed = {
-        seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
-        for seed in seeds
-    }
-    hidden = {
-        name: [runs[variant_name(name + MASKED, seed, config)] for seed in seeds]
-        for name in names
-        if masked
-    }
     asked = {
         "split": split,
         "candidates": candidates,
@@ -100,7 +90,17 @@ def run_frozen(
         "masked": masked,
         "protocol": PROTOCOL,
     }
-    kept: Kept | None = _compare(study_dir, asked, by_seed, hidden, data, command)
+    with trained_variants(study, study_dir, wandb=wandb) as runs:
+        by_seed = {
+            seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
+            for seed in seeds
+        }
+        hidden = {
+            name: [runs[variant_name(name + MASKED, seed, config)] for seed in seeds]
+            for name in names
+            if masked
+        }
+        kept: Kept | None = _compare(study_dir, asked, by_seed, hidden, data, command)
     if kept is not None and wandb:
         section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
         group = study_dir.resolve().name

@@ -1,0 +1,62 @@
+"""Ends training at the end of a step once a signal asks for it."""
+
+import os
+import signal
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.signals import Stopped, on_signals
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+"""Ctrl-C, what ends a process politely, and what SLURM can send before a job's time is over."""
+
+
+class Stopping(Callback):
+    """Raises `Stopped` at the end of the step, or of the batch of a validation, of a signal.
+
+    `Checkpoints` then writes the state. All processes stop at the same step, whichever of them the
+    signal reached, and the first one alone has the exit status of a signal: Lightning kills a
+    training one of whose processes fails. A second Ctrl-C stops at once, without a checkpoint.
+
+    Lightning's own handlers would exchange messages in the middle of a step, and under SLURM write
+    a checkpoint of such a moment into the working directory, which any later training would read.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._number: int | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        on_signals(SIGNALS, self._note)  # when training ends, Lightning restores the former ones
+
+    def _note(self, number: int, frame: Any) -> None:
+        if number == signal.SIGINT:
+            if self._number is not None:
+                raise KeyboardInterrupt
+            if first_process():  # print may be at work already
+                os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
+        self._number = number
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_last_batch:  # after which a validation is due
+            self._stop(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        self._stop(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        if not trainer.strategy.reduce_boolean_decision(self._number is not None, all=False):
+            return
+        reached = f"after step {trainer.global_step:,} of {self._steps:,}"
+        stopped = Stopped(self._number or signal.SIGTERM, reached)
+        if not trainer.is_global_zero:
+            stopped.code = 0
+        raise stopped
