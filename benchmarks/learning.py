@@ -32,7 +32,8 @@ from rich.table import Table
 from benchmarks.masked import masked_form
 from benchmarks.training import USUAL, Way, adam, muon
 from repr_toolkit.config.optimizer import optimizer_factory
-from repr_toolkit.config.recipe import apply_settings, load_recipe, parse_yaml
+from repr_toolkit.config.recipe import apply_settings, load_recipe
+from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.models.assemble import Assembly, assemble

@@ -163,16 +163,22 @@ class Decoder(nn.Module):
         in [0, 1), or normal), and is drawn from torch's global generator if None. By uniforms, a
         sub-pixel takes the smallest value v with CDF(v) > noise. `temperature` T renormalises each
         sub-pixel's probabilities to the power 1/T, where 0 takes the mode; of a model that takes
-        normal noise it scales the noise. `known` (uint8) and `mask` (bool, True = keep) come
-        together, broadcast to (B, C, H, W), and complete an image. All engines give the same image
-        for the same noise, exactly in float64 and, in float32, until a noise value lies within
-        rounding of an edge of the CDF; "auto" is the fastest that works here, named with the
-        reason in the log "repr_toolkit.sampling" at INFO. `progress` is called with the fraction
-        that is done, from 0 to 1.
+        normal noise it scales the noise. A T so small that the model's dtype has no normal number
+        for it is 0. All engines give the same image for the same noise, exactly in float64 and, in
+        float32, until a noise value lies within rounding of an edge of the CDF; "auto" is the
+        fastest that works here, named with the reason in the log "repr_toolkit.sampling" at INFO.
+        `progress` is called with the fraction that is done, from 0 to 1.
+
+        `known` (uint8) and `mask` (bool, True = keep) come together, broadcast to (B, C, H, W), and
+        complete an image: what is not known is drawn in the model's order of generation, each
+        sub-pixel given those before it, known or drawn. Only where everything known comes first in
+        that order is the result a draw from p(unknown | known). What is known further on changes
+        nothing that is drawn before it: with the lower half known, the upper half is drawn as if
+        nothing were, and the two need not fit.
 
         Raises ValueError for shapes or values that do not fit, an engine that is unknown or does
-        not work here, h where there is none to take (and the reverse), or something known where
-        the model does not complete; TypeError for dtypes.
+        not work here, h where there is none to take (and the reverse), something known where
+        the model does not complete, or parameters that are not finite; TypeError for dtypes.
         """
         if engine != "auto":
             self.choose_engine(engine)  # before anything else is looked at
@@ -208,11 +214,13 @@ class Decoder(nn.Module):
     def draw(self, draw: Draw, engine: str = "auto") -> Tensor:
         """`sample` with its arguments checked and brought to one batch, device and dtype.
 
-        Raises ValueError for an engine that is unknown or does not work here, or for this draw.
+        Raises ValueError for an engine that is unknown or does not work here, or for this draw, and
+        where parameters that are not finite allow no level.
         """
         chosen = self.engines[self.choose_engine(engine, draw)]
         with self._evaluating(), torch.inference_mode(), full_precision(draw.noise.device):
             x = chosen.sample(self, draw)
+        draw.require_decided()
         return x.clone()  # an ordinary tensor again, no longer one of inference mode
 
     def obstacle(self, engine: str, draw: Draw | None = None) -> str | None:

@@ -120,6 +120,7 @@ class Deconv(Decoder):
 
     def _direct(self, draw: Draw) -> Tensor:
         mean = self.mean(draw.h, len(draw.noise))
+        draw.decided_by.copy_(mean)
         if draw.temperature == 0:
             return draw.keep(mean.round().clamp(0, self.levels - 1).to(torch.uint8))
         logits = self.likelihood.logits(mean, self.sigma)

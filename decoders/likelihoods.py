@@ -81,10 +81,11 @@ class Categorical(nn.Module):
 
         The smallest v with CDF(v) > u of the pmf renormalised to the power 1/temperature. Where
         rounding leaves the CDF's total at or below u, it is the last level with mass.
-        Temperature 0 takes the mode.
+        Temperature 0, or one below the dtype's normal numbers, takes the mode. Where logits are not
+        finite it is any level.
         """
         logits = _at_least_float32(logits)
-        if temperature == 0:
+        if temperature < torch.finfo(logits.dtype).tiny:  # 0, or not to be divided by
             return logits.argmax(-1)
         if temperature != 1:
             # Only differences matter, and the largest at 0 cannot overflow.
@@ -94,7 +95,7 @@ class Categorical(nn.Module):
         # Below the total, the search ends at the latest where the CDF reaches it.
         u = torch.minimum(u, torch.nextafter(total, torch.zeros_like(total)))
         level: Tensor = torch.searchsorted(cdf, u.unsqueeze(-1), right=True).squeeze(-1)
-        return level
+        return level.clamp_max_(self.size - 1)  # for logits that are not finite
 
 
 class DiscretizedLogisticMixture(nn.Module):

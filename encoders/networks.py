@@ -4,7 +4,6 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import nn
 
 from repr_toolkit.encoders.state import load_weights
+from repr_toolkit.support.importing import import_callable
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
 WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
@@ -107,27 +107,6 @@ def accepted(maker: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, 
     """Those of the values that a class or function has parameters for, by their names."""
     parameters = inspect.signature(maker).parameters
     return {name: value for name, value in values.items() if name in parameters}
-
-
-def import_callable(path: str) -> Callable[..., Any]:
-    """The class or function at an import path.
-
-    Raises ImportError, which names a close one, if there is none.
-    """
-    module_name, _, name = path.rpartition(".")
-    if not module_name:
-        raise ImportError(f"{path!r} is not an import path of the form package.module.name")
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{path!r} cannot be imported: {error}") from error
-    member: Callable[..., Any] | None = getattr(module, name, None)
-    if not callable(member):
-        public = [key for key, value in vars(module).items() if callable(value)]
-        close = get_close_matches(name, public, n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ImportError(f"{module_name} has no class or function {name}{hint}")
-    return member
 
 
 def _is_file(weights: str) -> bool:

@@ -10,9 +10,9 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from contextvars import copy_context
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
@@ -27,7 +27,15 @@ Autoencoders and representation learning on images: any encoder, exact-likelihoo
   repr-toolkit reconstruct runs/NAME cat.jpg    what the decoder makes of a picture's h
 """
 
-EXPECTED = (OSError, ValueError, TypeError, ImportError, FloatingPointError)
+EXPECTED = (
+    OSError,
+    ValueError,
+    TypeError,
+    ImportError,
+    FloatingPointError,
+    MemoryError,
+    RecursionError,
+)
 """The errors that the toolkit raises for wrong input, shown in one line. Others are bugs and show
 their traceback; with --debug these do too."""
 
@@ -40,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # Last, so that a user's modules can be imported and shadow nothing that is installed.
-    sys.path.append(str(Path.cwd()))
     parser = build_parser()
     try:
         words, settings = split_settings(argv)
@@ -54,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     try:
         with termination_raised():
-            commands.function(command)(options, settings)
+            # In a context of its own: what one command trusts, another in this process does not.
+            copy_context().run(_run, command, options, settings, trust=args.trust or options.trust)
     except (KeyboardInterrupt, SystemExit) as stop:
         # Lightning turns an interruption into an exit.
         if KeyboardInterrupt in (type(stop), type(stop.__context__)):
@@ -68,9 +75,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug or options.debug or not isinstance(error, EXPECTED):
             raise
-        print(f"repr-toolkit: error: {error}", file=sys.stderr)
+        print(f"repr-toolkit: error: {_in_words(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"there is not memory enough ({error or 'no more could be had'})"
+    if isinstance(error, RecursionError):
+        return f"something is nested too deeply ({error})"
+    return str(error)
+
+
+def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -> None:
+    if trust:
+        from repr_toolkit.config.trust import EVERYTHING, trust_paths
+
+        trust_paths(EVERYTHING)
+    commands.function(command)(options, settings)
 
 
 def split_settings(argv: Sequence[str]) -> tuple[list[str], Settings]:

@@ -14,6 +14,14 @@ if SHARED_DATA.is_dir():
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _toys_are_known() -> None:
+    """Runs may import the test plug-ins as if they were the toolkit's own classes."""
+    from repr_toolkit.config import trust
+
+    trust.PACKAGES += ("toys.",)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Decoded data and kernels of this session go to a temporary folder, never to the user's."""
     folder = tmp_path_factory.getbasetemp()

@@ -22,6 +22,7 @@ struct Job {
   uint8_t* x;            // (images, channels, height, width): the images
   void* params;          // (images, groups, height, width, parameters) to be filled, or null
   uint8_t* choices;      // the levels drawn, also where `known` stays, to be filled, or null
+  void* decided_by;      // (images, channels, height, width): `largest` of what each was drawn from
   int64_t rows_done;     // counts rows of images while the call lasts
   int32_t stop;          // set from outside, it ends the call soon
 
@@ -34,19 +35,29 @@ struct Job {
 
 namespace {
 
+// The largest of n values, or NaN if one of them is. Lowest values follow up to a whole vector.
+template <class T>
+T largest_of(const T* values, int n) {
+  Vector<T> high = load(values);
+  Mask<T> ordered = high == high;
+  for (int i = kLanes<T>; i < n; i += kLanes<T>) {
+    const Vector<T> v = load(values + i);
+    high = v > high ? v : high;
+    ordered &= v == v;
+  }
+  T largest = high[0];
+  for (int i = 1; i < kLanes<T>; i++) largest = std::max(largest, high[i]);
+  for (int i = 0; i < kLanes<T>; i++)
+    if (!ordered[i]) return std::numeric_limits<T>::quiet_NaN();
+  return largest;
+}
+
 // The smallest level whose share of the mass, summed from level 0, is above u; at the latest the
 // last level with mass; at temperature 0 the mode. Lowest values follow the logits up to a whole
 // vector; `mass` has room for as many, and `sums` for one value a vector.
 template <class T>
-int inverse_cdf(const T* logits, int levels, T u, T temperature, T* mass, T* sums) {
+int inverse_cdf(const T* logits, T largest, int levels, T u, T temperature, T* mass, T* sums) {
   const int vectors = (levels + kLanes<T> - 1) / kLanes<T>;
-  Vector<T> high = load(logits);
-  for (int i = 1; i < vectors; i++) {
-    const Vector<T> v = load(logits + i * kLanes<T>);
-    high = v > high ? v : high;
-  }
-  T largest = high[0];
-  for (int i = 1; i < kLanes<T>; i++) largest = std::max(largest, high[i]);
   if (temperature == 0) {
     int level = 0;
     while (level < levels - 1 && logits[level] != largest) level++;
@@ -116,10 +127,12 @@ class Draw {
     if (has_params) {
       const T* params = params_ + size_t(i) * stride_;
       const T u = static_cast<const T*>(job_.noise)[at], temperature = T(job_.temperature);
+      const T largest = largest_of(params, job_.parameters);
+      static_cast<T*>(job_.decided_by)[at] = largest;
       if (job_.mixtures)
         level = mixture_level(params, g, index(i, 0, job_.channels, r, c), u, temperature);
       else
-        level = inverse_cdf<T>(params, job_.levels, u, temperature, mass_, sums_);
+        level = inverse_cdf<T>(params, largest, job_.levels, u, temperature, mass_, sums_);
       if (job_.choices) job_.choices[at] = uint8_t(level);
       if (job_.params && g < job_.groups())
         std::copy_n(params, job_.parameters,
@@ -136,7 +149,8 @@ class Draw {
     mixture_.begin(params, channel, job_.x + pixel, size_t(job_.height) * job_.width);
     if (temperature == 1) return mixture_.level(u);
     mixture_.tabulate(log_pmf_);
-    return inverse_cdf<T>(log_pmf_, job_.levels, u, temperature, mass_, sums_);
+    const T largest = largest_of<T>(log_pmf_, job_.levels);
+    return inverse_cdf<T>(log_pmf_, largest, job_.levels, u, temperature, mass_, sums_);
   }
 
   size_t index(int i, int g, int groups, int r, int c) const {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -40,6 +40,13 @@ class Draw:
     mask: Tensor | None = None
     """bool (B, C, H, W), True where `known` stays"""
     progress: Progress = silent
+    decided_by: Tensor = field(init=False, repr=False)
+    """(B, C, H, W), of each sub-pixel a number that is finite if its level could be decided"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decided_by", self.noise.new_zeros(self.noise.shape))
+        temperature = rounded(self.temperature, self.noise.dtype)
+        object.__setattr__(self, "temperature", temperature)
 
     def level(
         self, likelihood: Any, params: Tensor, at: Any, before: Tensor | None = None
@@ -49,6 +56,7 @@ class Draw:
         `params` (…, K) are the likelihood's parameters there, and `before` (…, c) the levels of
         the pixel's earlier channels, which a likelihood that couples channels asks for.
         """
+        self.decided_by[at] = params.amax(-1).to(self.noise.dtype)
         level: Tensor = likelihood.draw(params, self.noise[at], self.temperature, before)
         return self.keep(level, at)
 
@@ -58,6 +66,20 @@ class Draw:
             return level
         return torch.where(self.mask[at], self.known[at].to(level.dtype), level)
 
+    def require_decided(self) -> None:
+        """Raise ValueError, which says where, unless every level that is not known was decided."""
+        failed = ~self.decided_by.isfinite()
+        if self.mask is not None:
+            failed &= ~self.mask
+        if not failed.any():
+            return
+        image, row, column, channel = failed.permute(0, 2, 3, 1).nonzero()[0].tolist()
+        raise ValueError(
+            "no level can be drawn from parameters that are not finite, as weights or h that are "
+            f"not finite make them: in image {image} of {len(failed)}, at channel {channel}, row "
+            f"{row}, column {column}"
+        )
+
     def rows(self, index: Tensor | list[int]) -> Draw:
         """The same of some of the images."""
         parts = {
@@ -66,6 +88,11 @@ class Draw:
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **parts)
+
+
+def rounded(temperature: float, dtype: torch.dtype) -> float:
+    """A temperature, or 0 where a dtype has no normal number so small."""
+    return 0.0 if abs(temperature) < torch.finfo(dtype).tiny else temperature
 
 
 class Engine(NamedTuple):

@@ -45,7 +45,7 @@ def solve(model: Any, draw: Draw) -> FixedPoint:
     Serves every autoregressive model, and takes at most C·H·W forwards. The progress is the
     fraction of sub-pixels before the first that still changes, the mean over the images.
     """
-    noise = draw.noise
+    noise, decided_by = draw.noise, draw.decided_by  # of all images, as draw comes to be of some
     every = prod(noise.shape[1:])
     place = model.order.argsort().view(noise.shape[1:])  # in the order of generation
     # The first guess is what the noise draws from a uniform distribution.
@@ -62,6 +62,7 @@ def solve(model: Any, draw: Draw) -> FixedPoint:
         final = torch.where(drawn != x, place, every - 1).flatten(1).amin(1) + 1
         x = drawn
         images[going] = x
+        decided_by[going] = draw.decided_by.clone()
         counts = final.tolist()  # waits for the device, once an iteration
         remaining = [i for i, count in enumerate(counts) if count < every]
         if len(remaining) < len(counts):

@@ -32,7 +32,10 @@ class Job(Structure):
         *((name, c_int32) for name in ("images", "channels", "height", "width", "levels")),
         *((name, c_int32) for name in ("threads", "mixtures", "parameters")),
         *((name, c_double) for name in ("temperature", "least_log_scale", "greatest_log_scale")),
-        *((name, c_void_p) for name in ("noise", "known", "mask", "x", "params", "choices")),
+        *(
+            (name, c_void_p)
+            for name in ("noise", "known", "mask", "x", "params", "choices", "decided_by")
+        ),
         ("rows_done", c_int64),
         ("stop", c_int32),
     ]
@@ -90,6 +93,7 @@ def draw_images(
         "x": x,
         "params": params,
         "choices": choices,
+        "decided_by": draw.decided_by,
     }
     likelihood = model.likelihood
     mixture: dict[str, Any] = {}

@@ -87,10 +87,10 @@ T sum(Vector<T> v) {
   return sums[0];
 }
 
-// A NaN becomes `low`.
+// A NaN stays one.
 inline Vector<float> clamp(Vector<float> x, float low, float high) {
-  x = x > low ? x : broadcast(low);
-  return x < high ? x : broadcast(high);
+  x = x < low ? broadcast(low) : x;
+  return x > high ? broadcast(high) : x;
 }
 
 // e^x = s (1 + r) for x in [−87, 88], where s is a power of 2 and r is right to rounding, however
@@ -108,11 +108,11 @@ inline void split_exponential(Vector<float> x, Vector<float>& s, Vector<float>& 
   r = series * y;
 }
 
-// e^x for x ≤ 88, and 0 where it would be below the normal numbers.
+// e^x for x ≤ 88, and 0 where it would be below the normal numbers. A NaN stays one.
 inline Vector<float> exponential(Vector<float> x) {
   Vector<float> s, r;
   split_exponential(clamp(x, -87, 88), s, r);
-  return x > -87.0f ? s * r + s : broadcast(0.0f);
+  return x <= -87.0f ? broadcast(0.0f) : s * r + s;
 }
 
 inline Vector<double> exponential(Vector<double> x) {
@@ -149,7 +149,7 @@ void gate(const T* f, const T* g, const T* f_term, const T* g_term, T* out, int 
 
 template <class T>
 void rectify(T* maps, int n) {
-  for (int i = 0; i < n; i++) maps[i] = maps[i] > 0 ? maps[i] : 0;
+  for (int i = 0; i < n; i++) maps[i] = maps[i] < 0 ? 0 : maps[i];  // a NaN stays
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
 """What is measured of trained models and of representations, one folder a question."""
 
-from importlib import import_module
-
 from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.support.importing import find_module
 
 ANALYSES = (
     "probing",
@@ -24,7 +23,7 @@ def load_analysis(name: str) -> Analysis:
     """
     path = f"{__name__}.{name}" if name in ANALYSES else name
     try:
-        module = import_module(path)
+        module = find_module(path)
     except ModuleNotFoundError as error:
         known = ", ".join(ANALYSES)
         raise ImportError(f"there is no analysis {name!r} ({error}); there are {known}") from error

@@ -10,7 +10,8 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from repr_toolkit.commands.options import SOURCE_OPTIONS, Settings
-from repr_toolkit.config.recipe import complete, parse_yaml
+from repr_toolkit.config.recipe import complete
+from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.data.folder import read_image
 from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
 from repr_toolkit.models.autoencoder import EncoderDecoder

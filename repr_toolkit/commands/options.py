@@ -125,6 +125,9 @@ class Command(ArgumentParser):
             **how,
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of every error")
+        self.add_argument(
+            "--trust", action="store_true", help="let runs import whatever they name, and say what"
+        )
 
     def add_shared(self, *names: str, **changes: Any) -> None:
         """Take those of `OPTIONS`, with `changes` to them."""

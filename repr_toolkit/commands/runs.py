@@ -182,7 +182,7 @@ def check(options: Namespace, settings: Settings) -> None:
     That is shapes, likelihood, samples, causality, what it sees of the past, h reaching everywhere.
     Arguments of the class are given as settings: --init_args.features 8
     """
-    from repr_toolkit.config.recipe import parse_yaml
+    from repr_toolkit.config.yaml_text import parse_yaml
     from repr_toolkit.testing import check
 
     arguments = {}

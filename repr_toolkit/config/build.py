@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from repr_toolkit.config.recipe import Config, explain
 from repr_toolkit.decoders import Decoder
-from repr_toolkit.encoders.networks import import_callable
+from repr_toolkit.support.importing import import_callable
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder

@@ -13,9 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from repr_toolkit.config.sections import About, Data, Training
+from repr_toolkit.config.yaml_text import parse_yaml
 
 Config = dict[str, Any]
 """A recipe, or the complete configuration of a run: nested dicts of YAML's own types."""
@@ -43,40 +42,23 @@ _TRAINER_ARGUMENTS = {
 }
 """What to use instead of the arguments of lightning.Trainer that the toolkit sets itself."""
 
-_LEAST = {
-    "data.batch_size": 1,
-    "data.workers": 0,
-    "data.size": 1,
-    "data.folds": 2,
-    "data.fold": 0,
-    "data.images_per_identity": 2,
-    "training.steps": 1,
-    "training.validate_every": 1,
-    "training.pictures": 0,
-    "training.warmup": 0,
-    "training.micro_batch": 1,
+_MANY = 2**31 - 1
+_BOUNDS = {
+    "seed": (0, 2**63 - 1),
+    "data.batch_size": (1, 2**20),
+    "data.workers": (0, 256),
+    "data.size": (1, 2**14),
+    "data.folds": (2, 1000),
+    "data.fold": (0, 999),
+    "data.images_per_identity": (2, 2**20),
+    "training.steps": (1, _MANY),
+    "training.validate_every": (1, _MANY),
+    "training.pictures": (0, 1000),
+    "training.warmup": (0, _MANY),
+    "training.micro_batch": (1, 2**20),
+    "trainer.log_every_n_steps": (1, _MANY),
 }
-"""The smallest values of whole numbers."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
-    [*"-+0123456789"],
-)
+"""The smallest and the largest value of whole numbers."""
 
 
 def list_recipes() -> list[str]:
@@ -107,23 +89,11 @@ def load_recipe(name_or_path: str | Path) -> Config:
         )
     try:
         raw = parse_yaml(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{name_or_path} is not valid YAML: {error}") from error
-    if not isinstance(raw, dict):
-        raise ValueError(f"{name_or_path} is not a recipe: its top level is not a mapping")
-    try:
+        if not isinstance(raw, dict):
+            raise ValueError("it is not a recipe, for its top level is not a mapping")
         return complete(raw)
     except ValueError as error:
         raise ValueError(f"{name_or_path}: {error}") from error
-
-
-def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, safely: of YAML's own types only.
-
-    >>> parse_yaml("{lr: 1e-3}")
-    {'lr': 0.001}
-    """
-    return yaml.load(text, Loader=_Loader)
 
 
 def complete(raw: Mapping[str, Any]) -> Config:
@@ -134,7 +104,7 @@ def complete(raw: Mapping[str, Any]) -> Config:
     """
     _check_keys("", raw, _TOP)
     config: Config = {"about": _section("about", raw.get("about", {}))}
-    config["seed"] = _integer("seed", raw.get("seed", 0), at_least=0)
+    config["seed"] = _integer("seed", raw.get("seed", 0))
     config["data"] = _section("data", raw.get("data", {}))
     config["model"] = _model(raw.get("model", {}))
     config["training"] = _section("training", raw.get("training", {}))
@@ -161,8 +131,8 @@ def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Co
     for key, value in settings.items():
         try:
             parsed = parse_yaml(value) if isinstance(value, str) else deepcopy(value)
-        except yaml.YAMLError as error:
-            raise ValueError(f"{key}: {value!r} is not valid YAML: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{key}: {value!r} is {error}") from error
         _set(changed, key, parsed)
     return complete(changed)
 
@@ -336,16 +306,14 @@ def _trainer(raw: Any) -> dict[str, Any]:
         for key in arguments.split():
             if key in trainer:
                 raise ValueError(f"trainer.{key} is set by the toolkit; see {instead}")
-    if trainer.get("log_every_n_steps") is not None:
-        _integer("trainer.log_every_n_steps", trainer["log_every_n_steps"], at_least=1)
     return deepcopy(trainer)
 
 
 def _check_ranges(config: Config) -> None:
-    for name, least in _LEAST.items():
+    for name in _BOUNDS:
         section, _, key = name.partition(".")
-        if config[section][key] is not None:
-            _integer(name, config[section][key], least)
+        if key and config[section].get(key) is not None:
+            _integer(name, config[section][key])
     data, training = config["data"], config["training"]
     if data["levels"] is not None and not 2 <= data["levels"] <= 256:
         raise ValueError(f"data.levels is 2…256, not {data['levels']}")
@@ -373,9 +341,10 @@ def _check_ranges(config: Config) -> None:
         raise ValueError(f"training.ema_decay is in [0, 1), not {training['ema_decay']}")
 
 
-def _integer(name: str, value: Any, at_least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
-        raise ValueError(f"{name} is a whole number of at least {at_least}, not {value!r}")
+def _integer(name: str, value: Any) -> int:
+    least, most = _BOUNDS[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise ValueError(f"{name} is a whole number from {least} to {most}, not {value!r}")
     return value
 
 

@@ -5,7 +5,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path
 
 from repr_toolkit.data.folder import load_folder
@@ -15,6 +14,7 @@ from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.npz import load_imagenet, load_npz
 from repr_toolkit.data.photos import photos
 from repr_toolkit.data.wheels import digits, mnist5k, orl_faces
+from repr_toolkit.support.importing import find_module
 
 PACKAGED = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
 
@@ -102,9 +102,30 @@ def _load(source: str, root: str | Path | None, size: int | None, download: bool
             if path.suffix != ".npz":
                 raise ValueError(f"{path}: a data file must be an .npz file")
             return load_npz(path)
-    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source) and not source.endswith(".npz"):
+    if _is_path(source):
         return _call(source, _import(source), options)
     raise _missing(source, places)
+
+
+def names_function(source: str, root: str | Path | None) -> bool:
+    """Whether `load_data` takes a source for the import path of a function."""
+    names = {*PACKAGED, *map(str.lower, TORCHVISION)}
+    places = [folder / source for folder in (*data_folders(root), Path())]
+    known = source in names or source.lower() in names or any(p.exists() for p in places)
+    return _is_path(source) and not known
+
+
+def is_loader(path: str) -> bool:
+    """Whether an import path leads to a function of this package that returns an ImageData."""
+    if not path.startswith("repr_toolkit.data."):
+        return False
+    function = _import(path)
+    stated = getattr(function, "__annotations__", {}).get("return")
+    return function.__module__.startswith("repr_toolkit.data.") and stated is ImageData
+
+
+def _is_path(source: str) -> bool:
+    return bool(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source)) and source[-4:] != ".npz"
 
 
 def data_folders(root: str | Path | None) -> list[Path]:
@@ -121,7 +142,7 @@ def _natural(path: Path) -> tuple[int, str]:
 def _import(source: str) -> Callable[..., object]:
     module_name, _, name = source.rpartition(".")
     try:
-        module = import_module(module_name)
+        module = find_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module lacks one that it imports

@@ -8,11 +8,12 @@ from torch import nn
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder, activations
-from repr_toolkit.encoders.networks import build_network, import_callable
+from repr_toolkit.encoders.networks import build_network
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.representations.encode import identity
 from repr_toolkit.representations.representation import RANDOM
 from repr_toolkit.runs.run import Run, load
+from repr_toolkit.support.importing import import_callable
 
 
 def run_encoder(

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.encoders.networks import import_callable
 from repr_toolkit.representations import simple
 from repr_toolkit.representations.encode import encode_data
 from repr_toolkit.representations.encoders import network_encoder, run_encoder
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.support.importing import import_callable
 
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, labels, the import path of an "

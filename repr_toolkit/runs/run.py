@@ -13,7 +13,9 @@ import yaml
 from safetensors.torch import save
 from torch import nn
 
-from repr_toolkit.config.recipe import Config, complete, parse_yaml
+from repr_toolkit.config.recipe import Config, complete
+from repr_toolkit.config.trust import require_trusted
+from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.models.assemble import assemble
@@ -91,17 +93,24 @@ class Run:
     def config(self) -> Config:
         """The complete configuration.
 
-        Raises FileNotFoundError if this is no run directory, ValueError for a damaged file.
+        Raises FileNotFoundError if this is no run directory, ValueError for a damaged file, and for
+        one that names what may not be imported without trust (see `repr_toolkit.config.trust`).
         """
+        return self.read_config()
+
+    def read_config(self, *, trust: bool = False) -> Config:
+        """`config`; with `trust` whatever it names may be imported from now on."""
         if not self.config_file.is_file():
             raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
         try:
             raw = parse_yaml(self.config_file.read_text("utf-8"))
             if not isinstance(raw, dict):
                 raise ValueError("it does not hold a mapping of names to values")
-            return complete(raw)
-        except (ValueError, yaml.YAMLError) as error:
+            config = complete(raw)
+        except ValueError as error:
             raise ValueError(f"{self.config_file} is damaged: {error}") from error
+        require_trusted(config, self.config_file, trust=trust)
+        return config
 
     @property
     def info(self) -> dict[str, Any]:
@@ -173,16 +182,17 @@ class Run:
             )
 
 
-def load(run: str | Path | Run) -> Learner:
+def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
     """The trained model of a run directory, in eval mode on the CPU, without reading the data.
 
-    An `EncoderDecoder`, or a `MetricLearner` if the run trained an encoder alone. Raises
+    An `EncoderDecoder`, or a `MetricLearner` if the run trained an encoder alone. With `trust`
+    whatever the run names may be imported, from now on wherever it is read. Raises
     FileNotFoundError where there is no run or its training is not finished, and ValueError for
-    files that are damaged or do not belong together.
+    files that are damaged or do not belong together, and for a run that is to be trusted first.
     """
     run = run if isinstance(run, Run) else Run(run)
     run.require_finished()
-    config = run.config
+    config = run.read_config(trust=trust)
     model = assemble(_without_weights(config)).join(
         channels_last=config["training"]["channels_last"]
     )

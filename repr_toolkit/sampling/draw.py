@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders import Decoder
+from repr_toolkit.decoders.engines.draw import rounded
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
@@ -127,8 +128,10 @@ def decode(
 
 
 def reconstruction_temperature(decoder: Decoder, temperature: float | None) -> float:
-    """A temperature, or that of the decoder's reconstructions for None."""
-    return decoder.reconstruction_temperature if temperature is None else temperature
+    """A temperature, or that of the decoder's reconstructions for None, as the decoder takes it."""
+    if temperature is None:
+        return decoder.reconstruction_temperature
+    return rounded(temperature, next(decoder.parameters()).dtype)
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:

@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
+from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.models.assemble import assemble
@@ -70,6 +71,7 @@ def train(
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
     config = complete({key: value for key, value in whole.items() if key != "study"})
     config = apply_settings(config, settings or {})
+    trust_recipe(config)
     data = data or load_data(**data_arguments(config))
     exists = (resume or not first) and run.path.exists()
     if exists:

@@ -7,6 +7,7 @@ from typing import Any
 
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
+from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
@@ -24,6 +25,7 @@ def trained_variants(
     A finished variant stays as it is, and one that was cut goes on. No other training writes into
     the study meanwhile. Raises as `run_study` does, before any training.
     """
+    trust_recipe(config)
     runs = {name: Run(study_dir / name) for name in variants(config)}
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
     study_dir.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ from repr_toolkit.config.recipe import (
     differences,
     list_recipes,
     load_recipe,
-    parse_yaml,
     variants,
 )
+from repr_toolkit.config.yaml_text import parse_yaml
 
 RAW: dict[str, Any] = {
     "data": {"source": "digits"},
@@ -61,7 +61,7 @@ def test_packaged_recipes_are_whole(name: str) -> None:
         ({"steps": 3}, "unknown setting steps"),
         ({"trainer.": 3}, "unknown setting trainer"),
         ({"training.steps": "many"}, r"training\.steps.*many"),
-        ({"training.steps": "-5"}, r"training\.steps .* at least 1, not -5"),
+        ({"training.steps": "-5"}, r"training\.steps .* from 1 to 2147483647, not -5"),
         ({"training.steps": 700}, r"training\.steps \(700\) is not a multiple"),
         ({"training.ema_decay": 1}, r"training\.ema_decay is in \[0, 1\)"),
         ({"training.schedule": "cosin"}, r"training\.schedule.*cosin"),
@@ -76,7 +76,7 @@ def test_packaged_recipes_are_whole(name: str) -> None:
         ),
         ({"trainer.logger": True}, r"trainer\.logger is set by the toolkit; see --wandb"),
         ({"seed": "x"}, "seed is a whole number"),
-        ({"data.size": "[1"}, r"data\.size: '\[1' is not valid YAML"),
+        ({"data.size": "[1"}, r"data\.size: '\[1' is no valid YAML"),
     ],
 )
 def test_settings_that_cannot_be(settings: dict[str, Any], message: str) -> None:

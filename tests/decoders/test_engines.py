@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from cases import Case, condition, draw_for, is_autoregressive, pmf_of, small_pixelcnn, those
+from cases import (
+    Case,
+    condition,
+    draw_for,
+    is_autoregressive,
+    pmf_of,
+    random_images,
+    small_pixelcnn,
+    those,
+)
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Deconv, GatedPixelCNN
@@ -67,6 +76,21 @@ def test_the_naive_engine_takes_one_forward_where_channels_are_coupled(case: Cas
     naive.sample(model, draw)
     _, height, width = case.shape
     assert forwards == height * width * model.groups
+
+
+@those(lambda case: len(case.make.engines) > 1)
+def test_what_is_known_changes_nothing_that_comes_before_it(case: Case) -> None:
+    torch.manual_seed(0)
+    model = case.build()
+    draw = draw_for(model, case)
+    place = model.order.argsort().view(case.shape)
+    known, later = random_images(model, 3), place >= place.numel() // 2
+    options = {"noise": draw.noise, "known": known, "mask": later}
+    arguments = condition(model, 3)
+    free = model.sample(**arguments, noise=draw.noise, engine="naive")
+    for engine in [engine for engine in model.engines if model.obstacle(engine) is None]:
+        completed = model.sample(**arguments, **options, engine=engine)
+        assert torch.equal(completed, torch.where(later, known, free))
 
 
 class Recorder(Draw):

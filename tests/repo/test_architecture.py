@@ -46,7 +46,7 @@ def test_the_pages_analysis_gets_a_section(project: Path, monkeypatch: pytest.Mo
         decoder={"class_path": "painters.Walked"},
     )
     monkeypatch.setattr("repr_toolkit.report.inputs.ANALYSES", ())
-    assert main(["report", str(run.path), "--all", "--analysis", "sharpness"]) == 0
+    assert main(["report", str(run.path), "--all", "--analysis", "sharpness", "--trust"]) == 0
     page = (run.path / "report.html").read_text("utf-8")
     assert 'id="sharpness"' in page
     [kept] = kept_in(run.path, "sharpness")

@@ -13,7 +13,8 @@ import pytest
 from toys.processes import ROOT
 
 LAYERS = (  # bottom to top
-    ("support", "data", "encoders", "decoders"),
+    ("support",),
+    ("data", "encoders", "decoders"),
     ("config", "page"),
     ("models", "testing"),
     ("runs",),

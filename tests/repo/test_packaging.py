@@ -164,6 +164,6 @@ def test_the_installed_command_trains_beside_the_users_own_folders(
     config = yaml.safe_load((tmp_path / "runs/mine/config.yaml").read_text("utf-8"))
     assert config["training"]["steps"] == 2
     assert config["model"]["decoder"]["init_args"]["h_dim"] == 1
-    evaluated = run(command, "evaluate", "runs/mine", "--json", cwd=tmp_path)
+    evaluated = run(command, "evaluate", "runs/mine", "--json", "--trust", cwd=tmp_path)
     assert evaluated.returncode == 0, evaluated.stderr
     assert '"bits_per_dim"' in evaluated.stdout

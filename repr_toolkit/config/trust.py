@@ -1,0 +1,152 @@
+"""What a run may import when it is read, and what the user trusts beside that.
+
+A run may be anybody's, so that reading it executes nothing that came with it: its import paths lead
+to classes of the kind that their place asks for, in packages that the toolkit depends on, or
+they are refused. What the user names is the user's own: a recipe trusts its paths wherever they
+come up later, in the runs that it made too.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from repr_toolkit.config.yaml_text import scalars
+from repr_toolkit.support.importing import PACKAGES, import_callable
+from repr_toolkit.support.processes import first_process
+
+EVERYTHING = "*"
+"""Trusted as if it were every import path."""
+
+_trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_OF_TIMM = ("pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")
+"""Arguments of timm's functions that name further models and files."""
+
+
+class Named(NamedTuple):
+    """An import path in a configuration: its place, its text, and the mapping that it stands in."""
+
+    place: str
+    path: str
+    beside: Mapping[str, Any]
+
+
+def trust_paths(*paths: str) -> None:
+    """Let runs import these paths, or `EVERYTHING`, from now on."""
+    _trusted.set(_trusted.get() | {*paths})
+
+
+def trust_recipe(config: Mapping[str, Any]) -> None:
+    """Let runs import what a recipe of the user's own names, its study included."""
+    trust_paths(*(named.path for named in _texts("", config, {}) if _PATH.fullmatch(named.path)))
+
+
+def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = False) -> None:
+    """Raise ValueError for a run's configuration that names what it may not import.
+
+    With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is.
+    """
+    trusted = _trusted.get()
+    strange = {n.path: n.place for n in _named(config) if n.path not in trusted and not _known(n)}
+    if not strange:
+        return
+    if trust or EVERYTHING in trusted:
+        if first_process():
+            print(f"trusting {file}, which imports {', '.join(strange)}", file=sys.stderr)
+        trust_paths(*strange)
+        return
+    path, place = next(iter(strange.items()))
+    raise ValueError(
+        f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the packages "
+        f"that the toolkit depends on, and so it is not imported; if you trust whoever made the "
+        f"run: --trust, or load(run, trust=True)"
+    )
+
+
+def _named(config: Mapping[str, Any]) -> Iterator[Named]:
+    """The import paths in a complete configuration, also those that lead nowhere."""
+    model = config["model"]
+    specs = {f"model.{key}": model.get(key) for key in ("encoder", "decoder")}
+    specs |= {f"model.metric.{key}": spec for key, spec in model.get("metric", {}).items()}
+    specs["training.optimizer"] = config["training"]["optimizer"]
+    for place, spec in specs.items():
+        if spec is not None:
+            yield Named(f"{place}.class_path", spec["class_path"], {})
+            for named in _texts(place, {**spec, "class_path": None}, {}):
+                if _PATH.fullmatch(named.path) and _is_here(named.path):
+                    yield named
+    from repr_toolkit.data.sources import names_function
+
+    if names_function(config["data"]["source"], config["data"]["root"]):
+        yield Named("data.source", config["data"]["source"], {})
+
+
+def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]:
+    """All texts in a value, those that jsonargparse would find in texts that it reads included."""
+    if isinstance(value, str):
+        for text in dict.fromkeys([value, value.strip(), *scalars(value)]):
+            yield Named(place, text, beside if text == value else {})
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(place, key, {})
+            yield from _texts(f"{place}.{key}", inner, value)
+    elif isinstance(value, list | tuple | set):
+        for i, inner in enumerate(value):
+            yield from _texts(f"{place}[{i}]", inner, {})
+
+
+def _is_here(path: str) -> bool:
+    """Whether there is a package or module to import a path from, in the current folder too."""
+    top = path.partition(".")[0]
+    if top in sys.modules:
+        return True
+    finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
+    return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None
+
+
+def _known(named: Named) -> bool:
+    """Whether a path leads to what may be imported at its place without trust."""
+    place, path, beside = named
+    if not path.startswith(PACKAGES):
+        return False
+    if place == "data.source":
+        from repr_toolkit.data.sources import is_loader
+
+        return is_loader(path)
+    try:
+        member = import_callable(path)
+    except ImportError:
+        return place.count(".class_path") == 1 and "init_args" not in place  # told when it is built
+    if not member.__module__.startswith(PACKAGES):
+        return False
+    if inspect.isclass(member):
+        from torch.nn import Module
+        from torch.optim import Optimizer
+
+        return issubclass(member, Optimizer if place.startswith("training.") else Module)
+    return _is_factory(member, beside.get("init_args") or {})
+
+
+def _is_factory(maker: Any, arguments: Any) -> bool:
+    """Whether it is a function of torchvision or timm that builds a network of its own library."""
+    package = maker.__module__.partition(".")[0]
+    if package == "torchvision":
+        from torchvision.models import get_model_builder, list_models
+
+        return maker.__name__ in list_models() and get_model_builder(maker.__name__) is maker
+    if package != "timm" or not isinstance(arguments, Mapping):
+        return False
+    import timm
+
+    if maker is timm.create_model:
+        name = arguments.get("model_name")
+        own = isinstance(name, str) and ":" not in name  # hf-hub:… is anybody's
+    else:
+        own = timm.is_model(maker.__name__) and timm.model_entrypoint(maker.__name__) is maker
+    return own and not any(arguments.get(key) for key in _OF_TIMM)

@@ -1,0 +1,111 @@
+"""Texts in YAML: of its own types only, and no larger in memory than a recipe can be."""
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+MOST_CHARACTERS = 1 << 20
+MOST_DEPTH = 50  # mappings and sequences in one another
+MOST_VALUES = 100_000  # with aliases counted as often as they stand
+MOST_DIGITS = 100  # of a whole number
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.depth > MOST_DEPTH:
+            raise yaml.YAMLError(f"it is more than {MOST_DEPTH} levels deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+            if isinstance(key, Hashable):  # else the base class says what is wrong
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > MOST_DIGITS:
+            raise yaml.YAMLError(f"it holds a whole number of {len(node.value):,} characters")
+        return int(super().construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    [*"-+0123456789"],
+)
+
+
+def parse_yaml(text: str) -> Any:
+    """The value of a YAML text, safely: of YAML's own types only.
+
+    Raises ValueError, in one line, for a text that is none, or larger, deeper or, with its aliases,
+    of more values than a recipe can be.
+
+    >>> parse_yaml("{lr: 1e-3}")
+    {'lr': 0.001}
+    """
+    try:
+        loader, node = _composed(text)
+        return None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError for the 40th of a month
+        raise ValueError(f"no valid YAML: {' '.join(str(error).split())}") from error
+
+
+def scalars(text: str) -> list[str]:
+    """The texts of all scalars in a YAML text, as they stand; none where it is no YAML.
+
+    >>> scalars("{f: os.system, x: [1, two]}")
+    ['f', 'os.system', 'x', '1', 'two']
+    """
+    try:
+        _, node = _composed(text)
+    except yaml.YAMLError:
+        return []
+    return _scalars(node)
+
+
+def _scalars(node: yaml.Node | None) -> list[str]:
+    if isinstance(node, yaml.ScalarNode):
+        return [node.value]
+    return [text for child in _children(node) for text in _scalars(child)]
+
+
+def _composed(text: str) -> tuple[_Loader, yaml.Node | None]:
+    if len(text) > MOST_CHARACTERS:
+        raise yaml.YAMLError(f"it has more than {MOST_CHARACTERS:,} characters")
+    loader = _Loader(text)
+    node = loader.get_single_node()
+    _count(node, {})
+    return loader, node
+
+
+def _count(node: yaml.Node | None, known: dict[int, int]) -> int:
+    """The number of values below a node, itself included; a YAMLError where it is too large."""
+    if id(node) not in known:
+        known[id(node)] = MOST_VALUES  # for a node that contains itself
+        known[id(node)] = 1 + sum(_count(child, known) for child in _children(node))
+    if known[id(node)] > MOST_VALUES:
+        raise yaml.YAMLError(f"it has more than {MOST_VALUES:,} values")
+    return known[id(node)]
+
+
+def _children(node: yaml.Node | None) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [child for pair in node.value for child in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []

@@ -1,0 +1,59 @@
+"""From an import path to what it names: the one way in which a text becomes code."""
+
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+PACKAGES = (
+    "repr_toolkit.",
+    "torch.nn.",
+    "torch.optim.",
+    "torchvision.models.",
+    "torchvision.ops.",
+    "timm.",
+    "pytorch_metric_learning.",
+    "facenet_pytorch.",
+)
+"""How the paths of the toolkit's own classes begin, and of the packages that it depends on."""
+
+MOST_PARTS = 30
+"""Parts of an import path; each is a level of recursion to Python."""
+
+
+def find_module(name: str) -> ModuleType:
+    """The module of a dotted name, imported; ImportError where there is none.
+
+    The current folder is searched last, and only for what is of none of the `PACKAGES`, so that a
+    file there can stand for nothing that is installed or might be.
+    """
+    if name.count(".") >= MOST_PARTS:
+        raise ImportError(f"{name[:40]}… has more than {MOST_PARTS} parts: it is no import path")
+    here = str(Path.cwd())
+    if not f"{name}.".startswith(PACKAGES) and here not in sys.path:
+        sys.path.append(here)
+    return import_module(name)
+
+
+def import_callable(path: str) -> Callable[..., Any]:
+    """The class or function at an import path.
+
+    Raises ImportError, which names a close one, if there is none.
+    """
+    module_name, _, name = path.rpartition(".")
+    if not all(part.isidentifier() for part in path.split(".")) or not module_name:
+        raise ImportError(f"{path[:80]!r} is not an import path of the form package.module.name")
+    try:
+        module = find_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f"{path!r} cannot be imported: {error}") from error
+    member: Callable[..., Any] | None = getattr(module, name, None)
+    if not callable(member):
+        public = [key for key, value in vars(module).items() if callable(value)]
+        close = get_close_matches(name, public, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ImportError(f"{module_name} has no class or function {name}{hint}")
+    return member
