@@ -3,16 +3,47 @@
 import io
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from os import environ
 from pathlib import Path
-from typing import Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from PIL import Image
 
 from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
+from repr_toolkit.support.console import say
+
+if TYPE_CHECKING:
+    from wandb import Run
 
 PROJECT = "repr-toolkit"
 """The project at Weights & Biases for everything."""
+SECONDS_TO_START = 20
+"""How long W&B may take to answer; $WANDB_INIT_TIMEOUT states another time."""
+
+
+def start(folder: Path, **run: Any) -> "Run":
+    """A W&B run whose files lie in `folder`, by the arguments `run` of `wandb.init`.
+
+    Where W&B cannot be reached, or nobody is logged in, it is logged offline: a line says why, and
+    how to send it later. Several offline runs of one id are sent by one command, in their order.
+    """
+    import wandb
+
+    settings = {} if "WANDB_INIT_TIMEOUT" in environ else {"init_timeout": SECONDS_TO_START}
+    run = {"project": PROJECT, "dir": folder, **run}
+    try:
+        return wandb.init(settings=wandb.Settings(**settings), **run)
+    except wandb.Error as error:
+        wandb.teardown()  # its service believes that the run has begun
+        started = wandb.init(mode="offline", **run)
+        reason = str(error).partition("\n")[0].rstrip(".")
+        say(
+            f"logging offline, since Weights & Biases does not answer ({reason}); send it later "
+            f"by: wandb sync {quote(str(folder / 'wandb'))}/offline-run-*"
+        )
+        return started
 
 
 def log_sections(
@@ -29,17 +60,17 @@ def log_sections(
 
     With `id_file` to the W&B run of a training, whose id is there; a training that was not logged
     gets a W&B run, and the file. Without it to a new W&B run. That is in `group`, called `name` or
-    else as the folder, in which its files lie. WANDB_MODE=offline works.
+    else as the folder, in which its files lie.
     """
-    import wandb
-
     run: dict[str, Any] = {"job_type": "report"}
     if id_file is not None:
         if not id_file.is_file():
             id_file.write_text(f"{uuid4().hex[:8]}\n")
         run = {"id": id_file.read_text().strip(), "resume": "allow"}
     name = name or folder.resolve().name
-    with wandb.init(project=PROJECT, dir=folder, name=name, group=group, **run) as logged:
+    import wandb
+
+    with start(folder, name=name, group=group, **run) as logged:
         # The page has what tables and pictures lack: charts, scales of colours, explanations.
         html = {"report/page": wandb.Html(page, inject=False)} if page else {}
         logged.log({**html, **(numbers or {}), **loggable(sections)})

@@ -19,12 +19,12 @@ from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
-from repr_toolkit.page.wandb import PROJECT
+from repr_toolkit.page.wandb import start
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import remove_leftovers
-from repr_toolkit.support.processes import first_process, first_process_only
+from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.checkpoints import Checkpoints
@@ -90,7 +90,7 @@ def train(
             if run.finished:
                 say(f"{run.path} is finished already")
                 return run
-        fitting = Fitting(run, config, data, _wandb_logger(run, group) if wandb else None)
+        fitting = Fitting(run, config, data, _wandb_run(run, group) if wandb else None)
         model = join(**fitting.model_arguments())
         model.make_optimizer()  # raises before a file is written
         if first and not exists:
@@ -130,7 +130,7 @@ class Fitting:
         run: Run,
         config: Config,
         data: ImageData,
-        wandb: WandbLogger | None = None,
+        wandb: Mapping[str, Any] | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         self.run, self.config, self.data, self.wandb = run, config, data, wandb
@@ -168,10 +168,8 @@ class Fitting:
             Stopping(self.steps),
             Checkpoints(run, self.monitor, self.first_step),
         ]
-        loggers = [CsvLogger(run.metrics_file, self.first_step), wandb]
-        self.trainer = make_trainer(
-            config, run.path, [*filter(None, every)], [*filter(None, loggers)]
-        )
+        logger = CsvLogger(run.metrics_file, self.first_step)
+        self.trainer = make_trainer(config, run.path, [*filter(None, every)], logger)
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
         if training["micro_batch"] and "metric" in config["model"]:
@@ -213,7 +211,7 @@ class Fitting:
             self.introduce(model)
         exit_code, threads = 1, torch.get_num_threads()
         try:
-            if self.wandb:
+            if self.wandb and self.trainer.is_global_zero:
                 self.start_wandb(self.wandb)
             self.trainer.fit(
                 model, datamodule=self.images, ckpt_path=self.checkpoint, weights_only=True
@@ -282,11 +280,15 @@ class Fitting:
             kind = f"CPU ({torch.get_num_threads()} threads)"
         return f"{self.trainer.world_size} × {kind}"
 
-    @first_process_only
-    def start_wandb(self, logger: WandbLogger) -> None:
-        """Log the configuration, and save the W&B run's id, under which a resumed run goes on."""
+    def start_wandb(self, run: Mapping[str, Any]) -> None:
+        """Log the configuration too, and save the run's id, under which a resumed run goes on."""
+        started = start(self.run.path, **run)
+        self.run.wandb_id_file.write_text(f"{started.id}\n")
+        started.define_metric("trainer/global_step")
+        started.define_metric("*", step_metric="trainer/global_step", step_sync=True)
+        logger = WandbLogger(experiment=started)
         logger.log_hyperparams(self.config)
-        self.run.wandb_id_file.write_text(f"{logger.version}\n")
+        self.trainer.loggers = [*self.trainer.loggers, logger]
 
 
 class _Reseeding(Callback):
@@ -305,13 +307,8 @@ class _Reseeding(Callback):
         seed_everything(int(np.random.SeedSequence(words).generate_state(1)[0]), verbose=False)
 
 
-def _wandb_logger(run: Run, group: str | None) -> WandbLogger:
-    id_file = run.wandb_id_file
-    return WandbLogger(
-        name=run.path.name,
-        project=PROJECT,
-        group=group,
-        save_dir=run.path,
-        id=id_file.read_text().strip() if id_file.is_file() else uuid4().hex[:8],
-        log_model=False,
-    )
+def _wandb_run(run: Run, group: str | None) -> dict[str, Any]:
+    """The arguments of W&B's run of a training, which goes on where a run is resumed."""
+    file = run.wandb_id_file
+    number = file.read_text().strip() if file.is_file() else uuid4().hex[:8]
+    return {"name": run.path.name, "group": group, "id": number, "resume": "allow"}

@@ -23,7 +23,7 @@ PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
 
 
 def make_trainer(
-    config: Mapping[str, Any], folder: Path, callbacks: list[Callback], loggers: list[Logger]
+    config: Mapping[str, Any], folder: Path, callbacks: list[Callback], logger: Logger
 ) -> Trainer:
     """A Trainer with epochs of `validate_every` steps, a validation after each.
 
@@ -51,7 +51,7 @@ def make_trainer(
             max_epochs=training["steps"] // training["validate_every"],
             default_root_dir=folder,
             callbacks=callbacks,
-            logger=loggers,
+            logger=logger,
             plugins=[AtomicCheckpointIO()],
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

@@ -1,10 +1,12 @@
 """Weights & Biases without account or network: what an offline run's file holds."""
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 from PIL import Image
 
 from repr_toolkit.cli import main
@@ -57,6 +59,29 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     files = sorted(run.path.glob("wandb/offline-run-*/*.wandb"))
     ids = {r.run.run_id for file in files for r in records(file) if r.HasField("run")}
     assert ids == {start.run_id}
+
+
+def test_without_an_answer_training_goes_on_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wandb.teardown()  # which would keep the mode of the tests before
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
+        monkeypatch.delenv("WANDB_MODE")
+        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:%d" % server.getsockname()[1])
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
+        run = train(small(training__steps=4), tmp_path / "run", wandb=True)
+    said = capsys.readouterr().out
+    assert said.count("logging offline, since Weights & Biases does not answer (") == 1
+    assert f"by: wandb sync {run.path}/wandb/offline-run-*" in said
+    assert run.finished
+    (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+    found = records(file)
+    (start,) = [record.run for record in found if record.HasField("run")]
+    assert start.run_id == run.wandb_id_file.read_text().strip()
+    history = [values(record.history.item) for record in found if record.HasField("history")]
+    bits = [row["val/bits_per_dim"] for row in history if "val/bits_per_dim" in row]
+    assert bits[-1] == run.info["val_bits_per_dim"]
 
 
 def test_an_encoder_trained_alone_logs_its_roc(
