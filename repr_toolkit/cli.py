@@ -12,10 +12,11 @@ import sys
 from collections.abc import Sequence
 from contextvars import copy_context
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import Namespace
 
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
+from repr_toolkit.commands.words import in_order
 from repr_toolkit.support.signals import Stopped, termination_raised
 
 DESCRIPTION = """\
@@ -48,16 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    parser = build_parser()
-    try:
-        words, settings = split_settings(argv)
-    except ValueError as error:
-        parser.error(str(error))
-    args = parser.parse_args(words or ["--help"])
+    args, settings = parse(argv)
     command, options = args.command, args[args.command]
-    options.typed = shlex.join(["repr-toolkit", *argv])
-    if settings and command not in TAKE_SETTINGS:
-        parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     try:
         with termination_raised():
             # In a context of its own: what one command trusts, another in this process does not.
@@ -96,6 +89,27 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
     commands.function(command)(options, settings)
 
 
+def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
+    """What a command line says, options and positional words in any order; its settings apart.
+
+    Wrong usage ends the program with status 2.
+    """
+    parser = build_parser()
+    try:
+        words, settings = split_settings(argv)
+    except ValueError as error:
+        parser.error(str(error))
+    command = next((word for word in words if not word.startswith("-")), "")
+    if command in parser.commands:
+        start = words.index(command) + 1
+        words[start:] = in_order(words[start:], parser.commands[command].options)
+    args = parser.parse_args(words or ["--help"])
+    if settings and command not in TAKE_SETTINGS:
+        parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
+    args[command].typed = shlex.join(["repr-toolkit", *argv])
+    return args, settings
+
+
 def split_settings(argv: Sequence[str]) -> tuple[list[str], Settings]:
     """Separate the options with a dot in their name from the rest of a command line.
 
@@ -131,10 +145,11 @@ def continuation(command: str, argv: Sequence[str]) -> str:
     return "; go on with: " + shlex.join(["repr-toolkit", *argv[:end], *resume, *argv[end:]])
 
 
-def build_parser() -> ArgumentParser:
+def build_parser() -> Command:
     """The parser of everything but the settings."""
     parser = Command(DESCRIPTION, version=__version__)
     subcommands = parser.add_subcommands(dest="command", metavar="COMMAND", title="commands")
     for module in commands.MODULES:
         module.add_commands(subcommands)
+    parser.commands = subcommands.choices
     return parser

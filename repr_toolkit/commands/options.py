@@ -114,9 +114,16 @@ class HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
 
 
 class Command(ArgumentParser):
-    """The parser of a command, which keeps the line breaks of its description."""
+    """The parser of a command, which keeps the line breaks of its description.
+
+    Attributes:
+        options: The arguments of `add_argument` by the names of options and positional arguments.
+        commands: The parsers of commands by their names, in the parser of the whole program.
+    """
 
     def __init__(self, description: str, **how: Any) -> None:
+        self.options: dict[str, dict[str, Any]] = {}
+        self.commands: dict[str, Command] = {}
         super().__init__(
             prog="repr-toolkit",
             description=description,
@@ -128,6 +135,12 @@ class Command(ArgumentParser):
         self.add_argument(
             "--trust", action="store_true", help="let runs import whatever they name, and say what"
         )
+
+    def add_argument(self, *names: str, **how: Any) -> argparse.Action:
+        """Take an argument, and remember how."""
+        self.options |= dict.fromkeys(names, how)
+        action: argparse.Action = super().add_argument(*names, **how)
+        return action
 
     def add_shared(self, *names: str, **changes: Any) -> None:
         """Take those of `OPTIONS`, with `changes` to them."""

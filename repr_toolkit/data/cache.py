@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
+from repr_toolkit.support.leftovers import remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,9 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         logger.info("preparing %s in %s, once", name, folder)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
+        remove_leftovers(folder.parent, ".*.tmp")
+        suffix = f".{os.getpid()}.tmp"
+        unfinished = Path(tempfile.mkdtemp(suffix, f".{folder.name}.", folder.parent))
         try:
             _fill(unfinished, name, build(unfinished))
             unfinished.chmod(

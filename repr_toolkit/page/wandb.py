@@ -31,10 +31,12 @@ def start(folder: Path, **run: Any) -> "Run":
     """
     import wandb
 
-    settings = {} if "WANDB_INIT_TIMEOUT" in environ else {"init_timeout": SECONDS_TO_START}
+    settings = wandb.Settings()
+    if "WANDB_INIT_TIMEOUT" not in environ:
+        settings.init_timeout = SECONDS_TO_START
     run = {"project": PROJECT, "dir": folder, **run}
     try:
-        return wandb.init(settings=wandb.Settings(**settings), **run)
+        return wandb.init(settings=settings, **run)
     except wandb.Error as error:
         wandb.teardown()  # its service believes that the run has begun
         started = wandb.init(mode="offline", **run)

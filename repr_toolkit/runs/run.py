@@ -1,7 +1,6 @@
 """The run directory: a folder with a run's configuration, weights, metrics and pictures."""
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
@@ -23,6 +22,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.support.files import atomic_write, read_json, write_json, write_text
+from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device
 
 FROZEN = "frozen"
@@ -64,7 +64,7 @@ class Run:
         run.require_new()
         text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
         # Under another name first, so that the directory never lacks its config.yaml.
-        unfinished = run.path.with_name(f".{run.path.name}.{os.getpid()}.tmp")
+        unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)
         write_text(unfinished / run.config_file.name, text)
         try:

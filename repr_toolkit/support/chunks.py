@@ -13,7 +13,6 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from glob import escape
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ from repr_toolkit.support.files import (
     Rows,
     atomic_write,
     json_text,
-    remove_leftovers,
     write_npz,
     write_text,
 )
+from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.locks import lock
 
 Array = NDArray[Any]
@@ -214,8 +213,6 @@ class Chunks:
 
     def join(self, arrays: Mapping[str, Array | Rows]) -> None:
         """Write the .npz; equal arrays give equal bytes."""
-        for cut_short in self.npz.parent.glob(f".{escape(self.npz.name)}.*.tmp"):
-            cut_short.unlink()  # it may be large
         with self._keeping(self.npz), atomic_write(self.npz) as file:
             write_npz(file, arrays)
 
@@ -227,7 +224,7 @@ class Chunks:
         self.job_file.unlink(missing_ok=True)
         for path in self.folder.glob("part_*.npz"):
             path.unlink()
-        remove_leftovers(self.folder)
+        remove_leftovers(self.folder, ".*.tmp")
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
         self.unlock()

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from repr_toolkit.support.leftovers import temporary_for
+
 
 def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool) -> None:
     """Raise if `path` cannot be written; `what` names its content, such as "the picture".
@@ -34,9 +36,10 @@ def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which replaces `path` in one moment, whole and on the disk.
 
-    If anything fails, a full disk included, `path` keeps its content and no other file is left.
+    If anything fails, a full disk included, `path` keeps its content and no other file is left. The
+    next writing removes what a killed process left.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_for(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         with temporary.open("wb") as file:
@@ -51,12 +54,6 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         raise
     finally:
         os.close(folder)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files that a killed process left in a folder and below."""
-    for temporary in folder.rglob(".*.tmp"):
-        temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

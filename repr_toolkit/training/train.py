@@ -23,7 +23,7 @@ from repr_toolkit.page.wandb import start
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import remove_leftovers
+from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
@@ -207,7 +207,7 @@ class Fitting:
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
         if self.trainer.is_global_zero:
-            remove_leftovers(self.run.path)
+            remove_leftovers(self.run.path, "**/.*.tmp")
             self.introduce(model)
         exit_code, threads = 1, torch.get_num_threads()
         try:

@@ -109,10 +109,10 @@ def test_a_killed_job_goes_on(tmp_path: Path, whole: bytes) -> None:
     assert not chunks.npz.exists()
     kept = {path: path.stat().st_mtime_ns for path in chunks.folder.glob("part_*")}
     assert 3 <= len(kept) < len(chunks)
-    (chunks.folder / f".{chunks.file(5).name}.123.tmp").write_bytes(b"half")
+    (chunks.folder / f".{chunks.file(5).name}.99999999.tmp").write_bytes(b"half")
     with pytest.raises(FileExistsError, match=r"a\.parts.*--resume"):
         fill(chunks, draw, "sampling")
-    (tmp_path / ".a.npz.123.tmp").write_bytes(b"half")  # it might have been killed later, too
+    (tmp_path / ".a.npz.99999999.tmp").write_bytes(b"half")  # it might have been killed later, too
     fill(chunks, draw, "sampling", resume=True)
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert finish(chunks, resume=True) == whole

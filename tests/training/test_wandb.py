@@ -67,7 +67,7 @@ def test_without_an_answer_training_goes_on_offline(
     wandb.teardown()  # which would keep the mode of the tests before
     with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
         monkeypatch.delenv("WANDB_MODE")
-        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:%d" % server.getsockname()[1])
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
         monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
         run = train(small(training__steps=4), tmp_path / "run", wandb=True)

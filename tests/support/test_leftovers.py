@@ -1,0 +1,70 @@
+"""What a killed process left is removed by the next one that writes there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repr_toolkit.data import load_data
+from repr_toolkit.data.cache import Contents, cache_folder, cached
+from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.support.files import atomic_write
+from repr_toolkit.training.train import train
+from toys.processes import own_environment
+from toys.runs import small
+
+
+@pytest.fixture(scope="module")
+def gone() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""], env=own_environment())
+    process.wait()
+    return process.pid
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writing_a_file_removes_what_is_left_of_it(tmp_path: Path, gone: int) -> None:
+    alive = os.getppid()
+    kept = [f".b.png.{gone}.tmp", f".figure.png.{alive}.tmp", ".figure.png.note"]
+    for name in (f".figure.png.{gone}.tmp", *kept):
+        (tmp_path / name).touch()
+    with atomic_write(tmp_path / "figure.png") as file:
+        file.write(b"new")
+    assert names(tmp_path) == [*sorted(kept), "figure.png"]
+
+
+def test_training_does_so_with_all_of_a_run(tmp_path: Path, gone: int) -> None:
+    for process in (gone, os.getpid()):  # a container gives the same number again
+        (tmp_path / f".run.{process}.tmp").mkdir()
+        (tmp_path / f".run.{process}.tmp" / "config.yaml").touch()
+    config = with_fingerprint(small(training__steps=4), load_data("digits"))
+    run = Run.create(tmp_path / "run", config)
+    assert names(tmp_path) == ["run"]
+    run.checkpoint_dir.mkdir()
+    (run.checkpoint_dir / f".step_0000004.ckpt.{gone}.tmp").touch()
+    train(config, run.path, resume=True)
+    assert not [*run.path.rglob(".*.tmp")]
+
+
+def test_preparing_data_does_so_with_other_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: int
+) -> None:
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path))
+    folder = cache_folder() / "data"
+    (folder / f".celeba-1234.abc.{gone}.tmp").mkdir(parents=True)
+
+    def build(unfinished: Path) -> Contents:
+        (name,) = names(folder)
+        assert name == unfinished.name
+        assert name.endswith(f".{os.getpid()}.tmp")
+        np.save(unfinished / "image.npy", np.zeros((3, 1, 2, 2), np.uint8))
+        return Contents({s: np.array([i]) for i, s in enumerate(("train", "val", "test"))})
+
+    cached("toy", "key", build)
+    assert len(names(folder)) == 1
