@@ -10,6 +10,7 @@ from uuid import uuid4
 from PIL import Image
 
 from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
+from repr_toolkit.support.reading import read_text
 
 PROJECT = "repr-toolkit"
 """The project at Weights & Biases for everything."""
@@ -37,7 +38,7 @@ def log_sections(
     if id_file is not None:
         if not id_file.is_file():
             id_file.write_text(f"{uuid4().hex[:8]}\n")
-        run = {"id": id_file.read_text().strip(), "resume": "allow"}
+        run = {"id": read_text(id_file).strip(), "resume": "allow"}
     name = name or folder.resolve().name
     with wandb.init(project=PROJECT, dir=folder, name=name, group=group, **run) as logged:
         # The page has what tables and pictures lack: charts, scales of colours, explanations.

@@ -25,6 +25,7 @@ from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fin
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import remove_leftovers
 from repr_toolkit.support.processes import first_process, first_process_only
+from repr_toolkit.support.reading import read_text
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.checkpoints import Checkpoints
@@ -312,6 +313,6 @@ def _wandb_logger(run: Run, group: str | None) -> WandbLogger:
         project=PROJECT,
         group=group,
         save_dir=run.path,
-        id=id_file.read_text().strip() if id_file.is_file() else uuid4().hex[:8],
+        id=read_text(id_file).strip() if id_file.is_file() else uuid4().hex[:8],
         log_model=False,
     )
