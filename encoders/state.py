@@ -1,11 +1,14 @@
 """State dicts: read from files without unpickling anything else, compared, and digested."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from repr_toolkit.support.reading import reading, require_whole
 
 FETCH = "if it was downloaded, delete it and fetch it again"
 """What to do about a damaged file."""
@@ -21,16 +24,13 @@ def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} of weights")
-    try:
-        safe = path.suffix == ".safetensors"
-        state: Any = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # torch's safe unpickler raises errors of every kind
-        why = f" ({error})" if safe else ""  # torch would advise to unpickle whatever it holds
-        raise ValueError(
-            f"{path} is damaged or cut short, or holds more than a state dict{why}; {mend}"
-        ) from error
+    safe = path.suffix == ".safetensors"
+    state: Any
+    # torch would advise to unpickle whatever the file holds.
+    with reading(path, mend, found="is damaged or cut short, or is no state dict", why=safe):
+        if zipfile.is_zipfile(path):
+            require_whole(path)
+        state = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(

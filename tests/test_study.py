@@ -17,7 +17,7 @@ from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.study import run_study
 from repr_toolkit.training.train import train
-from toys.runs import small
+from toys.runs import change_facts, small
 
 Compared = list[dict[str, Path]]
 
@@ -125,6 +125,7 @@ def test_a_setting_that_is_younger_than_a_run_counts_as_its_default(
     older = deepcopy(run.config)
     del older["model"]["decoder"]["init_args"]["poison_at"]
     run.config_file.write_text(yaml.safe_dump(older, sort_keys=False))
+    change_facts(run)
     [again] = run_study(study(narrow=narrow), tmp_path / "s")
     assert again.weights_file.stat().st_mtime_ns == made
     assert compared
@@ -141,6 +142,7 @@ def test_a_run_that_can_no_longer_be_built_is_told_as_of_other_settings(
     older = deepcopy(run.config)
     older["model"]["decoder"]["init_args"]["of_old"] = 1
     run.config_file.write_text(yaml.safe_dump(older, sort_keys=False))
+    change_facts(run)
     with pytest.raises(ValueError, match=r"narrow was made with other settings.*of_old"):
         run_study(config, tmp_path / "s")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -160,8 +161,7 @@ def _instantiate(spec: Config, name: str, origins: Origins) -> nn.Module:
     """
     _, arguments, instantiate = parse(spec, name, origins, nn.Module)
     spec["init_args"] = _plain(arguments)
-    module: nn.Module = instantiate()
-    return module
+    return _made(name, instantiate)
 
 
 def _instantiate_nested(spec: Config, name: str, origins: Origins) -> nn.Module:
@@ -179,7 +179,16 @@ def _instantiate_nested(spec: Config, name: str, origins: Origins) -> nn.Module:
         key: _instantiate_nested(part, f"{name}.init_args.{key}", {}) for key, part in inner.items()
     }
     spec["init_args"] = _plain({**arguments, **inner})
-    module: nn.Module = kind(**{**arguments, **parts})
+    return _made(name, partial(kind, **{**arguments, **parts}))
+
+
+def _made(name: str, instantiate: Callable[[], Any]) -> nn.Module:
+    """What is instantiated; ValueError, naming the setting, for arguments that cannot be."""
+    try:
+        module: nn.Module = instantiate()
+    except (RuntimeError, ArithmeticError, AssertionError, LookupError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"{name} cannot be built with these init_args: {reason}") from error
     return module
 
 

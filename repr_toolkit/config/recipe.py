@@ -15,6 +15,7 @@ from typing import Any
 
 from repr_toolkit.config.sections import About, Data, Training
 from repr_toolkit.config.yaml_text import parse_yaml
+from repr_toolkit.support.reading import read_text
 
 Config = dict[str, Any]
 """A recipe, or the complete configuration of a run: nested dicts of YAML's own types."""
@@ -80,7 +81,7 @@ def load_recipe(name_or_path: str | Path) -> Config:
     if str(name_or_path) in list_recipes():
         text = (files("repr_toolkit.recipes") / f"{name_or_path}.yaml").read_text("utf-8")
     elif path.is_file():
-        text = path.read_text("utf-8")
+        text = read_text(path)
     else:
         names = list_recipes()
         raise FileNotFoundError(

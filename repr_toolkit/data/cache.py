@@ -1,8 +1,8 @@
 """Decoded data on disk: plain .npy files, written once and memory-mapped ever after.
 
 They lie in `$REPR_TOOLKIT_CACHE/data`, a folder for each data set: one .npy for each batch key, one
-of row numbers for each split, and meta.json. A folder appears whole or not at all. Deleting one
-costs only the time to make it again.
+of row numbers for each split, and meta.json, which has the checksums of all. A folder appears whole
+or not at all, and is verified once a process. Deleting one costs only the time to make it again.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from errno import ENOSPC
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,16 @@ from numpy.lib import format as npy
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
 from repr_toolkit.support.leftovers import remove_leftovers
+from repr_toolkit.support.reading import file_checksum, read_sealed, reading, sealed, writing
 
 logger = logging.getLogger(__name__)
 
+META = "meta.json"
+_verified: set[Path] = set()
+"""The folders whose checksums this process has compared."""
+
 # Part of every cache key; raise it when the stored arrays or a fixed split change.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
@@ -66,7 +72,8 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
         suffix = f".{os.getpid()}.tmp"
         unfinished = Path(tempfile.mkdtemp(suffix, f".{folder.name}.", folder.parent))
         try:
-            _fill(unfinished, name, build(unfinished))
+            with writing(folder):
+                _fill(unfinished, name, build(unfinished))
             unfinished.chmod(
                 0o755
             )  # mkdtemp's folders are private; a shared cache must be readable
@@ -77,6 +84,20 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     return _open(folder, name)
+
+
+def require_room(source: Path, size: int) -> None:
+    """Raise OSError unless the cache's disk has room for `size` bytes, unpacked from `source`."""
+    folder = cache_folder() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise OSError(
+            ENOSPC,
+            f"{source} takes {size / 1e9:,.1f} GB unpacked, and there are {free / 1e9:,.1f} GB of "
+            f"room; set $REPR_TOOLKIT_CACHE to a folder on another disk",
+            str(folder),
+        )
 
 
 def write_rows(
@@ -125,13 +146,23 @@ def _fill(folder: Path, name: str, contents: Contents) -> None:
         "encoder": contents.encoder,
     }
     for split, rows in data.rows.items():
+        if f"rows_{split}" in arrays:
+            raise ValueError(f"{name}: an array cannot be called rows_{split}")
         np.save(folder / f"rows_{split}.npy", rows)
-    (folder / "meta.json").write_text(json.dumps(meta))
+    files = sorted(folder.glob("*.npy"))
+    meta["checksums"] = {file.name: file_checksum(file) for file in files}
+    (folder / META).write_text(json.dumps(sealed(meta)))
 
 
 def _open(folder: Path, name: str) -> ImageData:
-    meta = json.loads((folder / "meta.json").read_text())
-    arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in meta["keys"]}
-    rows = {split: np.load(folder / f"rows_{split}.npy") for split in SPLITS}
-    rest = {key: meta[key] for key in ("levels", "names", "fingerprint", "encoder")}
-    return ImageData(name, arrays, rows, **rest)
+    mend = f"delete {folder}, and it is made again"
+    with reading(folder, mend):
+        meta = read_sealed(folder / META, mend)
+        for file, stated in meta["checksums"].items() if folder not in _verified else ():
+            if file_checksum(folder / file) != stated:
+                raise ValueError(f"{folder / file} is damaged (its checksum is wrong); {mend}")
+        _verified.add(folder)
+        arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in meta["keys"]}
+        rows = {split: np.load(folder / f"rows_{split}.npy") for split in SPLITS}
+        rest = {key: meta[key] for key in ("levels", "names", "fingerprint", "encoder")}
+        return ImageData(name, arrays, rows, **rest)

@@ -246,6 +246,8 @@ def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
             f"{name}: 'image' must have 1 or 3 channels, got {images.shape[1]} "
             f"in shape {images.shape}{hint}"
         )
+    if 0 in images.shape[2:]:
+        raise ValueError(f"{name}: 'image' has no pixels, in shape {images.shape}")
     for key, array in arrays.items():
         if len(array) != len(images):
             raise ValueError(f"{name}: {len(images)} images but {len(array)} rows of {key!r}")

@@ -12,32 +12,35 @@ Without prefix: `name` (or `names`, `classes`), the names of the labels, `levels
 256 if the images have only the values 0…levels−1, and `encoder`, a string that names the maker of
 the embeddings. `complete_splits` cuts missing splits, by person if there is `identity`.
 
-Files are read as a stream, so that memory stays at a few MiB whatever their size (except for arrays
-in Fortran order, which are read whole). Objects are never unpickled.
+Files are read as a stream, so that memory stays at a few MiB whatever their size; what is read
+whole, texts, labels and arrays in Fortran order, is at most 256 MiB. Objects are never unpickled.
 """
 
-import hashlib
+import io
 import logging
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from numpy.lib import format as npy
 
-from repr_toolkit.data.cache import Contents, cached, write_rows
+from repr_toolkit.data.cache import Contents, cached, require_room, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays
 from repr_toolkit.data.splits import complete_splits, consecutive
+from repr_toolkit.support.reading import file_checksum, reading
 
 logger = logging.getLogger(__name__)
 
 CHUNK_BYTES = 8 << 20
+WHOLE_BYTES = 256 << 20  # of an array that is read whole
+HEADER_BYTES = 16 << 10
+MOST_MEMBERS = 10_000  # arrays in a file
 CODES = ("label", "identity")
 
 
@@ -50,11 +53,18 @@ class Member:
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of the array."""
+        return self.dtype.itemsize * prod(self.shape)
+
     def chunks(self) -> Iterator[Array]:
         """The rows of the array, 8 MiB at a time."""
         with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as stream:
-            fortran_order = _read_header(stream, self.path, self.key)[2]
-            if fortran_order or not self.shape:
+            header = _read_header(stream, self.path, self.key)
+            stream.seek(header.bytes)
+            if header.fortran_order or not self.shape:
+                self._require_small("in C order" if self.shape else "as something smaller")
                 whole = np.frombuffer(stream.read(), self.dtype)
                 yield whole.reshape(self.shape, order="F")
                 return
@@ -69,26 +79,47 @@ class Member:
             stream.read(1)  # zipfile compares the checksum at the end
 
     def array(self) -> Array:
-        """The whole array; for codes and names, which are small."""
+        """The whole array; for codes and names, which are small.
+
+        Raises ValueError if it is not.
+        """
+        self._require_small("as integers, or as shorter texts")
         chunks = list(self.chunks())
         if len(chunks) == 1:
             return chunks[0]
         return np.concatenate(chunks) if chunks else np.empty(self.shape, self.dtype)
 
+    def _require_small(self, instead: str) -> None:
+        # Texts of length 0 take no bytes in the file, but some in memory.
+        if max(self.size, prod(self.shape)) > WHOLE_BYTES:
+            raise ValueError(
+                f"{self.path}: {self.key!r}, {self.dtype} {self.shape}, is read whole and larger "
+                f"than {WHOLE_BYTES >> 20} MiB; save it {instead}"
+            )
 
-def read_members(path: Path) -> dict[str, Member]:
+
+def read_members(path: Path, keys: str = r"\w+") -> dict[str, Member]:
     """The arrays of an .npz file by key, from their headers alone.
 
-    Raises ValueError, which names the file, if it is no zip file, is cut short, or holds pickles.
+    Those whose key is not of the pattern `keys` are left out. Raises ValueError, which names the
+    file, if it is no zip file, is cut short, or holds pickles or more or less than its headers say.
     """
     with _naming(path), zipfile.ZipFile(path) as archive:
         members = {}
+        if len(archive.infolist()) > MOST_MEMBERS:
+            raise ValueError(f"{path} has more than {MOST_MEMBERS:,} arrays")
         for info in archive.infolist():
             key = info.filename.removesuffix(".npy")
-            if re.fullmatch(r"\w+", key) and key != info.filename:
+            if re.fullmatch(keys, key) and key != info.filename:
                 with archive.open(info) as stream:
-                    dtype, shape, _ = _read_header(stream, path, key)
-                members[key] = Member(path, key, dtype, shape)
+                    header = _read_header(stream, path, key)
+                member = Member(path, key, header.dtype, header.shape)
+                if info.file_size != header.bytes + member.size:
+                    raise ValueError(
+                        f"{path} is damaged: {key!r} has {info.file_size - header.bytes:,} bytes, "
+                        f"not the {member.size:,} of {header.dtype} {header.shape}"
+                    )
+                members[key] = member
     return members
 
 
@@ -104,6 +135,7 @@ def load_npz(path: Path) -> ImageData:
     _check(path, columns)
 
     def build(folder: Path) -> Contents:
+        require_room(path, sum(part.size for parts in columns.values() for part in parts))
         with _naming(path):
             given = [texts(members, key, 1) for key in ("name", "names", "classes")]
             names = {"label": next(filter(None, given))} if any(given) else {}
@@ -116,7 +148,7 @@ def load_npz(path: Path) -> ImageData:
                     shape = (sum(part.shape[0] for part in parts), *parts[0].shape[1:])
                     chunks = (chunk for part in parts for chunk in part.chunks())
                     write_rows(folder / f"{key}.npy", _stored_dtype(key, parts), shape, chunks)
-            levels = int(members["levels"].array()) if "levels" in members else 256
+            levels = _levels(path, members)
             splits = rows or _split_rows(path, members)
             encoder = next(iter(texts(members, "encoder", 0)), None)
         return Contents(_completed(path, folder, splits), levels, names, encoder)
@@ -158,13 +190,21 @@ def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
     return cached(f"imagenet{side}", _fingerprint(paths), build)
 
 
-def _read_header(
-    stream: IO[bytes], path: Path, key: str
-) -> tuple[np.dtype[np.generic], tuple[int, ...], bool]:
+class Header(NamedTuple):
+    """What stands before an array's values, and how many bytes it takes."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...]
+    fortran_order: bool
+    bytes: int
+
+
+def _read_header(stream: IO[bytes], path: Path, key: str) -> Header:
+    head = io.BytesIO(stream.read(HEADER_BYTES))  # no more, however long the header says it is
     try:
-        version = npy.read_magic(stream)
+        version = npy.read_magic(head)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran_order, dtype = read(stream)
+        shape, fortran_order, dtype = read(head)
     except ValueError as error:
         raise ValueError(f"{path}: the array {key!r} is damaged: {error}") from error
     if dtype.hasobject:
@@ -172,16 +212,12 @@ def _read_header(
             f"{path}: {key!r} holds pickled Python objects, which are never loaded; save it as "
             f"an array of numbers or of strings"
         )
-    return dtype, shape, fortran_order
+    return Header(dtype, shape, fortran_order, head.tell())
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn the errors of damaged zip files into ValueErrors that name the file."""
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"{path} is no .npz file, or is damaged or cut short: {error}") from error
+def _naming(path: Path) -> AbstractContextManager[None]:
+    found = "is no .npz file, or is damaged or cut short"
+    return reading(path, "make it or copy it again", found=found)
 
 
 def _columns(
@@ -278,6 +314,15 @@ def texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]
     return tuple(map(str, member.array().astype(str).reshape(-1)))
 
 
+def _levels(path: Path, members: Mapping[str, Member]) -> int:
+    member = members.get("levels")
+    if member is None:
+        return 256
+    if member.dtype.kind not in "iu" or member.shape:
+        raise ValueError(f"{path}: 'levels' is one whole number, not {member.dtype} {member.shape}")
+    return int(member.array())
+
+
 def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
     count = members["image"].shape[0]
     if "split" not in members:
@@ -319,10 +364,5 @@ def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:
 
 
 def _fingerprint(paths: list[Path]) -> str:
-    """SHA-256 (hex) of the names, lengths and checksums of the arrays in the files."""
-    digest = hashlib.sha256()
-    for path in paths:
-        with _naming(path), zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                digest.update(f"{info.filename} {info.file_size} {info.CRC}\n".encode())
-    return digest.hexdigest()
+    """The SHA-256 (hex) of each file: no other file has it, whatever checksums it states."""
+    return " ".join(map(file_checksum, paths))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
 from repr_toolkit.support.console import say
+from repr_toolkit.support.reading import read_text
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -68,7 +69,7 @@ def log_sections(
     if id_file is not None:
         if not id_file.is_file():
             id_file.write_text(f"{uuid4().hex[:8]}\n")
-        run = {"id": id_file.read_text().strip(), "resume": "allow"}
+        run = {"id": read_text(id_file).strip(), "resume": "allow"}
     name = name or folder.resolve().name
     import wandb
 

@@ -13,7 +13,7 @@ from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept, keep_together, kept_together, unsaved
 from repr_toolkit.runs.run import Run, distinct_names, require_same_data
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import read_json
+from repr_toolkit.support.reading import read_json
 
 COMPARISON = "comparison.json"
 
@@ -144,6 +144,6 @@ def find_runs(paths: Sequence[str | Path], split: str = "test") -> Reported:
 
 def _in_order(folder: Path, runs: Sequence[Run]) -> list[Run]:
     file = folder / COMPARISON
-    names = [*read_json(file)["variants"]] if file.is_file() else []
-    ranks = {name: rank for rank, name in enumerate(names)}
+    names = read_json(file).get("variants", ()) if file.is_file() else ()
+    ranks = {name: rank for rank, name in enumerate(names)} if isinstance(names, dict) else {}
     return sorted(runs, key=lambda run: ranks.get(run.path.name, len(ranks)))

@@ -7,6 +7,7 @@ from repr_toolkit.page.blocks import Block, Notes, Paragraph, Section, Source
 from repr_toolkit.report.frozen import choose_study
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.reading import read_text
 
 GENERAL = (
     "An interval says how much a number would vary with other images of the same kind. How much it "
@@ -28,7 +29,7 @@ def origins(reported: Reported, command: str) -> Section:
         Paragraph("Everything that each run was trained with, as it stands in its `config.yaml`:"),
     ]
     for name, run in reported.runs.items():
-        blocks.append(Source(name, run.config_file.read_text("utf-8"), folded=True))
+        blocks.append(Source(name, read_text(run.config_file), folded=True))
     lead = (
         "A run’s configuration alone rebuilds its model. The first commands make the analyses and "
         "this page again; training again makes a new run beside each, since none is overwritten."

@@ -1,6 +1,7 @@
 """How training went, from metrics.csv."""
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from math import isfinite
 from pathlib import Path
@@ -9,6 +10,7 @@ from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
 from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.report.inputs import Reported
+from repr_toolkit.support.reading import read_text, reading
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 
@@ -55,8 +57,8 @@ def read_metrics(file: Path) -> dict[str, Curve]:
     curves: dict[str, Curve] = {}
     if not file.is_file():
         return curves
-    with file.open(newline="", encoding="utf-8") as lines:
-        for row in csv.DictReader(lines):
+    with reading(file):
+        for row in csv.DictReader(io.StringIO(read_text(file), newline="")):
             step = row.pop("step", "") or ""
             for key, text in row.items():
                 value = _float(text)

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
-from zipfile import BadZipFile
 
-import numpy as np
 import numpy.typing as npt
 
+from repr_toolkit.data.npz import read_members
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.files import atomic_write, read_json, write_json, write_npz
+from repr_toolkit.support.files import atomic_write, write_json, write_npz
+from repr_toolkit.support.reading import AGAIN, read_json, reading
 from repr_toolkit.support.stats import as_json
 
 Array = npt.NDArray[Any]
@@ -85,11 +85,10 @@ class Kept:
         """
         if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
             return self.in_memory
-        try:
-            with np.load(file, allow_pickle=False) as stored:
-                return {key: stored[key] for key in stored.files}
-        except (BadZipFile, EOFError) as error:
-            raise ValueError(f"{file} is damaged: {error}; measure {self.file} again") from error
+        with reading(file, f"measure {self.file} again"):
+            return {
+                key: member.array().copy() for key, member in read_members(file, r"[^/\\]+").items()
+            }
 
 
 def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
@@ -185,8 +184,8 @@ def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[
 def read_kept(file: Path) -> Kept:
     """The result that `write_kept` wrote; ValueError for a damaged file."""
     stored = read_json(file)
-    try:
-        parts = {key: stored[key] for key in ("asked", "command", "when", "weights", "numbers")}
-    except KeyError as error:
-        raise ValueError(f"{file} is damaged (no {error}); delete it, or make it again") from error
-    return Kept(**parts, file=file)
+    kinds = {"asked": dict, "command": str, "when": str, "weights": str, "numbers": dict}
+    for key, kind in kinds.items():
+        if not isinstance(stored.get(key), kind):
+            raise ValueError(f"{file} is damaged (no {key!r}); {AGAIN}")
+    return Kept(**{key: stored[key] for key in kinds}, file=file)

@@ -1,6 +1,7 @@
 """The run directory: a folder with a run's configuration, weights, metrics and pictures."""
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
@@ -20,10 +21,15 @@ from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
-from repr_toolkit.support.files import atomic_write, read_json, write_json, write_text
+from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
-from repr_toolkit.support.processes import fastest_device
+from repr_toolkit.support.processes import fastest_device, first_process
+from repr_toolkit.support.reading import file_checksum, read_text, reading, sealed
+
+_told: set[Path] = set()
+"""The runs of which this process has told that they have no checksums."""
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -103,23 +109,38 @@ class Run:
         if not self.config_file.is_file():
             raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
         try:
-            raw = parse_yaml(self.config_file.read_text("utf-8"))
-            if not isinstance(raw, dict):
-                raise ValueError("it does not hold a mapping of names to values")
+            raw = self._raw_config()
             config = complete(raw)
         except ValueError as error:
             raise ValueError(f"{self.config_file} is damaged: {error}") from error
+        if self.finished:
+            self._require_stated(self.config_file, settings_checksum(raw))
         require_trusted(config, self.config_file, trust=trust)
         return config
 
+    def _raw_config(self) -> dict[str, Any]:
+        raw = parse_yaml(read_text(self.config_file))
+        if not isinstance(raw, dict):
+            raise ValueError("it does not hold a mapping of names to values")
+        return raw
+
+    def _require_stated(self, file: Path, found: str) -> None:
+        """Raise ValueError for a file that has not the checksum that model.json states of it."""
+        if self.info.get("checksums", {}).get(file.name, found) != found:
+            raise ValueError(
+                f"{file} is not as training left it (its checksum is wrong); {MEND}, or, if that "
+                f"is meant, delete `checksums` and `checksum` in {self.info_file}"
+            )
+
     @property
-    def info(self) -> dict[str, Any]:
+    def info(self) -> Facts:
         """The content of model.json.
 
-        Raises FileNotFoundError while training is not finished, ValueError for a damaged file.
+        Raises FileNotFoundError while training is not finished, ValueError for a damaged file, and
+        for a fact that is asked for and not there.
         """
         self.require_finished()
-        return read_json(self.info_file)
+        return read_facts(self.info_file)
 
     @property
     def trained_on(self) -> tuple[str, int]:
@@ -131,8 +152,18 @@ class Run:
     def weights_digest(self) -> str:
         """SHA-256 (hex) of the weights' file; FileNotFoundError while training is not finished."""
         self.require_finished()
-        with self.weights_file.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_checksum(self.weights_file)
+
+    def require_whole(self) -> None:
+        """Raise ValueError for weights other than those that training saved.
+
+        stderr is told of a run without checksums, of which that cannot be known.
+        """
+        if "checksums" in self.info:
+            self._require_stated(self.weights_file, self.weights_digest)
+        elif self.path not in _told and first_process():
+            _told.add(self.path)
+            print(f"{self.info_file} has no checksums: damage may not show", file=sys.stderr)
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""
@@ -145,10 +176,15 @@ class Run:
     def save_model(self, model: nn.Module, info: Mapping[str, Any]) -> None:
         """Write model.json and, last, model.safetensors, with which the run is finished."""
         state = model.state_dict()
-        tensors = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
-        write_json(self.info_file, info)
+        weights = save({k: v.detach().cpu().contiguous().clone() for k, v in state.items()})
+        checksums = {
+            self.config_file.name: settings_checksum(self._raw_config()),
+            self.weights_file.name: hashlib.sha256(weights).hexdigest(),
+        }
+        write_json(self.info_file, sealed({**info, "checksums": checksums}))
         with atomic_write(self.weights_file) as file:
-            file.write(save(tensors))
+            file.write(weights)
+        self.__dict__.pop("weights_digest", None)  # that of the former weights
 
     def load_data(self) -> ImageData:
         """The data that the run was trained on; ValueError if the images are not the same now."""
@@ -193,11 +229,13 @@ def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
     run = run if isinstance(run, Run) else Run(run)
     run.require_finished()
     config = run.read_config(trust=trust)
-    model = assemble(_without_weights(config)).join(
-        channels_last=config["training"]["channels_last"]
-    )
+    run.require_whole()
+    with reading(run.config_file, MEND, found="describes no model that can be built"):
+        model = assemble(_without_weights(config)).join(
+            channels_last=config["training"]["channels_last"]
+        )
     described = f"the model that {run.config_file} describes"
-    load_weights(model, run.weights_file, described, mend="train or copy it again")
+    load_weights(model, run.weights_file, described, mend=MEND)
     return model.eval()
 
 

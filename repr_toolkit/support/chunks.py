@@ -29,6 +29,7 @@ from repr_toolkit.support.files import (
 )
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.locks import lock
+from repr_toolkit.support.reading import read_text
 
 Array = NDArray[Any]
 
@@ -241,13 +242,13 @@ class Chunks:
                 )
 
     def _require_same_job(self) -> None:
-        text = self.job_file.read_text("utf-8")
+        text = read_text(self.job_file)
         if text == self.job:
             return
         mine = json.loads(self.job)
         try:
             kept = dict(json.loads(text))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(f"{self.job_file} is damaged ({error}); delete its folder") from error
         differing = "; ".join(
             f"{name}: {kept.get(name)!r} there, {mine.get(name)!r} now"

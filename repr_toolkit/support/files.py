@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from repr_toolkit.support.leftovers import temporary_for
+from repr_toolkit.support.reading import writing
 
 
 def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool) -> None:
@@ -42,11 +43,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     temporary = temporary_for(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path):
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
         # The renaming itself, by the open folder: somebody may have moved it by now.
         os.fsync(folder)
     except BaseException:
@@ -132,14 +134,3 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; ValueError, naming the file, if it is damaged."""
-    try:
-        value = json.loads(path.read_text("utf-8"))
-        if not isinstance(value, dict):
-            raise ValueError("it does not hold a mapping of names to values")
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it, or make it again") from error
-    return value

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write
+from repr_toolkit.support.reading import reading, require_whole
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 
@@ -41,16 +42,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     ) -> dict[str, Any]:
         """Read a checkpoint onto the CPU; ValueError, naming the file, if it is damaged."""
         path = Path(path)
-        try:
+        others = sorted(p for p in path.parent.glob("*.ckpt") if p != path)
+        fall_back = f"resume from {others[-1].name}" if others else "start from the beginning"
+        with reading(path, f"delete it to {fall_back}"):
+            require_whole(path)
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except (FileNotFoundError, PermissionError, MemoryError):  # the file itself may be whole
-            raise
-        except Exception as error:  # torch.load raises many kinds for a damaged file
-            others = sorted(p for p in path.parent.glob("*.ckpt") if p != path)
-            fall_back = f"resume from {others[-1].name}" if others else "start from the beginning"
-            raise ValueError(
-                f"the checkpoint {path} is damaged or cut short ({error}); delete it to {fall_back}"
-            ) from error
         return loaded
 
 

@@ -9,6 +9,7 @@ from lightning.pytorch.loggers.logger import Logger
 
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.processes import first_process, first_process_only
+from repr_toolkit.support.reading import read_text, reading
 
 
 class CsvLogger(Logger):
@@ -25,8 +26,8 @@ class CsvLogger(Logger):
         self._columns = ["step"]
         self._rows: list[dict[str, str]] = []
         if first_process() and path.is_file():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
+            with reading(path):
+                reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
                 self._rows = [row for row in reader if _step(row) <= step]
                 self._columns = list(reader.fieldnames or self._columns)
             self._rewrite()

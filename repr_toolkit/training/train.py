@@ -25,6 +25,7 @@ from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fin
 from repr_toolkit.support.console import say
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.reading import read_text
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.checkpoints import Checkpoints
@@ -310,5 +311,5 @@ class _Reseeding(Callback):
 def _wandb_run(run: Run, group: str | None) -> dict[str, Any]:
     """The arguments of W&B's run of a training, which goes on where a run is resumed."""
     file = run.wandb_id_file
-    number = file.read_text().strip() if file.is_file() else uuid4().hex[:8]
+    number = read_text(file).strip() if file.is_file() else uuid4().hex[:8]
     return {"name": run.path.name, "group": group, "id": number, "resume": "allow"}

@@ -15,7 +15,6 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
@@ -60,8 +59,8 @@ def make_trainer(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-    except MisconfigurationException as error:  # such as an accelerator that the machine lacks
-        raise ValueError(f"trainer: {error}") from error
+    except Exception as error:  # of every kind, such as for an accelerator that the machine lacks
+        raise ValueError(f"trainer: {' '.join(str(error).split())[:300]}") from error
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         raise ValueError(
             f"trainer.strategy is auto or ddp, not {settings.get('strategy')!r}: averaged weights "

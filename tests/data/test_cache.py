@@ -58,6 +58,21 @@ def test_two_at_once(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", ["image.npy", "rows_test.npy", "meta.json"])
+def test_bit_rot_is_seen_by_the_next_process(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached("toy", "key", build)
+    [made] = folder.iterdir()
+    content = bytearray((made / name).read_bytes())
+    content[-20] ^= 4
+    (made / name).write_bytes(content)
+    monkeypatch.setattr("repr_toolkit.data.cache._verified", set())
+    with pytest.raises(ValueError, match=f"{name} is damaged .*; delete .*made again") as damaged:
+        cached("toy", "key", build)
+    assert str(made) in str(damaged.value)
+
+
 def test_rows_must_add_up(tmp_path: Path) -> None:
     chunks = [np.ones((2, 3)), np.zeros((1, 3))]
     write_rows(tmp_path / "x.npy", np.dtype(np.float32), (3, 3), chunks)

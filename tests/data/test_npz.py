@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -280,12 +281,95 @@ def test_one_changed_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saver
     assert not list((tmp_path / "cache").glob("data/*"))
 
 
+def header(dtype: str, shape: tuple[int, ...], order: bool = False) -> bytes:
+    """What stands before the values of an array."""
+    text = f"{{'descr': {dtype!r}, 'fortran_order': {order}, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        (("label", "<U1300000", (40,), False), "'label'.* larger than 0 MiB; save it as integers"),
+        (("name", "<U1300000", (3,), False), "'name'.* larger than 0 MiB"),
+        (("name", "<U0", (10**9,), False), "'name'.* larger than 0 MiB"),
+        (("embedding", "<f4", (40, 9000), True), "'embedding'.* larger .* in C order"),
+        (("label", "<i8", (10**15,), False), "'label' has 1,000,000 bytes, not the 8,000,000"),
+        (("label", "<i8", (-1,), False), "'label' has 1,000,000 bytes, not the -8"),
+    ],
+)
+def test_bombs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: tuple[Any, ...], told: str
+) -> None:
+    """Megabytes that are kilobytes in the file; here the limit is a MiB."""
+    monkeypatch.setattr("repr_toolkit.data.npz.WHOLE_BYTES", 1_000_000)
+    name, dtype, shape, order = key
+    source = save(tmp_path, image=IMAGES)
+    size = np.dtype(dtype).itemsize * np.prod(shape, dtype=object)
+    size = size if 0 <= size < 10**9 else 1_000_000
+    with zipfile.ZipFile(source, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{name}.npy", header(dtype, shape, order) + bytes(size))
+    with pytest.raises(ValueError, match=rf"faces\.npz.*{told}"):
+        load_data(source)
+
+
+def test_what_no_header_can_be(tmp_path: Path) -> None:
+    for i, (content, told) in enumerate(
+        [
+            (b"\x93NUMPY\2\0\xff\xff\xff\xff" + b" " * 10**6, "'image' is damaged: EOF"),
+            (header("|u1", (10**18, 1, 0, 4)), "'image' has no pixels"),
+            (b"\x93NUMPY\1\0\xff\x20" + b"(" * 10**4, "damaged"),
+        ]
+    ):
+        path = tmp_path / f"{i}.npz"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("image.npy", content)
+        with pytest.raises(ValueError, match=rf"{i}\.npz.*{told}"):
+            load_data(str(path))
+
+
+def test_a_full_disk_is_seen_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 100))
+    with pytest.raises(OSError, match=r"faces\.npz takes .*; set .REPR_TOOLKIT_CACHE"):
+        load_data(save(tmp_path, image=RNG.integers(0, 9, (40, 1, 2, 3), dtype=np.uint8)))
+
+
+@pytest.mark.parametrize("place", [8, 0])
+def test_an_archive_of_an_unknown_kind(tmp_path: Path, place: int) -> None:
+    """Of a compression that there is not, and encrypted; the names stand at bytes 8 and 6."""
+    path = Path(save(tmp_path, image=IMAGES))
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\1\2")
+    for start in (6, central + 8):
+        content[start + (2 if place else 0)] = 77 if place else 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"faces\.npz is no \.npz file, or is damaged.*copy it"):
+        load_data(str(path))
+
+
+def test_another_files_checksums_do_not_give_its_images(tmp_path: Path) -> None:
+    """The first file is in the cache; the second states the same checksums of other images."""
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    for path, images in ((first, IMAGES), (second, 255 - IMAGES)):
+        with zipfile.ZipFile(path, "w") as archive:
+            np.save(tmp_path / "image.npy", images)
+            archive.write(tmp_path / "image.npy", "image.npy")
+    load_data(str(first))
+    sums = [
+        zipfile.ZipFile(p).getinfo("image.npy").CRC.to_bytes(4, "little") for p in (first, second)
+    ]
+    second.write_bytes(second.read_bytes().replace(sums[1], sums[0]))
+    second = second.rename(first)  # in its very place
+    with pytest.raises(ValueError, match=r"first\.npz is no .*damaged.*CRC"):
+        load_data(str(second))
+
+
 def test_fewer_bytes_than_the_header_says(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", IMAGES)
     short = (tmp_path / "image.npy").read_bytes()[:-1]
     with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
         archive.writestr("image.npy", short)
-    with pytest.raises(ValueError, match="'image' ends after"):
+    with pytest.raises(ValueError, match="'image' has 2,879 bytes, not the 2,880 of uint8"):
         load_data(str(tmp_path / "faces.npz"))
     with zipfile.ZipFile(tmp_path / "faces.npz", "w") as archive:
         archive.writestr("image.npy", b"nonsense" * 9)

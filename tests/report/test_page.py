@@ -21,7 +21,7 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_parts
 from toys.reports import HOSTILE, HOSTILE_TEXT, QUICK, Page, contrast
-from toys.runs import untrained_run
+from toys.runs import change_facts, untrained_run
 
 CSS = Path(html.__file__).parent / "templates" / "report.css"
 
@@ -212,11 +212,9 @@ def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:
 
 
 def test_runs_of_other_images_cannot_stand_in_one_report(tmp_path: Path) -> None:
-    first = untrained_run(tmp_path / "a")
+    untrained_run(tmp_path / "a")
     second = untrained_run(tmp_path / "b")
-    info = second.info_file.read_text("utf-8")
-    fingerprint = first.info["data"]["fingerprint"]
-    second.info_file.write_text(info.replace(fingerprint, "0" * len(fingerprint)), "utf-8")
+    change_facts(second, data={**second.info["data"], "fingerprint": "0"})
     config = second.config_file.read_text("utf-8")
     second.config_file.write_text(config.replace("levels: null", "levels: 8"), "utf-8")
     with pytest.raises(ValueError, match="other images"):
@@ -230,9 +228,7 @@ def test_the_same_images_in_several_files_are_compared_file_by_file(
     monkeypatch.setattr(inputs, "measure", partial(measure, **QUICK))
     untrained_run(tmp_path / "a")
     second = untrained_run(tmp_path / "b")
-    info = second.info_file.read_text("utf-8")
-    fingerprint = second.info["data"]["fingerprint"]
-    second.info_file.write_text(info.replace(fingerprint, "0" * len(fingerprint)), "utf-8")
+    change_facts(second, data={**second.info["data"], "fingerprint": "0"})
     reported = find_runs([tmp_path])
     assert [*reported.comparison["variants"]] == ["a", "b"]
     assert [[*part.numbers["variants"]] for part in reported.compared] == [["a"], ["b"]]

@@ -1,6 +1,8 @@
 """Run directories: never overwritten, and rebuilt from their own files alone or refused."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ import repr_toolkit
 from repr_toolkit.config.build import build
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run, load
-from toys.runs import small
+from toys.runs import change_facts, small
 
 
 class Shape:
@@ -63,26 +65,74 @@ def test_a_run_still_in_training_says_how_to_go_on(run: Run) -> None:
         _ = run.info
 
 
+def test_a_run_without_checksums_is_told_so_once(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change_facts(run)
+    load(run)
+    load(run.path)
+    assert capsys.readouterr().err == f"{run.info_file} has no checksums: damage may not show\n"
+
+
 def test_damaged_files_are_named(run: Run) -> None:
     weights, config = run.weights_file.read_bytes(), run.config_file.read_text()
-    run.weights_file.write_bytes(weights[: len(weights) // 2])
-    with pytest.raises(
-        ValueError, match=r"model\.safetensors is damaged.*header.*\); train or copy it again"
-    ):
-        load(run)
-    run.weights_file.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"model\.safetensors is damaged"):
-        load(run)
+    facts = run.info_file.read_text()
+    change_facts(run)
+    for content in (weights[: len(weights) // 2], b""):
+        run.weights_file.write_bytes(content)
+        with pytest.raises(ValueError, match=r"safetensors is damaged.*; train or copy it again"):
+            load(run)
     run.weights_file.write_bytes(weights)
     run.config_file.write_text(config.replace("levels: 5", "levels: 6"))
     with pytest.raises(ValueError, match=r"another architecture than the model.*config\.yaml"):
         load(run)
+    run.config_file.write_text(config.replace("levels: 5", "levels: -5"))
+    with pytest.raises(ValueError, match=r"config\.yaml describes no model.*; train or copy it"):
+        load(run)
     run.config_file.write_text("seed: [")
     with pytest.raises(ValueError, match=r"config\.yaml is damaged"):
+        load(run)
+    run.config_file.write_text(config)
+    run.info_file.write_text(facts.replace('"step": 12', '"step": 13'))
+    with pytest.raises(ValueError, match=r"model\.json is damaged .its checksum is wrong"):
         load(run)
     run.info_file.write_text("{")
     with pytest.raises(ValueError, match=r"config\.yaml|model\.json is damaged"):
         _ = run.info
+
+
+def test_bit_rot_is_named(run: Run) -> None:
+    weights = bytearray(run.weights_file.read_bytes())
+    weights[-3] ^= 4
+    run.weights_file.write_bytes(weights)
+    with pytest.raises(ValueError, match=r"safetensors is not as training left it.*`checksums`"):
+        load(run.path)
+    weights[-3] ^= 4
+    run.weights_file.write_bytes(weights)
+    config = run.config_file.read_text()
+    run.config_file.write_text(config.replace("root: null", "root: elsewhere"))
+    load(run.path)  # which changes no result
+    run.config_file.write_text(config.replace("seed: 0", "seed: 1"))
+    with pytest.raises(ValueError, match=r"config\.yaml is not as training left it"):
+        load(run.path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"levels": "five"}, "levels is 'five'"),
+        ({"step": [1]}, "step is"),
+        ({"data": 7}, "data is '7'"),
+        ({"data": {"fingerprint": 7}}, r"data\.fingerprint is '7'"),
+        ({"data": {}}, "has no 'fingerprint'"),
+        ({"checksums": 3}, "checksums is '3'"),
+    ],
+)
+def test_facts_of_odd_types_name_the_file(run: Run, changes: dict[str, Any], told: str) -> None:
+    change_facts(run)
+    run.info_file.write_text(json.dumps(json.loads(run.info_file.read_text()) | changes))
+    with pytest.raises(ValueError, match=rf"model\.json.*{told}"):
+        _ = run.info["data"]["fingerprint"]
 
 
 def test_other_data_are_noticed(tmp_path: Path) -> None:

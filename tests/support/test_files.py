@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repr_toolkit.support.files import Rows, read_json, require_writable, write_json, write_npz
+from repr_toolkit.support.files import Rows, require_writable, write_json, write_npz
+from repr_toolkit.support.reading import read_json
 
 
 def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Small configurations that seconds train, runs without training, and what tests ask of runs."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,13 @@ def run_of(path: Path, data: ImageData, encoder: str, **init_args: Any) -> Run:
     run = Run.create(path, {**built.config, "seed": 0})
     run.save_model(built.join(), {"levels": data.levels})
     return run
+
+
+def change_facts(run: Run, **changes: Any) -> None:
+    """State other facts of a run, without checksums, so that its configuration may change too."""
+    facts = json.loads(run.info_file.read_text()) | changes
+    facts = {key: value for key, value in facts.items() if key not in ("checksum", "checksums")}
+    run.info_file.write_text(json.dumps(facts))
 
 
 def known_model(conditional: bool = True) -> EncoderDecoder:

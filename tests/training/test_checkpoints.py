@@ -4,6 +4,7 @@ import errno
 import os
 import pickle
 import resource
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,34 @@ def test_a_checkpoint_cut_short_is_named_with_the_one_before(tmp_path: Path, par
     former.unlink()
     with pytest.raises(ValueError, match="delete it to start from the beginning"):
         files.load_checkpoint(cut)
+
+
+@pytest.mark.parametrize("place", ["data.pkl", "data/0"])
+def test_a_flipped_bit_is_named(tmp_path: Path, place: str) -> None:
+    """In the numbers PyTorch itself would not notice it."""
+    path = tmp_path / "step_0000001.ckpt"
+    AtomicCheckpointIO().save_checkpoint(BIG, path)
+    with zipfile.ZipFile(path) as archive:
+        record = next(name for name in archive.namelist() if name.endswith(place))
+        part = archive.read(record)
+    content = bytearray(path.read_bytes())
+    content[content.index(part) + len(part) // 2] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"0001\.ckpt is damaged.*{place}.*start from the beg"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
+def test_a_checkpoint_is_no_larger_than_its_file(tmp_path: Path) -> None:
+    path, packed = tmp_path / "step_0000001.ckpt", tmp_path / "step_0000002.ckpt"
+    AtomicCheckpointIO().save_checkpoint(BIG, path)
+    with (
+        zipfile.ZipFile(path) as archive,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for name in archive.namelist():
+            other.writestr(name, archive.read(name))
+    with pytest.raises(ValueError, match=r"0002\.ckpt is damaged.*compressed parts"):
+        AtomicCheckpointIO().load_checkpoint(packed)
 
 
 class Evil:

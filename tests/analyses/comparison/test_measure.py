@@ -29,7 +29,7 @@ from repr_toolkit.support.stats import Number, as_json, wilson, wilson_of_groups
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
-from toys.runs import untrained_run
+from toys.runs import change_facts, untrained_run
 
 NAMES = ("comparison.json", "comparison.csv", "comparison.md", "figure3.png", "figure6.png")
 SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
@@ -322,8 +322,7 @@ def test_runs_on_other_images_are_refused(
     study: tuple[Path, dict[str, Run]], tmp_path: Path
 ) -> None:
     other = untrained_run(tmp_path / "other")
-    text = other.info_file.read_text().replace('"levels": 17', '"levels": 16')
-    other.info_file.write_text(text)
+    change_facts(other, levels=16)
     with pytest.raises(ValueError, match="other was trained on other images"):
         measure({**study[1], "other": other})
 

@@ -1,0 +1,58 @@
+"""model.json: the facts of a trained model, of the kinds that readers rely on, and checksums."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from repr_toolkit.support.reading import checksum, read_sealed
+
+MEND = "train or copy it again"
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "step": int,
+    "levels": int,
+    "image_shape": list,
+    "seconds": (int, float),
+    "device": str,
+    "parameters": dict,
+    "data": dict,
+    "checksums": dict,
+    "data.name": str,
+    "data.fingerprint": str,
+    "parameters.encoder": int,
+    "parameters.decoder": int,
+    "checksums.config.yaml": str,
+    "checksums.model.safetensors": str,
+}
+
+
+class Facts(dict[str, Any]):
+    """Facts by their names; one that is asked for and not there is an error that names the file."""
+
+    def __init__(self, file: Path, facts: Mapping[str, Any], place: str = "") -> None:
+        super().__init__(facts)
+        self.file = file
+        for key, value in facts.items():
+            kind = _KINDS.get(f"{place}{key}")
+            if kind and not isinstance(value, kind):
+                raise ValueError(f"{file} is damaged ({place}{key} is {str(value)[:80]!r}); {MEND}")
+            if kind is dict:
+                self[key] = Facts(file, value, f"{key}.")
+
+    def __missing__(self, key: str) -> Any:
+        raise ValueError(f"{self.file} has no {key!r}; {MEND}")
+
+
+def read_facts(file: Path) -> Facts:
+    """The facts in a file; ValueError, naming it, if it is damaged."""
+    return Facts(file, read_sealed(file, MEND))
+
+
+def settings_checksum(raw: Mapping[str, Any]) -> str:
+    """A checksum of a configuration without what changes no result, such as where data lie."""
+    data = raw.get("data")
+    kept = {key: value for key, value in raw.items() if key not in ("about", "study")}
+    if isinstance(data, Mapping):
+        elsewhere = ("root", "download", "workers")
+        kept["data"] = {key: value for key, value in data.items() if key not in elsewhere}
+    return checksum(kept)

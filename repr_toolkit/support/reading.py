@@ -1,0 +1,110 @@
+"""Files that may be damaged, or anybody's: nothing too large is read, and errors name the file."""
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from errno import EINVAL
+from hashlib import file_digest, sha256
+from pathlib import Path
+from typing import Any
+
+MOST_TEXT = 64 << 20  # bytes
+AGAIN = "delete it, or make it again"
+
+
+@contextmanager
+def reading(
+    path: Path, mend: str = AGAIN, *, found: str = "is damaged or cut short", why: bool = True
+) -> Iterator[None]:
+    """Let errors of every kind, as damaged files raise them, name the file and say what to do.
+
+    They become a ValueError that says that the file `found`, `why` by the error itself, and how to
+    `mend` it. A ValueError that names the file stays as it is; an OSError and a MemoryError keep
+    their kind, since the file may be whole.
+    """
+    try:
+        yield
+    except Exception as error:
+        if str(path) in str(error) or (isinstance(error, OSError) and error.filename):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError):
+            raise MemoryError(f"{path}: {reason}") from error
+        # A place before the beginning of a file, which a damaged one names, is invalid.
+        if isinstance(error, OSError) and error.errno not in (None, EINVAL):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        said = f" ({reason[:300]})" if why else ""
+        raise ValueError(f"{path} {found}{said}; {mend}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Let an OSError, such as that of a full disk, name the file that is written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or str(path) in str(error):
+            raise
+        if error.errno is None:  # NumPy's
+            raise OSError(f"{path} could not be written: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text in a file; ValueError, naming the file, if it is none, or is far too large."""
+    with reading(path):
+        if path.stat().st_size > MOST_TEXT:
+            raise ValueError(f"it has more than {MOST_TEXT >> 20} MiB")
+        return path.read_text("utf-8")
+
+
+def read_json(path: Path, mend: str = AGAIN) -> dict[str, Any]:
+    """The mapping in a JSON file; ValueError, naming the file, if it is damaged."""
+    text = read_text(path)
+    with reading(path, mend):
+        value = json.loads(text)
+        if not isinstance(value, dict):
+            raise ValueError("it does not hold a mapping of names to values")
+    return value
+
+
+def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts for a JSON file with a `checksum` of them, which `read_sealed` looks at."""
+    return {**facts, "checksum": checksum(facts)}
+
+
+def read_sealed(path: Path, mend: str = AGAIN) -> dict[str, Any]:
+    """The mapping in a JSON file; ValueError, naming the file, if it is not as it was written.
+
+    One without a checksum is taken as it is.
+    """
+    facts = read_json(path, mend)
+    stated = facts.pop("checksum", None)
+    if stated not in (None, checksum(facts)):
+        raise ValueError(f"{path} is damaged (its checksum is wrong); {mend}")
+    return facts
+
+
+def checksum(facts: Any) -> str:
+    """SHA-256 (hex) of values that JSON can hold, whatever the order of their names."""
+    return sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def file_checksum(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def require_whole(path: Path) -> None:
+    """Raise ValueError for a zip archive of PyTorch's in which a checksum is wrong.
+
+    PyTorch reads its own archives without looking at their checksums. It compresses nothing, so
+    that an archive with compressed parts, which could be of any size, is refused too.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+            raise ValueError("it holds compressed parts, as no file of PyTorch's does")
+        if (broken := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {broken} is wrong")
