@@ -15,11 +15,12 @@ from repr_toolkit.commands.options import SETTINGS_HELP, Settings, add_command
 def frozen(options: Namespace, settings: Settings) -> None:
     """Compare encoders of any origin by the bits that their h saves.
 
-    Each source's h is frozen, and a fresh decoder of the recipe is trained on each, and one on no
-    h, with the same images and steps. NAME=SOURCE names a source. The same command again keeps what
-    is done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png, and keeps the answer to every
-    question in RUNS_DIR/NAME/analysis; the report of runs of these images shows the study with
-    --frozen RUNS_DIR/NAME.
+    Each source's h is frozen, and fresh decoders of the recipe are trained on each, and on h = 0 of
+    the same dimension, with the same images and steps. A thumbnail of the image, whose worth can be
+    bounded from below, is a further source. NAME=SOURCE names a source. The same command again
+    keeps what is done. Writes RUNS_DIR/NAME/frozen.json, .npz, .csv, .md, .png, and keeps the
+    answer to every question in RUNS_DIR/NAME/analysis; the report of runs of these images shows the
+    study with --frozen RUNS_DIR/NAME.
     """
     from repr_toolkit.analyses.frozen import blocks, run_frozen
     from repr_toolkit.analyses.frozen.study import WRITTEN
@@ -50,6 +51,7 @@ def frozen(options: Namespace, settings: Settings) -> None:
             data,
             seeds=options.seeds,
             masked=options.masked,
+            control=not options.no_control,
             split=options.split,
             candidates=options.candidates,
             wandb=options.wandb,
@@ -77,12 +79,18 @@ def add_commands(subcommands: Any) -> None:
         type=NonNegativeInt,
         nargs="+",
         metavar="SEED",
-        help="train everything with each of these seeds (default: the recipe's alone)",
+        help="train everything with each of these seeds (default: the recipe's and the next two; "
+        "fewer than three allow no verdict)",
     )
     command.add_argument(
         "--masked",
         action="store_true",
         help="train a further decoder of each source with random coordinates of h hidden, for the "
         "bits of each coordinate",
+    )
+    command.add_argument(
+        "--no-control",
+        action="store_true",
+        help="train no decoder on a thumbnail, the positive control, and none on its null",
     )
     command.add_shared("--wandb", "--json")

@@ -174,8 +174,9 @@ class Command(ArgumentParser):
             "sources" if many else "source",
             metavar="SOURCE",
             nargs="+" if many else None,
-            help="what makes h: a run directory, an .npz with embeddings, pixels, pca, labels, the "
-            "import path of an encoder or of a network's class or function, or untrained:SOURCE",
+            help="what makes h: a run directory, an .npz with embeddings, pixels, pca, thumbnail, "
+            "labels, the import path of an encoder or of a network's class or function, or "
+            "untrained:SOURCE",
         )
         for name, how in SOURCE_OPTIONS.items():
             self.add_argument(name, **how)

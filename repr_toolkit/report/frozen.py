@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks
+from repr_toolkit.analyses.frozen.study import PROTOCOL
 from repr_toolkit.page.blocks import Block, Notes, Section, Source
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.kept import Kept, kept_in
@@ -15,7 +16,7 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
     """The newest result of the report's split that `repr-toolkit frozen RECIPE SOURCE…` kept.
 
     Raises FileNotFoundError for a folder without any, and ValueError for a file that is damaged, or
-    for results of other images, levels or another split than the report.
+    for results of other images, levels or another split than the report, or another protocol.
     """
     folder = Path(folder)
     studies = kept_in(folder, "frozen")
@@ -33,6 +34,8 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
             f"--split {reported.split}`"
         )
     study = of_split[0]
+    if earlier := _earlier(study):
+        raise ValueError(f"{folder} was {earlier}")
     if other := _on_other_images(study, reported.runs):
         raise ValueError(
             f"{folder} is of other images, or other levels of them, than {other} was trained "
@@ -63,16 +66,23 @@ def choose_study(reported: Reported) -> tuple[Kept | None, list[str]]:
 
 def _stale(study: Kept, folder: Path, runs: Mapping[str, Run]) -> str:
     """Why a study in the folder of the runs no longer tells of them; "" if it does."""
-    weights: Mapping[str, str] = study.numbers.get("weights_of_runs", {})
+    if earlier := _earlier(study):
+        return earlier
+    weights: Mapping[str, str] = study.numbers["weights_of_runs"]
     for name in weights:
         decoder = Run(folder / name)
         if decoder.finished and decoder.weights_digest != weights[name]:
             return f"{name} has other weights now; measure again by `{study.command}`"
     further = {name: run for name, run in runs.items() if run.path.name not in weights}
     other = _on_other_images(study, further)
-    if other and not weights:  # its own decoders may be on other data, and nobody knows them
-        return f"measured by an earlier version; measure again by `{study.command}`"
     return other and f"{other} was trained on other images, or other levels of them"
+
+
+def _earlier(study: Kept) -> str:
+    """What to do about a study of another protocol than today's; "" for one of today's."""
+    if study.asked.get("protocol") == PROTOCOL:
+        return ""
+    return f"measured by an earlier version; measure again by `{study.command}`"
 
 
 def _on_other_images(study: Kept, runs: Mapping[str, Run]) -> str:

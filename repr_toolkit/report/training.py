@@ -1,16 +1,12 @@
 """How training went, from metrics.csv."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
-from math import isfinite
-from pathlib import Path
 
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
 from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.support.reading import read_text, reading
+from repr_toolkit.runs.metrics import read_metrics
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 
@@ -47,32 +43,6 @@ def curves(reported: Reported) -> Section:
         "Different losses cannot be compared."
     )
     return Section("training", "Training", lead, blocks)
-
-
-Curve = dict[int, float]
-
-
-def read_metrics(file: Path) -> dict[str, Curve]:
-    """Each metric's finite values by step; nothing where there is no file."""
-    curves: dict[str, Curve] = {}
-    if not file.is_file():
-        return curves
-    with reading(file):
-        for row in csv.DictReader(io.StringIO(read_text(file), newline="")):
-            step = row.pop("step", "") or ""
-            for key, text in row.items():
-                value = _float(text)
-                if step.isdigit() and value is not None:
-                    curves.setdefault(key, {})[int(step)] = value
-    return curves
-
-
-def _float(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except (TypeError, ValueError):
-        return None
-    return value if isfinite(value) else None
 
 
 def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:

@@ -12,15 +12,17 @@ from repr_toolkit.representations.encode import encode_data
 from repr_toolkit.representations.encoders import network_encoder, run_encoder
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
+from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.run import Run, with_fingerprint
 from repr_toolkit.support.importing import import_callable
 
 KINDS = (
-    "a run directory, an .npz file with embeddings, pixels, pca, labels, the import path of an "
-    "encoder or network, such as torchvision.models.resnet18, or untrained:RUN, untrained:PATH"
+    "a run directory, an .npz file with embeddings, pixels, pca, thumbnail, labels, the import "
+    "path of an encoder or network, such as torchvision.models.resnet18, or untrained:RUN, "
+    "untrained:PATH"
 )
 UNTRAINED = "untrained:"
-SIMPLE = ("pixels", "pca", "labels")
+SIMPLE = ("pixels", "pca", "thumbnail", "labels")
 OF_NETWORKS = ("layer", "weights", "init_args", "image_size")
 """Options of `represent` that simple sources and files refuse; runs take the layer alone."""
 
@@ -105,7 +107,8 @@ def represent(
     - a run directory: its trained encoder, or a `layer` of that;
     - `untrained:RUN`: the same before training, as the run's seed drew it;
     - an .npz file that `embed` or `faces` wrote: the embedding stored there;
-    - `pixels`, `pca` (`components` of them, fitted on the training images), `labels`;
+    - `pixels`, `pca` (`components` of them, fitted on the training images), `thumbnail` (the means
+      of 4×4 blocks), `labels`;
     - the import path of an encoder's class, or of any class or function that gives a torch network,
       with its `init_args`: the activations of its `layer`, pooled (see
       `repr_toolkit.encoders.LayerActivations`), with `weights` of a file or a name, or else
@@ -147,7 +150,8 @@ def represent(
     data = data or _load_data(settings, source)
     if source == "pca":
         return simple.pca(data, components, progress=progress), data
-    return (simple.pixels if source == "pixels" else simple.labels)(data), data
+    make = {"pixels": simple.pixels, "thumbnail": thumbnail, "labels": simple.labels}
+    return make[source](data), data
 
 
 def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:

@@ -23,7 +23,7 @@ def test_fresh_decoders_on_frozen_h(tmp_path: Path, capsys: pytest.CaptureFixtur
     argv = ["frozen", str(recipe), "labels", "seven=pca", "torchvision.models.squeezenet1_1"]
     argv += ["--components", "7", "--layer", "features.2", "--image-size", "16"]
     argv += ["--weights-seed", "3", "--runs-dir", str(tmp_path / "runs"), "--candidates", "4"]
-    argv += ["--training.pictures", "0", "--training.warmup", "1"]
+    argv += ["--training.pictures", "0", "--training.warmup", "1", "--seeds", "0", "--no-control"]
     assert main(argv) == 0
     out = capsys.readouterr().out
     folder = tmp_path / "runs/frozen_tiny"
@@ -38,7 +38,7 @@ def test_fresh_decoders_on_frozen_h(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert f"done before, see {folder / 'seven'}" in err
     result = json.loads(out)
     assert result["command"].startswith(f"repr-toolkit frozen {recipe} labels seven=pca ")
-    assert result["command"].endswith("--training.warmup 1")
+    assert result["command"].endswith("--seeds 0 --no-control")
     # The layer, its image size and seed are the network's alone.
     network = "squeezenet1_1.features.2_random"
     dims = {source["name"]: source["dim"] for source in result["sources"]}

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repr_toolkit.analyses.information import measure
+from repr_toolkit.analyses.information import blocks, measure
 from repr_toolkit.cli import main
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.page.blocks import Notes
 from repr_toolkit.runs.bits import bits_given, bits_per_dim
 from repr_toolkit.runs.kept import kept_in
 from repr_toolkit.runs.run import Run, load_with_decoder
@@ -50,6 +51,12 @@ def test_of_a_run(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert saves["shuffled"]["bits"]["value"] == pytest.approx(64 * (other - own).mean(), abs=1e-4)
     expected = 64 * (without - own).mean()
     assert saves["without"]["bits"]["value"] == pytest.approx(expected, abs=1e-4)
+    assert saves["without"]["sign"] is None
+    assert found["without_unlike"] == ["model.decoder.init_args.h_dim"]
+    notes = blocks({"classes": kept})[-1]
+    assert isinstance(notes, Notes)
+    assert any("One pair of trainings allows no verdict" in note for note in notes.items)
+    assert any("differ in model.decoder.init_args.h_dim besides" in note for note in notes.items)
     share = (other > own).mean()
     assert saves["shuffled"]["share_of_images"] == pytest.approx(share, abs=0.02)
     assert found["sensitivity"]["along"] == "coordinates"

@@ -27,8 +27,8 @@ from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import analysis_sections, pictures, summary
-from repr_toolkit.report.training import read_metrics
 from repr_toolkit.runs.kept import Kept, keep_together
+from repr_toolkit.runs.metrics import read_metrics
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Number
 from toys.encoders import ONE_HOT
@@ -172,24 +172,29 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     ]
 
 
-def usable(bits: float) -> dict[str, Any]:
-    return {"bits": {"value": bits, "low": bits - 1, "high": bits + 1, "how": "over images"}}
+def usable(bits: float, sign: int | None = None) -> dict[str, Any]:
+    number = {"value": bits, "low": bits - 1, "high": bits + 1, "how": "over images"}
+    return {"bits": number, "of_seeds": [bits] * 2, "over_seeds": number, "sign": sign}
 
 
 def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     bound = {**usable(3.9), "ceiling": 4.0, "saturated": True}
     numbers = {
         "data": "digits", "split": "test", "images": 180, "levels": 17, "likelihood": "exact",
-        "steps": 100, "seeds": [0, 1], "null_bits": 90.25, "null_bits_of_seeds": [90, 90.5],
+        "steps": 100, "seeds": [0, 1], "control_worth": 20.0, "nulls": [
+            {"dim": 64, "bits_of_seeds": [90, 90.5]}, {"dim": 8, "bits_of_seeds": [91, 90.25]},
+        ],
         "dims": 64, "what": "usable", "sources": [
             {"name": "pixels", "dim": 64, "bits": 80.75, "usable": usable(9.5),
              "minus_best": None, "shuffled_costs": usable(20), "lower_bound": bound,
-             "cumulative": None,
+             "cumulative": None, "curve": None, "control": False,
              "masked": {"against_own_null": usable(5),
                         "coordinates": [{"name": "h[1]", **usable(2)}]}},
-            {"name": "pca", "dim": 8, "bits": 84.75, "usable": usable(5.5),
-             "minus_best": usable(-4), "shuffled_costs": usable(11), "cumulative": None,
-             "lower_bound": usable(2.5) | {"saturated": False}, "masked": None},
+            {"name": "pca", "dim": 8, "bits": 91.25, "usable": usable(-0.625, 0),
+             "minus_best": usable(-4, -1), "shuffled_costs": usable(11), "cumulative": None,
+             "lower_bound": usable(2.5) | {"saturated": False}, "masked": None, "control": True,
+             "made_by": "means", "curve": {"steps": [50, 100], "of_seeds": [[0, 2], [1, 2]],
+                                           "rise": 1.5, "rising": True}},
         ],
     }  # fmt: skip
     maps = {
@@ -204,12 +209,26 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     table = blocks[0]
     assert isinstance(table, Table)
     texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
-    assert texts["bits saved"] == ["9.5", "5.5"]
+    details = {row.label: [cell.detail for cell in row.cells] for row in table.rows}
+    assert table.columns == ["pixels", "pca (control)"]
+    assert texts["h = 0"] == ["90.2", "90.6"]
+    assert texts["bits saved"] == ["9.5", "−0.6"]
+    assert details["bits saved"][1].endswith("; below 0: fit, not information")
     assert texts["minus the best"] == ["–", "−4.0"]
+    assert (texts["verdict"], details["verdict"][0]) == (
+        ["none", "not told apart"],
+        "2 of at least 3 seeds",
+    )
+    assert texts["verdict, to the best"] == ["–", "saves fewer"]
+    assert (texts["rise at the end"][1], details["rise at the end"][1]) == ("1.5", "still rises")
+    assert "lie 1.0 bits apart (m = 64: 90.0, 90.5; m = 8: 91.0, 90.2)" in table.caption
+    assert "pca, the means, saves −0.6 of the 20.0 bits, −3.1 %, that whoever" in table.caption
     assert table.rows[-1].cells[0].detail == "2.90–4.90; at its ceiling, 4.00"
     assert "2 seeds" in table.caption
-    assert [b.kind for b in blocks[1:]] == ["picture", "picture", "chart", "table", "notes"]
-    mean = blocks[1]
+    assert [b.kind for b in blocks[1:]] == [
+        *("chart", "picture", "picture", "chart", "table", "notes")
+    ]
+    mean = blocks[2]
     assert isinstance(mean, Picture)
     assert mean.columns == ["pixels (±1)", "pca (±0.5)"]  # each map has a scale of its own
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from repr_toolkit.analyses.frozen import blocks as frozen_blocks
+from repr_toolkit.analyses.frozen.study import PROTOCOL
 from repr_toolkit.analyses.information import blocks as information_blocks
 from repr_toolkit.analyses.information.pieces import intervals
 from repr_toolkit.cli import main
@@ -36,7 +37,8 @@ def study(reported: Path, tmp_path: Path) -> Path:
 
 
 def usable(bits: float, how: str = SEEDS) -> dict[str, Any]:
-    return {"bits": {"value": bits, "low": bits - 1, "high": bits + 1, "how": how}}
+    number = {"value": bits, "low": bits - 1, "high": bits + 1, "how": how}
+    return {"bits": number, "of_seeds": [bits] * 3, "over_seeds": number, "sign": 1}
 
 
 def frozen_numbers(**given: Any) -> dict[str, Any]:
@@ -44,22 +46,26 @@ def frozen_numbers(**given: Any) -> dict[str, Any]:
         "name": "pixelcnn_m3", "dim": 3, "bits": 80.75, "usable": usable(9.5), "minus_best": None,
         "shuffled_costs": usable(20), "masked": None, "cumulative": [0.5, 2.0, 9.5],
         "lower_bound": usable(2, OF_BOUND) | {"ceiling": 2.5, "saturated": False},
+        "control": False, "curve": {"steps": [25, 50, 75, 100], "rise": 1.5, "rising": True,
+                                    "of_seeds": [[1, 5, 8, 9.5]] * 3},
     }  # fmt: skip
     other = {**source, "name": "labels", "cumulative": [0.25, 0.5, 7.25]}
     return {
         "data": "digits", "split": "test", "images": 500, "steps": 100, "seeds": [0, 1, 2],
-        "null_bits": 90.25, "null_bits_of_seeds": [90, 90.25, 90.5], "dims": 64, "levels": 17,
-        "likelihood": "exact", "what": "*usable* bits", "sources": [source, other], **given,
+        "nulls": [{"dim": 3, "bits_of_seeds": [90, 90.25, 90.5]}], "dims": 64, "levels": 17,
+        "control_worth": None, "weights_of_runs": {}, "likelihood": "exact",
+        "what": "*usable* bits", "sources": [source, other], **given,
     }  # fmt: skip
 
 
-def frozen_folder(path: Path, run: Path, **given: Any) -> Path:
+def frozen_folder(path: Path, run: Path, protocol: int = PROTOCOL, **given: Any) -> Path:
     """A folder as `repr-toolkit frozen RECIPE SOURCE…` writes it, of a run's images."""
     info = Run(run).info
     data = {"fingerprint": info["data"]["fingerprint"], "levels": info["levels"]}
     numbers = frozen_numbers(**{**data, **given})
     (path / "analysis").mkdir(parents=True, exist_ok=True)
-    question = {"asked": {"split": numbers["split"]}, "weights": "", "when": ""}
+    asked = {"split": numbers["split"], "protocol": protocol}
+    question = {"asked": asked, "weights": "", "when": ""}
     write_json(
         path / "analysis" / "frozen.0.json", {**question, "command": COMMAND, "numbers": numbers}
     )
@@ -103,6 +109,9 @@ def test_folders_without_a_study_and_studies_of_other_images_are_refused(
     of_val = frozen_folder(tmp_path / "of_val", run, split="val")
     with pytest.raises(ValueError, match="--split val"):
         write_report([study], frozen=of_val)
+    earlier = frozen_folder(tmp_path / "earlier", run, protocol=1)
+    with pytest.raises(ValueError, match="was measured by an earlier version; measure again by"):
+        write_report([study], frozen=earlier)
 
 
 def test_without_a_study_the_page_says_how_to_have_one(study: Path) -> None:
@@ -139,7 +148,7 @@ def test_a_study_of_other_weights_or_images_is_left_out(study: Path) -> None:
     assert section is not None
     assert [block.kind for block in section.blocks] == ["notes", "source"]
     assert f"{HOSTILE} was trained on other images" in section.blocks[0].items[0]
-    frozen_folder(study, run.path, fingerprint="0" * 64)
+    frozen_folder(study, run.path, protocol=1)
     section = frozen(find_runs([study]))
     assert section is not None
     assert f"by an earlier version; measure again by `{COMMAND}`" in section.blocks[0].items[0]
@@ -161,18 +170,26 @@ def test_a_study_of_other_weights_or_images_is_left_out(study: Path) -> None:
 
 def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover() -> None:
     blocks = frozen_blocks(kept_study(frozen_numbers()), ["a", "pixelcnn_m3"])
-    table, chart, _ = blocks
+    table, learning, chart, _ = blocks
     assert isinstance(table, Table)
     assert f"intervals: {SEEDS}; of lower bounds: {OF_BOUND}." in table.caption
     assert isinstance(chart, Chart)
-    assert "against a decoder without h" in chart.caption
+    assert "Noise floor: decoders given h = 0 lie 0.5 bits apart (m = 3: 90.0, " in table.caption
+    texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
+    assert texts["verdict"] == ["saves bits", "saves bits"]
+    assert [row.cells[0].detail for row in table.rows if row.label == "rise at the end"] == [
+        "still rises"
+    ]
+    assert isinstance(learning, Chart)
+    assert "labels ends at 9.5" in learning.svg
+    assert "against a decoder given h = 0" in chart.caption
     assert "pixelcnn_m3 ends at 9.5; labels ends at 7.2" in chart.svg
     assert "var(--series-2)" in chart.svg  # the run's own colour
     assert "var(--series-3)" in chart.svg
     assert "var(--series-1)" not in chart.svg
     without = frozen_numbers()
     for source in without["sources"]:
-        source["cumulative"] = None
+        source["cumulative"] = source["curve"] = None
     assert [block.kind for block in frozen_blocks(kept_study(without))] == ["table", "notes"]
 
 

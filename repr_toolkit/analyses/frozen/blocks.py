@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from repr_toolkit.analyses.information.pieces import (
     BOUND_NOTE,
     MASKED_NOTE,
+    USABLE,
     bars,
     bits_cell,
     bound_cell,
@@ -13,19 +16,23 @@ from repr_toolkit.analyses.information.pieces import (
     intervals,
     map_pictures,
     masked_blocks,
+    saved_cell,
+    verdict_cell,
 )
-from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
+from repr_toolkit.analyses.information.usable import LEAST_SEEDS
+from repr_toolkit.page.blocks import Block, Cell, Chart, Notes, Row, Table
 from repr_toolkit.page.cells import Numbers
+from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.choose import OTHER_H
-from repr_toolkit.support.tables import plain
+from repr_toolkit.support.tables import per_cent, plain
 
 TITLE = "Frozen h, fresh decoders"
 LEAD = (
-    "Which h saves a decoder the most bits, whatever made it: one decoder of the same kind is "
-    "trained on each frozen h, and one on none, with the same images and steps."
+    "Which h saves a decoder the most bits, whatever made it: decoders of one kind are trained on "
+    "each frozen h, and on h = 0 of the same dimension, with the same images and steps."
 )
-AGAINST = "a decoder without h"
+AGAINST = "a decoder given h = 0"
 
 
 def blocks(kept: Mapping[str, Kept], order: Sequence[str] = ()) -> list[Block]:
@@ -36,10 +43,10 @@ def blocks(kept: Mapping[str, Kept], order: Sequence[str] = ()) -> list[Block]:
 def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
     numbers, arrays = study.numbers, study.arrays
     sources = {source["name"]: source for source in numbers["sources"]}
-    blocks: list[Block] = [_table(numbers, sources)]
+    blocks: list[Block] = [_table(numbers, sources), *_learning(sources, order)]
     if "saved_map" in arrays:
         names = [str(name) for name in arrays["names"]]
-        title = "bits that frozen h saves a pixel, against no h"
+        title = "bits that frozen h saves a pixel, against h = 0"
         maps = (arrays["saved_map"], arrays["shown"], arrays["image"], int(arrays["levels"]))
         blocks += map_pictures(names, *maps, title)
     totals = {name: source["cumulative"] for name, source in sources.items()}
@@ -50,42 +57,121 @@ def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
         caption = f"{name}: bits of each coordinate"
         parts = network["coordinates"]
         blocks.append(bars(f"frozen{number}", caption, parts, "bits lost without it"))
-    blocks += masked_blocks(masked)
+    blocks += masked_blocks(masked, noise_floor(numbers))
     return [*blocks, Notes(_notes(numbers, bool(masked), "saved_map" in arrays))]
 
 
 def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
     every = list(sources.values())
+    nulls = {null["dim"]: float(np.mean(null["bits_of_seeds"])) for null in numbers["nulls"]}
+    of_null = [nulls[source["dim"]] for source in every]
+
     rows = [
         Row("m", [Cell(f"{source['dim']:,}") for source in every], "numbers in h"),
         Row(
-            "needs",
+            "h = 0",
+            [Cell(plain(bits, 1), f"{plain(bits / numbers['dims'], 4)} a dim") for bits in of_null],
+            "bits of an image given m zeros: the null",
+        ),
+        Row(
+            "own h",
             [Cell(plain(source["bits"], 1)) for source in every],
             "bits of an image given its h",
         ),
+        Row("bits saved", [saved_cell(source["usable"]) for source in every], USABLE),
+        Row(
+            "verdict",
+            [verdict_cell(s["usable"], "saves bits", "saves none") for s in every],
+            f"where the t interval over {LEAST_SEEDS} pairs of trainings or more excludes 0",
+        ),
+        Row("minus the best", [bits_cell(s["minus_best"]) for s in every], "paired by image"),
+        Row(
+            "verdict, to the best",
+            [verdict_cell(s["minus_best"], "saves more", "saves fewer") for s in every],
+            "by pairs of trainings, as above",
+        ),
+        Row(
+            "rise at the end",
+            [_rise(source["curve"]) for source in every],
+            "bits saved more after the last quarter of training, on validation images",
+        ),
+        Row(
+            "h of another image",
+            [bits_cell(source["shuffled_costs"]) for source in every],
+            "bits that it costs more than own h",
+        ),
     ]
-    for label, key, about in (
-        ("bits saved", "usable", "to a decoder without h: usable information"),
-        ("minus the best", "minus_best", "paired by image"),
-        ("h of another image", "shuffled_costs", "bits that it costs more than own h"),
-    ):
-        rows.append(Row(label, [bits_cell(source[key]) for source in every], about))
     bounds = [source["lower_bound"] for source in every]
     rows.append(
         Row("I(x; h) ≥", [*map(bound_cell, bounds)], "lower bound of the mutual information")
     )
-    at_most = "" if numbers["likelihood"] == "exact" else "at most "
-    null, seeds = numbers["null_bits"], len(numbers["seeds"])
-    each = ", ".join(plain(bits) for bits in numbers["null_bits_of_seeds"])
+    seeds = len(numbers["seeds"])
+    upper = "" if numbers["likelihood"] == "exact" else f" ({numbers['likelihood']})"
     caption = (
-        f"Bits an image, of {numbers['images']:,} {numbers['split']} images of {numbers['data']}, "
-        f"{numbers['levels']} levels: one decoder of the same kind on each frozen h, "
-        f"{numbers['steps']:,} steps, {seeds} seed{'s' if seeds > 1 else ''}. The one without h "
-        f"needs {at_most}{plain(null, 1)} bits, {plain(null / numbers['dims'], 4)} bits/dim"
-        f"{f' (by seed: {each})' if seeds > 1 else ''}. "
+        f"Bits an image{upper}, of {numbers['images']:,} {numbers['split']} images of "
+        f"{numbers['data']}, {numbers['levels']} levels: decoders of one kind on each frozen h, "
+        f"{numbers['steps']:,} steps, {seeds} seed{'s' if seeds > 1 else ''}. "
+        f"{noise_floor(numbers)} {_control(numbers)} "
         + intervals([source["usable"] for source in every], bounds)
     )
-    return Table(caption, list(sources), [row for row in rows if not row.empty])
+    columns = [f"{name} (control)" if s["control"] else name for name, s in sources.items()]
+    return Table(caption, columns, [row for row in rows if not row.empty])
+
+
+def noise_floor(numbers: Numbers) -> str:
+    """How far nulls lie apart, which have nothing in h to differ by."""
+    every = [bits for null in numbers["nulls"] for bits in null["bits_of_seeds"]]
+    if len(every) < 2:
+        return "Noise floor: unknown, as there is one null."
+    each = "; ".join(
+        f"m = {null['dim']}: {', '.join(plain(bits, 1) for bits in null['bits_of_seeds'])}"
+        for null in numbers["nulls"]
+    )
+    spread = plain(max(every) - min(every), 1)
+    return f"Noise floor: decoders given h = 0 lie {spread} bits apart ({each})."
+
+
+def _control(numbers: Numbers) -> str:
+    """What the positive control saves, and what it is worth at least."""
+    for source in numbers["sources"]:
+        if source["control"]:
+            saved, worth = source["usable"]["bits"]["value"], numbers["control_worth"]
+            said = f"Positive control: {source['name']}, the {source['made_by']}, saves "
+            if worth is None:
+                return f"{said}{plain(saved, 1)} bits."
+            return (
+                f"{said}{plain(saved, 1)} of the {plain(worth, 1)} bits, {per_cent(saved / worth)} "
+                "%, that whoever makes use of them all saves at least."
+            )
+    return "No positive control was trained."
+
+
+def _rise(curve: Numbers | None) -> Cell:
+    if curve is None or curve["rise"] is None:
+        return Cell()
+    return Cell(plain(curve["rise"], 1), "still rises" if curve["rising"] else "")
+
+
+def mean_curve(source: Numbers) -> tuple[list[float], list[float]]:
+    """The steps of a source's learning curve, and the bits saved at each, the mean over seeds."""
+    curve = source["curve"]
+    return [*map(float, curve["steps"])], np.mean(curve["of_seeds"], 0).tolist()
+
+
+def _learning(sources: Mapping[str, Numbers], order: Sequence[str]) -> list[Block]:
+    """Bits saved on validation images over the steps of training, if they were measured."""
+    places = list(dict.fromkeys([*order, *sources]))
+    series = [
+        Series(name, *mean_curve(source), places.index(name), dots=True)
+        for name, source in sources.items()
+        if source["curve"]
+    ]
+    if not series:
+        return []
+    ends = "; ".join(f"{line.name} ends at {line.y[-1]:.1f}" for line in series)
+    alt = f"Bits saved on validation images over the steps of training: {ends}."
+    svg = line_chart("frozen-learning", alt, series, x="step", y="bits saved")
+    return [Chart(svg, f"Bits saved on validation images, against {AGAINST}, mean over seeds")]
 
 
 def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
@@ -95,9 +181,15 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         numbers["what"],
         f"Every decoder was trained for {numbers['steps']:,} steps (seeds "
         f"{', '.join(map(str, numbers['seeds']))}) on h that is frozen and standardised by "
-        "training images. Where one has not learnt what it could (its bits differ between seeds by "
-        "more than chance, or are above a known entropy), train longer: what the decoder without h "
-        "alone misses would be counted for h.",
+        "training images. Where the curve of a source still rises it is worth more to a decoder "
+        "that is trained for longer, and an order of sources may change.",
+        "verdict: Student’s interval over pairs of trainings, in brackets, says whether other "
+        f"trainings would find the same on these images. Fewer than {LEAST_SEEDS} pairs allow "
+        "none, whatever the interval over images.",
+        "Positive control: the exact means of blocks of pixels. Who knows a mean and all pixels "
+        "but one knows that one, so these means are worth at least what the null pays for the last "
+        "pixel of each block. A decoder that saves less does not make use of all of its h, and the "
+        "other columns may be worth more than they show, too.",
         f"h of another image: {OTHER_H} At or below 0 the decoder makes nothing of h.",
         f"{BOUND_NOTE} Here it is of the first seed, and at most {ceiling} bits.",
     ]
@@ -119,25 +211,31 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
 def rows(study: Kept) -> list[dict[str, Any]]:
     """A line a source for CSV, all digits."""
     numbers = study.numbers
+    nulls = {null["dim"]: null["bits_of_seeds"] for null in numbers["nulls"]}
     lines = []
     for source in numbers["sources"]:
         line: dict[str, Any] = {
             "source": source["name"],
+            "control": source["control"],
             "dim": source["dim"],
             **{key: numbers[key] for key in ("data", "split", "levels", "images")},
             "seeds": len(numbers["seeds"]),
             "bits": source["bits"],
-            "null_bits": numbers["null_bits"],
+            "null_bits": float(np.mean(nulls[source["dim"]])),
         }
-        for column, key in (
-            ("usable_bits", "usable"),
-            ("minus_best", "minus_best"),
-            ("shuffled_costs", "shuffled_costs"),
-            ("lower_bound", "lower_bound"),
+        for column, key, kind in (
+            ("usable_bits", "usable", "bits"),
+            ("usable_over_seeds", "usable", "over_seeds"),
+            ("minus_best", "minus_best", "bits"),
+            ("minus_best_over_seeds", "minus_best", "over_seeds"),
+            ("shuffled_costs", "shuffled_costs", "bits"),
+            ("lower_bound", "lower_bound", "bits"),
         ):
-            bits = source[key]["bits"] if source[key] else {}
+            bits = (source[key] or {}).get(kind) or {}
             line[column] = bits.get("value")
             line[f"{column}_low"], line[f"{column}_high"] = bits.get("low"), bits.get("high")
+        curve = source["curve"] or {}
+        line["rise"], line["rising"] = curve.get("rise"), curve.get("rising")
         line["lower_bound_ceiling"] = source["lower_bound"]["ceiling"]
         line["made_by"] = source["made_by"]
         lines.append(line)

@@ -1,14 +1,18 @@
 """What fresh decoders on frozen representations say of them, on held-out images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from repr_toolkit.analyses.frozen.variants import NULL
-from repr_toolkit.analyses.information.bounds import candidate_bound
+from repr_toolkit.analyses.frozen.curve import learning_curve
+from repr_toolkit.analyses.frozen.variants import null_name
+from repr_toolkit.analyses.information.bounds import Bound, candidate_bound
 from repr_toolkit.analyses.information.code_lengths import (
+    CodeLengths,
     Reading,
     code_lengths,
     cumulative,
@@ -17,10 +21,13 @@ from repr_toolkit.analyses.information.controls import coordinate_bits
 from repr_toolkit.analyses.information.usable import STATEMENT, Usable
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
+from repr_toolkit.representations.thumbnail import last_of_blocks
 from repr_toolkit.runs.kept import Array, Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.console import say
+
+Floats = npt.NDArray[np.float64]
 
 SHOWN = 6  # images whose own maps are drawn
 
@@ -29,66 +36,66 @@ def measure(
     asked: dict[str, Any],
     by_seed: Mapping[int, Mapping[str, Run]],
     hidden: Mapping[str, Sequence[Run]],
+    dims: Mapping[str, int],
     data: ImageData,
 ) -> Result:
     """Read a split under every run of a study.
 
-    `asked` has the `split` and the `candidates` of the lower bound. `by_seed` has the runs of each
-    seed, the null's first, then the sources'; `hidden`, by source, those of each seed with random
-    coordinates hidden, if any.
+    `asked` has the `split`, the `candidates` of the lower bound and the name of the `control`, or
+    None. `dims` has the dimensions of the sources by name; `by_seed` the runs of each seed, the
+    sources' and for every dimension m the null's, as `null_name(m)`; `hidden`, by source, those of
+    each seed with random coordinates hidden, if any.
 
-    `numbers` has the sources, most usable bits first, and the protocol. `pictured` has, of K
-    sources, S seeds and N images, `names` (K,) and float64 `null_bits` (S, N) without h,
-    `saved_bits` (K, S, N), and `other_h_costs` (K, S, N), more than own h, NaN for the images that
-    `other_h` gives no other. Where the decoder has a
-    likelihood of sub-pixels there are `saved_map` and `saved_error`, the mean over images and seeds
-    and its standard error over images, float32 (K, C, H, W), and of the images `image` uint8 (s, C,
-    H, W), of `levels` levels, `shown` (K, s, C, H, W), by the first seed.
+    `numbers` has the sources, most usable bits first and the control last, and the protocol.
+    `pictured` has, of K sources, D dimensions, S seeds and N images, `names` (K,), `null_dims` (D,)
+    and float64 `null_bits` (D, S, N) given h = 0, `saved_bits` (K, S, N) to the null of a source's
+    own dimension, and `other_h_costs` (K, S, N), more than own h, NaN for the images that `other_h`
+    gives no other. Where the decoder has a likelihood of sub-pixels there are `saved_map` and
+    `saved_error`, the mean over images and seeds and its standard error over images, float32
+    (K, C, H, W), and of the images `image` uint8 (s, C, H, W), of `levels` levels, `shown`
+    (K, s, C, H, W), by the first seed.
     """
-    first = next(iter(by_seed.values()))
-    names = [name for name in first if name != NULL]
+    control = asked["control"]
     images = data.splits[asked["split"]]
     shown = choose_evenly(len(images), SHOWN)
-    coded, bounds, counted = [], {}, {}
+    read = {name: _Source() for name in dims}
+    nulls: dict[int, list[CodeLengths]] = {dim: [] for dim in sorted(set(dims.values()))}
     for seed, runs in by_seed.items():
-        say(f"measuring seed {seed}: {len(names)} × own h, another image's, none")
-        models = {name: load_with_decoder(run) for name, run in runs.items()}
-        likelihood = models[NULL].decoder.likelihood_label
-        readings = [Reading(models[NULL], encode_split(models[NULL], images))]
-        for name in names:
-            h = encode_split(models[name], runs[name].load_data().splits[asked["split"]])
-            readings.append(Reading(models[name], h))
-            partners, differ = other_h(h)  # the same for every seed, since h is frozen
-            readings.append(Reading(models[name], h[partners]))
-            counted[name] = differ.numpy()
-            if name not in bounds:
-                candidates = min(asked["candidates"], len(images) // 2)
-                bounds[name] = candidate_bound(models[name], images, h, candidates=candidates)
-        coded.append(code_lengths(readings, images, shown=shown, progress=True))
-    # The number of the reading of own h; that of another image's h is the next.
-    place = {name: 2 * number + 1 for number, name in enumerate(names)}
-    saved = {name: np.stack([c.saved(place[name]) for c in coded]) for name in names}
-    costs = {n: np.stack([c.bits[place[n] + 1] - c.bits[place[n]] for c in coded]) for n in names}
-    costs = {name: np.where(counted[name], bits, np.nan) for name, bits in costs.items()}
-    names.sort(key=lambda name: -saved[name].mean())
-    null_bits = np.stack([c.bits[0] for c in coded])
+        say(f"measuring seed {seed}: {len(dims)} × own h, another image's, none")
+        for dim, of_seeds in nulls.items():
+            models = {n: load_with_decoder(runs[n]) for n in dims if dims[n] == dim}
+            null = load_with_decoder(runs[null_name(dim)])
+            likelihood = null.decoder.likelihood_label
+            readings = [Reading(null, encode_split(null, images))]
+            for name, model in models.items():
+                h = encode_split(model, runs[name].load_data().splits[asked["split"]])
+                partners, differ = other_h(h)  # the same for every seed, since h is frozen
+                readings += [Reading(model, h), Reading(model, h[partners])]
+                read[name].counted = differ.numpy()
+                if read[name].bound is None:
+                    candidates = min(asked["candidates"], len(images) // 2)
+                    read[name].bound = candidate_bound(model, images, h, candidates=candidates)
+            coded = code_lengths(readings, images, shown=shown, progress=True)
+            of_seeds.append(coded)
+            for number, name in enumerate(models):
+                read[name].add(coded, 2 * number + 1)
+    names = sorted(dims, key=lambda name: (name == control, -read[name].saved.mean()))
+    null_bits = np.stack([np.stack([c.bits[0] for c in of_seeds]) for of_seeds in nulls.values()])
     arrays: dict[str, Array] = {
         "names": np.array(names),
+        "null_dims": np.array([*nulls]),
         "null_bits": null_bits,
-        "saved_bits": np.stack([saved[name] for name in names]),
-        "other_h_costs": np.stack([costs[name] for name in names]),
+        "saved_bits": np.stack([read[name].saved for name in names]),
+        "other_h_costs": np.stack([read[name].costs for name in names]),
     }
-    totals: dict[str, list[float]] = {}
-    if maps := [c.maps for c in coded if c.maps is not None]:
-        places = [place[name] for name in names]
-        means = np.mean([of_seed.mean[places] for of_seed in maps], axis=0)
-        errors = np.mean([of_seed.error[places] for of_seed in maps], axis=0)
-        for name, mean in zip(names, means, strict=True):
-            totals[name] = cumulative(mean, coded[0].order).tolist()
+    first = next(iter(nulls.values()))[0]
+    if first.maps is not None:
         arrays |= {
-            "saved_map": means.astype(np.float32),
-            "saved_error": errors.astype(np.float32),
-            "shown": maps[0].shown[places],
+            "saved_map": np.stack([read[name].mean_map for name in names]).astype(np.float32),
+            "saved_error": np.stack([np.mean(read[name].errors, 0) for name in names]).astype(
+                np.float32
+            ),
+            "shown": np.stack([read[name].shown[0] for name in names]),
             "image": images[shown]["image"].numpy(),
             "levels": np.array(data.levels),
         }
@@ -98,29 +105,33 @@ def measure(
         networks = [load_with_decoder(run) for run in trained]
         split = trained[0].load_data().splits[asked["split"]]
         masked[name] = coordinate_bits(networks, split, progress=True)
+    compared = [name for name in names if name != control]
+    subpixels = prod(data.image_shape)
     sources = []
     for name in names:
-        arguments = first[name].config["model"]["encoder"]["init_args"]
-        bits = [float(c.bits[place[name]].mean()) for c in coded]
-        others = [other for other in names if other != name]
-        minus = {other: Usable(saved[name] - saved[other]) for other in others}
-        source = {
-            "name": name,
-            "made_by": arguments["made_by"],
-            "dim": arguments["h_dim"],
-            "bits": float(np.mean(bits)),
-            "bits_of_seeds": bits,
-            "usable": Usable(saved[name]),
-            "minus_best": minus.get(names[0]),
-            "minus": minus,
-            "shuffled_costs": Usable(costs[name][:, counted[name]])
-            if counted[name].sum() > 1
-            else None,
-            "lower_bound": bounds[name],
-            "masked": masked.get(name),
-            "cumulative": totals.get(name),
-        }
-        sources.append(source)
+        source, dim = read[name], dims[name]
+        own = [runs[name] for runs in by_seed.values()]
+        pairs = [(runs[null_name(dim)], runs[name]) for runs in by_seed.values()]
+        others = [other for other in compared if name not in (other, control)]
+        minus = {other: Usable(source.saved - read[other].saved) for other in others}
+        sources.append(
+            {
+                "name": name,
+                "control": name == control,
+                "made_by": own[0].config["model"]["encoder"]["init_args"]["made_by"],
+                "dim": dim,
+                "bits": float(np.mean(source.bits)),
+                "bits_of_seeds": [float(bits.mean()) for bits in source.bits],
+                "usable": Usable(source.saved),
+                "minus_best": minus.get(compared[0]) if compared else None,
+                "minus": minus,
+                "shuffled_costs": source.shuffled_costs,
+                "lower_bound": source.bound,
+                "masked": masked.get(name),
+                "cumulative": source.cumulative(first),
+                "curve": learning_curve(pairs, subpixels),
+            }
+        )
     numbers = {
         "data": data.name,
         "fingerprint": data.fingerprint,
@@ -128,14 +139,83 @@ def measure(
         "split": asked["split"],
         "images": len(images),
         "seeds": [*by_seed],
-        "steps": int(first[NULL].info["step"]),
+        "steps": int(own[0].info["step"]),
         "likelihood": likelihood,
         "what": STATEMENT,
-        "null": "the same decoder given h = 0 for every image",
+        "null": "the same decoder given h = 0 of the source's dimension for every image",
         "h": "standardised by training images",
-        "null_bits": float(null_bits.mean()),
-        "null_bits_of_seeds": [float(mean) for mean in null_bits.mean(1)],
-        "dims": prod(data.image_shape),
+        "nulls": [
+            {"dim": dim, "bits_of_seeds": bits.mean(1).tolist()}
+            for dim, bits in zip(nulls, null_bits, strict=True)
+        ],
+        "dims": subpixels,
+        "control_worth": control and _worth(nulls[dims[control]], data),
         "sources": sources,
     }
     return Result(asked, numbers, arrays)
+
+
+@dataclass(eq=False)
+class _Source:
+    """What the decoders on one source say, seed by seed."""
+
+    counted: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    """of which images `other_h` gave another, (N,)"""
+    bound: Bound | None = None
+    bits: list[Floats] = field(default_factory=list)  # of each image, (N,)
+    saved_bits: list[Floats] = field(default_factory=list)
+    other: list[Floats] = field(default_factory=list)  # given another's h
+    maps: list[Floats] = field(default_factory=list)
+    errors: list[Floats] = field(default_factory=list)
+    shown: list[npt.NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, coded: CodeLengths, own: int) -> None:
+        """Another seed's readings: that of own h, and after it that of another image's."""
+        self.bits.append(coded.bits[own])
+        self.saved_bits.append(coded.saved(own))
+        self.other.append(coded.bits[own + 1])
+        if coded.maps is not None:
+            self.maps.append(coded.maps.mean[own])
+            self.errors.append(coded.maps.error[own])
+            self.shown.append(coded.maps.shown[own])
+
+    @property
+    def saved(self) -> Floats:
+        """Bits saved, (S, N)."""
+        return np.stack(self.saved_bits)
+
+    @property
+    def costs(self) -> Floats:
+        """What another's h costs, (S, N), NaN where there is none."""
+        costs: Floats = np.where(self.counted, np.stack(self.other) - np.stack(self.bits), np.nan)
+        return costs
+
+    @property
+    def shuffled_costs(self) -> Usable | None:
+        return Usable(self.costs[:, self.counted]) if self.counted.sum() > 1 else None
+
+    @property
+    def mean_map(self) -> Floats:
+        mean: Floats = np.mean(self.maps, 0)
+        return mean
+
+    def cumulative(self, coded: CodeLengths) -> list[float] | None:
+        return cumulative(self.mean_map, coded.order).tolist() if self.maps else None
+
+
+def _worth(nulls: Iterable[CodeLengths], data: ImageData) -> float | None:
+    """What the control saves at least whoever makes use of all of it, in bits an image.
+
+    That is what the null pays for the last sub-pixel of each block, which follows from the others
+    and from the block's mean. None where there is no likelihood of sub-pixels.
+    """
+    worths = []
+    for coded in nulls:
+        if coded.maps is None:
+            return None
+        last = last_of_blocks(data.image_shape, coded.order)
+        paid = coded.maps.reference
+        if len(paid) < len(last):  # a pixel's channels are taken together
+            last = last.any(0, keepdim=True)
+        worths.append(float(paid[last.numpy()].sum()))
+    return float(np.mean(worths))

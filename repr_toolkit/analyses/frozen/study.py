@@ -6,23 +6,25 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks, rows
+from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks, mean_curve, rows
 from repr_toolkit.analyses.frozen.measure import measure
 from repr_toolkit.analyses.frozen.variants import (
     MASKED,
-    NULL,
     folder_name,
+    null_name,
     standardised,
     store,
     study_of,
     variant_name,
 )
 from repr_toolkit.analyses.information.picture import overlays
+from repr_toolkit.analyses.information.usable import LEAST_SEEDS
 from repr_toolkit.data import ImageData
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.page.wandb import log_sections
 from repr_toolkit.representations import Representation
+from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.kept import Kept, keep_together, kept_together
 from repr_toolkit.runs.run import FROZEN, Run
 from repr_toolkit.support.console import say
@@ -34,7 +36,7 @@ from repr_toolkit.training.variants import trained_variants
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PROTOCOL = 1
+PROTOCOL = 2
 """A number, to be raised whenever the same question comes to have another answer."""
 
 WRITTEN = (".json", ".npz", ".csv", ".md", ".png")
@@ -49,16 +51,19 @@ def run_frozen(
     *,
     seeds: Sequence[int] | None = None,
     masked: bool = False,
+    control: bool = True,
     split: str = "test",
     candidates: int = 16,
     wandb: bool = False,
     command: str = "",
 ) -> Kept | None:
-    """Train a fresh decoder of a recipe on each frozen representation, and one on none; compare.
+    """Train a fresh decoder of a recipe on each frozen representation, and on none; compare.
 
     Each is given h standardised by training images, on the same images in the same order and for
-    as many steps; `seeds` (default: the recipe's) repeats all of it. With `masked`, a further
-    decoder of each is trained with random coordinates of h hidden. Runs go to `study_dir`/NAME,
+    as many steps, and each dimension has a null, given h = 0; `seeds` (default: the recipe's and
+    the two after it, the fewest that allow a verdict) repeat all of it. With `masked`, a further
+    decoder of each is trained with random coordinates of h hidden. With `control` a thumbnail of
+    the image is a further source, the positive control. Runs go to `study_dir`/NAME,
     the representations to `study_dir`/frozen; finished runs are kept and one that was cut is
     resumed. What they say is kept in `study_dir`/analysis by what was asked, and measured again
     only if the options or a run's weights changed; `study_dir`/frozen.json, .npz, .csv, .md and
@@ -72,35 +77,45 @@ def run_frozen(
     if not sources:
         raise ValueError("there is no representation to measure: name one or more sources")
     data.split(split)
+    controls = [thumbnail(data)] if control else []
+    own = {h.made_by for h in controls}  # a source that is the control itself is no other source
+    sources = [*(h for h in sources if h.made_by not in own), *controls]
     names = [folder_name(h.name) for h in sources]
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"two sources are called {name}; name one anew, as in OTHER=SOURCE")
-    seeds = [config["seed"]] if seeds is None else [*dict.fromkeys(map(int, seeds))]
+    if seeds is None:
+        seeds = range(config["seed"], config["seed"] + LEAST_SEEDS)
+    seeds = [*dict.fromkeys(map(int, seeds))]
     folder = study_dir / FROZEN
     frozen = [replace(standardised(h), name=name) for h, name in zip(sources, names, strict=True)]
     for h in frozen:
         store(h, data, folder)
-    study = study_of(config, frozen, folder, seeds, masked)
+    dims = {h.name: h.dim for h in frozen}
+    hiding = names[: len(names) - len(controls)] if masked else []
+    study = study_of(config, frozen, folder, seeds, hiding)
     asked = {
         "split": split,
         "candidates": candidates,
         "sources": names,
         "seeds": seeds,
         "masked": masked,
+        "control": names[-1] if control else None,
         "protocol": PROTOCOL,
     }
     with trained_variants(study, study_dir, wandb=wandb) as runs:
         by_seed = {
-            seed: {name: runs[variant_name(name, seed, config)] for name in (NULL, *names)}
+            seed: {
+                name: runs[variant_name(name, seed, config)]
+                for name in (*map(null_name, sorted(set(dims.values()))), *names)
+            }
             for seed in seeds
         }
         hidden = {
             name: [runs[variant_name(name + MASKED, seed, config)] for seed in seeds]
-            for name in names
-            if masked
+            for name in hiding
         }
-        kept: Kept | None = _compare(study_dir, asked, by_seed, hidden, data, command)
+        kept: Kept | None = _compare(study_dir, asked, by_seed, hidden, dims, data, command)
     if kept is not None and wandb:
         section = Section("frozen", TITLE, LEAD, blocks({study_dir.name: kept}))
         group = study_dir.resolve().name
@@ -114,6 +129,7 @@ def _compare(
     asked: dict[str, Any],
     by_seed: Mapping[int, Mapping[str, Run]],
     hidden: Mapping[str, Sequence[Run]],
+    dims: Mapping[str, int],
     data: ImageData,
     command: str,
 ) -> Kept:
@@ -122,7 +138,7 @@ def _compare(
     runs = {run.path.name: run for run in every}
     kept = kept_together(study_dir, "frozen", runs, **asked)
     if kept is None:
-        result = measure(asked, by_seed, hidden, data)
+        result = measure(asked, by_seed, hidden, dims, data)
         weights = {name: run.weights_digest for name, run in runs.items()}
         result = replace(result, numbers={**result.numbers, "weights_of_runs": weights})
         kept = keep_together(study_dir, "frozen", runs, result, command)
@@ -154,4 +170,5 @@ def _picture(kept: Kept) -> "Figure":
         [source["cumulative"] for source in sources],
         maps["image"],
         int(maps["levels"]),
+        [*map(mean_curve, sources)] if all(source["curve"] for source in sources) else (),
     )

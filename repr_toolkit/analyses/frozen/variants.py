@@ -1,7 +1,7 @@
 """Frozen representations as data files, and the study that trains one fresh decoder on each."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from repr_toolkit.representations import Representation, write_embedding
 from repr_toolkit.runs.run import FROZEN
 
 NULL = "without"
-"""The variant whose decoder is given h = 0 for every image."""
+"""The start of the names of variants whose decoder is given h = 0 for every image."""
 MASKED = "_masked"
 """The end of a variant's name whose decoder is trained with random coordinates of h hidden."""
 CLASSES = "repr_toolkit.encoders"
+VALIDATIONS, LEAST_VALIDATIONS = 8, 4
 
 
 def standardised(h: Representation) -> Representation:
@@ -68,7 +69,12 @@ def _require_same(h: Representation, stored: ImageData, file: Path) -> None:
 def folder_name(name: str) -> str:
     """A representation's name as that of a variant, which is a folder's."""
     plain = re.sub(r"[^\w.-]+", "_", name).strip("_.-") or "h"
-    return f"{plain}_h" if plain in (NULL, FROZEN) else plain
+    return f"{plain}_h" if plain == FROZEN or plain.startswith(NULL) else plain
+
+
+def null_name(dim: int) -> str:
+    """The name of the variant that is given `dim` zeros."""
+    return f"{NULL}_m{dim}"
 
 
 def variant_name(name: str, seed: int, config: Mapping[str, Any]) -> str:
@@ -81,12 +87,14 @@ def study_of(
     sources: Sequence[Representation],
     folder: Path,
     seeds: Sequence[int],
-    masked: bool,
+    masked: Collection[str],
 ) -> Config:
     """A recipe whose encoder is replaced by each representation stored in a folder, and by nothing.
 
-    All variants of a seed see the same images in the same order, for the same steps. Raises
-    ValueError for a recipe without decoder.
+    Nothing is h = 0 of the dimension of each source, so that a decoder and its null start from the
+    same weights. All variants of a seed see the same images in the same order, for the same steps,
+    validated often enough for a learning curve (`validate_every`). `masked` names the sources
+    that get a decoder with coordinates hidden. Raises ValueError for a recipe without decoder.
     """
     if config["model"]["decoder"] is None:
         raise ValueError(
@@ -94,10 +102,15 @@ def study_of(
             "model.decoder"
         )
     study: dict[str, Any] = {}
+    every = {"training.validate_every": validate_every(config["training"])}
     for seed in seeds:
-        settings: dict[str, Any] = {"seed": seed}
-        null = {**settings, "model.encoder": {"class_path": f"{CLASSES}.Constant"}}
-        study[variant_name(NULL, seed, config)] = null
+        settings: dict[str, Any] = {"seed": seed, **every}
+        for dim in sorted({h.dim for h in sources}):
+            encoder = {"class_path": f"{CLASSES}.Constant", "init_args": {"h_dim": dim}}
+            study[variant_name(null_name(dim), seed, config)] = {
+                **settings,
+                "model.encoder": encoder,
+            }
         for h in sources:
             # By the file's name, so that the folder of a study may be moved.
             data: dict[str, Any] = {"source": f"{h.name}.npz", "root": str(folder.resolve())}
@@ -105,9 +118,25 @@ def study_of(
             of_data = {**settings, **{f"data.{key}": value for key, value in data.items()}}
             arguments = {"h_dim": h.dim, "source": "embedding", "made_by": h.made_by}
             kinds = {"Precomputed": h.name}
-            if masked:
+            if h.name in masked:
                 kinds["MaskedCoordinates"] = h.name + MASKED
             for kind, name in kinds.items():
                 encoder = {"class_path": f"{CLASSES}.{kind}", "init_args": arguments}
                 study[variant_name(name, seed, config)] = {**of_data, "model.encoder": encoder}
     return {**config, "study": study}
+
+
+def validate_every(training: Mapping[str, Any]) -> int:
+    """The steps between validations, each of which is a point of the learning curve.
+
+    The recipe's own where that makes four or more; else what makes 8, or else 4 to 16, of them;
+    else the recipe's own.
+
+    >>> validate_every({"steps": 800, "validate_every": 400})
+    100
+    """
+    steps, own = training["steps"], int(training["validate_every"])
+    if steps // own >= LEAST_VALIDATIONS:
+        return own
+    counts = (VALIDATIONS, *range(LEAST_VALIDATIONS, 2 * VALIDATIONS + 1))
+    return next((steps // count for count in counts if steps % count == 0), own)

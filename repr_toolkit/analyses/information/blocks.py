@@ -7,6 +7,7 @@ import numpy as np
 from repr_toolkit.analyses.information.pieces import (
     BOUND_NOTE,
     MASKED_NOTE,
+    USABLE,
     bars,
     bits_cell,
     bound_cell,
@@ -15,6 +16,7 @@ from repr_toolkit.analyses.information.pieces import (
     map_pictures,
     masked_blocks,
     parts_table,
+    saved_cell,
 )
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import Numbers, number_cell, spanned, with_remark
@@ -23,7 +25,7 @@ from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.tables import per_cent, plain
 
 KINDS = {
-    "without": ("a decoder without h", "bits that own h saves to it: usable information"),
+    "without": ("a decoder without h", f"bits that own h saves to it: {USABLE}"),
     "hidden": ("all of h hidden", "bits that own h saves to the same decoder"),
     "shuffled": ("h of another image", "bits that it costs more than own h"),
     "mean_h": ("the mean of all h", "bits that it costs more than own h"),
@@ -62,7 +64,7 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
         ),
     ]
     for kind, (title, about) in KINDS.items():
-        cells = [_saved(result["saves"].get(kind)) for result in results]
+        cells = [_saved(result["saves"].get(kind), kind == "without") for result in results]
         rows.append(Row(title, cells, about, needs))
     for key, title in (("lower_bound", "I(x; h) ≥"), ("label_lower_bound", "I(x; label) ≥")):
         cells = [bound_cell(result[key]) for result in results]
@@ -81,11 +83,12 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
     return Table(caption, list(numbers), [row for row in rows if not row.empty])
 
 
-def _saved(saved: Numbers | None) -> Cell:
-    """Bits that own h saves, and the share of images on which it saves any."""
+def _saved(saved: Numbers | None, usable: bool) -> Cell:
+    """Bits that own h saves, usable ones or not, and the share of images on which it saves any."""
     if saved is None:
         return Cell()
-    return with_remark(bits_cell(saved), f"on {per_cent(saved['share_of_images'])} % of images")
+    cell = saved_cell(saved) if usable else bits_cell(saved)
+    return with_remark(cell, f"on {per_cent(saved['share_of_images'])} % of images")
 
 
 def _maps(kept: Mapping[str, Kept]) -> list[Block]:
@@ -144,11 +147,21 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
     ]
     if "without" in kinds:
         notes.append(
-            "Against a decoder without h it is *usable* information, CE(x) − CE(x|h) of decoders "
-            "of one family and budget, if theirs are (Xu et al. 2020, arXiv:2002.10689); no bound "
-            "of the mutual information, which for a deterministic encoder is H(h) and says "
-            "nothing. An unconditional decoder lacks the maps that tell positions apart, too."
+            "Against a decoder without h it is *usable* information of this decoder family at this "
+            "budget, CE(x) − CE(x|h), if both decoders are of it (Xu et al. 2020, "
+            "arXiv:2002.10689); no bound of the mutual information, which for a deterministic "
+            "encoder is H(h) and says nothing. **One pair of trainings allows no verdict**: two "
+            "trainings of one decoder may lie further apart than the interval says, which is over "
+            "images; `repr-toolkit frozen` trains three pairs and shows how far. The fair null is "
+            "given h = 0 of the same dimension (`repr_toolkit.encoders.Constant`): an "
+            "unconditional one lacks the maps that tell positions apart, too."
         )
+    for name, result in numbers.items():
+        if unlike := result.get("without_unlike"):
+            notes.append(
+                f"{name} and its decoder without h differ in {', '.join(unlike)} besides: what "
+                "that is worth is counted for h, or against it."
+            )
     notes += [
         BOUND_NOTE,
         "Sensitivity is to single parts of h. The h that are put together so need not be any "

@@ -42,6 +42,7 @@ class SavedMaps:
     mean: Floats  # over images, (K, C, H, W)
     error: Floats  # the standard error of the mean, (K, C, H, W)
     shown: npt.NDArray[np.float32]  # of the images that were asked for, (K, s, C, H, W)
+    reference: Floats  # the mean bits of each sub-pixel under the reference, (C, H, W)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,8 @@ def code_lengths(
         return CodeLengths(np.concatenate(bits), order)
     size = min(likelihood_batch(model, batch_size) for model, _ in readings)
     nats: list[Tensor] = []  # (K, b) of each batch
-    sums: list[Tensor] = []  # (2, K, C, H, W): of the savings, and of their squares, a batch each
+    # (2·K + 1, C, H, W), a batch each: of the savings, their squares, and what the reference gives
+    sums: list[Tensor] = []
     total: Floats | float = 0.0  # of earlier batches
     single: list[Tensor] = []  # (K, s, C, H, W): the savings of the images shown, a batch each
     start = 0
@@ -128,7 +130,7 @@ def code_lengths(
             stacked = torch.stack(terms)  # (K, b, C, H, W)
             nats.append(stacked.flatten(2).sum(2))
             savings = stacked - stacked[0]
-            sums.append(torch.stack([savings.sum(1), savings.square().sum(1)]))
+            sums.append(torch.cat([savings.sum(1), savings.square().sum(1), stacked[:1].sum(1)]))
             single.append(savings[:, [i - start for i in shown if start <= i < stop]])
             if len(sums) == FOLDED:
                 total, sums = total + _doubled(torch.stack(sums)).sum(0), []
@@ -136,11 +138,13 @@ def code_lengths(
     log_prob = torch.cat(nats, 1).cpu().double()
     require_finite(log_prob, range(len(split)))
     rest = _doubled(torch.stack(sums)).sum(0) if sums else 0.0
-    first, second = np.asarray(total + rest) / len(split)
+    every_mean = np.asarray(total + rest) / len(split)
+    first, second = every_mean[:-1].reshape(2, len(readings), *every_mean.shape[1:])
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
     variance = np.maximum(second - first**2, 0) / max(len(split) - 1, 1)
     of_images = (torch.cat(single, 1).cpu().float() / log(2)).numpy()
-    maps = SavedMaps(first / log(2), np.sqrt(variance) / log(2), of_images)
+    error, reference = np.sqrt(variance) / log(2), -every_mean[-1] / log(2)
+    maps = SavedMaps(first / log(2), error, of_images, reference)
     return CodeLengths(-log_prob.numpy() / log(2), order, maps)
 
 

@@ -23,6 +23,7 @@ from repr_toolkit.analyses.information.controls import (
     sensitivity,
 )
 from repr_toolkit.analyses.information.usable import Usable
+from repr_toolkit.config.recipe import differences
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
@@ -136,6 +137,7 @@ def measure(
         "bits_per_dim": mean_and_error(coded.bits[0] / dims),
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
+        "without_unlike": [] if null_run is None else _unlike(run, null_run),
         "saves": {
             kind: _saves(coded, number, counted if kind == "shuffled" else ...)
             for number, kind in enumerate(kinds, 1)
@@ -152,6 +154,12 @@ def measure(
         else None,
     }
     return Result(asked, numbers, _arrays(coded, kinds, images[shown]["image"], data))
+
+
+def _unlike(run: Run, null: Run) -> list[str]:
+    """The settings, but for the encoder, that a run and its null do not share."""
+    settings = differences(run.config, null.config)
+    return [key for key in settings if key.split(".")[:2] != ["model", "encoder"]]
 
 
 def _saves(

@@ -45,6 +45,7 @@ def overlays(
     totals: Iterable[Sequence[float]],
     images: Array,
     levels: int,
+    learning: Sequence[tuple[Sequence[float], Sequence[float]]] = (),
 ) -> "Figure":
     """A row for each kind of saving, and below them what each saves as the pixels are coded.
 
@@ -52,16 +53,19 @@ def overlays(
     the `images` uint8 (s, C, H, W). Its total is saved up to each pixel, in the order of
     generation, (H·W,). A pixel's bits are summed over channels. A row's mean map and its images'
     maps have a scale each, symmetric about 0, whose ends stand at their bars; a map is transparent
-    where it is 0, and the image shows through, in grey.
+    where it is 0, and the image shows through, in grey. `learning` has for each row the steps of
+    training and what was saved after them, which are drawn at the bottom.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     count, rows = len(images), len(titles)
-    height = CELL * rows + 2.6
+    below = 2 if learning else 1  # plots below the rows
+    height = CELL * rows + 0.5 + 2.1 * below
     figure = Figure(figsize=(LEFT + CELL * (count + 1.5), height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(rows + 1, count + 1, height_ratios=[*[1] * rows, 1.7])
+    ratios = [*[1] * rows, *[1.7] * below]
+    grid = figure.add_gridspec(rows + below, count + 1, height_ratios=ratios)
     mean_image = np.rint(images.mean(0)).astype(np.uint8)
     for number, (title, mean, maps) in enumerate(zip(titles, means, single, strict=True)):
         end = end_of(mean[None])
@@ -77,16 +81,23 @@ def overlays(
             axes = _shown(figure.add_subplot(grid[number, column]), drawn)
             axes.set_title(f"{bits.sum():.1f} bits".replace("-", "−"), fontsize=6)
         _bar(figure, axes, end)
-    axes = figure.add_subplot(grid[rows, :])
-    for number, (title, total) in enumerate(zip(titles, totals, strict=True)):
-        style = LINES[number // len(COLOURS) % len(LINES)]
-        colour = COLOURS[number % len(COLOURS)]
-        axes.plot(total, label=title, color=colour, linestyle=style, linewidth=1.2)
-    axes.axhline(0, color="0.7", linewidth=0.6)
-    axes.set_xlabel("pixels coded, in their order", fontsize=7)
-    axes.set_ylabel("bits saved so far", fontsize=7)
-    axes.tick_params(labelsize=6)
-    axes.legend(fontsize=6, frameon=False)
+    over_pixels = [(range(len(total)), total) for total in totals]
+    plots: list[tuple[str, str, Sequence[tuple[Sequence[float], Sequence[float]]]]] = [
+        ("pixels coded, in their order", "bits saved so far", over_pixels)
+    ]
+    if learning:
+        plots.append(("steps of training", "bits saved, validation images", learning))
+    for below, (x, y, lines) in enumerate(plots):
+        axes = figure.add_subplot(grid[rows + below, :])
+        for number, (title, line) in enumerate(zip(titles, lines, strict=True)):
+            style = LINES[number // len(COLOURS) % len(LINES)]
+            colour = COLOURS[number % len(COLOURS)]
+            axes.plot(*line, label=title, color=colour, linestyle=style, linewidth=1.2)
+        axes.axhline(0, color="0.7", linewidth=0.6)
+        axes.set_xlabel(x, fontsize=7)
+        axes.set_ylabel(y, fontsize=7)
+        axes.tick_params(labelsize=6)
+        axes.legend(fontsize=6, frameon=False)
     return figure
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from repr_toolkit.analyses.information.usable import LEAST_SEEDS
 from repr_toolkit.page.blocks import Block, Cell, Chart, Picture, Row, Table
 from repr_toolkit.page.cells import Numbers, number_cell, with_remark
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
@@ -15,6 +16,7 @@ PARTS = 16  # bars of a chart
 NAMED = 10  # parts of each column of a table
 POINTS = 160  # of a curve
 
+USABLE = "usable information of this decoder family at this budget"
 BOUND_NOTE = (
     "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
     "labels, over all of them by their frequency), with Student’s interval over groups of images "
@@ -32,6 +34,24 @@ MASKED_NOTE = (
 def bits_cell(numbers: Numbers | None) -> Cell:
     """The bits of what `as_dict` of `Usable`, `Bound` or `Part` gave."""
     return number_cell(numbers and numbers["bits"])
+
+
+def saved_cell(usable: Numbers | None) -> Cell:
+    """Usable bits, which say so where they are below 0."""
+    cell = bits_cell(usable)
+    if usable is None or usable["bits"]["value"] >= 0:
+        return cell
+    return with_remark(cell, "below 0: fit, not information")
+
+
+def verdict_cell(usable: Numbers | None, more: str, fewer: str) -> Cell:
+    """What pairs of trainings say of a difference in words, or why there are none."""
+    if usable is None:
+        return Cell()
+    if usable["sign"] is None:
+        return Cell("none", f"{len(usable['of_seeds'])} of at least {LEAST_SEEDS} seeds")
+    words = {1: more, 0: "not told apart", -1: fewer}[usable["sign"]]
+    return Cell(words, number_cell(usable["over_seeds"]).detail)
 
 
 def bound_cell(bound: Numbers | None) -> Cell:
@@ -52,14 +72,16 @@ def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) ->
     return f"95 % intervals: {of_bits}{of_bounds}."
 
 
-def masked_blocks(networks: Mapping[str, Numbers | None]) -> list[Block]:
+def masked_blocks(networks: Mapping[str, Numbers | None], remark: str = "") -> list[Block]:
     """What decoders with random coordinates hidden say, if there are any: a column each."""
     columns = {
         name: [{"name": "all of h", **network["against_own_null"]}, *network["coordinates"]]
         for name, network in networks.items()
         if network
     }
-    caption = "Masked: bits that an image costs more if this is hidden."
+    caption = " ".join(
+        filter(None, ["Masked: bits that an image costs more if this is hidden.", remark])
+    )
     return [parts_table(caption, columns, NAMED + 1)] if columns else []
 
 

@@ -7,15 +7,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from repr_toolkit.analyses.frozen import run_frozen, study
 from repr_toolkit.analyses.frozen.study import WRITTEN
-from repr_toolkit.analyses.frozen.variants import folder_name, standardised, store
+from repr_toolkit.analyses.frozen.variants import (
+    folder_name,
+    standardised,
+    store,
+    study_of,
+    validate_every,
+)
 from repr_toolkit.analyses.information.controls import coordinate_bits
-from repr_toolkit.config.recipe import complete
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import complete, variants
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import Representation, represent
+from repr_toolkit.representations.thumbnail import last_of_blocks
 from repr_toolkit.runs.kept import kept_in, read_kept
+from repr_toolkit.runs.metrics import read_metrics
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
 
@@ -41,7 +51,7 @@ RECIPE = complete(
             "encoder": {"class_path": "repr_toolkit.encoders.OneHot"},
             "decoder": PIXELCNN,
         },
-        "training": {"steps": 2, "validate_every": 2, "pictures": 0},
+        "training": {"steps": 4, "validate_every": 4, "pictures": 0},
         "trainer": {"accelerator": "cpu", "devices": 1},
     }
 )
@@ -91,7 +101,7 @@ def test_where_most_h_are_one_another_s_is_counted_where_it_is_another(
             ("silent", {split: 0 * h for split, h in nought.items()}),
         )
     ]
-    kept = run_frozen(RECIPE, tmp_path / "s", sources, data, seeds=[0], candidates=4)
+    kept = run_frozen(RECIPE, tmp_path / "s", sources, data, seeds=[0], candidates=4, control=False)
     assert kept is not None
     numbers = {source["name"]: source for source in kept.numbers["sources"]}
     names = kept.arrays["names"].tolist()
@@ -102,13 +112,54 @@ def test_where_most_h_are_one_another_s_is_counted_where_it_is_another(
     assert numbers["nought"]["shuffled_costs"]["bits"]["value"] == pytest.approx(np.nanmean(costs))
     assert np.isnan(kept.arrays["other_h_costs"][names.index("silent")]).all()
     assert "shuffled_costs" not in numbers["silent"] or numbers["silent"]["shuffled_costs"] is None
-    assert "| h of another image" in (tmp_path / "s" / "frozen.md").read_text("utf-8")
+    text = " ".join((tmp_path / "s" / "frozen.md").read_text("utf-8").split())
+    assert "| h of another image" in text
+    # h = 0 is the null itself: the same weights, trained alike.
+    assert np.abs(kept.arrays["saved_bits"][names.index("silent")]).max() < 1e-3
+    assert numbers["silent"]["usable"]["sign"] is None
+    assert "none (1 of at least 3 seeds)" in text
+    assert "No positive control was trained." in text
+    assert "Noise floor: unknown, as there is one null." in text
 
 
 def test_names_are_folders() -> None:
     assert folder_name("pixelcnn_m10, untrained") == "pixelcnn_m10_untrained"
     assert folder_name("resnet18.layer3") == "resnet18.layer3"
     assert folder_name("without") == "without_h"
+    assert folder_name("without_m3") == "without_m3_h"
+
+
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+def test_a_null_starts_from_the_weights_of_its_source(data: ImageData, conditioning: str) -> None:
+    """All of them, at its own dimension; between dimensions, all whose number is the same."""
+    decoder = {**PIXELCNN, "init_args": {**PIXELCNN["init_args"], "conditioning": conditioning}}
+    recipe = complete({**RECIPE, "model": {**RECIPE["model"], "decoder": decoder}})
+    sources = [made("a", data), made("b", data, 5)]
+    study = variants(study_of(recipe, sources, Path(), [0, 1], ()))
+    assert [*study] == [
+        f"{name}{seed}"
+        for seed in ("", "_seed1")
+        for name in ("without_m3", "without_m5", "a", "b")
+    ]
+    weights = {name: build(config, data).decoder.state_dict() for name, config in study.items()}
+    for null, own in (("without_m3", "a"), ("without_m5", "b"), ("without_m5_seed1", "b_seed1")):
+        assert all(weights[null][key].equal(value) for key, value in weights[own].items())
+    alike = [k for k, v in weights["a"].items() if v.shape == weights["b"][k].shape]
+    assert len(alike) > len(weights["a"]) // 2
+    differ = [k for k in alike if not weights["a"][k].equal(weights["b"][k])]
+    assert all("project" in key for key in differ)  # a layer on h, whose bias starts by its size
+    assert not any(weights["a"][k].equal(weights["a_seed1"][k]) for k in alike if "weight" in k)
+
+
+def test_a_learning_curve_has_points_enough() -> None:
+    for steps, own, expected in (
+        (800, 400, 100),  # eight
+        (3000, 750, 750),  # the recipe's own make four
+        (90, 90, 18),  # five
+        (7, 7, 1),  # each
+        (17, 17, 17),  # no number of points divides the steps
+    ):
+        assert validate_every({"steps": steps, "validate_every": own}) == expected
 
 
 def test_a_study(
@@ -119,43 +170,70 @@ def test_a_study(
 ) -> None:
     folder = tmp_path / "s"
     sources = [made("noise", data), made("more, noise", data, 5, seed=1)]
-    how: dict[str, Any] = {"seeds": [0, 4], "masked": True, "candidates": 4, "command": "typed"}
+    how: dict[str, Any] = {"masked": True, "candidates": 4, "command": "typed"}
     kept = run_frozen(RECIPE, folder, sources, data, **how)
     assert kept is not None
     assert kept.command == "typed"
     assert [result.file for result in kept_in(folder, "frozen")] == [kept.file]
-    names = ["without", "noise", "noise_masked", "more_noise", "more_noise_masked"]
+    names = ["without_m3", "noise", "noise_masked", "without_m5", "more_noise"]
+    names += ["more_noise_masked", "without_m16", "thumbnail"]
     runs = {p.name for p in folder.iterdir() if (p / "config.yaml").is_file()}
-    assert runs == {*names, *(f"{name}_seed4" for name in names)}
-    own, null = Run(folder / "noise"), Run(folder / "without")
+    assert runs == {*names, *(f"{n}_seed{s}" for n in names for s in (1, 2))}
+    own, null = Run(folder / "noise"), Run(folder / "without_m3")
     assert own.config["model"]["encoder"]["class_path"].endswith(".Precomputed")
     assert null.config["model"]["encoder"]["class_path"].endswith(".Constant")
     assert own.config["model"]["decoder"]["init_args"]["h_dim"] == 3
+    assert null.config["model"]["decoder"] == own.config["model"]["decoder"]
     for key in ("training", "trainer", "seed"):
         assert own.config[key] == null.config[key]
     train = [Run(folder / name).load_data().splits["train"].column("image") for name in names[:2]]
     np.testing.assert_array_equal(*train)
 
     found = kept.numbers
-    assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 4], "exact")
+    assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 1, 2], "exact")
     assert found["fingerprint"] == data.fingerprint
     assert "nor a bound" in found["what"]
     weights = {name: Run(folder / name).weights_digest for name in runs}
     assert found["weights_of_runs"] == weights
-    assert {source["name"] for source in found["sources"]} == {"noise", "more_noise"}
-    bits = [source["usable"]["bits"]["value"] for source in found["sources"]]
-    assert bits == sorted(bits, reverse=True)
-    for source in found["sources"]:
-        assert len(source["usable"]["of_seeds"]) == 2
+    every = found["sources"]
+    *compared, control = every
+    assert {source["name"] for source in compared} == {"noise", "more_noise"}
+    assert control["name"] == "thumbnail"
+    assert [source["control"] for source in every] == [False, False, True]
+    assert control["minus_best"] is compared[0]["minus_best"] is None
+    assert control["minus"] == {}
+    bits = [source["usable"]["bits"]["value"] for source in every]
+    assert bits[:2] == sorted(bits[:2], reverse=True)
+    nulls = {null["dim"]: null["bits_of_seeds"] for null in found["nulls"]}
+    assert [*nulls] == [3, 5, 16]
+    images = data.splits["test"][:]["image"]
+    for source in every:
         usable = source["usable"]["bits"]
-        assert usable["value"] == pytest.approx(found["null_bits"] - source["bits"])
-        pairs = zip(found["null_bits_of_seeds"], source["bits_of_seeds"], strict=True)
+        pairs = zip(nulls[source["dim"]], source["bits_of_seeds"], strict=True)
         assert source["usable"]["of_seeds"] == pytest.approx([n - b for n, b in pairs])
+        assert usable["value"] == pytest.approx(np.mean(source["usable"]["of_seeds"]))
+        over = source["usable"]["over_seeds"]
+        assert over["low"] < usable["value"] < over["high"]
+        assert source["usable"]["sign"] == (over["low"] > 0) - (over["high"] < 0)
+        curve = source["curve"]
+        assert curve["steps"] == [1, 2, 3, 4]
+        for seed, saved in enumerate(curve["of_seeds"]):
+            suffix = f"_seed{seed}" if seed else ""
+            values = [
+                read_metrics(Run(folder / f"{name}{suffix}").metrics_file)["val/bits_per_dim"]
+                for name in (f"without_m{source['dim']}", source["name"])
+            ]
+            assert saved == pytest.approx(
+                [64 * (values[0][s] - values[1][s]) for s in (1, 2, 3, 4)]
+            )
+        assert curve["rise"] == pytest.approx(np.diff(curve["of_seeds"])[:, -1].mean())
         assert source["cumulative"][-1] == pytest.approx(usable["value"], abs=1e-3)
         assert len(source["cumulative"]) == 64
         assert source["lower_bound"]["ceiling"] == 2
+        if source["control"]:
+            continue
         assert len(source["masked"]["coordinates"]) == source["dim"]
-        for seed, suffix in enumerate(("", "_seed4")):
+        for seed, suffix in enumerate(("", "_seed1", "_seed2")):
             run = Run(folder / f"{source['name']}_masked{suffix}")
             alone = coordinate_bits([load_with_decoder(run)], run.load_data().splits["test"])
             for part in source["masked"]["coordinates"]:
@@ -163,17 +241,26 @@ def test_a_study(
                 assert part["of_seeds"][seed] == pytest.approx(worth)
             null = source["masked"]["against_own_null"]
             assert null["of_seeds"][seed] == pytest.approx(alone.against_own_null.mean)
-        assert "2 training seeds" in usable["how"]
+        assert "3 training seeds" in usable["how"]
+    paid = []
+    for suffix in ("", "_seed1", "_seed2"):
+        null = load_with_decoder(Run(folder / f"without_m16{suffix}"))
+        terms = null.decoder.subpixel_log_prob(images, torch.zeros(len(images), 16))
+        last = last_of_blocks((1, 8, 8), null.decoder.order)
+        assert last.sum() == 16
+        paid.append(-float(terms.detach()[:, last].sum(1).mean()) / np.log(2))
+    assert found["control_worth"] == pytest.approx(float(np.mean(paid)), rel=1e-4)
     rows = [*csv.DictReader((folder / "frozen.csv").read_text("utf-8").splitlines())]
     assert [float(row["usable_bits"]) for row in rows] == pytest.approx(bits)
     maps = kept.arrays
-    assert maps["saved_map"].shape == (2, 1, 8, 8)
+    assert maps["saved_map"].shape == (3, 1, 8, 8)
     assert maps["names"].tolist() == [source["name"] for source in found["sources"]]
-    np.testing.assert_allclose(maps["null_bits"].mean(1), found["null_bits_of_seeds"])
+    assert maps["null_dims"].tolist() == [*nulls]
+    np.testing.assert_allclose(maps["null_bits"].mean(2), [*nulls.values()])
     for source, other in ((0, 1), (1, 0)):
         minus = found["sources"][source]["minus"][found["sources"][other]["name"]]
         of_images = maps["saved_bits"][source] - maps["saved_bits"][other]
-        assert of_images.shape == (2, 180)
+        assert of_images.shape == (3, 180)
         assert minus["bits"]["value"] == pytest.approx(of_images.mean())
         assert minus["of_seeds"] == pytest.approx(of_images.mean(1))
     costs = [source["shuffled_costs"]["bits"]["value"] for source in found["sources"]]
@@ -182,15 +269,24 @@ def test_a_study(
     text = (folder / "frozen.md").read_text("utf-8")
     assert max(map(len, text.splitlines())) <= 100
     assert "not the mutual information, nor a bound of it" in " ".join(text.split())
-    assert "2 training seeds; leaves out fit bias" in " ".join(text.split())
+    flat = " ".join(text.split())
+    assert "3 training seeds; leaves out fit bias" in flat
+    assert "by decoders of this family at this budget" in flat
+    assert (
+        "Positive control: thumbnail, the means of blocks of 2×2 pixels, standardised, saves"
+        in flat
+    )
+    floor = [bits for of_dim in nulls.values() for bits in of_dim]
+    assert f"given h = 0 lie {max(floor) - min(floor):.1f} bits apart (m = 3: " in flat
+    assert flat.count("Noise floor") == 2  # beside the table, and that of single coordinates
 
     # The same again keeps everything; another question is answered without training.
     capsys.readouterr()
-    times = {file: file.stat().st_mtime_ns for file in folder.rglob("*.*")}
+    times = {file: file.stat().st_mtime_ns for file in folder.rglob("[!.]*.*")}
     (folder / "frozen.md").unlink()
     again = run_frozen(RECIPE, folder, sources, data, **{**how, "command": "again"})
     said = capsys.readouterr().out
-    assert said.count("done before") == 10
+    assert said.count("done before") == 24
     assert "measured before" in said
     assert again is not None
     assert (again.when, again.command) == (kept.when, "typed")
@@ -207,6 +303,7 @@ def test_a_study(
         lambda sections, folder, **to: logged.update(to, of=sections, folder=folder),
     )
     more: dict[str, Any] = {"masked": True, "split": "val", "candidates": 4, "wandb": True}
+    more |= {"seeds": [0], "control": False}
     run_frozen(RECIPE, folder, sources[:1], data, **more)
     [section] = logged["of"]
     assert {block.kind for block in section.blocks} == {"table", "picture", "chart", "notes"}

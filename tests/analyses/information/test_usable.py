@@ -58,6 +58,21 @@ def test_it_covers_what_it_says(seeds: int, spread: float, monkeypatch: pytest.M
     assert found >= 52  # of 57 expected, three standard deviations below
 
 
+def test_a_verdict_needs_three_pairs_whose_interval_excludes_0() -> None:
+    """Student's: of 1, 2, 3 it is 2 ± 4.303 · 1 / √3, whatever the images say."""
+    images = np.array([[-5.0], [0.0], [5.0]]).repeat(2, axis=1).ravel()
+
+    def of(*seeds: float) -> Usable:
+        return Usable(np.array(seeds)[:, None] + images)
+
+    over = of(1, 2, 3).over_seeds
+    assert over is not None
+    assert (over.low, over.high) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-4)
+    assert [of(*seeds).sign for seeds in ((1, 2, 3), (2, 2.5, 3), (-2, -2.5, -3))] == [0, 1, -1]
+    for few in ((2.5,), (2, 3)):
+        assert of(*few).sign is of(*few).over_seeds is None
+
+
 def test_images_are_drawn_alike_for_all_seeds() -> None:
     """What two seeds share by image does not average out between them."""
     images = np.random.default_rng(2).normal(0, 1, 400)
