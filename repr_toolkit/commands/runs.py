@@ -179,7 +179,8 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
 def check(options: Namespace, settings: Settings) -> None:
     """Check that an encoder or decoder class, yours or ours, keeps its contract.
 
-    That is shapes, likelihood, samples, causality, what it sees of the past, h reaching everywhere.
+    That is shapes, likelihood, samples, causality, what it sees of the past, h reaching everywhere;
+    and that probabilities sum to one and draws follow them, over all images of a tiny space.
     Arguments of the class are given as settings: --init_args.features 8
     """
     from repr_toolkit.config.yaml_text import parse_yaml
@@ -191,8 +192,8 @@ def check(options: Namespace, settings: Settings) -> None:
         if section != "init_args" or not key.isidentifier():
             raise ValueError(f"--{name}: arguments of the class are given as --init_args.NAME")
         arguments[key] = parse_yaml(value)
-    for sentence in check(options.class_path, **arguments):
-        print(f"✓ {sentence}")
+    for sentence in check(options.class_path, channels=options.channels, **arguments):
+        print(f"{'–' if sentence.endswith(')') and ': (' in sentence else '✓'} {sentence}")
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:
@@ -257,3 +258,4 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
     )
+    command.add_count("--channels", None, "of the images: 1 for a decoder of grey ones, 3 for RGB")

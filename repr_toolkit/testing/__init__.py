@@ -5,6 +5,7 @@ run in float64 on random parameters, since a layer whose weights are zero would 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -14,6 +15,7 @@ from repr_toolkit.encoders.networks import accepted
 from repr_toolkit.testing.contract import ContractError, randomised
 from repr_toolkit.testing.decoder import check_decoder
 from repr_toolkit.testing.encoder import check_encoder
+from repr_toolkit.testing.enumeration import check_enumerated
 
 __all__ = ["ContractError", "check", "check_decoder", "check_encoder", "randomised"]
 
@@ -21,11 +23,14 @@ OF_DATA = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes"
 """The arguments that data would give to an encoder that takes them."""
 
 
-def check(class_path: str, **init_args: Any) -> list[str]:
+def check(class_path: str, *, channels: int | None = None, **init_args: Any) -> list[str]:
     """Check the class of an import path, and return the sentences that hold.
 
-    A decoder is built for each of its `check_shapes`, with and without h, and for h that is a map
-    if it takes `h_shape`; any other class is an encoder. `init_args` are its further arguments.
+    A decoder is built for each of its `check_shapes`, of those with `channels` if that is stated,
+    with and without h, and for h that is a map if it takes `h_shape`; then all images of a tiny
+    space are listed. Any other class is an encoder. `init_args` are its further arguments;
+    image_shape, h_dim or h_shape among them take the place of the sizes above. A sentence in
+    brackets says what could not be checked.
 
     Raises ContractError for the first sentence that does not hold, and ValueError where the class
     cannot be imported or built.
@@ -37,23 +42,36 @@ def check(class_path: str, **init_args: Any) -> list[str]:
         if hasattr(cls, "log_prob"):
             raise ContractError("does not hold: a decoder inherits repr_toolkit's Decoder")
         return check_encoder(_built(cls, class_path, accepted(cls, OF_DATA) | init_args))
-    variants: list[tuple[str, dict[str, Any]]] = [
-        (
-            f"{'RGB' if shape[0] == 3 else 'grey'}, h_dim={h_dim}",
-            {"image_shape": shape, "h_dim": h_dim},
-        )
-        for shape in cls.check_shapes
-        for h_dim in (0, 4)
-    ]
-    if h_shape := accepted(cls, {"h_shape": (2, 2, 3)}):
-        variants.append(("h a map", {"image_shape": cls.check_shapes[0], **h_shape}))
-    return [
-        f"{name}: {sentence}"
-        for name, arguments in variants
-        for sentence in check_decoder(
-            _built(cls, class_path, {"levels": 5} | arguments | init_args)
-        )
-    ]
+    shapes = [shape for shape in cls.check_shapes if channels in (None, shape[0])]
+    if "image_shape" in init_args:
+        shapes = [tuple(init_args["image_shape"])]
+    if not shapes:
+        raise ValueError(f"{class_path} states no check_shapes of {channels} channels")
+    kinds: list[dict[str, Any]] = [{"h_dim": 0}, {"h_dim": 4}]
+    if {"h_dim", "h_shape"} & init_args.keys():
+        kinds = [{}]
+    variants = [(shape, kind) for shape in shapes for kind in kinds]
+    if len(kinds) > 1 and (h_shape := accepted(cls, {"h_shape": (2, 2, 3)})):
+        variants.append((shapes[0], h_shape))
+
+    def build(kind: Mapping[str, Any], shape: tuple[int, int, int], levels: int) -> Decoder:
+        sizes = {"image_shape": shape, "levels": levels}
+        decoder: Decoder = _built(cls, class_path, {**kind, **init_args, **sizes})
+        return decoder
+
+    sentences = []
+    for shape, kind in variants:
+        decoder = build(kind, shape, init_args.get("levels", 5))
+        passed = [*check_decoder(decoder), *check_enumerated(partial(build, kind), shape)]
+        sentences += [f"{_name(decoder)}: {sentence}" for sentence in passed]
+    return sentences
+
+
+def _name(decoder: Decoder) -> str:
+    """What was built, in words."""
+    channels = decoder.image_shape[0]
+    h = f"h_dim={decoder.h_dim}" if len(decoder.h_shape) == 1 else "h a map"
+    return f"{ {1: 'grey', 3: 'RGB'}.get(channels, f'{channels} channels') }, {h}"
 
 
 def _built(cls: type, class_path: str, arguments: Mapping[str, Any]) -> Any:

@@ -47,6 +47,13 @@ def check_encoder(encoder: Any, batch: Mapping[str, Tensor] | None = None) -> li
         "in eval mode h of an image does not depend on the others of its batch",
     )
     require(torch.equal(x, before), "forward leaves its input as it was")
+    trained = {name: p for name, p in encoder.named_parameters() if p.requires_grad}
+    if trained:
+        h = encoder.train()(x)
+        if h.requires_grad:
+            h.square().sum().backward()
+        unreached = [name for name, parameter in trained.items() if parameter.grad is None]
+        require(not unreached, "every parameter that requires a gradient gets one", unreached)
     return contract.sentences
 
 
