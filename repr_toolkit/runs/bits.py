@@ -116,7 +116,10 @@ def require_finite(log_prob: Tensor, numbers: Sequence[int]) -> None:
     wrong = (~log_prob.isfinite()).nonzero()
     if len(wrong):
         image = numbers[int(wrong[0, 1])]
-        raise ValueError(f"the log-likelihood of image {image} of the split is not finite")
+        raise ValueError(
+            f"the log-likelihood of image {image} of the split is not finite: training diverged, "
+            f"or model.safetensors is damaged"
+        )
 
 
 def likelihood_batch(model: EncoderDecoder, most: int) -> int:

@@ -188,8 +188,19 @@ class Run:
 
     def load_data(self) -> ImageData:
         """The data that the run was trained on; ValueError if the images are not the same now."""
-        data = load_data(**self.data_arguments())
-        with_fingerprint(self.config, data)
+        config = self.config
+        try:
+            data = load_data(**self.data_arguments())
+            with_fingerprint(config, data)
+            levels = self.info.get("levels", data.levels) if self.finished else data.levels
+            if levels != data.levels:
+                raise ValueError(f"the data have {data.levels} levels, but the model {levels}")
+        except (FileNotFoundError, ValueError, TypeError, ImportError) as error:
+            if getattr(error, "filename", None) or str(self.config_file) in str(error):
+                raise
+            kinds = (FileNotFoundError, TypeError, ImportError, ValueError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"{self.config_file}: {error}") from error
         return data
 
     def data_arguments(self) -> dict[str, Any]:
