@@ -4,6 +4,7 @@ from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder, raster
 from repr_toolkit.decoders.base import Decoder, bits_per_dim
 from repr_toolkit.decoders.deconv import Deconv
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
+from repr_toolkit.decoders.gaussian import GaussianDeconv
 from repr_toolkit.decoders.precision import full_precision
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "Decoder",
     "Deconv",
     "GatedPixelCNN",
+    "GaussianDeconv",
     "bits_per_dim",
     "full_precision",
     "raster",

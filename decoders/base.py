@@ -1,6 +1,6 @@
 """The contract every decoder keeps: p(x|h) as a log-likelihood and as a sampler."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import getLogger
 from math import log, prod
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, silent
 from repr_toolkit.decoders.noise import Law, check_noise, draw_noise
 from repr_toolkit.decoders.precision import full_precision
+
+LogProb = Callable[[Tensor, Tensor | None], Tensor]
 
 log_of_engines = getLogger("repr_toolkit.sampling")
 
@@ -143,6 +145,14 @@ class Decoder(nn.Module):
 
         Called before every validation.
         """
+
+    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, LogProb]:
+        """Other likelihoods of the same network, fitted to batches of training images; none here.
+
+        By names of `repr_toolkit.analyses.comparison.rows`, which shows what each is worth: a
+        function that maps images x (B, C, H, W) and h to log p(x|h), (B,).
+        """
+        return {}
 
     def sample(
         self,

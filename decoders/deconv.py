@@ -1,22 +1,19 @@
 """The MSE baseline: a deconvolutional decoder trained on squared error."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from math import exp, log
+from math import exp, log, prod
 from typing import ClassVar
 
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from repr_toolkit.decoders.base import Decoder
+from repr_toolkit.decoders.base import Decoder, LogProb
 from repr_toolkit.decoders.deconvnet import DeconvNet
 from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
 from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
-
-LEAST_SIGMA = 0.01
-GREATEST_SIGMA = 16  # times the levels: there the two edge levels have nearly a half each
-STEP = log(2)
+from repr_toolkit.decoders.sigmas import GREATEST_SIGMA, LEAST_SIGMA, STEP, fit_sigmas
 
 
 class Deconv(Decoder):
@@ -26,7 +23,9 @@ class Deconv(Decoder):
     on MSE). So that it stands in one table with exact likelihoods, `log_prob` is the exact
     code length of a Gaussian around the mean, discretized to the levels, with one σ for all
     sub-pixels, which `calibrate` fits on training images by maximum likelihood and which is
-    kept with the weights. `sample` draws from that Gaussian; temperature 0 gives the mean.
+    kept with the weights. That is the weakest likelihood that such means can have: `refitted` has
+    stronger ones, and `GaussianDeconv` is trained on one. `sample` draws from that Gaussian;
+    temperature 0 gives the mean.
 
     `features` is the width of the up-sampling network at half the full size.
     """
@@ -103,6 +102,35 @@ class Deconv(Decoder):
             best = min(best, high, key=nats_per_dim)
         within = minimize_scalar(nats_per_dim, bounds=(low, high), options={"xatol": 1e-3}).x
         self.sigma.fill_(exp(min(best, float(within), key=nats_per_dim)))
+
+    @torch.no_grad()
+    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, LogProb]:
+        """A σ for every position instead of one, and one for every level that a mean rounds to."""
+        pairs = [(x, self.mean(h, len(x))) for x, h in batches]
+        positions = torch.arange(prod(self.image_shape), device=self.sigma.device)
+        places = positions.view(self.image_shape)
+
+        def of_levels(mean: Tensor) -> Tensor:
+            levels: Tensor = mean.round().clamp(0, self.levels - 1).long()
+            return levels
+
+        def of_positions(mean: Tensor) -> Tensor:
+            return places.expand_as(mean)
+
+        def fitted(groups: int, group_of: Callable[[Tensor], Tensor]) -> LogProb:
+            sigmas = fit_sigmas(self.likelihood, pairs, groups, group_of, self.sigma)
+
+            def log_prob(x: Tensor, h: Tensor | None) -> Tensor:
+                mean = self.mean(h, len(x))
+                terms = self.likelihood.log_prob(mean, sigmas[group_of(mean)], x.to(mean.dtype))
+                return terms.flatten(1).sum(1)
+
+            return log_prob
+
+        return {
+            "sigma_by_position": fitted(len(positions), of_positions),
+            "sigma_by_mean": fitted(self.levels, of_levels),
+        }
 
     @property
     def remark(self) -> str:

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 LikelihoodKind = Literal["categorical", "logistic_mixture"]
 
+FAR = 40.0
+"""Standard deviations: further out than this, or than where it is, a Gaussian has no mass."""
+
 
 class Likelihood(Protocol):
     """The distribution of levels, given K parameters a sub-pixel, or a pixel.
@@ -254,8 +257,10 @@ class DiscretizedGaussian(nn.Module):
         the levels' probabilities sum to one.
         """
         offset = x - mean
-        upper = torch.where(x >= self.levels - 1, torch.inf, (offset + 0.5) / sigma)
-        lower = torch.where(x <= 0, -torch.inf, (offset - 0.5) / sigma)
+        high, low = (offset + 0.5) / sigma, (offset - 0.5) / sigma
+        # Beyond these ends there is nothing, and unlike at infinity the gradient is a number.
+        upper = torch.where(x >= self.levels - 1, low.clamp_min(0) + FAR, high)
+        lower = torch.where(x <= 0, high.clamp_max(0) - FAR, low)
         # Φ(b) − Φ(a) = Φ(−a) − Φ(−b): in the lower tail the difference keeps its digits.
         flip = lower > 0
         a = torch.where(flip, -upper, lower)

@@ -2,11 +2,15 @@
 
 import hashlib
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
 from repr_toolkit.support.reading import reading, require_whole
 
@@ -38,6 +42,33 @@ def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
     ):
         raise ValueError(f"{path} holds no state dict, which is a dict of names to tensors")
     return state
+
+
+@contextmanager
+def no_larger_than(path: Path, mend: str = FETCH) -> Iterator[None]:
+    """Stop the building of a model that has far more parameters than a file of its weights.
+
+    A configuration of anybody's may describe one that takes hours to build and all the memory.
+    Raises ValueError for that, and for a damaged file.
+    """
+    from safetensors import safe_open
+
+    with reading(path, mend), safe_open(path, "pt") as file:
+        count, size = 2 * len(file.keys()) + 1000, 2 * path.stat().st_size + (256 << 20)
+
+    def registered(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count, size
+        if parameter is None or is_lazy(parameter):
+            return
+        count, size = count - 1, size - parameter.nbytes
+        if min(count, size) < 0:
+            raise ValueError(f"it has far more parameters than {path}")
+
+    hook = register_module_parameter_registration_hook(registered)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def load_weights(

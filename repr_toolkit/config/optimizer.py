@@ -102,11 +102,18 @@ def _matches(match: Sequence[str | int], name: str, parameter: nn.Parameter) -> 
 
 
 def _made(kind: type[Optimizer], arguments: Mapping[str, Any], name: str) -> Optimizer:
-    """An optimizer of one matrix; ValueError, which names the setting, if it cannot be."""
+    """An optimizer of one matrix; ValueError, which names the setting, if it cannot take a step."""
+    weight = nn.Parameter(torch.zeros(1, 1))
+    weight.grad = torch.zeros(1, 1)
     try:
-        return kind([nn.Parameter(torch.zeros(1, 1))], **arguments)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        optimizer = kind([weight], **arguments)
+        if not arguments.get("capturable"):  # which is for GPUs alone
+            optimizer.step(lambda: 0.0)
+    except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"{name}: {' '.join(str(error).split())}") from error
+    if not weight.isfinite().all():
+        raise ValueError(f"{name}: a step with these arguments makes weights that are not finite")
+    return optimizer
 
 
 def _parsed(

@@ -1,6 +1,7 @@
 """Bits per dimension of held-out images, one number per image, with standard errors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import torch
 from torch import Tensor
 
 from repr_toolkit import decoders
-from repr_toolkit.data import ImageSplit
+from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.choose import other_h
+from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.stats import Number, mean_and_error
 
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
+FITTED_IMAGES, FITTED_SUBPIXELS = 4096, 2**23  # the most that a likelihood is fitted to anew
 CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and takes twice the time
 
 
@@ -111,12 +113,43 @@ def log_likelihoods(
     return log_prob
 
 
+def refitted_bits(model: EncoderDecoder, data: ImageData, split: str) -> dict[str, Number]:
+    """Bits/dim of a split by other fits of a model's likelihood, if its decoder has any.
+
+    They are `Decoder.refitted`, fitted on training images spread evenly.
+    """
+    train, decoder = data.splits["train"], model.decoder
+    count = max(1, min(FITTED_IMAGES, FITTED_SUBPIXELS // prod(data.image_shape)))
+    size = likelihood_batch(model, 256)
+
+    def read(
+        images: ImageSplit, indices: list[int] | None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        for batch in batches(images, indices, size, model.device):
+            yield batch["image"], model.encode(batch)
+
+    with exactly():
+        fits = decoder.refitted(read(train, choose_evenly(len(train), count)))
+        nats: dict[str, list[Tensor]] = {name: [] for name in fits}
+        for x, h in read(data.split(split), None) if fits else ():
+            for name, log_prob in fits.items():
+                nats[name].append(log_prob(x, h))
+    log_probs = {name: torch.cat(parts).cpu().double() for name, parts in nats.items()}
+    return {
+        name: mean_and_error(decoders.bits_per_dim(log_prob, decoder.image_shape).numpy())
+        for name, log_prob in log_probs.items()
+    }
+
+
 def require_finite(log_prob: Tensor, numbers: Sequence[int]) -> None:
     """Raise ValueError where one of log p (K, n) is not finite; `numbers` are the images'."""
     wrong = (~log_prob.isfinite()).nonzero()
     if len(wrong):
         image = numbers[int(wrong[0, 1])]
-        raise ValueError(f"the log-likelihood of image {image} of the split is not finite")
+        raise ValueError(
+            f"the log-likelihood of image {image} of the split is not finite: training diverged, "
+            f"or model.safetensors is damaged"
+        )
 
 
 def likelihood_batch(model: EncoderDecoder, most: int) -> int:

@@ -17,7 +17,7 @@ from repr_toolkit.config.recipe import Config, complete
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.encoders.state import load_weights
+from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
@@ -113,9 +113,9 @@ class Run:
             config = complete(raw)
         except ValueError as error:
             raise ValueError(f"{self.config_file} is damaged: {error}") from error
+        require_trusted(config, self.config_file, trust=trust)
         if self.finished:
             self._require_stated(self.config_file, settings_checksum(raw))
-        require_trusted(config, self.config_file, trust=trust)
         return config
 
     def _raw_config(self) -> dict[str, Any]:
@@ -188,8 +188,19 @@ class Run:
 
     def load_data(self) -> ImageData:
         """The data that the run was trained on; ValueError if the images are not the same now."""
-        data = load_data(**self.data_arguments())
-        with_fingerprint(self.config, data)
+        config = self.config
+        try:
+            data = load_data(**self.data_arguments())
+            with_fingerprint(config, data)
+            levels = self.info.get("levels", data.levels) if self.finished else data.levels
+            if levels != data.levels:
+                raise ValueError(f"the data have {data.levels} levels, but the model {levels}")
+        except (FileNotFoundError, ValueError, TypeError, ImportError) as error:
+            if getattr(error, "filename", None) or str(self.config_file) in str(error):
+                raise
+            kinds = (FileNotFoundError, TypeError, ImportError, ValueError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"{self.config_file}: {error}") from error
         return data
 
     def data_arguments(self) -> dict[str, Any]:
@@ -230,7 +241,8 @@ def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
     run.require_finished()
     config = run.read_config(trust=trust)
     run.require_whole()
-    with reading(run.config_file, MEND, found="describes no model that can be built"):
+    unbuilt = reading(run.config_file, MEND, found="describes no model that can be built")
+    with no_larger_than(run.weights_file, MEND), unbuilt:
         model = assemble(_without_weights(config)).join(
             channels_last=config["training"]["channels_last"]
         )

@@ -6,16 +6,19 @@ import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from difflib import get_close_matches
 from os import environ
 from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import ArgumentParser
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
+from repr_toolkit.config.recipe import explain
 from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
 PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
@@ -44,7 +47,10 @@ def make_trainer(
             f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
             f"float32, not {settings['precision']!r}"
         )
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Trainer, "object", skip={*known} - {*settings})
     try:
+        parser.parse_object({"object": deepcopy(settings)})  # for the types alone
         trainer = Trainer(
             **{**settings, "log_every_n_steps": log_interval(config)},
             max_epochs=training["steps"] // training["validate_every"],
@@ -60,7 +66,7 @@ def make_trainer(
             enable_model_summary=False,
         )
     except Exception as error:  # of every kind, such as for an accelerator that the machine lacks
-        raise ValueError(f"trainer: {' '.join(str(error).split())[:300]}") from error
+        raise ValueError(explain(error, "trainer")[:300]) from error
     if type(trainer.strategy) not in (SingleDeviceStrategy, DDPStrategy):
         raise ValueError(
             f"trainer.strategy is auto or ddp, not {settings.get('strategy')!r}: averaged weights "

@@ -108,6 +108,14 @@ def test_groups_that_are_none(groups: Any, message: str) -> None:
         ({"init_args__lr": "fast"}, ValueError, r"training\.optimizer.*fast"),
         ({"class_path": "torch.optim.Addam"}, ImportError, "did you mean Adam"),
         ({"class_path": "torch.nn.Linear"}, TypeError, "not a subclass of Optimizer"),
+        ({"init_args__lr": -1}, ValueError, r"training\.optimizer: Invalid learning rate"),
+        ({"init_args__lr": float("inf")}, ValueError, r"training\.optimizer: .* not finite"),
+        (
+            {"init_args": {"fused": True, "foreach": True}},
+            ValueError,
+            r"training\.optimizer: .*foreach.* cannot be",
+        ),
+        ({"class_path": "torch.optim.SparseAdam"}, ValueError, "optimizer: .*dense gradients"),
     ],
 )
 def test_optimizers_that_cannot_be(

@@ -76,6 +76,8 @@ def test_packaged_recipes_are_whole(name: str) -> None:
         ),
         ({"trainer.logger": True}, r"trainer\.logger is set by the toolkit; see --wandb"),
         ({"seed": "x"}, "seed is a whole number"),
+        ({"data.workers": "1000"}, r"data\.workers is a whole number from 0 to 256, not 1000"),
+        ({"data.batch_size": "9999999"}, r"data\.batch_size is .* from 1 to 1048576, not 9999999"),
         ({"data.size": "[1"}, r"data\.size: '\[1' is no valid YAML"),
     ],
 )

@@ -11,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, Deconv, GatedPixelCNN
+from repr_toolkit.decoders import (
+    AutoregressiveDecoder,
+    Decoder,
+    Deconv,
+    GatedPixelCNN,
+    GaussianDeconv,
+)
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.testing import randomised
 from toys.autoregressive import ByColumns, Centred, Coupled, Dequantised, Striped
@@ -98,6 +104,8 @@ CASES = [
     *GATED,
     Case(Deconv, (3, 4, 5), {"features": 4}),
     Case(Deconv, (1, 5, 3), {"features": 4, **H}),
+    Case(GaussianDeconv, (3, 4, 5), {"features": 4}),
+    Case(GaussianDeconv, (1, 5, 3), {"features": 4, **H}),
     Case(ByColumns, (3, 3, 4), H),
     Case(Coupled, (3, 3, 4), {"levels": 3, **H}),
     Case(Coupled, (1, 4, 5)),

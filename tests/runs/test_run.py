@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import repr_toolkit
 from repr_toolkit.config.build import build
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run, load
-from toys.runs import change_facts, small
+from toys.runs import change_facts, small, untrained_run
 
 
 class Shape:
@@ -99,6 +100,20 @@ def test_damaged_files_are_named(run: Run) -> None:
     run.info_file.write_text("{")
     with pytest.raises(ValueError, match=r"config\.yaml|model\.json is damaged"):
         _ = run.info
+
+
+@pytest.mark.parametrize(("key", "most"), [("layers", 10**7), ("features", 10**4)])
+def test_a_model_far_larger_than_its_weights_is_not_built(
+    tmp_path: Path, key: str, most: int
+) -> None:
+    """It would take hours, or all the memory."""
+    run = untrained_run(tmp_path / "run")
+    change_facts(run)
+    config = run.config
+    config["model"]["decoder"]["init_args"][key] = most
+    run.config_file.write_text(yaml.safe_dump(config))
+    with pytest.raises(ValueError, match=r"config\.yaml describes no model .* far more param"):
+        load(run)
 
 
 def test_bit_rot_is_named(run: Run) -> None:

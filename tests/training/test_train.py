@@ -364,3 +364,22 @@ def cut_copy(run: Run, path: Path, kept: list[str]) -> Run:
         if checkpoint.name not in kept:
             checkpoint.unlink()
     return copy
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"training__optimizer": {"class_path": "torch.optim.SparseAdam"}}, "dense gradients"),
+        ({"training__optimizer__init_args__lr": -1.0}, "Invalid learning rate"),
+        ({"trainer__devices": [[]]}, r"^trainer\.devices: "),
+        ({"trainer__max_time_": 1}, "max_time_"),
+        ({"trainer__gradient_clip_val": "much"}, r"^trainer\.gradient_clip_val"),
+        ({"trainer__profiler": 3}, r"^trainer\.profiler"),
+    ],
+)
+def test_what_cannot_train_makes_no_directory(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(small(**settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from repr_toolkit.runs.kept import Kept
 
 Numbers = Mapping[str, Any]
 
-HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN"}
+HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN", "gaussian": "Gaussian"}
 LEADS = {
     "figure6.png": "One original a row, and what each model redraws from its h alone: the one "
     "picture that a model of means gives, or several draws where there is a distribution.",

@@ -24,7 +24,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.bits import own_and_other
+from repr_toolkit.runs.bits import own_and_other, refitted_bits
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
@@ -37,7 +37,7 @@ from repr_toolkit.support.stats import Number, as_json, mean_and_error, wilson_o
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
-PROTOCOL = 1
+PROTOCOL = 2
 """A number, to be raised whenever the same question comes to have another answer."""
 
 
@@ -154,6 +154,7 @@ class _Comparison:
         model = load_with_decoder(run)
         h = None if model.encoder is None else encode_split(model, self.split)
         bits, numbers = own_and_other(model, self.split, h, self.seed, progress=True)
+        numbers |= refitted_bits(model, self.data, self.split_name)
         if self.first is not None:
             numbers["bits_per_dim_minus_first"] = mean_and_error(bits - self.first)
         if model.encoder is not None and model.encoder.source == "label":

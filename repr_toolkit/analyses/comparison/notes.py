@@ -68,7 +68,9 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
         )
     mse = (
         "; the MSE baseline's is that of a discretized Gaussian around its reconstruction, with "
-        "one σ fitted on training images"
+        "one σ fitted on training images, which is the weakest likelihood that it can have. With a "
+        "σ for each position, or for each level that a mean rounds to, it has a stronger one: what "
+        "is left to another decoder is not due to one σ"
         if "mse_one" in rows
         else ""
     )

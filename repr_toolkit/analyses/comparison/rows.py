@@ -15,6 +15,18 @@ BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
 
 ROWS = (
     (BITS, "bits_per_dim", "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
+    (
+        BITS,
+        "sigma_by_position",
+        "bits/dim, σ by position",
+        "the same means with a σ for every position, fitted on training images",
+    ),
+    (
+        BITS,
+        "sigma_by_mean",
+        "bits/dim, σ by mean",
+        "the same means with a σ for every level that they round to, fitted on training images",
+    ),
     (BITS, "bits_per_dim_minus_first", "minus {first}", "paired by image; below 0, fewer bits"),
     (
         BITS,

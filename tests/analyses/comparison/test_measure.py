@@ -19,6 +19,7 @@ from repr_toolkit.analyses.judge import train_judge
 from repr_toolkit.analyses.probing.linear import Probe
 from repr_toolkit.cli import main
 from repr_toolkit.data import load_data
+from repr_toolkit.decoders import bits_per_dim
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import evaluate
@@ -79,6 +80,25 @@ def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Run]]) -> None:
         assert found[name]["images"] == str(expected["images"])
         assert found[name]["likelihood"] == "exact"
         assert (found[name]["training_steps"], found[name]["training_seconds"]) == ("7", "2.5")
+
+
+def test_means_have_stronger_likelihoods_than_that_of_one_sigma(
+    study: tuple[Path, dict[str, Run]],
+) -> None:
+    folder, runs = study
+    found = lines(folder)
+    model, data = load(runs["mse_m3"]), load_data("digits")
+    pairs = [
+        (b["image"], model.encode(b)) for b in (data.splits["train"][:], data.splits["test"][:])
+    ]
+    for key, fit in model.decoder.refitted(pairs[:1]).items():
+        with torch.no_grad():
+            bits = bits_per_dim(fit(*pairs[1]), (1, 8, 8)).mean()
+        assert float(found["mse_m3"][key]) == pytest.approx(float(bits), rel=1e-5)
+        assert all(found[name][key] == "" for name in ("pixelcnn_m3", "classes", "plain"))
+    table = (folder / "comparison.md").read_text("utf-8")
+    assert "bits/dim, σ by position" in table
+    assert "the weakest likelihood" in " ".join(table.split())
 
 
 def test_reconstruction_errors(study: tuple[Path, dict[str, Run]]) -> None:
