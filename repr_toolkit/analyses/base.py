@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch.nn import Module
 
 from repr_toolkit.config.build import import_class
-from repr_toolkit.page.blocks import Block
+from repr_toolkit.page.blocks import Block, Notes
+from repr_toolkit.page.intervals import ONE_RUN, interval_notes
 from repr_toolkit.runs.kept import Findings, Kept
 from repr_toolkit.runs.run import Run
 
@@ -42,6 +43,15 @@ class Analysis:
     blocks: Callable[[Mapping[str, Kept]], list[Block]]
     obstacle: Callable[[Run], str | None]
     only_split: str = ""
+
+    def shown(self, kept: Mapping[str, Kept]) -> list[Block]:
+        """The blocks, with what their intervals are among the last notes."""
+        blocks = self.blocks(kept)
+        notes = [*interval_notes([result.numbers for result in kept.values()]), ONE_RUN]
+        for place, block in reversed([*enumerate(blocks)]):
+            if isinstance(block, Notes):
+                return [*blocks[:place], Notes([*block.items, *notes]), *blocks[place + 1 :]]
+        return [*blocks, Notes(notes)]
 
 
 def encoder_source(run: Run) -> str | None:

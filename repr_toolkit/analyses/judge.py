@@ -13,7 +13,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.support.stats import share
 
 JUDGE_IMAGES = 20_000  # that a judge is trained on
 
@@ -41,11 +41,10 @@ def train_judge(
     truth = held_out.column(key).numpy().astype(np.int64)
     starts = range(0, len(held_out), 1024)
     judged = [network.classify(held_out[start : start + 1024]["image"]) for start in starts]
-    correct = int((np.concatenate(judged) == truth).sum())
     facts = {
         "key": key,
         "classes": len(network.classes),
-        "accuracy": wilson(correct, len(truth)),
+        "accuracy": share(np.concatenate(judged) == truth, held_out.groups()),
         "chance": float(np.unique(truth, return_counts=True)[1].max() / len(truth)),
         "split": split,
         "test_images": len(truth),

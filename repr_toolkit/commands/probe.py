@@ -52,7 +52,7 @@ def probe(options: Namespace, settings: Settings) -> None:
     shown = unsaved(result, options.typed)
     if out is not None:
         write_json(out, {"command": shown.command, **shown.numbers})
-    show(ANALYSIS.blocks, {"": shown}, options)
+    show(ANALYSIS.shown, {"": shown}, options)
     if out is not None and not options.json:
         print(f"\n{out}")
     for run in map(Run, result.runs):

@@ -37,7 +37,7 @@ def keep_and_show(
         name: unsaved(result, options.typed)
         for name, result in zip(distinct_names(list(findings)), findings.values(), strict=True)
     }
-    show(analysis.blocks, results, options)
+    show(analysis.shown, results, options)
     if keep:
         for run, result in findings.items():
             keep_with_run(run, analysis.name, result, options.typed)

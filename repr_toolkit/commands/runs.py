@@ -77,6 +77,7 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
     Where there is an encoder, also given another image's h, and the difference of the two.
     """
+    from repr_toolkit.page.intervals import interval_notes
     from repr_toolkit.runs.bits import evaluate
 
     result = evaluate(
@@ -90,11 +91,15 @@ def evaluate(options: Namespace, settings: Settings) -> None:
         "bits_per_dim": f"bits/dim ({result['likelihood']})",
         "bits_per_dim_other_h": "given another image's h",
         "difference": "difference",
+        "bits_per_dim_train": "of training images",
     }
     for key, title in titles.items():
         if key in result:
             estimate = result[key]
-            print(f"  {title:24}{estimate['value']:9.4f} ± {estimate['error']:.4f}")
+            error = f" ± {estimate['error']:.4f}" if "error" in estimate else ""
+            print(f"  {title:24}{estimate['value']:9.4f}{error}")
+    for note in interval_notes(result):
+        print(f"  {note}")
     if result["remark"]:
         print(f"  {result['remark']}")
 

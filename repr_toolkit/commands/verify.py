@@ -43,7 +43,7 @@ def verify(options: Namespace, settings: Settings) -> None:
         )
     else:
         result = measure_stored(_data(options.target), options.split)
-        show(ANALYSIS.blocks, {options.target: unsaved(result, options.typed)}, options)
+        show(ANALYSIS.shown, {options.target: unsaved(result, options.typed)}, options)
     if options.out is not None:
         save_picture(lambda: roc_picture(roc_lines([result])), options)
     if options.wandb:  # last, so that nothing is lost without a network
@@ -78,7 +78,7 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
         numbers |= {f"{prefix}/{key}": value for key, value in flat if value is not None}
     folder = run.path.resolve().parent
     in_study = any((folder / f"{table}.md").is_file() for table in ("verification", "comparison"))
-    section = Section(ANALYSIS.name, ANALYSIS.title, ANALYSIS.lead, ANALYSIS.blocks(kept))
+    section = Section(ANALYSIS.name, ANALYSIS.title, ANALYSIS.lead, ANALYSIS.shown(kept))
     group = folder.name if in_study else None
     log_sections([section], run.path, id_file=run.wandb_id_file, group=group, numbers=numbers)
 

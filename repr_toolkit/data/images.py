@@ -20,9 +20,14 @@ Batch = dict[str, Tensor]
 
 SPLITS = ("train", "val", "test")
 
+GROUPS = {"group": "groups", "identity": "people", "photograph": "photographs"}
+"""The keys that say which images belong together, and are not independent, the widest first."""
+
 _EXPECTED = {  # dtype, rank and shape of the keys that have a meaning
     "label": (np.int64, 1, "(N,)"),
     "identity": (np.int64, 1, "(N,)"),
+    "group": (np.int64, 1, "(N,)"),
+    "photograph": (np.int64, 1, "(N,)"),
     "embedding": (np.float32, 2, "(N, d)"),
     "landmarks": (np.float32, 3, "(N, 5, 2)"),
 }
@@ -34,10 +39,11 @@ class ImageData:
     `arrays` holds one array for each batch key, whose row i belongs to image i: `image` uint8
     (N, C, H, W) with values 0…levels−1, and optionally `label` int64 (N,), `identity` int64 (N,),
     `embedding` float32 (N, d), `landmarks` float32 (N, 5, 2) in pixels, x before y, or any other
-    numeric key. `rows` holds the row numbers of each split, `names` the names of the codes of
-    `label` or `identity`. `fingerprint` identifies the content; with None the content is read
-    through once, to compute it and to check that all values are below `levels`. `encoder` names
-    the maker of `embedding`, if it is known (see `FaceNet.identity`).
+    numeric key. `group`, `identity` and `photograph`, int64 (N,), say which images belong together
+    (see `ImageSplit.groups`). `rows` holds the row numbers of each split, `names` the names of the
+    codes of `label` or `identity`. `fingerprint` identifies the content; with None the content is
+    read through once, to compute it and to check that all values are below `levels`. `encoder`
+    names the maker of `embedding`, if it is known (see `FaceNet.identity`).
 
     Attributes: `name`, `arrays`, `rows`, `stored_levels` (of the stored images), `levels` (of the
     batches, fewer after `quantised`), `splits`, `names`, `fingerprint`, `encoder`.
@@ -174,6 +180,20 @@ class ImageSplit(Dataset[Batch]):
         key, number = column
         values = self._take(key, self.rows)
         return values if number is None else values.flatten(1)[:, number].contiguous()
+
+    def groups(self, indices: Sequence[int] | Array | None = None) -> tuple[Array, str] | None:
+        """Which of the images, or of `indices`, belong together: codes (n,), and what they are of.
+
+        By the first of the keys `GROUPS` that the data have. None where each image is alone, so
+        that all are independent.
+        """
+        for key, name in GROUPS.items():
+            if key in self.arrays:
+                codes = self.arrays[key][
+                    self.rows if indices is None else self.rows[np.asarray(indices, np.int64)]
+                ]
+                return (codes, name) if len(np.unique(codes)) < len(codes) else None
+        return None
 
     def _take(self, key: str, rows: Array) -> Tensor:
         values = self.arrays[key][rows]

@@ -41,7 +41,7 @@ CHUNK_BYTES = 8 << 20
 WHOLE_BYTES = 256 << 20  # of an array that is read whole
 HEADER_BYTES = 16 << 10
 MOST_MEMBERS = 10_000  # arrays in a file
-CODES = ("label", "identity")
+CODES = ("label", "identity", "group", "photograph")
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ def photos(size: int | None = None) -> ImageData:
     compression and puts more content into a patch. Patches then lie on a grid from the top left
     corner: a quarter of their side apart in train (overlapping, as an augmentation), half a side
     apart in val and test. Split by photograph: astronaut, motorcycle, rocket and china are train
-    (3,747 patches at size 32), flower is val (228), chelsea and coffee are test (291).
+    (3,747 patches at size 32), flower is val (228), chelsea and coffee are test (291). The key
+    `photograph` says which one a patch is of.
 
     Raises ValueError if the patches do not fit into every photograph.
     """
@@ -44,11 +45,16 @@ def photos(size: int | None = None) -> ImageData:
     package_folder("skimage")
 
     def build(folder: Path) -> Contents:
-        patches = {split: np.concatenate(list(_patches(split, side))) for split in SPLITS}
-        np.save(folder / "image.npy", np.concatenate([*patches.values()]))
-        return Contents(consecutive({split: len(part) for split, part in patches.items()}))
+        patches = {split: list(_patches(split, side)) for split in SPLITS}
+        every = [part for parts in patches.values() for part in parts]
+        np.save(folder / "image.npy", np.concatenate(every))
+        np.save(folder / "photograph.npy", np.repeat(np.arange(len(every)), [*map(len, every)]))
+        names = [Path(file).stem for split in SPLITS for _, file in PHOTOGRAPHS[split]]
+        rows = consecutive({split: sum(map(len, parts)) for split, parts in patches.items()})
+        # As before a patch said which photograph it is of: runs on these images stay valid.
+        return Contents(rows, names={"photograph": names}, fingerprinted=("image",))
 
-    key = f"{version('scikit-image')} {version('scikit-learn')} {side}"
+    key = f"{version('scikit-image')} {version('scikit-learn')} {side} by photograph"
     return cached("photos", key, build)
 
 

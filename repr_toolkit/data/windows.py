@@ -10,7 +10,12 @@ from repr_toolkit.data.images import SPLITS, Array, ImageData
 from repr_toolkit.data.sources import load_data
 from repr_toolkit.data.splits import consecutive
 
-KEYS = ("label", "identity")  # as true of a part of the picture as of the whole
+KEYS = (
+    "label",
+    "identity",
+    "group",
+    "photograph",
+)  # as true of a part of the picture as of the whole
 CHUNK = 4096  # windows cut at a time
 
 

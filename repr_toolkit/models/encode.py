@@ -52,6 +52,17 @@ def encode_split(
     return encode_by(model.encode, split, indices, batch_size, model.device, "encoding", progress)
 
 
+def effective_dimension(h: Tensor) -> float:
+    """In how many directions h (N, d) varies: (Σ λ)² / Σ λ² of its covariance's eigenvalues λ.
+
+    The participation ratio: d where h varies alike in all directions, 1 where it does along one.
+    """
+    centred = h.double().flatten(1)
+    centred = centred - centred.mean(0)
+    covariance = centred.T @ centred if centred.shape[1] < len(centred) else centred @ centred.T
+    return float(covariance.trace() ** 2 / covariance.square().sum().clamp_min(1e-300))
+
+
 def encode_by(
     encode: Callable[[Mapping[str, Tensor]], Tensor | None],
     split: ImageSplit,

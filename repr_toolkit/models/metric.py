@@ -116,7 +116,7 @@ class MetricLearner(Learner):
         h = h if finite else np.zeros_like(h)  # to know which results there would be
         pairs = make_pairs(people, most_pairs=most_pairs)
         scores = similarities(h, pairs)
-        correct, queries = nearest_neighbour(h, people)
+        hits, _ = nearest_neighbour(h, people)
         accuracies, _ = fold_accuracies(scores, pairs, people)
         results = {
             "val/auc": roc_auc(scores, pairs.same),
@@ -125,7 +125,7 @@ class MetricLearner(Learner):
                 f"val/tar_at_{far:g}": true_accept_rate(scores, pairs.same, far)
                 for far in FALSE_ACCEPT_RATES
             },
-            "val/one_nn": correct / queries,
+            "val/one_nn": float(hits.mean()),
             SPREAD: spread(h),
         }
         self.validation_results = {

@@ -5,13 +5,12 @@ integer codes (N,). A same pair is two images of one person.
 """
 
 from dataclasses import dataclass, field
-from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import Number, percentiles, wilson
+from repr_toolkit.support.stats import Jackknife, Number, Units, mean, share
 
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.integer[Any]]
@@ -20,7 +19,6 @@ Flags = npt.NDArray[np.bool_]
 MOST_PAIRS = 1_000_000  # of either kind; where there are more, so many are drawn
 FALSE_ACCEPT_RATES = (1e-2, 1e-3)
 FOLDS = 10
-REPLICATES = 500  # of the bootstrap
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,22 +38,21 @@ class Verification:
     people: int
     same_pairs: int
     different_pairs: int
-    auc: Number  # with a bootstrap over people
+    auc: Jackknife  # by person
     accuracy: Number | None  # the mean over ten folds; None where the pairs are too few for them
     accuracy_people_disjoint: bool  # whether no person is in two of the folds
-    tar: dict[float, float | None]  # by false accept rate; None where the pairs are too few
+    tar: dict[float, Number | None]  # by false accept rate; None where the pairs are too few
     one_nn: Number  # of images of people with two or more: the nearest other is of the same person
-    replicates: Floats = field(repr=False)  # the bootstrap's AUCs
     curve: tuple[Floats, Floats] = field(repr=False)  # the ROC: false and true accept rates
 
     def as_dict(self) -> dict[str, Any]:
-        """All but the replicates and the curve, ready for JSON."""
+        """All but the curve, ready for JSON."""
         counts = ("images", "people", "same_pairs", "different_pairs", "accuracy_people_disjoint")
         return {
             **{key: getattr(self, key) for key in counts},
-            "auc": self.auc.as_dict(),
+            "auc": self.auc.number.as_dict(),
             "accuracy": self.accuracy and self.accuracy.as_dict(),
-            "tar": {f"{far:g}": rate for far, rate in self.tar.items()},
+            "tar": {f"{far:g}": rate and rate.as_dict() for far, rate in self.tar.items()},
             "one_nn": self.one_nn.as_dict(),
         }
 
@@ -69,18 +66,24 @@ class Verification:
             "people": self.people,
             "same_pairs": self.same_pairs,
             "different_pairs": self.different_pairs,
-            "auc": self.auc.value,
-            "auc_interval_low": self.auc.low,
-            "auc_interval_high": self.auc.high,
+            **_flat("auc", self.auc.number),
             "accuracy": self.accuracy and self.accuracy.value,
             "accuracy_error": self.accuracy and self.accuracy.error,
             "accuracy_people_disjoint": self.accuracy_people_disjoint,
-            **{f"tar_at_{far:g}": rate for far, rate in self.tar.items()},
-            "one_nn": self.one_nn.value,
-            "one_nn_interval_low": self.one_nn.low,
-            "one_nn_interval_high": self.one_nn.high,
-            "one_nn_images": self.one_nn.count,
+            **{
+                key: value
+                for far, rate in self.tar.items()
+                for key, value in _flat(f"tar_at_{far:g}", rate).items()
+            },
+            **_flat("one_nn", self.one_nn),
+            "one_nn_people": self.one_nn.count,
         }
+
+
+def _flat(name: str, number: Number | None) -> dict[str, Any]:
+    known = number or Number(float("nan"))
+    value = None if number is None else number.value
+    return {name: value, f"{name}_interval_low": known.low, f"{name}_interval_high": known.high}
 
 
 def verify(
@@ -97,22 +100,85 @@ def verify(
         raise ValueError("a representation is not finite")
     pairs = make_pairs(people, most_pairs=most_pairs, seed=seed)
     scores = similarities(h, pairs)
-    replicates = auc_replicates(scores, pairs, people, seed=seed)
+    codes, members, images = np.unique(people, return_inverse=True, return_counts=True)
+    # A person counts by the pairs of their images; without any they are a stranger to others.
+    units = Units(len(h), "images", images * (images - 1) / 2.0, members, "people")
+    whose = members[pairs.first], members[pairs.second]
+    hits, queries = nearest_neighbour(h, people)
     accuracies, disjoint = fold_accuracies(scores, pairs, people, seed=seed)
-    count = len(np.unique(people))
     return Verification(
         images=len(h),
-        people=count,
+        people=len(codes),
         same_pairs=int(pairs.same.sum()),
         different_pairs=int((~pairs.same).sum()),
-        auc=percentiles(roc_auc(scores, pairs.same), replicates, count, "people"),
+        auc=Jackknife(
+            roc_auc(scores, pairs.same), auc_without(scores, pairs.same, *whose, len(codes)), units
+        ),
         accuracy=_mean_accuracy(accuracies, disjoint),
         accuracy_people_disjoint=disjoint,
-        tar={far: true_accept_rate(scores, pairs.same, far) for far in FALSE_ACCEPT_RATES},
-        one_nn=wilson(*nearest_neighbour(h, people)),
-        replicates=replicates,
+        tar={far: _tar(scores, pairs.same, whose, far, units) for far in FALSE_ACCEPT_RATES},
+        one_nn=share(hits, (people[queries], "people")),
         curve=roc_curve(scores, pairs.same),
     )
+
+
+def _tar(
+    scores: Floats, same: Flags, whose: tuple[Codes, Codes], far: float, units: Units
+) -> Number | None:
+    value = true_accept_rate(scores, same, far)
+    if value is None:
+        return None
+    return Jackknife(value, tar_without(scores, same, *whose, units.count, far), units).number
+
+
+def auc_without(
+    scores: Floats, same: Flags, first: Codes, second: Codes, people: int
+) -> npt.NDArray[np.float64]:
+    """The AUC without each of the people 0…G−1, whose images make the pairs: float64 (G,).
+
+    NaN where no pair of one kind is left.
+    """
+    ranks = np.unique(scores, return_inverse=True)[1]
+    positive, negative = ranks[same], ranks[~same]
+    whose, one, other = first[same], first[~same], second[~same]
+    above = below(np.sort(negative), positive)  # different pairs below each same pair
+    passed = len(positive) - below(np.sort(positive), negative)  # same pairs above each other one
+    # Of one person alone: the same by (person, rank), in which people do not mix.
+    size = int(ranks.max()) + 1
+    of_either = np.sort(np.concatenate([one, other]) * size + np.tile(negative, 2))
+    starts = np.searchsorted(of_either, np.arange(people) * size)
+    inside = below(of_either, whose * size + positive) - starts[whose]
+
+    def by_person(codes: Codes, weights: Floats | None = None) -> Floats:
+        sums: Floats = np.bincount(codes, weights, people).astype(np.float64)
+        return sums
+
+    couples = above.sum() - by_person(whose, above) + by_person(whose, inside)
+    couples -= by_person(one, passed) + by_person(other, passed)
+    left: Floats = len(positive) - by_person(whose)
+    left = left * (len(negative) - by_person(one) - by_person(other))
+    return np.where(left > 0, couples / np.maximum(left, 1), np.nan)
+
+
+def tar_without(
+    scores: Floats, same: Flags, first: Codes, second: Codes, people: int, far: float
+) -> npt.NDArray[np.float64]:
+    """The true accept rate without each of the people 0…G−1: float64 (G,)."""
+    first_other, second_other = first[~same], second[~same]
+    pairs_of = np.bincount(first_other, minlength=people)
+    pairs_of += np.bincount(second_other, minlength=people)
+    total, order = len(first_other), np.argsort(-scores[~same])
+    # No threshold lies further down, whoever is left out.
+    order = order[: int(total * far) + int(pairs_of.max()) + 2]
+    others, one, other = scores[~same][order], first_other[order], second_other[order]
+    matches, whose = scores[same], first[same]
+    rates = [
+        accepted(matches[whose != p], others[(one != p) & (other != p)], total - pairs_of[p], far)
+        if total > pairs_of[p]
+        else float("nan")
+        for p in range(people)
+    ]
+    return np.array(rates)
 
 
 def make_pairs(people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0) -> Pairs:
@@ -165,8 +231,18 @@ def similarities(h: Floats, pairs: Pairs) -> Floats:
 
 def roc_auc(scores: Floats, same: Flags) -> float:
     """The share of (same, different) couples whose same pair scores higher; a tie counts half."""
-    ones = np.ones(len(scores))
-    return _weighted_auc(np.unique(scores, return_inverse=True)[1], same, ones)
+    others = np.sort(scores[~same])
+    return float(below(others, scores[same]).mean() / len(others))
+
+
+def below(ordered: npt.NDArray[Any], values: npt.NDArray[Any]) -> Floats:
+    """How many of ascending numbers are below each value, equal ones counted half."""
+    left, right = (
+        np.searchsorted(ordered, values, "left"),
+        np.searchsorted(ordered, values, "right"),
+    )
+    half: Floats = (left + right) / 2
+    return half
 
 
 def roc_curve(scores: Floats, same: Flags) -> tuple[Floats, Floats]:
@@ -175,29 +251,6 @@ def roc_curve(scores: Floats, same: Flags) -> tuple[Floats, Floats]:
 
     false, true, _ = curve(same, scores)
     return false, true
-
-
-def auc_replicates(
-    scores: Floats, pairs: Pairs, people: Codes, *, count: int = REPLICATES, seed: int = 0
-) -> Floats:
-    """AUCs of samples of people drawn with replacement, float64 (count,): a bootstrap.
-
-    The pairs of one person depend on each other, so people are drawn and not pairs. A person who is
-    drawn v times counts v-fold in same pairs, and v·w-fold in different pairs with one who is drawn
-    w times; copies of a person are no pair. Samples without a pair of both kinds are drawn again.
-    """
-    codes, members = np.unique(people, return_inverse=True)
-    first, second = members[pairs.first], members[pairs.second]
-    groups = np.unique(scores, return_inverse=True)[1]
-    generator = np.random.default_rng(seed)
-    aucs: list[float] = []
-    while len(aucs) < count:
-        counts = generator.multinomial(len(codes), np.full(len(codes), 1 / len(codes)))
-        drawn: Floats = counts.astype(np.float64)
-        weights = drawn[first] * np.where(pairs.same, 1, drawn[second])
-        if weights[pairs.same].any() and weights[~pairs.same].any():
-            aucs.append(_weighted_auc(groups, pairs.same, weights))
-    return np.array(aucs)
 
 
 def fold_accuracies(
@@ -236,12 +289,13 @@ def fold_accuracies(
 
 
 def _mean_accuracy(accuracies: Floats | None, disjoint: bool) -> Number | None:
-    """The mean over the folds and its standard error, sd/√10."""
+    """The mean over the folds; with an interval where no person is in two."""
     if accuracies is None:
         return None
-    how = f"standard error over {FOLDS} folds {'by person' if disjoint else 'of pairs'}"
-    error = float(accuracies.std(ddof=1) / sqrt(FOLDS))
-    return Number(float(accuracies.mean()), how=how, error=error, count=FOLDS)
+    if not disjoint:
+        how = "no interval: people are too few for folds that share none"
+        return Number(float(accuracies.mean()), how=how, count=FOLDS)
+    return mean(accuracies, over="folds by person")
 
 
 def best_threshold(scores: Floats, same: Flags) -> float:
@@ -267,26 +321,34 @@ def true_accept_rate(scores: Floats, same: Flags, false_accept_rate: float) -> f
     others = -np.sort(-scores[~same])
     if len(others) * false_accept_rate < 10 * (1 - 1e-9):
         return None
-    threshold = others[int(len(others) * false_accept_rate * (1 + 1e-9))]
-    return float((scores[same] > threshold).mean())
+    return accepted(scores[same], others, len(others), false_accept_rate)
 
 
-def nearest_neighbour(h: Floats, people: Codes) -> tuple[int, int]:
-    """How many images have one of their person's as the nearest other image, and of how many.
+def accepted(matches: Floats, others: Floats, count: int, false_accept_rate: float) -> float:
+    """The share of `matches` above the threshold of `count` other scores, descending.
 
-    Counted are the images whose person has another image; all other images are candidates.
+    Of these only the first need be there. NaN without a match.
+    """
+    threshold = others[int(count * false_accept_rate * (1 + 1e-9))]
+    return float((matches > threshold).mean()) if len(matches) else float("nan")
+
+
+def nearest_neighbour(h: Floats, people: Codes) -> tuple[Flags, Codes]:
+    """Which images have one of their person's as the nearest other image, and their numbers.
+
+    Asked are the images whose person has another image; all other images are candidates.
     """
     unit = unit_vectors(h).astype(np.float32)
     _, members, counts = np.unique(people, return_inverse=True, return_counts=True)
     queries = np.flatnonzero(counts[members] > 1)
     step = max(1, (1 << 24) // len(unit))  # 64 MiB
-    correct = 0
+    hits = []
     for start in range(0, len(queries), step):
         part = queries[start : start + step]
         cosines = unit[part] @ unit.T
         cosines[np.arange(len(part)), part] = -np.inf
-        correct += int((members[cosines.argmax(1)] == members[part]).sum())
-    return correct, len(queries)
+        hits.append(members[cosines.argmax(1)] == members[part])
+    return np.concatenate(hits), queries
 
 
 def spread(h: Floats) -> float:
@@ -330,12 +392,3 @@ def _draw_pairs(
     chosen = np.sort(draw.permutation(chosen)[:wanted])
     pairs: Codes = order[np.stack(np.divmod(chosen, total))]
     return pairs
-
-
-def _weighted_auc(groups: Codes, same: Flags, weights: Floats) -> float:
-    """The AUC where pair i counts weights[i] times; `groups` are the scores' ranks, from 0."""
-    size = int(groups.max()) + 1
-    positive = np.bincount(groups[same], weights[same], size)
-    negative = np.bincount(groups[~same], weights[~same], size)
-    below = np.cumsum(negative) - negative / 2
-    return float(positive @ below / (positive.sum() * negative.sum()))

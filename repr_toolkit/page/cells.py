@@ -39,6 +39,18 @@ def with_remark(cell: Cell, remark: str) -> Cell:
     return Cell(cell.text, "; ".join(filter(None, [cell.detail, remark])), cell.error)
 
 
+def with_p(cell: Cell, number: Number | Numbers) -> Cell:
+    """A difference, with the probability of one as large if there were none.
+
+    >>> with_p(Cell("2.5"), Number(0.025, p=0.0004)).detail
+    'p < 0.001'
+    """
+    p = number.p if isinstance(number, Number) else number.get("p")
+    if p is None:
+        return cell
+    return with_remark(cell, "p < 0.001" if p < 0.001 else f"p = {p:.2g}")
+
+
 def spanned(counts: Iterable[int]) -> str:
     """The number that runs were measured with, or the least and the largest of several.
 

@@ -47,7 +47,7 @@ def analysis_sections(reported: Reported) -> list[Section | None]:
     sections: list[Section | None] = []
     for analysis in reported.analyses_shown:
         kept = reported.kept(analysis)
-        blocks = analysis.blocks(kept) if kept else []
+        blocks = analysis.shown(kept) if kept else []
         blocks += not_measured(reported, analysis)
         if blocks:
             sections.append(Section(analysis.name, analysis.title, analysis.lead, blocks))

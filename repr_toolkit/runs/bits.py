@@ -18,10 +18,11 @@ from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_h
-from repr_toolkit.support.stats import Number, mean_and_error
+from repr_toolkit.support.stats import Number, mean
 
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
 FITTED_IMAGES, FITTED_SUBPIXELS = 4096, 2**23  # the most that a likelihood is fitted to anew
+TRAINING_IMAGES = 1_000  # at most, whose bits stand beside those of other images
 CPU_PIXELS = 2**14  # of a batch on the CPU; a larger one leaves the caches and takes twice the time
 
 
@@ -67,14 +68,27 @@ def own_and_other(
     """
     if h is None:
         [bits] = bits_given(model, split, [None], seed=seed, **how)
-        return bits, {"bits_per_dim": mean_and_error(bits)}
+        return bits, {"bits_per_dim": mean(bits, split.groups())}
     others, differ = other_h(h, seed)
     bits, other = bits_given(model, split, [h, h[others]], seed=seed, **how)
-    numbers, counted = {"bits_per_dim": mean_and_error(bits)}, differ.numpy()
+    numbers, counted = {"bits_per_dim": mean(bits, split.groups())}, differ.numpy()
     if counted.sum() > 1:
-        numbers["bits_per_dim_other_h"] = mean_and_error(other[counted])
-        numbers["difference"] = mean_and_error((bits - other)[counted])
+        groups = split.groups(np.flatnonzero(counted))
+        numbers["bits_per_dim_other_h"] = mean(other[counted], groups)
+        numbers["difference"] = mean((bits - other)[counted], groups)
     return bits, numbers
+
+
+def training_bits(model: EncoderDecoder, data: ImageData, count: int, **how: Any) -> Number:
+    """Bits/dim of training images, `count` of them spread evenly: what is fitted, not what holds.
+
+    See `log_likelihoods` for the further arguments and errors.
+    """
+    train = data.splits["train"]
+    chosen = choose_evenly(len(train), count)
+    h = None if model.encoder is None else encode_split(model, train, indices=chosen)
+    [bits] = bits_given(model, train, [h], indices=chosen, **how)
+    return mean(bits, train.groups(chosen))
 
 
 def log_likelihoods(
@@ -135,8 +149,9 @@ def refitted_bits(model: EncoderDecoder, data: ImageData, split: str) -> dict[st
             for name, log_prob in fits.items():
                 nats[name].append(log_prob(x, h))
     log_probs = {name: torch.cat(parts).cpu().double() for name, parts in nats.items()}
+    groups = data.split(split).groups()
     return {
-        name: mean_and_error(decoders.bits_per_dim(log_prob, decoder.image_shape).numpy())
+        name: mean(decoders.bits_per_dim(log_prob, decoder.image_shape).numpy(), groups)
         for name, log_prob in log_probs.items()
     }
 
@@ -178,15 +193,19 @@ def evaluate(
     Keys: `run`, `split`, `images`, `levels`, `likelihood` ("exact" or "upper bound", of the bits),
     `remark` (what else there is to know of them, or ""), `bits_per_dim`, and where there is an
     encoder `bits_per_dim_other_h` (given another image's h, see `other_h`) and `difference` (given
-    its h minus given another's, paired by image). The last three are `Number`s as dicts. Raises
-    ValueError for a split that the data lacks.
+    its h minus given another's, paired by image), and `bits_per_dim_train`, of training images. The
+    last four are `Number`s as dicts. Raises ValueError for a split that the data lacks.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)
-    images = run.load_data().split(split)
+    data = run.load_data()
+    images = data.split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = None if model.encoder is None else encode_split(model, images, **options)
     bits, numbers = own_and_other(model, images, h, seed, **options)
+    if split != "train":
+        count = min(len(images), TRAINING_IMAGES)
+        numbers["bits_per_dim_train"] = training_bits(model, data, count, seed=seed, **options)
     return {
         "run": str(run.path),
         "split": split,

@@ -1,20 +1,29 @@
-"""Means, shares and other numbers with their 95 % intervals."""
+"""Means, shares and other numbers with their 95 % intervals.
 
-from collections.abc import Mapping
+One rule each: `mean` and `ratio` of any values, `share` of right and wrong, `difference` of two
+shares of the same cases, `Jackknife` of what is no mean, `over_trainings` of several seeds. Cases
+that belong together, such as images of one person, are not independent: with `groups` an interval
+is made of the spread between groups. docs/statistics.md has the simulated coverage of each.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import cache
 from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-NORMAL_95 = 1.959963984540054
-"""The standard normal's 97.5 % quantile."""
-LEAST_DRAWN = 10
-"""The fewest cases for which a bootstrap gives an interval."""
+Values = npt.NDArray[Any]
+Groups = tuple[npt.NDArray[np.integer[Any]], str]
+"""The group of each case, codes (N,), and what groups are called, such as "people"."""
 
-RESAMPLES = 2000
-"""The number of a bootstrap's resamples."""
+LEAST_GROUPS = 5
+"""The fewest groups, as if of equal size, that give an interval."""
+
+FEW = 30
+"""Below so many independent cases a number is given with caution."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,7 @@ class Number:
             why there is none.
         error: The standard error, or None if the interval is not made of one.
         count: The number of independent cases, or None if it is not known.
+        p: Of a difference, the two-sided probability of one as large if there were none.
     """
 
     value: float
@@ -37,6 +47,7 @@ class Number:
     how: str = ""
     error: float | None = None
     count: int | None = None
+    p: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes that are not None, ready for JSON.
@@ -67,119 +78,265 @@ def as_json(value: Any) -> Any:
     return [*map(as_json, value)] if isinstance(value, list | tuple) else value
 
 
-def mean_and_error(values: npt.NDArray[np.floating[Any]], over: str = "images") -> Number:
-    """The mean of independent values (N,), its standard error sd/√N, and mean ± 1.96 errors.
+def mean(values: Values, groups: Groups | None = None, over: str = "images") -> Number:
+    """The mean of values (N,) with standard error and Student's t interval; see `ratio`."""
+    return ratio(values, np.ones(len(values)), groups, over)
 
-    `over` names the cases. Raises ValueError for fewer than two values.
+
+def ratio(
+    numerators: Values, denominators: Values, groups: Groups | None = None, over: str = "images"
+) -> Number:
+    """Σ numerators / Σ denominators, each (N,), with standard error and Student's t interval.
+
+    The error is that of the linearised ratio, by the sums of its residuals over groups, or over
+    single cases (Cochran, "Sampling techniques", 1977, §6.3 and §9A.2). `over` names the cases.
+    Raises ValueError for fewer than two cases.
     """
-    if len(values) < 2:
-        raise ValueError(f"a standard error needs at least two {over}, not {len(values)}")
-    values = values.astype(np.float64)
-    mean, count = float(values.mean()), len(values)
-    error = float(values.std(ddof=1)) / sqrt(count)
-    half = NORMAL_95 * error
-    return Number(mean, mean - half, mean + half, f"normal, over {count:,} {over}", error, count)
+    if len(numerators) < 2:
+        raise ValueError(f"a standard error needs at least two {over}, not {len(numerators)}")
+    total = float(denominators.sum(dtype=np.float64))
+    value = float(numerators.sum(dtype=np.float64)) / total
+    units = Units.of(len(numerators), groups, over)
+    return units.student(value, units.error(numerators - value * denominators) / abs(total))
 
 
-def student(values: npt.NDArray[np.floating[Any]], over: str = "draws") -> Number:
-    """The mean of few independent values (N,), its standard error, and Student's t interval.
+def share(
+    hits: Values, groups: Groups | None = None, over: str = "images", *, each: int = 1
+) -> Number:
+    """The share of right among right and wrong (N,), or the mean of shares of `each` cases.
 
-    `over` names the cases. Raises ValueError for fewer than two values.
+    Independent cases have Wilson's score interval (1927); those of groups, or the `each` samples of
+    an image, that of `Units.bounded`. Both stay within [0, 1] and keep a width at 0 and 1. Raises
+    ValueError for no cases, and a share outside [0, 1].
     """
+    count = len(hits)
+    if count < 1 or not ((hits >= 0) & (hits <= 1)).all():
+        raise ValueError("a share is between 0 and 1, of at least one case")
+    units = Units.of(count, groups, f"{over} of {each} each" if each > 1 else over)
+    value = float(hits.mean())
+    if groups is not None or each > 1:
+        return units.bounded(value, units.error(hits - value) / count, count * each)
+    from scipy.stats import binomtest
+
+    low, high = binomtest(round(value * count), count).proportion_ci(method="wilson")
+    return Number(value, float(low), float(high), f"Wilson's over {units.text}", count=count)
+
+
+def difference(
+    hits: Values, others: Values, groups: Groups | None = None, over: str = "images"
+) -> Number:
+    """The share of `hits` less that of `others`, right and wrong of the same cases, bool (N,).
+
+    Independent cases have the interval of Bonett and Price ("Adjusted Wald confidence interval for
+    a difference of binomial proportions based on paired data", 2012), and as `p` McNemar's exact
+    test; those of groups Student's t, and `p` by it.
+    """
+    hits, others = np.asarray(hits, bool), np.asarray(others, bool)
+    if groups is not None:
+        return tested(mean(hits.astype(float) - others, groups, over))
+    from scipy.stats import binomtest
+
+    count = len(hits)
+    more, fewer = int((hits & ~others).sum()), int((~hits & others).sum())
+    up, down = (more + 1) / (count + 2), (fewer + 1) / (count + 2)
+    half = quantile(np.inf) * sqrt((up + down - (up - down) ** 2) / (count + 2))
+    low, high = max(-1.0, up - down - half), min(1.0, up - down + half)
+    p = float(binomtest(more, more + fewer).pvalue) if more + fewer else 1.0
+    how = f"Bonett and Price's over {Units.of(count, None, over).text}, p by McNemar's exact test"
+    return Number((more - fewer) / count, low, high, how, count=count, p=p)
+
+
+def tested(number: Number) -> Number:
+    """A difference with its `p`, by Student's t of its error."""
+    if not number.error or number.count is None:
+        return number
     from scipy.stats import t
 
-    normal, count = mean_and_error(values, over), len(values)
-    assert normal.error is not None
-    half = float(t.ppf(0.975, count - 1)) * normal.error
-    low, high = normal.value - half, normal.value + half
-    return replace(normal, low=low, high=high, how=f"Student's t over {count:,} {over}")
+    p = float(2 * t.sf(abs(number.value) / number.error, number.count - 1))
+    return replace(number, how=f"{number.how}, p by it", p=p)
 
 
-def bootstrap(values: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Number:
+@dataclass(frozen=True, eq=False)
+class Jackknife:
+    """A statistic of cases in G groups that is no mean of them, and its error by the jackknife.
+
+    Attributes:
+        value: Of all cases.
+        left_out: Without one group each, (G,); not finite where there is no such value.
+        units: The groups.
+    """
+
+    value: float
+    left_out: npt.NDArray[np.float64]
+    units: "Units"
+
+    @property
+    def error(self) -> float:
+        """The standard error, √((G − 1)/G · Σ (θ₋g − their mean)²) (Efron and Stein, 1981)."""
+        count = len(self.left_out)
+        offsets = self.left_out - self.left_out.mean()
+        return sqrt((count - 1) / count * float((offsets**2).sum()))
+
+    @property
+    def number(self) -> Number:
+        """A statistic within [0, 1] with the interval of `Units.bounded`."""
+        return self._missing or self.units.bounded(self.value, self.error, self.units.cases)
+
+    def less(self, other: "Jackknife") -> Number:
+        """How much larger it is than another statistic of the same groups, paired by group."""
+        left_out = self.left_out - other.left_out
+        paired = Jackknife(self.value - other.value, left_out, self.units)
+        return paired._missing or tested(self.units.student(paired.value, paired.error))
+
+    @property
+    def _missing(self) -> Number | None:
+        how = self.units.too_few
+        if not how and np.isfinite(self.left_out).all():
+            return None
+        how = how or f"no interval: it hangs on one of the {self.units.text}"
+        return Number(self.value, how=how, count=self.units.count)
+
+
+def mean_of(parts: Sequence[Jackknife]) -> Jackknife:
+    """The mean of a statistic over parts that share no group, such as folds."""
+    value, count = float(np.mean([part.value for part in parts])), len(parts)
+    # To leave a group out of one part moves the mean by a share of what it moves that part.
+    left_out = [value + (part.left_out - part.left_out.mean()) / count for part in parts]
+    weights = np.concatenate([part.units.weights / part.units.weights.sum() for part in parts])
+    units = [part.units for part in parts]
+    both = replace(units[0], cases=sum(unit.cases for unit in units), weights=weights)
+    return Jackknife(value, np.concatenate(left_out), both)
+
+
+def over_trainings(values: Values, groups: Groups | None = None, over: str = "images") -> Number:
     """The mean of values (S, N) over S trainings and N images, or of (N,) for one training.
 
-    The interval has the percentiles of `RESAMPLES` resamples, each of which draws images with
-    replacement, the same ones for all trainings. For S > 1 each resample's mean also moves by s/√S
-    times a variate of Student's t with S − 1 degrees of freedom, where s is the standard deviation
-    of the trainings' means: resampling so few would cover far too little (two trainings' range
-    covers one half). For one training the interval leaves out the spread between trainings. `seed`
-    decides the draws.
+    The interval has the quantiles of the sum of two of Student's variates, one for the images or
+    their groups and one for the trainings (Fisher's solution of Behrens's problem). For one
+    training it leaves out the spread between trainings.
     """
+    values = np.atleast_2d(values).astype(np.float64)
+    number, seeds = mean(values.mean(0), groups, over), len(values)
+    if seeds == 1 or number.error is None:
+        return number
+    from scipy.optimize import brentq
     from scipy.stats import t
 
-    values = np.atleast_2d(values).astype(np.float64)
-    trainings, images = values.shape
-    draw = np.random.default_rng(seed)
-    of_images = values.mean(0)
-    means = np.empty(RESAMPLES)
-    for resample in range(RESAMPLES):
-        counts = np.bincount(draw.integers(images, size=images), minlength=images)
-        means[resample] = of_images @ (counts / images)
-    how = f"bootstrap over {images:,} images; leaves out fit bias and training seeds"
-    if trainings > 1:
-        error = values.mean(1).std(ddof=1) / np.sqrt(trainings)
-        # The quantiles of t in a random order: unlike draws they lack no tail.
-        variates = t.ppf((np.arange(RESAMPLES) + 0.5) / RESAMPLES, trainings - 1)
-        means += error * draw.permutation(variates)
-        how = (
-            f"bootstrap over {images:,} images, Student's t over {trainings} training seeds; "
-            "leaves out fit bias"
-        )
-    low, high = np.quantile(means, [0.025, 0.975])
-    return Number(float(values.mean()), float(low), float(high), how, count=images)
+    freedom = Units.of(values.shape[1], groups, over).freedom
+    between = float(values.mean(1).std(ddof=1)) / sqrt(seeds)
+    of_images = number.error * t.ppf((np.arange(200) + 0.5) / 200, freedom)
+
+    def beyond(half: float) -> float:
+        """How much less than 95 % of sums are within ± half."""
+        ends = ((end - of_images) / between for end in (half, -half))
+        upper, lower = (t.cdf(end, seeds - 1).mean() for end in ends)
+        return 0.95 - float(upper - lower)
+
+    half = quantile(freedom) * number.error
+    if between:
+        half = brentq(beyond, 0, 2 * (half + quantile(seeds - 1) * between))
+    how = f"{number.how}, and over {seeds} training seeds"
+    low, high, error = number.value - half, number.value + half, sqrt(number.error**2 + between**2)
+    return replace(number, low=low, high=high, how=how, error=error)
 
 
-def wilson(correct: int, count: int, over: str = "images") -> Number:
-    """The share `correct` of `count` independent cases, with Wilson's score interval.
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The independent units behind a number: groups of cases, or single cases.
 
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927.
-    Unlike mean ± z·sd it stays within [0, 1] and keeps a width at 0 and 1. Raises ValueError unless
-    0 ≤ correct ≤ count and count ≥ 1.
+    Attributes:
+        cases: How many cases there are.
+        over: What they are called.
+        weights: How much each unit counts, such as its cases or pairs, (G,).
+        codes: The unit of each case, 0…G−1, (N,); None where each is one itself.
+        groups: What the groups are called; "" where each case is one.
     """
-    if count < 1 or not 0 <= correct <= count:
-        raise ValueError(f"{correct} of {count} is not a share")
-    low, high = _wilson(correct / count, count)
-    return Number(correct / count, low, high, f"Wilson's, over {count:,} {over}", count=count)
+
+    cases: int
+    over: str
+    weights: npt.NDArray[np.float64]
+    codes: npt.NDArray[np.intp] | None = None
+    groups: str = ""
+
+    @classmethod
+    def of(cls, count: int, groups: Groups | None, over: str = "images") -> "Units":
+        """The units of `count` cases; ValueError for another number of groups' codes."""
+        if groups is None:
+            return cls(count, over, np.ones(count))
+        if len(groups[0]) != count:
+            raise ValueError(f"{count} {over}, but groups of {len(groups[0])}")
+        codes, sizes = np.unique(groups[0], return_inverse=True, return_counts=True)[1:]
+        return cls(count, over, sizes.astype(np.float64), codes, groups[1])
+
+    @property
+    def count(self) -> int:
+        """G."""
+        return len(self.weights)
+
+    @property
+    def freedom(self) -> float:
+        """One less than the number of units of equal weight that would say as much."""
+        return max(float(self.weights.sum() ** 2 / (self.weights**2).sum()) - 1, 1e-9)
+
+    @property
+    def text(self) -> str:
+        """How many they are, and a caution where they are few."""
+        cases = f"{self.cases:,} {self.over}"
+        every = f"{self.count:,} {self.groups}, {cases}" if self.groups else cases
+        alike = self.freedom + 1
+        if alike > FEW - 0.5:
+            return every
+        few = f"fewer than {FEW}" if alike > self.count - 0.5 else f"as {alike:.0f} of equal weight"
+        return f"{every} ({few}: with caution)"
+
+    def error(self, residuals: Values) -> float:
+        """The standard error of the sum of residuals (N,), whose own sum is 0."""
+        sums: Values = residuals.astype(np.float64)
+        if self.codes is not None:
+            sums = np.bincount(self.codes, sums)
+        return sqrt(float((sums**2).sum()) * self.count / max(self.count - 1, 1))
+
+    def student(self, value: float, error: float) -> Number:
+        """A value with Student's t interval, of the freedom of groups of equal weight."""
+        if self.too_few:
+            return Number(value, how=self.too_few, count=self.count)
+        half = quantile(self.freedom) * error
+        how = f"Student's t over {self.text}"
+        return Number(value, value - half, value + half, how, error, self.count)
+
+    def bounded(self, value: float, error: float, most: int) -> Number:
+        """A value within [0, 1] with the interval of Korn and Graubard.
+
+        It is Clopper and Pearson's for the number of independent cases that would have this error,
+        at most `most`, times the square of the normal over Student's quantile ("Confidence
+        intervals for proportions with small expected number of positive counts estimated from
+        survey data", 1998). Without any spread there are as many cases as groups.
+        """
+        if self.too_few:
+            return Number(value, how=self.too_few, count=self.count)
+        from scipy.stats import beta
+
+        cases = value * (1 - value) / error**2 if error else self.freedom + 1
+        cases = min(cases, most) * (quantile(np.inf) / quantile(self.freedom)) ** 2
+        hits = value * cases
+        low = float(beta.ppf(0.025, hits, cases - hits + 1)) if value > 0 else 0.0
+        high = float(beta.ppf(0.975, hits + 1, cases - hits)) if value < 1 else 1.0
+        how = f"Korn and Graubard's over {self.text}"
+        return Number(value, low, high, how, count=self.count)
+
+    @property
+    def too_few(self) -> str:
+        """Why groups give no interval; "" where they do."""
+        alike = self.freedom + 1
+        if not self.groups or alike > LEAST_GROUPS - 0.5:
+            return ""
+        equal = "" if alike > self.count - 0.5 else f", which count as {alike:.1f} of equal weight,"
+        return f"no interval: {self.count:,} {self.groups}{equal} are fewer than {LEAST_GROUPS}"
 
 
-def wilson_of_groups(
-    shares: npt.NDArray[np.floating[Any]], size: int = 1, over: str = "images"
-) -> Number:
-    """The mean of the shares (N,) of N groups of `size` cases each, such as one image's samples.
+@cache
+def quantile(freedom: float) -> float:
+    """Student's 97.5 % quantile; the standard normal's for infinite freedom."""
+    from scipy.stats import norm, t
 
-    Cases of one group are alike, so N·size of them say less than as many independent ones. The
-    interval is Wilson's for the number of independent cases that would vary as much as the groups
-    (Kish's effective sample size), from N to N·size; for N if the groups do not vary. Raises
-    ValueError for no groups, or a share outside [0, 1].
-    """
-    if len(shares) < 1 or not ((shares >= 0) & (shares <= 1)).all():
-        raise ValueError("a share is between 0 and 1, of at least one group")
-    groups, p = len(shares), float(shares.mean())
-    variance = float(shares.var(ddof=1)) / groups if groups > 1 else 0.0
-    count = min(max(p * (1 - p) / variance, groups), groups * size) if variance else groups
-    low, high = _wilson(p, count)
-    how = f"Wilson's, over {groups:,} {over}" + (f" of {size} each" if size > 1 else "")
-    return Number(p, low, high, how, count=groups)
-
-
-def percentiles(
-    value: float, replicates: npt.NDArray[np.floating[Any]], count: int, over: str = "images"
-) -> Number:
-    """A value with the 2.5 and 97.5 percentiles of its bootstrap's replicates (n,).
-
-    Each replicate draws `count` independent cases with replacement; `over` names the cases. Fewer
-    than `LEAST_DRAWN` give no interval: their samples are too alike to stand for other cases.
-    """
-    if count < LEAST_DRAWN:
-        how = f"fewer than {LEAST_DRAWN} {over}, too few for a bootstrap"
-        return Number(value, how=how, count=count)
-    low, high = map(float, np.quantile(replicates, [0.025, 0.975]))
-    return Number(value, low, high, f"bootstrap over {count:,} {over}", count=count)
-
-
-def _wilson(share: float, count: float) -> tuple[float, float]:
-    z = NORMAL_95
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    spread = sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
-    half = spread * z / (1 + z * z / count)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return float(norm.ppf(0.975) if freedom == np.inf else t.ppf(0.975, freedom))

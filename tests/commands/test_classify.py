@@ -13,7 +13,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Table
 from repr_toolkit.runs.kept import keep, kept_in
 from repr_toolkit.runs.run import Run, load
-from repr_toolkit.support.stats import mean_and_error
+from repr_toolkit.support.stats import mean
 from repr_toolkit.support.tables import number_text
 from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
@@ -44,10 +44,10 @@ def test_a_reader_sees_the_same(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert out.startswith("180 test images")
     for number in (
         number_text(found.accuracy, 100, 1),
-        number_text(mean_and_error(found.true_posterior_bits)),
-        number_text(mean_and_error(found.information_bits)),
-        number_text(mean_and_error(found.bits_given_label)),
-        number_text(mean_and_error(found.bits_marginal)),
+        number_text(mean(found.true_posterior_bits)),
+        number_text(mean(found.information_bits)),
+        number_text(mean(found.bits_given_label)),
+        number_text(mean(found.bits_marginal)),
         f"{found.prior_entropy:.3f}",
     ):
         assert f" {number} |" in out
@@ -76,7 +76,8 @@ def test_baselines_are_fitted_on_request_and_kept(
     classifiers = blocks[3]
     assert isinstance(classifiers, Table)
     for row in classifiers.rows:
-        accuracy, how = row.cells
+        accuracy, minus, how = row.cells
+        assert "p " in minus.detail
         assert f"| {row.label} " in out
         assert f"{accuracy.text} ({accuracy.detail})" in out
         assert how.text in out

@@ -43,7 +43,7 @@ def test_a_run_beside_its_baselines(run: Run, capsys: pytest.CaptureFixture[str]
     assert score > 0.95 > by_name["autoencoder", "knn"]["score"]["value"]
     assert control["types"] == "view"
     assert control["selectivity"] == score - control["accuracy"]["value"]
-    assert by_name["pixels", "mdl"]["code"]["compression"] > 4
+    assert by_name["pixels", "mdl"]["code"]["compression_against_uniform"] > 4
     [kept] = kept_in(run.path, "probing")
     assert {"command": kept.command, **kept.numbers} == result
     assert kept.numbers["fingerprint"] == run.info["data"]["fingerprint"]

@@ -185,3 +185,23 @@ def test_values_beyond_the_levels_are_refused() -> None:
         ImageData("toy", {"image": np.full((20, 1, 2, 2), 17, np.uint8)}, rows(), levels=17)
     with pytest.raises(ValueError, match="no key 'image'"):
         ImageData("toy", {}, rows())
+
+
+def test_groups_are_those_of_the_widest_key() -> None:
+    arrays = {"image": np.zeros((6, 1, 2, 2), np.uint8), "photograph": np.array([0, 0, 1, 1, 2, 3])}
+    rows = {"train": np.array([0, 1, 4]), "val": np.array([5]), "test": np.array([2, 3])}
+    codes, name = ImageData("mine", arrays, rows).splits["train"].groups()
+    assert (codes.tolist(), name) == ([0, 0, 2], "photographs")
+    arrays["identity"] = np.array([7, 8, 9, 9, 8, 1])
+    data = ImageData("mine", arrays, rows)
+    codes, name = data.splits["train"].groups()
+    assert (codes.tolist(), name) == ([7, 8, 8], "people")
+    codes, _ = data.splits["train"].groups([2, 1])
+    assert codes.tolist() == [8, 8]
+    assert data.splits["train"].groups([0, 1]) is None  # each is alone
+    arrays["group"] = np.zeros(6, np.int64)
+    assert ImageData("mine", arrays, rows).splits["test"].groups()[1] == "groups"
+    with pytest.raises(TypeError, match="'group' must be int64"):
+        ImageData("mine", {**arrays, "group": np.zeros(6)}, rows)
+    plain = {"image": arrays["image"]}
+    assert ImageData("mine", plain, rows).splits["train"].groups() is None

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.images import content_fingerprint
 from repr_toolkit.data.photos import PHOTOGRAPHS
 
 SHARED = Path(os.environ.get("REPR_TOOLKIT_DATA", "/nonexistent"))
@@ -73,6 +74,10 @@ def test_photos_are_split_by_photograph() -> None:
     assert not seen[0] & seen[1]
     assert not seen[0] & seen[2]
     assert not seen[1] & seen[2]
+    codes, name = data.splits["test"].groups()
+    assert (name, np.unique(codes, return_counts=True)[1].tolist()) == ("photographs", [104, 187])
+    assert [data.name_of("photograph", code) for code in np.unique(codes)] == ["chelsea", "coffee"]
+    assert data.fingerprint == content_fingerprint({"image": data.arrays["image"]}, data.rows)
     # Patches hold content: hardly any is of one colour.
     assert np.mean(images[2].std(axis=1) < 2) < 0.02
     # Neighbours in a row of the first photograph, 8 pixels apart, overlap.

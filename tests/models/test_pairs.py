@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from repr_toolkit.models import pairs as verification
 from repr_toolkit.models.pairs import (
     Pairs,
-    auc_replicates,
+    auc_without,
     best_threshold,
     fold_accuracies,
     make_pairs,
@@ -19,10 +19,11 @@ from repr_toolkit.models.pairs import (
     roc_auc,
     similarities,
     spread,
+    tar_without,
     true_accept_rate,
     verify,
 )
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.support.stats import share
 
 
 def clusters(
@@ -93,49 +94,50 @@ def test_auc_by_hand_and_by_scikit_learn() -> None:
     assert roc_auc(scores, same) == pytest.approx(roc_auc_score(same, scores))
 
 
-def test_the_bootstrap_draws_people() -> None:
-    """One replicate written plainly: pairs counted as often as their people were drawn."""
-    h, people = clusters(people=5, images=3)
+def test_without_each_person_it_is_what_their_images_did_not_make() -> None:
+    """AUC and TAR of all pairs that a person is in neither side of, ties included."""
+    h, people = clusters(people=6, images=5, noise=1.5)
+    people[:4] = 100 + np.arange(4)  # people of unequal numbers of images
     pairs = make_pairs(people)
-    scores = similarities(h, pairs)
-    drawn = np.random.default_rng(7).multinomial(5, np.full(5, 0.2))
-    replicate = auc_replicates(scores, pairs, people, count=1, seed=7)[0]
-    kept, labels = [], []
-    for i, j, same, score in zip(pairs.first, pairs.second, pairs.same, scores, strict=True):
-        a, b = drawn[people[i] - 100], drawn[people[j] - 100]
-        times = a if same else a * b
-        kept += [score] * times
-        labels += [same] * times
-    assert replicate == pytest.approx(roc_auc_score(labels, kept))
+    scores = similarities(h, pairs).round(2)
+    members = np.unique(people, return_inverse=True)[1]
+    whose = members[pairs.first], members[pairs.second]
+    without_auc = auc_without(scores, pairs.same, *whose, 6)
+    without_tar = tar_without(scores, pairs.same, *whose, 6, 0.1)
+    for person in range(6):
+        kept = (whose[0] != person) & (whose[1] != person)
+        assert without_auc[person] == pytest.approx(roc_auc_score(pairs.same[kept], scores[kept]))
+        expected = true_accept_rate(scores[kept], pairs.same[kept], 0.1)
+        assert without_tar[person] == expected
 
 
-def test_the_bootstrap_is_as_wide_as_other_people_differ() -> None:
-    """People differ, so that an interval from pairs as if independent would be far too narrow."""
-    draw = np.random.default_rng(5)
-    aucs, low, high = [], [], []
-    for _ in range(40):
-        people = np.repeat(np.arange(10), 6)
-        centres = draw.standard_normal((10, 4)) * draw.uniform(0.2, 2, (10, 1))
-        h = centres[people] + 0.5 * draw.standard_normal((60, 4))
-        result = verify(h, people)
-        aucs.append(result.auc.value)
-        low.append(result.auc.low)
-        high.append(result.auc.high)
-    width = np.mean(high) - np.mean(low)
-    assert 0.5 < width / (4 * np.std(aucs)) < 1.5
-    assert all(a <= b <= c for a, b, c in zip(low, aucs, high, strict=True))
+def test_intervals_are_over_people() -> None:
+    """They say how many, are none below five, and 1-NN's is not that of independent images."""
+    for count in (4, 5, 10):
+        result = verify(*clusters(people=count, images=6, noise=1.5))
+        for number in (result.auc.number, result.one_nn):
+            assert (number.low is not None) == (count > 4)
+            assert f"{count} people" in number.how
+    number = result.one_nn
+    assert number.how == (
+        "Korn and Graubard's over 10 people, 60 images (fewer than 30: with caution)"
+    )
+    assert number.count == 10
+    alone = share(np.arange(60) < round(60 * number.value))
+    assert number.low < alone.low
+    assert verify(*clusters(people=2)).auc.number.how == "no interval: 2 people are fewer than 5"
 
 
-def test_few_people_have_no_interval() -> None:
-    """Of two people every sample that has both gives the same AUC: no certainty, but no news."""
-    for people, enough in ((2, False), (9, False), (10, True)):
-        result = verify(*clusters(people=people))
-        assert (result.auc.low is not None) == enough
-        assert ("low" in result.as_dict()["auc"]) == enough
-        assert (result.flat_numbers()["auc_interval_low"] is not None) == enough
-    assert np.ptp(verify(*clusters(people=2)).replicates) == 0
-    low, high = np.quantile(result.replicates, [0.025, 0.975])
-    assert (result.auc.low, result.auc.high) == (low, high)
+def test_folds_that_share_people_have_no_interval() -> None:
+    few, many = (verify(*clusters(people=n, images=6)).accuracy for n in (10, 60))
+    assert few is not None
+    assert many is not None
+    assert (few.error, few.how) == (
+        None,
+        "no interval: people are too few for folds that share none",
+    )
+    assert many.error is not None
+    assert many.low < many.value < many.high
 
 
 def test_the_threshold_is_the_best_there_is() -> None:
@@ -213,16 +215,20 @@ def test_the_nearest_neighbour_is_scikit_learns() -> None:
     h, people = clusters(noise=1.0)
     unit = verification.unit_vectors(h)
     two = KNeighborsClassifier(2).fit(unit, people).kneighbors(return_distance=False)
-    expected = int((people[two[:, 0]] == people).sum())
-    assert nearest_neighbour(h, people) == (expected, len(h))
-    assert 0.3 < expected / len(h) < 1
+    expected = people[two[:, 0]] == people
+    hits, asked = nearest_neighbour(h, people)
+    np.testing.assert_array_equal(hits, expected)
+    assert len(asked) == len(h)
+    assert 0.3 < expected.mean() < 1
 
 
 def test_who_is_alone_is_no_query_but_can_be_mistaken_for_others() -> None:
     h = np.array([[1.0, 0], [1, 0.5], [1, 0.1], [0, 1]])
     people = np.array([0, 0, 1, 2])
-    assert nearest_neighbour(h, people) == (0, 2)  # 2 is nearer to both
-    assert nearest_neighbour(h[[0, 1, 3]], people[[0, 1, 3]]) == (2, 2)
+    hits, asked = nearest_neighbour(h, people)
+    assert (hits.tolist(), asked.tolist()) == ([False, False], [0, 1])  # 2 is nearer to both
+    hits, asked = nearest_neighbour(h[[0, 1, 3]], people[[0, 1, 3]])
+    assert (hits.tolist(), asked.tolist()) == ([True, True], [0, 1])
 
 
 def test_spread() -> None:
@@ -244,11 +250,12 @@ def test_the_whole_protocol() -> None:
     assert (result.images, result.people) == (230, 46)
     assert (result.same_pairs, result.different_pairs) == (460, 230 * 229 // 2 - 460)
     assert result.auc.value == pytest.approx(roc_auc_score(pairs.same, similarities(h, pairs)))
-    correct, queries = nearest_neighbour(h, people)
-    assert result.one_nn == wilson(correct, queries)
+    hits, asked = nearest_neighbour(h, people)
+    assert result.one_nn == share(hits, (people[asked], "people"))
     assert result.tar[1e-2] is not None
     assert result.tar[1e-3] is not None
-    assert result.tar[1e-3] < result.tar[1e-2]
+    assert result.tar[1e-3].value < result.tar[1e-2].value
+    assert result.tar[1e-2].low < result.tar[1e-2].value < result.tar[1e-2].high
     false, true = result.curve
     assert np.trapezoid(true, false) == pytest.approx(result.auc.value)
     numbers = json.loads(json.dumps(result.as_dict()))
@@ -256,7 +263,7 @@ def test_the_whole_protocol() -> None:
     accuracies, _ = fold_accuracies(similarities(h, pairs), pairs, people)
     assert accuracies is not None
     assert numbers["accuracy"]["value"] == accuracies.mean()
-    assert numbers["accuracy"]["error"] == accuracies.std(ddof=1) / np.sqrt(10)
+    assert numbers["accuracy"]["error"] == pytest.approx(accuracies.std(ddof=1) / np.sqrt(10))
 
 
 def test_length_and_order_of_h_do_not_matter() -> None:

@@ -139,7 +139,8 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracy = Number(0.9, 0.8, 0.95)
-    known = [Baseline(name, "so", accuracy, 100) for name in ("3-NN", "Some New One")]
+    hits = np.ones(180, bool)
+    known = [Baseline(name, "so", accuracy, 100, hits) for name in ("3-NN", "Some New One")]
     monkeypatch.setattr(comparison, "pixel_baselines", lambda data, split: known)
     run = untrained_run(tmp_path / "labels", encoder=ONE_HOT)
     runs = {"labels": run}
@@ -153,7 +154,9 @@ def test_models_of_labels_have_figure_3_and_bayes_rule(
     assert [row.label for row in classifiers.rows] == [
         *("Bayes' rule, labels", "3-NN", "Some New One", "logistic regression")
     ]
-    assert classifiers.rows[2].cells == [Cell("90.0", "80.0–95.0"), Cell("so")]
+    accuracy_cell, minus, how = classifiers.rows[2].cells
+    assert (accuracy_cell, how) == (Cell("90.0", "80.0–95.0"), Cell("so"))
+    assert minus.detail.endswith("p < 0.001")  # all right, beside a model that was not trained
     assert isinstance(table, Table)
     labels = [row.label for row in table.rows]
     assert "bits/dim, label not told" in labels

@@ -24,9 +24,9 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import write_json
 from toys.reports import HOSTILE, Page
 
-ONE_SEED = "bootstrap over 500 images; leaves out fit bias and training seeds"
+ONE_SEED = "Student's t over 500 images; leaves out fit bias and training seeds"
 COMMAND = "repr-toolkit frozen digits_recipe elsewhere/pixelcnn_m3 labels"
-SEEDS = "bootstrap over 500 images, Student's t over 3 training seeds; leaves out fit bias"
+SEEDS = "Student's t over 500 images, and over 3 training seeds; leaves out fit bias"
 OF_BOUND = "Student's t over 5 groups of 4 images; leaves out training seeds"
 
 

@@ -16,25 +16,10 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate, own_and_other
 from repr_toolkit.support.choose import other_h, other_images
-from repr_toolkit.support.stats import mean_and_error
 from toys.autoregressive import Dequantised
 from toys.data import CODE_LENGTHS, SHAPE, random_split
 from toys.encoders import Mean
 from toys.runs import known_model, untrained_run
-
-
-def test_standard_error_is_that_of_numpy() -> None:
-    values = np.random.default_rng(0).normal(3, 2, 50).astype(np.float32)
-    estimate = mean_and_error(values)
-    assert estimate.value == pytest.approx(np.mean(values, dtype=np.float64), rel=1e-12)
-    expected = np.std(values.astype(np.float64), ddof=1) / np.sqrt(50)
-    assert estimate.error == pytest.approx(expected, rel=1e-12)
-    assert estimate.count == 50
-
-
-def test_one_image_has_no_standard_error() -> None:
-    with pytest.raises(ValueError, match="at least two images, not 1"):
-        mean_and_error(np.ones(1))
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 101])

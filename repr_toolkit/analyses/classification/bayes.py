@@ -15,10 +15,11 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from repr_toolkit.analyses.calibration import Calibration, calibration
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.bits import bits_given
-from repr_toolkit.support.stats import Number, mean_and_error, wilson
+from repr_toolkit.support.stats import Groups, Number, as_json, mean, share
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -37,6 +38,7 @@ class Classification:
         log_prior: log p(y) in nats, float64 (K,).
         labels: The true label of each image, int64 (N,), each one of the classes.
         image_shape: (C, H, W) of the images.
+        groups: Which images belong together (see `ImageSplit.groups`).
     """
 
     classes: Codes
@@ -44,6 +46,7 @@ class Classification:
     log_prior: Floats
     labels: Codes
     image_shape: tuple[int, int, int]
+    groups: Groups | None = None
 
     @cached_property
     def log_marginal(self) -> Floats:
@@ -66,9 +69,20 @@ class Classification:
         return best
 
     @property
+    def hits(self) -> npt.NDArray[np.bool_]:
+        """Which images' true label is predicted, (N,)."""
+        right: npt.NDArray[np.bool_] = self.predictions == self.labels
+        return right
+
+    @property
+    def calibration(self) -> Calibration:
+        """That of the posterior of the predicted label."""
+        return calibration([(np.exp(self.log_posterior.max(1)), self.hits)], self.groups)
+
+    @property
     def accuracy(self) -> Number:
         """The share of images whose true label is predicted."""
-        return wilson(int((self.predictions == self.labels).sum()), len(self.labels))
+        return share(self.hits, self.groups)
 
     @property
     def confusion(self) -> Codes:
@@ -132,8 +146,9 @@ class Classification:
             "images": len(self.labels),
             "classes": self.classes.tolist(),
             "accuracy": self.accuracy.as_dict(),
+            "calibration": as_json(self.calibration),
             "prior_entropy_bits": self.prior_entropy,
-            **{key: mean_and_error(values).as_dict() for key, values in means.items()},
+            **{key: mean(values, self.groups).as_dict() for key, values in means.items()},
             "confusion": self.confusion.tolist(),
         }
 
@@ -174,7 +189,9 @@ def classify(
     likelihood = class_log_likelihoods(
         model, images, torch.from_numpy(classes), batch_size=batch_size, progress=progress
     )
-    return Classification(classes, likelihood, log_prior, labels, model.decoder.image_shape)
+    return Classification(
+        classes, likelihood, log_prior, labels, model.decoder.image_shape, images.groups()
+    )
 
 
 def class_log_likelihoods(

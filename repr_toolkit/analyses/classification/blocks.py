@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of, spanned
+from repr_toolkit.page.cells import number_cell, share_of, spanned, with_p
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import plain
 
@@ -33,6 +33,21 @@ def _table(results: Mapping[str, Numbers]) -> Table:
 
     rows = [
         row("accuracy, %", "accuracy", "argmax p(x|y) p(y)", share_of),
+        Row(
+            "too sure, points",
+            [share_of(_calibration(result).get("too_sure")) for result in every],
+            "mean highest p(y|x) less accuracy; 0 is calibrated",
+        ),
+        Row(
+            "calibration error, points",
+            [
+                Cell(plain(100 * _calibration(r)["calibration_error"], 1))
+                if _calibration(r)
+                else Cell()
+                for r in every
+            ],
+            "the same within bins of p(y|x)",
+        ),
         row("log₂ p(y|x), bits", "true_posterior_bits", "of the true label; 0 is certainty"),
         row("I(x; y) ≥, bits", "information_bits", "what images tell of their labels, at least"),
         row(
@@ -48,6 +63,12 @@ def _table(results: Mapping[str, Numbers]) -> Table:
     images = spanned(result["images"] for result in every)
     caption = f"{images} {every[0]['split']} images, classified by Bayes’ rule."
     return Table(caption, list(results), rows)
+
+
+def _calibration(result: Numbers) -> Numbers:
+    """That of the posterior; none in results of earlier versions."""
+    numbers: Numbers = result.get("calibration", {})
+    return numbers
 
 
 def _confusion(name: str, result: Numbers) -> Table:
@@ -68,24 +89,32 @@ def _classifiers(results: Mapping[str, Numbers]) -> list[Table]:
         if not (fitted := result["baselines"]):
             continue
         rows = [
-            Row(each["name"], [share_of(each["accuracy"]), Cell(each["how"])]) for each in fitted
+            Row(each["name"], [share_of(each["accuracy"]), minus_bayes(each), Cell(each["how"])])
+            for each in fitted
         ]
         caption = (
             f"Classifiers of the pixels of the same images, fitted to {fitted[0]['train_images']:,}"
             " training images."
         )
-        table = Table(caption, ["accuracy, %", "how"], rows, "classifier")
+        table = Table(caption, ["accuracy, %", "minus Bayes’ rule", "how"], rows, "classifier")
         tables += [] if table in tables else [table]
     return tables
 
 
+def minus_bayes(classifier: Numbers) -> Cell:
+    """By how many points a classifier of pixels is more accurate, on the same images."""
+    number = classifier.get("minus_bayes")
+    return with_p(share_of(number), number) if number else Cell()
+
+
 def _notes(results: Mapping[str, Numbers]) -> list[str]:
     notes = [
-        "The classes and p(y) are those of the training labels. Accuracies have Wilson's 95 % "
-        "interval, means the standard error over images (±), or an interval of 1.96 of them.",
+        "The classes and p(y) are those of the training labels. ± is a standard error.",
         "I(x; y) ≥: the mean of log₂ p(x|y) − log₂ Σ_y' p(y') p(x|y'), whose expectation is at "
         "most the mutual information if p(y) are the true frequencies.",
     ]
+    if next(iter(results.values()))["split"] == "train":
+        notes.append("The model was fitted to these images: I(x; y) is no bound here.")
     if any(result["likelihood"] != "exact" for result in results.values()):
         notes.append("Where p(x|y) is a bound, so is all that follows from it.")
     if not any(result["baselines"] for result in results.values()):

@@ -6,6 +6,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import pixel_baselin
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import say
+from repr_toolkit.support.stats import difference
 
 
 def measure(
@@ -27,7 +28,8 @@ def measure(
     result = classify(model, data, split, batch_size=batch_size, progress=progress)
     fitted = []
     for baseline in pixel_baselines(data, split) if pixel_classifiers else ():
-        fitted.append(baseline)
+        minus = difference(baseline.hits, result.hits, result.groups)
+        fitted.append({**baseline.as_dict(), "minus_bayes": minus})
         if progress:
             say(f"{baseline.name} on pixels: {baseline.accuracy.value:.3f}")
     numbers = {

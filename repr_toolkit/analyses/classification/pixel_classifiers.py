@@ -1,7 +1,7 @@
 """Classifiers of raw pixels, to stand beside what a model knows of the label."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from repr_toolkit.analyses.probing.classifiers import ends
 from repr_toolkit.analyses.probing.linear import Labels
 from repr_toolkit.data import ImageData
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.stats import Number, wilson
+from repr_toolkit.support.stats import Number, share
 from repr_toolkit.training.trainer import quiet_lightning
 
 Floats = npt.NDArray[np.float32]  # intensities in [0, 1]
@@ -33,7 +33,7 @@ BATCH = 64  # images of a step
 EPOCHS, SHOWN = 10, 20_000  # passes through the images, and images shown, at the least
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Baseline:
     """Accuracy of a classifier of pixels on test images it was neither fitted nor chosen on."""
 
@@ -41,6 +41,12 @@ class Baseline:
     how: str  # what was chosen, and by what
     accuracy: Number
     train_images: int
+    hits: npt.NDArray[np.bool_] = field(repr=False)  # which test images are right, (N,)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the hits, ready for JSON."""
+        kept = ("name", "how", "train_images")
+        return {**{k: getattr(self, k) for k in kept}, "accuracy": self.accuracy.as_dict()}
 
 
 def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[Baseline]:
@@ -69,8 +75,9 @@ def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[B
     flat = [_intensities(images, data.levels).reshape(len(images), -1) for images, _ in pairs]
 
     def baseline(name: str, how: str, predicted: Labels) -> Baseline:
-        accuracy = wilson(int((predicted == truth).sum()), len(truth))
-        return Baseline(name, how, accuracy, len(labels))
+        hits = predicted == truth
+        accuracy = share(hits, data.splits[split].groups())
+        return Baseline(name, how, accuracy, len(labels), hits)
 
     nearest = KNeighborsClassifier(NEIGHBOURS).fit(flat[0], labels)
     yield baseline(f"{NEIGHBOURS}-NN", "Euclidean distance", nearest.predict(flat[2]))

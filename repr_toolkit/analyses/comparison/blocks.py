@@ -6,10 +6,19 @@ from typing import Any
 
 from PIL import Image
 
-from repr_toolkit.analyses.comparison.rows import BITS, MODEL, RECONSTRUCTION, ROWS, SHARES
+from repr_toolkit.analyses.classification.blocks import minus_bayes
+from repr_toolkit.analyses.comparison.rows import (
+    BITS,
+    CALIBRATION,
+    MODEL,
+    RECONSTRUCTION,
+    ROWS,
+    SHARES,
+)
 from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.page.cells import number_cell, share_of, with_p
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.tables import per_cent, plain
 
 Numbers = Mapping[str, Any]
 
@@ -36,25 +45,44 @@ def blocks(numbers: Numbers) -> list[Block]:
 
     rows = [
         count("", "m, dimensions of h", "h_dim"),
+        Row(
+            "effective dimensions of h",
+            [Cell(plain(v.get("effective_dimension"), 1)) for v in variants],
+            "in which h varies, as if alike in each",
+        ),
         Row("likelihood", [Cell(v["likelihood"]) for v in variants], "of the bits", BITS),
     ]
     for group, key, label, about in ROWS:
         values = [variant["numbers"].get(key) for variant in variants]
         scale = 1000 if group == RECONSTRUCTION else 1
-        cells = [share_of(n) if key in SHARES else number_cell(n, scale) for n in values]
+        cells = [
+            with_p(share_of(n) if key in SHARES else number_cell(n, scale), n or {}) for n in values
+        ]
         label = label.format(first=names[0])
         paired = key.endswith("minus_first")
         rows.append(Row(label, cells, about, group, intervals=paired))
+    softmaxes = [variant.get("softmax") or {} for variant in variants]
+    errors = [softmax.get("calibration_error") for softmax in softmaxes]
     rows += [
+        Row(
+            "softmax too sure, points",
+            [share_of(softmax.get("too_sure")) for softmax in softmaxes],
+            "mean highest probability of a level less how often it is right",
+            CALIBRATION,
+        ),
+        Row(
+            "calibration error, points",
+            [Cell() if error is None else Cell(per_cent(error)) for error in errors],
+            "the same within bins of the probability",
+            CALIBRATION,
+        ),
+        Row("training runs", [Cell("1")] * len(variants), "so without their spread", MODEL),
         count(MODEL, "encoder parameters", "encoder_parameters"),
         count(MODEL, "decoder parameters", "decoder_parameters"),
         count(MODEL, "training, steps", "steps"),
         count(MODEL, "training, seconds", "seconds"),
     ]
-    caption = (
-        f"{numbers['images']:,} {numbers['split']} images. Standard errors (±) and 95 % intervals "
-        "are over the images."
-    )
+    caption = f"{numbers['images']:,} {numbers['split']} images. ± is a standard error."
     table = Table(caption, names, [row for row in rows if not row.empty], grouped=False)
     return [table, *([_classifiers(numbers)] if numbers["classifiers"] else [])]
 
@@ -62,14 +90,19 @@ def blocks(numbers: Numbers) -> list[Block]:
 def _classifiers(numbers: Numbers) -> Table:
     """The accuracy of the variants by Bayes' rule, then of classifiers of pixels."""
     lines = [
-        (f"Bayes' rule, {name}", variant["numbers"]["bayes"], "argmax p(x|y) p(y)")
+        (f"Bayes' rule, {name}", variant["numbers"]["bayes"], Cell(), "argmax p(x|y) p(y)")
         for name, variant in numbers["variants"].items()
         if "bayes" in variant["numbers"]
     ]
-    lines += [(each["name"], each["accuracy"], each["how"]) for each in numbers["classifiers"]]
-    rows = [Row(name, [share_of(accuracy), Cell(how)]) for name, accuracy, how in lines]
+    lines += [
+        (each["name"], each["accuracy"], minus_bayes(each), each["how"])
+        for each in numbers["classifiers"]
+    ]
+    rows = [
+        Row(name, [share_of(accuracy), minus, Cell(how)]) for name, accuracy, minus, how in lines
+    ]
     caption = "Labels read by Bayes' rule, and by classifiers of the pixels of the same images."
-    return Table(caption, ["accuracy, %", "how"], rows, corner="classifier")
+    return Table(caption, ["accuracy, %", "minus Bayes’ rule", "how"], rows, corner="classifier")
 
 
 def figures(kept: Kept) -> list[Block]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from repr_toolkit.analyses.calibration import of_softmaxes
 from repr_toolkit.analyses.classification.classes import (
     class_samples,
     classify_if_few,
@@ -21,10 +22,15 @@ from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.models.encode import encode_split
+from repr_toolkit.models.encode import effective_dimension, encode_split
 from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.bits import own_and_other, refitted_bits
+from repr_toolkit.runs.bits import (
+    TRAINING_IMAGES,
+    own_and_other,
+    refitted_bits,
+    training_bits,
+)
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
@@ -32,7 +38,7 @@ from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
-from repr_toolkit.support.stats import Number, as_json, mean_and_error, wilson_of_groups
+from repr_toolkit.support.stats import Groups, Number, as_json, difference, mean, share
 
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
@@ -101,7 +107,9 @@ def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:
     }
 
 
-def squared_errors(drawn: Tensor, images: Tensor, levels: int) -> dict[str, Number]:
+def squared_errors(
+    drawn: Tensor, images: Tensor, levels: int, groups: Groups | None = None
+) -> dict[str, Number]:
     """The squared errors of reconstructions (N, n, C, H, W), n of each image uint8 (N, C, H, W).
 
     Of intensities in [0, 1], the mean over sub-pixels, with the standard error over images:
@@ -112,10 +120,10 @@ def squared_errors(drawn: Tensor, images: Tensor, levels: int) -> dict[str, Numb
     """
     offset = (drawn.double() - images[:, None].double()) / (levels - 1)
     single, count = offset.square().mean((1, 2, 3, 4)), drawn.shape[1]
-    errors = {"mse_one": mean_and_error(single.numpy())}
+    errors = {"mse_one": mean(single.numpy(), groups)}
     if count > 1:
         of_mean = (count * offset.mean(1).square().mean((1, 2, 3)) - single) / (count - 1)
-        errors["mse_posterior_mean"] = mean_and_error(of_mean.numpy())
+        errors["mse_posterior_mean"] = mean(of_mean.numpy(), groups)
     return errors
 
 
@@ -155,8 +163,15 @@ class _Comparison:
         h = None if model.encoder is None else encode_split(model, self.split)
         bits, numbers = own_and_other(model, self.split, h, self.seed, progress=True)
         numbers |= refitted_bits(model, self.data, self.split_name)
+        groups = self.split.groups()
+        if self.split_name != "train":
+            count = min(len(bits), TRAINING_IMAGES)
+            numbers["bits_per_dim_train"] = training_bits(model, self.data, count, seed=self.seed)
+        softmax = of_softmaxes(
+            model, self.split, None if h is None else h[self.measured], self.measured
+        )
         if self.first is not None:
-            numbers["bits_per_dim_minus_first"] = mean_and_error(bits - self.first)
+            numbers["bits_per_dim_minus_first"] = mean(bits - self.first, groups)
         if model.encoder is not None and model.encoder.source == "label":
             classes, _ = shown_classes(self.data)
             self.samples.append(class_samples(model, classes, heading(name)[0], seed=self.seed))
@@ -171,6 +186,8 @@ class _Comparison:
         info = run.info
         self.variants[name] = {
             "h_dim": model.decoder.h_dim,
+            "effective_dimension": None if h is None else effective_dimension(h),
+            "softmax": softmax,
             "likelihood": model.decoder.likelihood_label,
             "remark": model.decoder.remark,
             "encoder_parameters": info["parameters"].get("encoder", 0),
@@ -222,13 +239,14 @@ class _Comparison:
             return {}
         self.classification = one
         numbers = {
-            "bits_per_dim_marginal": mean_and_error(one.bits_marginal),
-            "true_posterior_bits": mean_and_error(one.true_posterior_bits),
-            "information_bits": mean_and_error(one.information_bits),
+            "posterior_too_sure": one.calibration.too_sure,
+            "bits_per_dim_marginal": mean(one.bits_marginal, one.groups),
+            "true_posterior_bits": mean(one.true_posterior_bits, one.groups),
+            "information_bits": mean(one.information_bits, one.groups),
             "bayes": one.accuracy,
         }
         if self.first is not None:
-            less = mean_and_error(one.bits_marginal - self.first)
+            less = mean(one.bits_marginal - self.first, one.groups)
             numbers["bits_per_dim_marginal_minus_first"] = less
         return numbers
 
@@ -243,15 +261,25 @@ class _Comparison:
             return [], 0
         say("probing the pixels")
         probe = self.probes.of_pixels()
-        for numbers in every if probed else ():
-            numbers["probe_pixels"] = probe.accuracy
+        groups = self.split.groups(self.probes.indices[self.split_name])
+        for name, numbers in zip(self.variants, every, strict=True):
+            if probed:
+                numbers["probe_pixels"] = probe.accuracy
+            if (hits := self.probes.hits.get(name)) is not None:
+                numbers["probe_minus_pixels"] = difference(hits, probe.hits, groups)
+                first = next(iter(self.probes.hits.values()))
+                if hits is not first:
+                    numbers["probe_minus_first"] = difference(hits, first, groups)
         if self.classification is None:
             return [], 0
+        bayes = self.classification.hits
         fitted, classifiers = 0, []
         for classifier in pixel_baselines(self.data, self.split_name):
             say(f"  {classifier.name} on pixels: {classifier.accuracy.value:.3f}")
-            named = {"name": classifier.name, "how": classifier.how}
-            classifiers.append({**named, "accuracy": classifier.accuracy})
+            named: dict[str, Any] = {"name": classifier.name, "how": classifier.how}
+            minus = difference(classifier.hits, bayes, self.classification.groups)
+            named |= {"accuracy": classifier.accuracy, "minus_bayes": minus}
+            classifiers.append(named)
             fitted = classifier.train_images
         named = {"name": "logistic regression", "how": f"C = {probe.strength:g}"}
         return [*classifiers, {**named, "accuracy": probe.accuracy}], fitted
@@ -281,7 +309,7 @@ class _Comparison:
             progress=True,
         )
         images = self.split[self.measured]["image"]
-        errors = squared_errors(drawn, images, decoder.levels)
+        errors = squared_errors(drawn, images, decoder.levels, self.split.groups(self.measured))
         if decoder.reconstruction_temperature == 0:  # the one that there is is its own mean
             errors["mse_posterior_mean"] = errors["mse_one"]
         return {**errors, **self._labels_of(drawn)}
@@ -294,7 +322,7 @@ class _Comparison:
         labels = self.split.column("label").numpy()[self.measured]
         read = network.classify(drawn.flatten(0, 1)).reshape(drawn.shape[:2])
         shares = (read == labels[:, None]).mean(1)
-        judged = wilson_of_groups(shares, drawn.shape[1])
+        judged = share(shares, self.split.groups(self.measured), each=drawn.shape[1])
         return {"judged": judged, "judged_real": self.judge["accuracy"]}
 
     def _group(self, name: str, model: EncoderDecoder, h: Tensor) -> Group:

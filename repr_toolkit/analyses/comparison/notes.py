@@ -5,6 +5,8 @@ from typing import Any
 
 from repr_toolkit.analyses.comparison.blocks import LEADS, caption_of
 from repr_toolkit.analyses.probing.classifiers import beyond
+from repr_toolkit.page.intervals import interval_notes
+from repr_toolkit.runs.bits import TRAINING_IMAGES
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import OTHER_H
 
@@ -36,13 +38,24 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             "label in samples: in how many of these reconstructions a small convolutional network "
             f"reads the original's label. It was trained on {judge['train_images']:,} real "
             "training images, at the levels of the data; label in images: how often it is right on "
-            f"all {judge['test_images']:,} real {judge['split']} images. Wilson's 95 % intervals "
-            "over images, for samples by how much an image's are alike."
+            f"all {judge['test_images']:,} real {judge['split']} images."
         )
-    sentences.append(
-        "± is the standard error over images; it does not include the spread between training "
-        "runs, of which there is one a column."
-    )
+    sentences += [
+        *interval_notes(numbers),
+        "Every column is one training run: no interval has the spread between trainings.",
+    ]
+    if any(variant.get("softmax") for variant in numbers["variants"].values()):
+        sentences.append(
+            "too sure: the mean highest probability less the share that is right, of the levels of "
+            f"{numbers['reconstructed']} images or of the labels; above 0, predictions are surer "
+            "than they are right. Calibration error: the mean absolute difference of both within "
+            "fifteen bins of the probability (arXiv:1706.04599)."
+        )
+    if "bits_per_dim_train" in rows:
+        sentences.append(
+            f"of training images: the same bits/dim on at most {TRAINING_IMAGES:,} of them, spread "
+            "evenly. effective dimensions: (Σ λ)² / Σ λ² of the eigenvalues λ of h's covariance."
+        )
     sentences += _of_classifiers(numbers, rows)
     sentences += [
         f"{file}: {LEADS[file]} {caption_of(file, numbers)}" for file in numbers["figures"]
@@ -86,8 +99,8 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
     if "bits_per_dim_minus_first" in rows:
         first = next(iter(numbers["variants"]))
         yield (
-            f"minus {first}: the difference in bits/dim, paired by image, and its 95 % "
-            "interval, mean ± 1.96 standard errors; below 0 the column's variant needs fewer bits."
+            f"minus {first}: the difference in bits/dim, paired by image, and its 95 % interval; "
+            "below 0 the column's variant needs fewer bits."
         )
     if "difference" in rows:
         yield (
@@ -106,8 +119,8 @@ def _of_labels(numbers: Numbers) -> Iterator[str]:
     )
     yield (
         "Bayes' rule: argmax_y p(x|y) p(y), every p(x|y) exact unless the row of likelihoods says "
-        "“upper bound”, p(y) the frequency among training images; accuracy with Wilson's 95 % "
-        "interval. log₂ p(y|x): of the true label; 0 is certainty. I(x; y) ≥: the mean of "
+        "“upper bound”, p(y) the frequency among training images. log₂ p(y|x): of the true label; "
+        "0 is certainty. I(x; y) ≥: the mean of "
         "log₂ p(x|y) − log₂ Σ_y' p(y') p(x|y') = log₂ p(y|x) − log₂ p(y) on these images, whose "
         "expectation is at most the mutual information, if p(y) are the true frequencies."
     )
@@ -121,7 +134,7 @@ def _of_classifiers(numbers: Numbers, rows: set[str]) -> Iterator[str]:
     if "probe" in rows:
         yield (
             "probe: accuracy of a logistic regression that reads the label from standardised "
-            "h, with Wilson's 95 % interval; beside it, the same encoder before training, and "
+            "h; beside it, the same encoder before training, and "
             f"the pixels. Fitted on {train} training images, its penalty chosen on {val} "
             f"validation images, scored on {test} test images."
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from repr_toolkit.analyses.probing.classifiers import Features
 from repr_toolkit.analyses.probing.linear import Labels, Probe, linear_probe
@@ -33,6 +34,7 @@ class LabelProbes:
         if "label" in data.arrays and len(np.unique(self._labels("train"))) > 1:
             self.images = {name: len(indices) for name, indices in self.indices.items()}
         self.at_ends: list[str] = []  # the probes whose penalty is at an end of what was tried
+        self.hits: dict[str, npt.NDArray[np.bool_]] = {}  # of each variant's test images
         self.untrained: dict[str, Number] = {}  # by the encoder's configuration and seed
 
     def of_h(self, name: str, model: EncoderDecoder, run: Run) -> dict[str, Number]:
@@ -45,8 +47,10 @@ class LabelProbes:
         if spec not in self.untrained:
             encoder, decoder, _ = build(config)
             fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
-            self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh)
-        return {"probe": self._of_encoder(name, model), "probe_untrained": self.untrained[spec]}
+            self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh).accuracy
+        probe = self._of_encoder(name, model)
+        self.hits[name] = probe.hits
+        return {"probe": probe.accuracy, "probe_untrained": self.untrained[spec]}
 
     def of_pixels(self) -> Probe:
         """How well the pixels themselves give the label."""
@@ -55,18 +59,20 @@ class LabelProbes:
             "pixels", {key: image.flatten(1).numpy() for key, image in images.items()}
         )
 
-    def _of_encoder(self, name: str, model: EncoderDecoder) -> Number:
+    def _of_encoder(self, name: str, model: EncoderDecoder) -> Probe:
         features = {}
         for split, indices in self.indices.items():
             h = encode_split(model, self.data.splits[split], indices=indices)
             features[split] = h.numpy()
-        return self._probe(name, features).accuracy
+        return self._probe(name, features)
 
     def _probe(self, name: str, features: Mapping[str, Features]) -> Probe:
         train, val, test = (
             (features[split], self._labels(split)) for split in ("train", "val", "test")
         )
-        probe = linear_probe(train, val, test)
+        probe = linear_probe(
+            train, val, test, self.data.splits["test"].groups(self.indices["test"])
+        )
         if probe.ends:
             self.at_ends.append(f"the probe of {name} ({', '.join(probe.ends)})")
         return probe

@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-BITS, LABELS, RECONSTRUCTION, PROBES, MODEL = (
+BITS, CALIBRATION, LABELS, RECONSTRUCTION, PROBES, MODEL = (
     "Likelihood",
+    "Calibration of the levels",
     "Labels",
     "Reconstruction",
     "Labels read from h",
@@ -27,6 +28,7 @@ ROWS = (
         "bits/dim, σ by mean",
         "the same means with a σ for every level that they round to, fitted on training images",
     ),
+    (BITS, "bits_per_dim_train", "of training images", "lower by what was memorised"),
     (BITS, "bits_per_dim_minus_first", "minus {first}", "paired by image; below 0, fewer bits"),
     (
         BITS,
@@ -48,6 +50,12 @@ ROWS = (
         "paired by image; below 0, fewer bits",
     ),
     (LABELS, "bayes", "Bayes' rule, accuracy, %", "argmax p(x|y) p(y)"),
+    (
+        LABELS,
+        "posterior_too_sure",
+        "too sure, points",
+        "mean highest p(y|x) less accuracy; 0 is calibrated",
+    ),
     (LABELS, "true_posterior_bits", "log₂ p(y|x), bits", "of the true label; 0 is certainty"),
     (LABELS, "information_bits", "I(x; y) ≥, bits", "what an image tells of its label, at least"),
     (
@@ -77,10 +85,22 @@ ROWS = (
         "the same of the encoder before training",
     ),
     (PROBES, "probe_pixels", "probe, pixels, %", "the same of the image itself"),
+    (PROBES, "probe_minus_pixels", "probe minus pixels, points", "paired by image"),
+    (PROBES, "probe_minus_first", "minus the first probe, points", "paired by image"),
 )
 """Group, name among a variant's numbers, label and explanation of every row of numbers."""
 
-SHARES = ("judged", "judged_real", "probe", "probe_untrained", "probe_pixels", "bayes")
+SHARES = (
+    "judged",
+    "judged_real",
+    "probe",
+    "probe_untrained",
+    "probe_pixels",
+    "probe_minus_pixels",
+    "probe_minus_first",
+    "bayes",
+    "posterior_too_sure",
+)
 """Numbers that are accuracies, with an interval; the others are means, with a standard error."""
 
 
@@ -109,5 +129,9 @@ def csv_rows(numbers: Mapping[str, Any]) -> list[dict[str, object]]:
             row[key] = share.get("value")
             row |= {f"{key}_{end}": share.get(end) for end in ("low", "high")}
         row |= {key: variant[key] for key in ("encoder_parameters", "decoder_parameters")}
+        softmax = variant.get("softmax") or {}
+        row["effective_dimension"] = variant.get("effective_dimension")
+        row["softmax_too_sure"] = softmax.get("too_sure", {}).get("value")
+        row["softmax_calibration_error"] = softmax.get("calibration_error")
         rows.append(row | {f"training_{key}": variant[key] for key in ("seconds", "steps")})
     return rows

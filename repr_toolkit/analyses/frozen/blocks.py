@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from repr_toolkit.analyses.information.pieces import (
-    BOUND_NOTE,
     MASKED_NOTE,
     USABLE,
     bars,
     bits_cell,
-    bound_cell,
+    bound_note,
+    bound_row,
     curves,
     intervals,
     map_pictures,
@@ -102,9 +102,7 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
         ),
     ]
     bounds = [source["lower_bound"] for source in every]
-    rows.append(
-        Row("I(x; h) ≥", [*map(bound_cell, bounds)], "lower bound of the mutual information")
-    )
+    rows.append(bound_row("x; h", bounds, numbers["split"]))
     seeds = len(numbers["seeds"])
     upper = "" if numbers["likelihood"] == "exact" else f" ({numbers['likelihood']})"
     caption = (
@@ -176,7 +174,7 @@ def _learning(sources: Mapping[str, Numbers], order: Sequence[str]) -> list[Bloc
 
 def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
     """What a reader has to know of the numbers."""
-    ceiling = plain(numbers["sources"][0]["lower_bound"]["ceiling"])
+    bound = numbers["sources"][0]["lower_bound"]
     notes = [
         numbers["what"],
         f"Every decoder was trained for {numbers['steps']:,} steps (seeds "
@@ -191,8 +189,13 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         "pixel of each block. A decoder that saves less does not make use of all of its h, and the "
         "other columns may be worth more than they show, too.",
         f"h of another image: {OTHER_H} At or below 0 the decoder makes nothing of h.",
-        f"{BOUND_NOTE} Here it is of the first seed, and at most {ceiling} bits.",
     ]
+    if bound:
+        ceiling = plain(bound["ceiling"])
+        notes.append(
+            f"{bound_note(numbers['split'])} Here it is of the first seed, and at most {ceiling} "
+            "bits."
+        )
     if masked:
         notes.append(MASKED_NOTE)
     if maps:
@@ -236,7 +239,7 @@ def rows(study: Kept) -> list[dict[str, Any]]:
             line[f"{column}_low"], line[f"{column}_high"] = bits.get("low"), bits.get("high")
         curve = source["curve"] or {}
         line["rise"], line["rising"] = curve.get("rise"), curve.get("rising")
-        line["lower_bound_ceiling"] = source["lower_bound"]["ceiling"]
+        line["lower_bound_ceiling"] = (source["lower_bound"] or {}).get("ceiling")
         line["made_by"] = source["made_by"]
         lines.append(line)
     return lines

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from repr_toolkit.analyses.frozen.curve import learning_curve
 from repr_toolkit.analyses.frozen.variants import null_name
-from repr_toolkit.analyses.information.bounds import Bound, candidate_bound
+from repr_toolkit.analyses.information.bounds import Bound, candidate_bound, most_candidates
 from repr_toolkit.analyses.information.code_lengths import (
     CodeLengths,
     Reading,
@@ -19,7 +19,7 @@ from repr_toolkit.analyses.information.code_lengths import (
 )
 from repr_toolkit.analyses.information.controls import coordinate_bits
 from repr_toolkit.analyses.information.usable import STATEMENT, Usable
-from repr_toolkit.data import ImageData
+from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.representations.thumbnail import last_of_blocks
 from repr_toolkit.runs.kept import Array, Result
@@ -72,8 +72,8 @@ def measure(
                 partners, differ = other_h(h)  # the same for every seed, since h is frozen
                 readings += [Reading(model, h), Reading(model, h[partners])]
                 read[name].counted = differ.numpy()
-                if read[name].bound is None:
-                    candidates = min(asked["candidates"], len(images) // 2)
+                candidates = most_candidates(images, asked["candidates"])
+                if read[name].bound is None and candidates > 1:
                     read[name].bound = candidate_bound(model, images, h, candidates=candidates)
             coded = code_lengths(readings, images, shown=shown, progress=True)
             of_seeds.append(coded)
@@ -107,13 +107,13 @@ def measure(
         masked[name] = coordinate_bits(networks, split, progress=True)
     compared = [name for name in names if name != control]
     subpixels = prod(data.image_shape)
-    sources = []
+    sources, groups = [], images.groups()
     for name in names:
         source, dim = read[name], dims[name]
         own = [runs[name] for runs in by_seed.values()]
         pairs = [(runs[null_name(dim)], runs[name]) for runs in by_seed.values()]
         others = [other for other in compared if name not in (other, control)]
-        minus = {other: Usable(source.saved - read[other].saved) for other in others}
+        minus = {other: Usable(source.saved - read[other].saved, groups) for other in others}
         sources.append(
             {
                 "name": name,
@@ -122,10 +122,10 @@ def measure(
                 "dim": dim,
                 "bits": float(np.mean(source.bits)),
                 "bits_of_seeds": [float(bits.mean()) for bits in source.bits],
-                "usable": Usable(source.saved),
+                "usable": Usable(source.saved, groups),
                 "minus_best": minus.get(compared[0]) if compared else None,
                 "minus": minus,
-                "shuffled_costs": source.shuffled_costs,
+                "shuffled_costs": source.shuffled_costs(images),
                 "lower_bound": source.bound,
                 "masked": masked.get(name),
                 "cumulative": source.cumulative(first),
@@ -190,9 +190,11 @@ class _Source:
         costs: Floats = np.where(self.counted, np.stack(self.other) - np.stack(self.bits), np.nan)
         return costs
 
-    @property
-    def shuffled_costs(self) -> Usable | None:
-        return Usable(self.costs[:, self.counted]) if self.counted.sum() > 1 else None
+    def shuffled_costs(self, images: ImageSplit) -> Usable | None:
+        if self.counted.sum() < 2:
+            return None
+        groups = images.groups(np.flatnonzero(self.counted))
+        return Usable(self.costs[:, self.counted], groups)
 
     @property
     def mean_map(self) -> Floats:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from repr_toolkit.analyses.information.pieces import (
-    BOUND_NOTE,
     MASKED_NOTE,
     USABLE,
     bars,
     bits_cell,
-    bound_cell,
+    bound_note,
+    bound_row,
     curves,
     intervals,
     map_pictures,
@@ -51,6 +51,12 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
     rows = [
         Row("m", [Cell(f"{result['h_dim']:,}") for result in results], "numbers in h", needs),
         Row(
+            "effective m",
+            [Cell(plain(result.get("effective_dimension"), 1)) for result in results],
+            "directions in which h varies, as if alike in each",
+            needs,
+        ),
+        Row(
             "own h",
             [Cell(plain(result["bits"], 1), result["likelihood"]) for result in results],
             "bits of an image given its h",
@@ -66,9 +72,9 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
     for kind, (title, about) in KINDS.items():
         cells = [_saved(result["saves"].get(kind), kind == "without") for result in results]
         rows.append(Row(title, cells, about, needs))
-    for key, title in (("lower_bound", "I(x; h) ≥"), ("label_lower_bound", "I(x; label) ≥")):
-        cells = [bound_cell(result[key]) for result in results]
-        rows.append(Row(title, cells, "lower bound of the mutual information", bounds))
+    for key, of in (("lower_bound", "x; h"), ("label_lower_bound", "x; label")):
+        of_runs = [result[key] for result in results]
+        rows.append(bound_row(of, of_runs, results[0]["split"], bounds))
         ends = [result[key] and plain(result[key]["ceiling"]) for result in results]
         cells = [Cell(end) if end else Cell() for end in ends]
         rows.append(Row("at most", cells, "what this bound can say", bounds))
@@ -163,7 +169,7 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
                 "that is worth is counted for h, or against it."
             )
     notes += [
-        BOUND_NOTE,
+        bound_note(next(iter(numbers.values()))["split"]),
         "Sensitivity is to single parts of h. The h that are put together so need not be any "
         "image’s, so it is no information.",
     ]

@@ -13,7 +13,7 @@ from torch import Tensor
 from repr_toolkit.analyses.classification.bayes import Classification
 from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.support.stats import Number, student
+from repr_toolkit.support.stats import Groups, Number, Units, mean
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -27,25 +27,32 @@ SATURATED = 0.95  # of the most that a bound can reach
 class Bound:
     """A lower bound of I(x; h), estimated on held-out images.
 
-    `values` are independent draws, (G,), whose expectation the bound is: its estimate is their
-    mean, which may lie above I(x; h) by chance. `ceiling` is the most that it can be, in bits,
-    `images` how many it was measured on, `what` says which bound.
+    `values` are draws whose expectation the bound is, (R, G), those of a replicate independent of
+    each other, or (G,): the estimate is their mean, which may lie above I(x; h) by chance.
+    `ceiling` is the most that it can be, in bits, `images` how many it was measured on, `what` says
+    which bound, `over` what the draws are of, and `groups` which of them belong together.
     """
 
     values: Floats
     ceiling: float
     images: int
     what: str
+    over: str = "images"
+    groups: Groups | None = None
 
     @cached_property
     def bits(self) -> Number:
         """The estimate of the bound (not of the information), with Student's interval of it.
 
+        That of one replicate's error: the mean of several is known better, but they share people.
         The interval ends at the ceiling, which the bound cannot exceed.
         """
-        size = self.images // len(self.values)
-        number = student(self.values, f"groups of {size} images" if size > 1 else "images")
-        assert number.high is not None
+        replicates = np.atleast_2d(self.values)
+        errors = [mean(values, self.groups, self.over).error or 0 for values in replicates]
+        units = Units.of(replicates.shape[1], self.groups, self.over)
+        number = units.student(float(replicates.mean()), float(np.sqrt(np.mean(np.square(errors)))))
+        if number.high is None:
+            return number
         high = min(number.high, max(self.ceiling, number.value))
         how = f"{number.how}; leaves out training seeds"
         return replace(number, high=high, how=how, error=None)
@@ -83,21 +90,30 @@ def candidate_bound(
     `images` of the split, drawn by `seed`, are parted into groups of M = `candidates`; the
     candidates of an image are the h of its group, `h` (N, h_dim) being those of the split, those
     that are equal to its own among them, as they come: without them it would be no bound.
-    Groups are independent, so that the draws are the groups' means: M likelihoods an image.
-    `options` are those of `log_likelihoods`.
+    Groups are independent, so that the draws are the groups' means: M likelihoods an image. Where
+    several images are of one person or photograph, each replicate draws one of each anew, and there
+    are as many replicates as make about `images`. `options` are those of `log_likelihoods`.
 
-    Raises ValueError for fewer than two candidates, and where the split has no two groups of them.
+    Raises ValueError for fewer than two candidates, and where there are no two groups of them.
     """
     if candidates < 2:
         raise ValueError(f"a bound needs at least two candidates, not {candidates}")
-    groups = min(images, len(split)) // candidates
+    codes, over = split.groups() or (np.arange(len(split)), "images")
+    count = min(images, len(np.unique(codes)))
+    groups = count // candidates
     if groups < 2:
         raise ValueError(
-            f"{min(images, len(split))} images make no two groups of {candidates} candidates; "
-            f"take at most {min(images, len(split)) // 2}"
+            f"{count} {over} make no two groups of {candidates} candidates; take at most "
+            f"{count // 2}"
         )
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
-    members = order[: groups * candidates].reshape(groups, candidates)
+    draw = torch.Generator().manual_seed(seed)
+    replicates = max(1, images // count) if count < len(split) and over != "images" else 1
+    members = torch.cat(
+        [
+            _one_each(torch.randperm(len(split), generator=draw), codes)[: groups * candidates]
+            for _ in range(replicates)
+        ]
+    ).reshape(replicates * groups, candidates)
     bits = image_bits(
         model,
         split,
@@ -105,9 +121,25 @@ def candidate_bound(
         indices=members.flatten().tolist(),
         **options,
     )
-    values = own_over_mean(-bits).reshape(groups, candidates).mean(1)
-    kind = "log₂ q(x|h) − log₂ of its mean over the h of "
-    return Bound(values, log2(candidates), members.numel(), f"{kind}{candidates} images")
+    values = own_over_mean(-bits).reshape(replicates, groups, candidates).mean(2)
+    what = f"log₂ q(x|h) − log₂ of its mean over the h of {candidates} images"
+    each = f"groups of {candidates} {over}"
+    if over != "images":
+        each += f", an image each, drawn anew {replicates} times"
+    values = values if replicates > 1 else values[0]
+    return Bound(values, log2(candidates), len(members.unique()), what, each)
+
+
+def most_candidates(split: ImageSplit, wanted: int) -> int:
+    """At most `wanted` candidates, of which the split has two groups; fewer than 2 are no bound."""
+    codes = split.groups()
+    return min(wanted, (len(split) if codes is None else len(np.unique(codes[0]))) // 2)
+
+
+def _one_each(order: Tensor, codes: npt.NDArray[np.integer[Any]]) -> Tensor:
+    """The first image of each group in an order of all images, in this order."""
+    first = np.unique(codes[order.numpy()], return_index=True)[1]
+    return order[torch.from_numpy(np.sort(first))]
 
 
 def own_over_mean(log2_likelihood: Floats) -> Floats:
@@ -128,4 +160,4 @@ def label_bound(classified: Classification) -> Bound:
     """
     values = classified.information_bits
     kind = "log₂ q(x|y) − log₂ Σ p(y) q(x|y) over labels y"
-    return Bound(values, classified.prior_entropy, len(values), kind)
+    return Bound(values, classified.prior_entropy, len(values), kind, groups=classified.groups)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -87,10 +88,21 @@ def sensitivity(
     share = (variance / variance.sum().clamp_min(torch.finfo(torch.float64).tiny)).tolist()
     return _sorted(
         [
-            Part(names[k], Usable((bits - intact)[among if among.sum() > 1 else ...]), share[k])
+            Part(names[k], _worth(bits - intact, among, split, chosen), share[k])
             for k, bits, among in zip(largest, resampled, counted, strict=True)
         ]
     )
+
+
+def _worth(
+    bits: npt.NDArray[np.float64],
+    among: npt.NDArray[np.bool_],
+    split: ImageSplit,
+    chosen: Sequence[int],
+) -> Usable:
+    """Bits of the images `among` those chosen, or of all where these are fewer than two."""
+    counted = np.flatnonzero(among if among.sum() > 1 else np.ones_like(among))
+    return Usable(bits[counted], split.groups(np.asarray(chosen)[counted]))
 
 
 def hides_parts(model: "EncoderDecoder") -> bool:
@@ -143,8 +155,9 @@ def coordinate_bits(
         intact, *masked = image_bits(model, split, tables, indices=chosen, **options)
         of_seeds.append(np.stack(masked) - intact)
     all_bits, *part_bits = np.stack(of_seeds, axis=1)  # (seeds, images) each
-    parts = [Part(f"h[{j}]", Usable(bits)) for j, bits in enumerate(part_bits)]
-    return CoordinateBits(Usable(all_bits), _sorted(parts))
+    groups = split.groups(chosen)
+    parts = [Part(f"h[{j}]", Usable(bits, groups)) for j, bits in enumerate(part_bits)]
+    return CoordinateBits(Usable(all_bits, groups), _sorted(parts))
 
 
 def _sorted(parts: list[Part]) -> list[Part]:

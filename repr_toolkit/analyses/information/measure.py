@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.classification.bayes import classify
-from repr_toolkit.analyses.information.bounds import Bound, candidate_bound, label_bound
+from repr_toolkit.analyses.information.bounds import (
+    Bound,
+    candidate_bound,
+    label_bound,
+    most_candidates,
+)
 from repr_toolkit.analyses.information.code_lengths import (
     CodeLengths,
     Reading,
@@ -24,16 +29,14 @@ from repr_toolkit.analyses.information.controls import (
 )
 from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.config.recipe import differences
-from repr_toolkit.data import ImageData
-from repr_toolkit.models.encode import encode_split
+from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.models.encode import effective_dimension, encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.support.choose import choose_evenly, other_h
-from repr_toolkit.support.stats import mean_and_error
+from repr_toolkit.support.stats import mean
 
 if TYPE_CHECKING:
-    from types import EllipsisType
-
     from repr_toolkit.models.autoencoder import EncoderDecoder
 
 SHOWN = 6  # images whose own maps are kept
@@ -87,6 +90,7 @@ def measure(
     h = encode_split(model, images, **how)
     others, differ = other_h(h, seed)
     counted = differ.numpy()
+    every = np.ones_like(counted)
     readings = {"own": Reading(model, h)}
     if counted.sum() > 1:
         readings["shuffled"] = Reading(model, h[others])
@@ -108,10 +112,12 @@ def measure(
     sensitive = sensitivity(
         model, images, h, along=along, parts=parts, images=part_images, seed=seed, **how
     )
-    count = min(candidates, len(images) // 2)
-    bound = candidate_bound(
-        model, images, h, candidates=count, images=bound_images, seed=seed, **how
-    )
+    count = most_candidates(images, candidates)
+    bound = None
+    if count > 1:
+        bound = candidate_bound(
+            model, images, h, candidates=count, images=bound_images, seed=seed, **how
+        )
     of_labels = _of_labels(model, data, split, how)
     dims = int(np.prod(data.image_shape))
     asked = {
@@ -133,13 +139,14 @@ def measure(
         "images": len(images),
         "dims": dims,
         "h_dim": h.shape[1],
+        "effective_dimension": effective_dimension(h),
         "likelihood": model.decoder.likelihood_label,
-        "bits_per_dim": mean_and_error(coded.bits[0] / dims),
+        "bits_per_dim": mean(coded.bits[0] / dims, images.groups()),
         "bits": float(coded.bits[0].mean()),
         "without_run": None if without is None else str(without),
         "without_unlike": [] if null_run is None else _unlike(run, null_run),
         "saves": {
-            kind: _saves(coded, number, counted if kind == "shuffled" else ...)
+            kind: _saves(coded, number, images, counted if kind == "shuffled" else every)
             for number, kind in enumerate(kinds, 1)
         },
         "lower_bound": bound,
@@ -163,14 +170,15 @@ def _unlike(run: Run, null: Run) -> list[str]:
 
 
 def _saves(
-    coded: CodeLengths, number: int, counted: "npt.NDArray[np.bool_] | EllipsisType"
+    coded: CodeLengths, number: int, images: ImageSplit, counted: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     """Bits that own h saves to a reading on the images that are `counted`, (N,), and by position.
 
     With the share of these images on which it saves any.
     """
     saved = -coded.saved(number)[counted]
-    numbers = {**Usable(saved).as_dict(), "share_of_images": float((saved > 0).mean())}
+    groups = images.groups(np.flatnonzero(counted))
+    numbers = {**Usable(saved, groups).as_dict(), "share_of_images": float((saved > 0).mean())}
     if coded.maps is not None:
         numbers["cumulative"] = cumulative(-coded.maps.mean[number], coded.order).tolist()
     return numbers

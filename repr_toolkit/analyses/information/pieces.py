@@ -17,18 +17,35 @@ NAMED = 10  # parts of each column of a table
 POINTS = 160  # of a curve
 
 USABLE = "usable information of this decoder family at this budget"
-BOUND_NOTE = (
-    "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
-    "labels, over all of them by their frequency), with Student’s interval over groups of images "
-    "that share candidates: **a true lower bound of the mutual information** (van den Oord et al. "
-    "2018, arXiv:1807.03748). It is at most log₂ of the candidates’ number; at its ceiling it says "
-    "no more."
+TRUE_BOUND = (
+    "**a true lower bound of the mutual information** (van den Oord et al. 2018, arXiv:1807.03748)"
+)
+NO_BOUND = (
+    "**no bound of the mutual information here**, since the decoder was fitted to these images"
 )
 MASKED_NOTE = (
     "Masked: a decoder that was trained with random coordinates of h hidden, against itself. All "
     "of h: with all hidden. A coordinate: CE(x|h without it) − CE(x|h), so that coordinates that "
     "say the same are worth nothing beside each other."
 )
+
+
+def bound_note(split: str) -> str:
+    """What the lower bound is on a split; on training images it is none."""
+    return (
+        "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
+        "labels, over all of them by their frequency), with Student’s interval over groups of "
+        f"images that share candidates: {NO_BOUND if split == 'train' else TRUE_BOUND}. It is at "
+        "most log₂ of the candidates’ number; at its ceiling it says no more."
+    )
+
+
+def bound_row(of: str, bounds: Sequence[Numbers | None], split: str, group: str = "") -> Row:
+    """The row of lower bounds of the information between `of`, such as "x; h"."""
+    title, about = f"I({of}) ≥", "lower bound of the mutual information"
+    if split == "train":
+        title, about = f"I({of}) fitted", "no bound: the decoder was fitted to these images"
+    return Row(title, [*map(bound_cell, bounds)], about, group)
 
 
 def bits_cell(numbers: Numbers | None) -> Cell:
@@ -189,7 +206,9 @@ def bars(prefix: str, caption: str, parts: Sequence[Numbers], axis: str, colour:
     names = [part["name"] for part in parts[:PARTS]]
     bits = [part["bits"] for part in parts[:PARTS]]
     values = [number["value"] for number in bits]
-    ends = [(number["low"], number["high"]) for number in bits]
+    ends = [
+        (number.get("low", number["value"]), number.get("high", number["value"])) for number in bits
+    ]
     more = f", the first {PARTS} of {len(parts)}" if len(parts) > PARTS else ""
     named = zip(names, values, strict=True)
     alt = f"{caption}, in bits: " + ", ".join(f"{name} {plain(value)}" for name, value in named)

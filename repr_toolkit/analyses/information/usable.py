@@ -6,14 +6,14 @@ tells positions apart even where h says nothing, and one of another dimension st
 weights; what that is worth would be counted for h.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import Number, bootstrap, student
+from repr_toolkit.support.stats import Groups, Number, mean, over_trainings
 
 Floats = npt.NDArray[np.float64]
 
@@ -38,12 +38,13 @@ class Usable:
 
     `saved` is float64 (S, N): S seeds, each with a decoder with h and its null, and the same N
     images for all; or (N,) for one pair. A difference of two such numbers on the same images is
-    one again: `Usable(a.saved - b.saved)`.
+    one again: `Usable(a.saved - b.saved, groups)`. `groups` says which images belong together.
 
     Raises ValueError for fewer than two images.
     """
 
     saved: Floats
+    groups: Groups | None = None
 
     def __post_init__(self) -> None:
         saved = np.atleast_2d(np.asarray(self.saved, np.float64))
@@ -53,11 +54,13 @@ class Usable:
 
     @cached_property
     def bits(self) -> Number:
-        """The mean over images and seeds, in bits an image; see `bootstrap`.
+        """The mean over images and seeds, in bits an image; see `over_trainings`.
 
         No interval has what both trainings miss alike.
         """
-        return bootstrap(self.saved)
+        number = over_trainings(self.saved, self.groups)
+        rest = "" if len(self.saved) > 1 else " and training seeds"
+        return replace(number, how=f"{number.how}; leaves out fit bias{rest}", error=None)
 
     @cached_property
     def over_seeds(self) -> Number | None:
@@ -67,7 +70,7 @@ class Usable:
         """
         if len(self.saved) < LEAST_SEEDS:
             return None
-        return student(self.saved.mean(1), "pairs of trainings")
+        return mean(self.saved.mean(1), over="pairs of trainings")
 
     @property
     def sign(self) -> int | None:

@@ -94,10 +94,9 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
         reasons[why] = still
     return [
         *(f"{', '.join(names)}: {reason}." for reason, names in reasons.items()),
-        "Intervals are Wilson's over images, one image's samples or neighbours together, and leave "
-        "out the spread between trainings, of the run and of the judge. Chance is the same held "
-        "against other images; of real images, the share of the most frequent code. The distance "
-        "has the standard error over images (±), or an interval of 1.96 of them.",
+        "Intervals take one image's samples or neighbours together, and leave out the spread "
+        "between trainings of the judge. Chance is the same held against other images; of real "
+        "images, the share of the most frequent code.",
     ]
 
 

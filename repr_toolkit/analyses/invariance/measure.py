@@ -25,6 +25,7 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
+from repr_toolkit.support.stats import Groups
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -35,8 +36,8 @@ GALLERY = 10_000  # training images among which neighbours are looked for
 
 PROTOCOL = {
     "variance": "estimate: of a sub-pixel, in squared intensities of [0, 1], unbiased",
-    "shares": "fractions of one; low and high: 95 %, Wilson's over images, for the effective "
-    "number of them where samples or neighbours of one image are a cluster",
+    "shares": "fractions of one; low and high: 95 %, of which samples or neighbours of one image, "
+    "and the images of one group, are a cluster",
     "relative_distance": "Euclidean in h, to the own h over the mean of that to others'; its "
     "standard error is over images",
     "left_out": "the spread between trainings, of the run and of the judge",
@@ -87,7 +88,7 @@ def measure(
     candidates = choose_evenly(len(held_out), CANDIDATES)
     places = choose_evenly(len(candidates), images)
     chosen = [candidates[index] for index in places]
-    batch = held_out[chosen]
+    batch, groups = held_out[chosen], held_out.groups(chosen)
     h = encode_split(model, held_out, indices=candidates)
     temperature = reconstruction_temperature(model.decoder, temperature)
     draws = samples if temperature > 0 else 1
@@ -126,12 +127,12 @@ def measure(
             say(f"training a judge of {key!r} on real images of {data.name}")
         judge, facts = train_judge(data, key, split, seed=seed)
         read = judge.classify(drawn.flatten(0, 1)).reshape(len(chosen), draws)
-        judged = agreement(read, judge.classify(batch["image"]), truth[chosen])
+        judged = agreement(read, judge.classify(batch["image"]), truth[chosen], groups)
     if model.encoder.source == "image":
         flat = {"image": drawn.flatten(0, 1).numpy()}
         h_of_samples = encode_split(model, ImageSplit(flat, np.arange(len(noise)), data.levels))
         parted = h_of_samples.unflatten(0, (len(chosen), draws))
-        again = reencoding(parted, torch.tensor(places), h)
+        again = reencoding(parted, torch.tensor(places), h, groups)
     else:
         missing["reencoding"] = (
             f"the encoder reads {model.encoder.source!r}, which a sample does not have"
@@ -144,7 +145,15 @@ def measure(
     else:
         codes = None if truth is None else truth[candidates]
         near, pictured = _neighbours(
-            model, data, h, real, codes, key, k, [places[row] for row in shown]
+            model,
+            data,
+            h,
+            real,
+            codes,
+            key,
+            k,
+            [places[row] for row in shown],
+            held_out.groups(candidates),
         )
         arrays |= pictured
     numbers = {
@@ -178,6 +187,7 @@ def _neighbours(
     key: str | None,
     k: int,
     rows: Sequence[int],
+    groups: Groups | None,
 ) -> tuple[Neighbours, dict[str, Array]]:
     """The training images nearest to held-out ones, and the pictures of those nearest to `rows`.
 
@@ -193,7 +203,7 @@ def _neighbours(
     by_pixels = nearest(flat[0], flat[1], k)
     of_gallery = None if key is None else train.column(key)[chosen].numpy().astype(np.int64)
     numbers = neighbours(
-        by_h, by_pixels, len(chosen), key=key, codes=codes, gallery_codes=of_gallery
+        by_h, by_pixels, len(chosen), key=key, codes=codes, gallery_codes=of_gallery, groups=groups
     )
     pictures = gallery["image"].numpy()
     return numbers, {

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.probing.linear import Labels
-from repr_toolkit.support.stats import Number, mean_and_error, wilson, wilson_of_groups
+from repr_toolkit.support.stats import Groups, Number, mean, share
 
 Floats = npt.NDArray[np.float32]
 
@@ -42,10 +42,13 @@ class Agreement:
     originals: Number  # the images themselves, judged to be what they are
 
 
-def agreement(judged: Labels, originals: Labels, truth: Labels) -> Agreement:
+def agreement(
+    judged: Labels, originals: Labels, truth: Labels, groups: Groups | None = None
+) -> Agreement:
     """From codes: of the samples (N, n), of the images as judged (N,), and in truth (N,).
 
-    Intervals treat the samples of one image as the cluster that they are (`wilson_of_groups`).
+    Intervals treat the samples of one image, or of the images of a group, as the cluster that they
+    are (`share`).
     Raises ValueError for fewer than two images.
     """
     images, draws = judged.shape
@@ -59,11 +62,11 @@ def agreement(judged: Labels, originals: Labels, truth: Labels) -> Agreement:
     alike = (counts * (counts - 1)).sum(1) / pairs if pairs else np.ones(images)
     others = images * (images - 1)
     return Agreement(
-        with_source=wilson_of_groups(hits.mean(1), draws),
+        with_source=share(hits.mean(1), groups, each=draws),
         with_source_chance=float((total * true_total).sum() - hits.sum()) / (draws * others),
-        among=wilson_of_groups(alike, max(1, draws - 1)),
+        among=share(alike, groups, each=max(1, draws - 1)),
         among_chance=float((total**2).sum() - (counts**2).sum()) / (draws**2 * others),
-        originals=wilson(int((originals == truth).sum()), images),
+        originals=share(originals == truth, groups),
     )
 
 
@@ -77,7 +80,9 @@ class Reencoding:
     candidates: int  # images among whose h the nearest is looked for, the own included
 
 
-def reencoding(again: Tensor, own: Tensor, candidates: Tensor) -> Reencoding:
+def reencoding(
+    again: Tensor, own: Tensor, candidates: Tensor, groups: Groups | None = None
+) -> Reencoding:
     """From h' of the samples, float (N, n, d), and the h of M candidate images, float (M, d).
 
     `own` (int64 (N,)) says which candidate each image is. Distances are Euclidean, in h's own
@@ -99,8 +104,8 @@ def reencoding(again: Tensor, own: Tensor, candidates: Tensor) -> Reencoding:
         hits.append(float((at_nearest[:, index].double() / at_nearest.sum(1)).mean()))
         relative.append(float(mine.mean() / others.mean()) if others.mean() > 0 else 1.0)
     return Reencoding(
-        mean_and_error(np.array(relative)),
-        wilson_of_groups(np.array(hits), again.shape[1]),
+        mean(np.array(relative), groups),
+        share(np.array(hits), groups, each=again.shape[1]),
         1 / len(candidates),
         len(candidates),
     )
@@ -141,6 +146,7 @@ def neighbours(
     key: str | None = None,
     codes: Labels | None = None,
     gallery_codes: Labels | None = None,
+    groups: Groups | None = None,
 ) -> Neighbours:
     """From the indices (N, k) of the nearest of `gallery` images, and the codes of a key."""
     queries, k = by_h.shape
@@ -149,8 +155,8 @@ def neighbours(
     if codes is not None and gallery_codes is not None:
         same = [(gallery_codes[near] == codes[:, None]).mean(1) for near in (by_h, by_pixels)]
         shared["key"] = key
-        shared["by_h"], shared["by_pixels"] = (wilson_of_groups(share, k) for share in same)
+        shared["by_h"], shared["by_pixels"] = (share(one, groups, each=k) for one in same)
         unique, counts = np.unique(gallery_codes, return_counts=True)
         frequency = dict(zip(unique.tolist(), (counts / len(gallery_codes)).tolist(), strict=True))
         shared["agreement_chance"] = float(np.mean([frequency.get(c, 0) for c in codes.tolist()]))
-    return Neighbours(k, gallery, queries, wilson_of_groups(common, k), k / gallery, **shared)
+    return Neighbours(k, gallery, queries, share(common, groups, each=k), k / gallery, **shared)

@@ -53,10 +53,6 @@ def gallery_of(row: Numbers) -> str:
 
 def _notes(results: Mapping[str, Numbers]) -> list[str]:
     """What the numbers are, and how near the portraits are to training images."""
-    interval = results[next(iter(results))]["rows"][0]["match"]["auc"]
-    how = "a bootstrap over people, who take their faces along"
-    if "low" not in interval:
-        how = f"missing: {interval['how']} over them"
     judges = " or ".join(dict.fromkeys(result.get("judge", PIXELS) for result in results.values()))
     distances = {name: result["nearest_training_image"] for name, result in results.items()}
     return [
@@ -69,7 +65,7 @@ def _notes(results: Mapping[str, Numbers]) -> list[str]:
         "tells.",
         "Real faces say what the numbers of portraits mean: the most similar training face is what "
         "a model that only repeats its training images could show at best.",
-        f"The interval is {how}.",
+        "Intervals are over people, who take their faces along: of the AUC by the jackknife.",
         *(
             f"{name}: the mean distance to the nearest training image, a root mean square of "
             f"intensities in [0, 1], is {distance['portraits']:.3f} of portraits and "

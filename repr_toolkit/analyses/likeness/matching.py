@@ -18,14 +18,13 @@ from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import bar
-from repr_toolkit.support.stats import Number, percentiles
+from repr_toolkit.support.stats import Jackknife, Number, Units, share
 
 Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
 
 OTHER, SAME = "another photograph", "the same photograph"  # than h came from: the galleries
 PIXELS = "whitened pixels"  # the embedder that is the second unless another is named
-RESAMPLINGS = 1000
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,12 @@ class Match:
     people: int
 
 
-def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: int = 0) -> Match:
+def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_]) -> Match:
     """Match faces with people by their similarities, float (faces, N).
 
     `person` is each face's own person, 0…N−1; `hard` (N, N) says which other people are the hard
-    ones for each. The intervals are `percentiles` of 1,000 resamplings of the people, who take
-    their faces along. Raises ValueError for fewer than two people, or people without a hard one.
+    ones for each. The intervals are over people, who take their faces along. Raises ValueError for
+    fewer than two people, or people without a hard one.
     """
     faces, people = similarity.shape
     if people < 2:
@@ -63,19 +62,17 @@ def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_], *, seed: i
         raise ValueError("each person needs at least one other who is hard to tell from them")
     best = np.where(own, -np.inf, similarity).max(1)
     first = similarity[own] > best  # in the order of the faces; a tie is no match
-    draws = np.random.default_rng(seed).integers(0, people, (RESAMPLINGS, people))
-    weights = np.stack([np.bincount(draw, minlength=people) for draw in draws]).astype(np.float64)
-    weights = np.concatenate([np.ones((1, people)), weights])  # as they are, then resampled
+    weights = np.concatenate([np.ones((1, people)), 1 - np.eye(people)])  # all, then without each
+    units = Units.of(faces, (person, "people"), "faces")
 
-    def number(values: Floats) -> Number:
-        resampled = values[1:][~np.isnan(values[1:])]
-        return percentiles(float(values[0]), resampled, people, "people")
+    def auc(others: NDArray[np.bool_]) -> Number:
+        value, *left_out = _auc(similarity, own, others, person, weights)
+        return Jackknife(float(value), np.array(left_out), units).number
 
-    counted = weights[:, person]  # (resamplings + 1, faces)
     return Match(
-        number(_auc(similarity, own, ~own, person, weights)),
-        number(counted @ first / counted.sum(1)),
-        number(_auc(similarity, own, difficult, person, weights)),
+        auc(~own),
+        share(first, (person, "people"), "faces"),
+        auc(difficult),
         faces,
         people,
     )

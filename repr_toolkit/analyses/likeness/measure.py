@@ -99,7 +99,7 @@ def measure(
         for gallery, known in galleries.items():
             hard = hardest(known[0])
             first, other = (
-                match(embedding @ people.T, whose, hard, seed=seed)
+                match(embedding @ people.T, whose, hard)
                 for embedding, people in zip(embedded, known, strict=True)
             )
             rows.append({"faces": faces, "gallery": gallery, "match": first, "second": other})

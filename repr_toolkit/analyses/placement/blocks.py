@@ -6,18 +6,16 @@ from collections.abc import Mapping
 import torch
 
 from repr_toolkit.analyses.placement.marks import SCALE, with_crosses
+from repr_toolkit.analyses.placement.measure import paired
 from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell
 from repr_toolkit.page.pictures import scale_of, shown, tiled
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.stats import bootstrap
 
 NOTES = (
     "Another image’s h shows what chance gives; where h has few values it may equal own h. The "
     "images themselves show the best that can be expected.",
     "Runs in one table were given the same h and noise, and their differences are paired by image.",
-    "Intervals are Wilson’s for shares, and otherwise a bootstrap over images; they leave out the "
-    "spread between trainings.",
 )
 
 
@@ -50,7 +48,11 @@ def _table(results: Mapping[str, Kept]) -> Table:
     ]
     if others and all(result.arrays for result in results.values()):
         of_first = one.arrays["own_h"]
-        minus = [bootstrap(result.arrays["own_h"] - of_first) for _, result in others]
+        groups = (one.arrays["group"], numbers["groups"]) if "group" in one.arrays else None
+        minus = [
+            paired(result.arrays["own_h"], of_first, groups, numbers["share"])
+            for _, result in others
+        ]
         cells = [Cell(), *(number_cell(difference, scale, digits) for difference in minus)]
         rows.insert(1, Row(f"own h, minus {first}", cells, "paired by image"))
     unit = numbers["measure"] + (", %" if numbers["share"] else "")

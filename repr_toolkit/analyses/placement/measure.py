@@ -15,7 +15,7 @@ from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, other_images
 from repr_toolkit.support.console import say
-from repr_toolkit.support.stats import Number, bootstrap, wilson
+from repr_toolkit.support.stats import Groups, Number, difference, mean, share
 
 KEYS = f"where things stand can be measured of samples given {' or '.join(map(repr, READERS))}"
 
@@ -73,6 +73,7 @@ def measure_alike(
     data = runs[0].load_data()
     held_out = data.split(split)
     chosen = choose_evenly(len(held_out), len(held_out) if images is None else images)
+    groups = held_out.groups(chosen)
     others = other_images(len(chosen), seed).numpy()
     stated: Array = held_out.column(key).numpy()[chosen]
     shown = distinct(stated, rows)
@@ -88,12 +89,14 @@ def measure_alike(
         "measure": reader.measure,
         "share": reader.share,
         "images": len(chosen),
+        "groups": groups and groups[1],
     }
     of_images: dict[str, Array] = {
         "real": reader.score(reader.read(held_out[chosen]["image"]), stated),
         "image": held_out[[chosen[place] for place in shown]]["image"].numpy(),
         "marks": reader.marks(stated[shown]).astype(np.float64),
         "levels": np.asarray(data.levels),
+        **({"group": groups[0]} if groups else {}),
     }
     results: list[Result] = []
     for run, model in zip(runs, models, strict=True):
@@ -112,18 +115,19 @@ def measure_alike(
             "sample": draw(h[shown], common_noise(model.decoder, columns, seed)).numpy(),
         }
         asked, numbers = {**options, "images": len(chosen)}, {"run": str(run.path), **facts}
-        mean = _share if reader.share else bootstrap
-        numbers |= {name: mean(arrays[name]) for name in ("own_h", "other_h", "real")}
+        rate = share if reader.share else mean
+        numbers |= {name: rate(arrays[name], groups) for name in ("own_h", "other_h", "real")}
         if results:
             asked["minus"] = str(runs[0].path)
-            difference = bootstrap(arrays["own_h"] - results[0].arrays()["own_h"])
-            numbers["minus_first"] = {"run": asked["minus"], **difference.as_dict()}
+            minus = paired(arrays["own_h"], results[0].arrays()["own_h"], groups, reader.share)
+            numbers["minus_first"] = {"run": asked["minus"], **minus.as_dict()}
         results.append(Result(asked, numbers, arrays))
     return results
 
 
-def _share(hits: Array) -> Number:
-    return wilson(int(hits.sum()), len(hits))
+def paired(scores: Array, first: Array, groups: Groups | None, shares: bool) -> Number:
+    """By how much scores (N,) of the same images exceed those of the first run."""
+    return difference(scores > 0, first > 0, groups) if shares else mean(scores - first, groups)
 
 
 def distinct(stated: Array, rows: int) -> list[int]:

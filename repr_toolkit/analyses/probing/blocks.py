@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from repr_toolkit.analyses.probing.classifiers import PROBES, beyond, ends
+from repr_toolkit.analyses.probing.mdl import over_orders
+from repr_toolkit.analyses.probing.scores import Values, better
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
-from repr_toolkit.page.cells import Numbers, number_cell, share_of
+from repr_toolkit.page.cells import Numbers, number_cell, share_of, with_p
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import NONE, per_cent, plain
 
@@ -27,9 +29,9 @@ Columns = Mapping[str, Mapping[str, Numbers]]  # readings by probe, by column
 def blocks(kept: Mapping[str, Kept]) -> list[Block]:
     """A table for each target and protocol; runs that were probed alike are columns of one."""
     probed = [
-        Probed(run, result.numbers, target)
+        Probed(run, result.numbers, with_missed(target, number, result.arrays))
         for run, result in kept.items()
-        for target in result.numbers["targets"]
+        for number, target in enumerate(result.numbers["targets"])
     ]
     targets = dict.fromkeys(one.target["name"] for one in probed)
     groups = _alike(probed)
@@ -55,6 +57,22 @@ def blocks(kept: Mapping[str, Kept]) -> list[Block]:
         particular = [note for note in said if note not in common]
         shown += [Notes(particular)] if particular else []
     return [*shown, Notes(common)] if common else shown
+
+
+def with_missed(target: Numbers, number: int, arrays: Mapping[str, Values]) -> Numbers:
+    """A target whose readings have what they `missed` of each image, where that was kept."""
+    codes = arrays.get(f"group_{number}")
+    readings = [
+        {**reading, "missed": arrays.get(f"missed_{number}_{place}")}
+        for place, reading in enumerate(target["readings"])
+    ]
+    groups = None if codes is None else (codes, target["groups"])
+    return {
+        **target,
+        "readings": readings,
+        "squares": arrays.get(f"squares_{number}"),
+        "groups": groups,
+    }
 
 
 @dataclass(frozen=True)
@@ -122,15 +140,31 @@ def _scores(target: Numbers, columns: Columns) -> list[Row]:
     shares = target["kind"] == "classification"
     group = "Accuracy, %" if shares else "R²"
     cell = share_of if shares else partial(number_cell, digits=3)
+    first = next(iter(columns))
     rows = []
     for name, probe in PROBES.items():
         readings = [by_probe.get(name, {}) for by_probe in columns.values()]
         scores = [cell(reading.get("score")) for reading in readings]
         rows.append(Row(probe.title, scores, probe.about, group))
+        rows.append(Row(f"… minus {first}", _minus(target, readings), "paired by image", group))
         controls = [_control(reading.get("control")) for reading in readings]
         rows.append(Row("… selectivity", controls, "more than on random labels", group))
     alone = [cell(target["baseline"]["score"])] * len(columns)
     return [*rows, Row(WITHOUT_H[target["baseline"]["name"]], alone, "knows nothing of h", group)]
+
+
+def _minus(target: Numbers, readings: Sequence[Numbers]) -> list[Cell]:
+    """How much better than the first column each other is, on the same images."""
+    first, *others = [reading.get("missed") for reading in readings]
+    cells = [Cell()]
+    for missed in others:
+        if missed is None or first is None:
+            cells.append(Cell())
+            continue
+        number = better(missed, first, target["squares"], target["groups"])
+        shares = target["squares"] is None
+        cells.append(with_p(share_of(number) if shares else number_cell(number, digits=3), number))
+    return cells
 
 
 def _control(control: Numbers | None) -> Cell:
@@ -145,23 +179,33 @@ def _control(control: Numbers | None) -> Cell:
 
 def _codes(one: Probed, columns: Columns) -> list[Row]:
     """How many bits the labels take, sent to somebody who has h."""
-    codes = [readings.get("mdl", {}).get("code") for readings in columns.values()]
-    first = next(filter(None, codes), None)
-    if first is None:
-        return []
-    given_h = [number_cell(code and code["bits"], digits=0) for code in codes]
-    without_h, uniform = (
-        [Cell(plain(bits, 0))] * len(columns)
-        for bits in (one.target["baseline"]["bits"], first["uniform_bits"])
-    )
-    compression = [Cell(plain(code["compression"])) if code else Cell() for code in codes]
+    codes = [readings.get("mdl", {}).get("code") or {} for readings in columns.values()]
+    first = codes[0]
+
+    def row(label: str, key: str, about: str) -> Row:
+        cells = [number_cell(code.get(key), digits=0) for code in codes]
+        return Row(label, cells, about, "Code of the labels, bits")
+
+    minus = [Cell(), *(_fewer(first, code) for code in codes[1:])]
+    uniform = [code.get("uniform_bits") for code in codes]
+    ratios = [code.get("compression_against_uniform") for code in codes]
     group = "Code of the labels, bits"
     return [
-        Row("given h", given_h, "fewer: h tells the label sooner and surer", group),
-        Row("without h", without_h, "label by label, by their frequencies", group),
-        Row("uniform code", uniform, "of somebody who knows nothing", group),
-        Row("compression, ×", compression, "of the uniform code; 1 is no help", group),
+        row("given h", "bits", "fewer: h tells the label sooner and surer"),
+        row("without h", "null_bits", "the same code with an intercept alone"),
+        row("bits saved", "bits_saved", "by h; 0 or below: it tells nothing"),
+        Row(f"… minus {next(iter(columns))}", minus, "of the same orders", group),
+        Row("uniform code", [Cell(plain(bits, 0)) for bits in uniform], "knows nothing", group),
+        Row("against uniform, ×", [Cell(plain(by)) for by in ratios], "unequal classes too", group),
     ]
+
+
+def _fewer(first: Numbers, code: Numbers) -> Cell:
+    """How many bits fewer a code takes than the first, order by order."""
+    if not first or not code:
+        return Cell()
+    pairs = zip(first["bits_of_portions"], code["bits_of_portions"], strict=True)
+    return number_cell(over_orders([sum(one) - sum(other) for one, other in pairs]), digits=0)
 
 
 def _notes(group: Sequence[Probed]) -> list[str]:
@@ -169,8 +213,8 @@ def _notes(group: Sequence[Probed]) -> list[str]:
     protocol, target = group[0].numbers["protocol"], group[0].target
     notes = [
         f"h is standardised: {protocol['standardisation']}.",
-        f"Intervals of accuracy are {protocol['interval']['accuracy']}, those of R² (1 is perfect, "
-        f"0 the mean) {protocol['interval']['R²']}; they cover {protocol['interval']['covers']}.",
+        "R² is 1 for perfect values, 0 for the mean. Intervals cover "
+        f"{protocol['interval']['covers']}.",
         *_control_notes(group),
     ]
     notes += beyond(text for one in group for text in _at_ends(one))

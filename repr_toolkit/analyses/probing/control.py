@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repr_toolkit.analyses.probing.classifiers import Features, Settings, refit
 from repr_toolkit.analyses.probing.scores import scored_codes
-from repr_toolkit.support.stats import Number
+from repr_toolkit.support.stats import Groups, Number
 
 Codes = npt.NDArray[np.int64]  # (N,)
 
@@ -47,6 +47,7 @@ class Tokens:
     fitted: Codes  # the type of each image that is fitted, (n,)
     tested: Codes  # the type of each image that is tested, (m,)
     tested_features: Features  # (m, d)
+    groups: Groups | None = None  # which of the images tested belong together
 
 
 def control_task(
@@ -70,7 +71,7 @@ def control_task(
         return None
     predicted = refit(name, settings, features, fitted, seed)(tokens.tested_features)
     images = "training images" if tokens.kind == "none" else "images"
-    accuracy = scored_codes(tested, predicted, images)
+    accuracy = scored_codes(tested, predicted, tokens.groups, images)
     selectivity = None if tokens.kind == "none" else reached - accuracy.value
     return Control(tokens.kind, accuracy, selectivity)
 

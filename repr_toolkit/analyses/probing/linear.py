@@ -1,6 +1,6 @@
 """The linear probe: how well a linear classifier reads the label from a representation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -8,17 +8,18 @@ import numpy.typing as npt
 
 from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features, choose, ends, logistic
 from repr_toolkit.analyses.probing.scores import accuracy, scored_codes
-from repr_toolkit.support.stats import Number
+from repr_toolkit.support.stats import Groups, Number
 
 Labels = npt.NDArray[np.int64]  # (N,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Probe:
     """Accuracy of a linear classifier on test images it was neither fitted nor chosen on."""
 
     accuracy: Number  # share of the test images
     strength: float  # the C that was best on the validation images
+    hits: npt.NDArray[np.bool_] = field(repr=False)  # which test images it has right, (n,)
 
     @property
     def ends(self) -> list[str]:
@@ -30,6 +31,7 @@ def linear_probe(
     train: tuple[Features, Labels],
     validation: tuple[Features, Labels],
     test: tuple[Features, Labels],
+    groups: Groups | None = None,
 ) -> Probe:
     """Fit a multinomial logistic regression to standardised features; score it on `test`.
 
@@ -37,9 +39,9 @@ def linear_probe(
     of a feature come from the training images alone. The inverse L2 strength C is the one of
     `STRENGTHS` that is most accurate on `validation` (the smallest among equals); they are
     tried upwards, as `improvements` does. Classes that the training images lack count as
-    errors. The logistic probe of `probe` finds the same. Raises ValueError, naming the set, for
-    features and labels of different length, and, as scikit-learn does, for fewer than two classes,
-    an empty set, or features that are not finite.
+    errors; `groups` says which test images belong together. The logistic probe of `probe` finds the
+    same. Raises ValueError, naming the set, for features and labels of different length, and, as
+    scikit-learn does, for fewer than two classes, an empty set, or features that are not finite.
     """
     from sklearn.preprocessing import StandardScaler
 
@@ -57,4 +59,5 @@ def linear_probe(
     )
     fits = partial(logistic, inputs, train[1], 0)
     chosen = choose([fits], (checked, validation[1]), tested, accuracy)
-    return Probe(scored_codes(test[1], chosen.predicted), chosen.settings["C"])
+    hits = chosen.predicted == test[1]
+    return Probe(scored_codes(test[1], chosen.predicted, groups), chosen.settings["C"], hits)

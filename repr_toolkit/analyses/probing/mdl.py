@@ -6,7 +6,7 @@ takes to learn to read h, and how sure the reader becomes.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log2
 from typing import Any
@@ -21,7 +21,7 @@ from repr_toolkit.analyses.probing.classifiers import (
     improvements,
     regressions,
 )
-from repr_toolkit.support.stats import Number, student
+from repr_toolkit.support.stats import Number, mean
 
 Codes = npt.NDArray[np.int64]  # (N,)
 Floats = npt.NDArray[np.float64]
@@ -38,6 +38,7 @@ class OnlineCode:
         classes: K, the codes that the labels have.
         ends: t₁ < t₂ < … < n, how many labels have been sent after each portion.
         bits: Of each order, the bits of each portion; the first is sent by the uniform code.
+        null_bits: The same of the same portions and orders, by a probe with an intercept alone.
         strengths: Of each order, the C that was chosen for each portion but the first; None where
             the labels sent were all the same, which no regression can be fitted to.
     """
@@ -45,6 +46,7 @@ class OnlineCode:
     classes: int
     ends: tuple[int, ...]
     bits: tuple[tuple[float, ...], ...]
+    null_bits: tuple[tuple[float, ...], ...]
     strengths: tuple[tuple[float | None, ...], ...]
 
     @property
@@ -58,21 +60,47 @@ class OnlineCode:
 
         The interval tells how much the order matters, and not what other images would give.
         """
-        lengths = np.array([sum(order) for order in self.bits])
-        if len(lengths) < 2:
-            return Number(float(lengths[0]), how="one order", count=1)
-        return replace(student(lengths, "orders"), error=None)
+        return over_orders([sum(order) for order in self.bits])
 
     @property
-    def compression(self) -> float:
-        """The uniform code's length over this one's: 1 where h tells nothing of the label."""
+    def null(self) -> Number:
+        """The length of the code of somebody who learns the labels' frequencies, without any h."""
+        return over_orders([sum(order) for order in self.null_bits])
+
+    @property
+    def saved(self) -> Number:
+        """The bits that h saves that somebody, order by order: about 0 where h tells nothing.
+
+        Below 0 where it misleads more than it tells.
+        """
+        pairs = zip(self.null_bits, self.bits, strict=True)
+        return over_orders([sum(null) - sum(order) for null, order in pairs])
+
+    @property
+    def against_uniform(self) -> float:
+        """The uniform code's length over this one's; above 1 also by unequal classes alone."""
         return self.uniform / self.total.value
 
     def as_dict(self) -> dict[str, Any]:
         """The lengths in bits, ready for JSON."""
-        total = {"bits": asdict(self.total), "uniform_bits": self.uniform}
-        portions = {"bits_of_portions": self.bits, "C_of_portions": self.strengths}
-        return {**total, "compression": self.compression, "ends": self.ends, **portions}
+        return {
+            "bits": self.total.as_dict(),
+            "null_bits": self.null.as_dict(),
+            "bits_saved": self.saved.as_dict(),
+            "uniform_bits": self.uniform,
+            "compression_against_uniform": self.against_uniform,
+            "ends": self.ends,
+            "bits_of_portions": self.bits,
+            "null_bits_of_portions": self.null_bits,
+            "C_of_portions": self.strengths,
+        }
+
+
+def over_orders(lengths: Sequence[float]) -> Number:
+    """The mean of lengths in bits, one an order, with Student's t interval over the orders."""
+    if len(lengths) < 2:
+        return Number(lengths[0], how="no interval: one order", count=1)
+    return replace(mean(np.array(lengths), over="orders"), error=None)
 
 
 def online_code(
@@ -91,8 +119,9 @@ def online_code(
     that would have sent the last fifth of these in the fewest bits, when fitted to the rest (tried
     upwards, as `improvements` does). q is mixed with the uniform distribution, of weight
     1/(t + 1) after t labels, so that no label costs more than log₂ K(t + 1) bits, a class that has
-    not been seen included. Raises ValueError for fewer than two classes or images of another
-    number than labels.
+    not been seen included. The null is the same with a regression that has no features, whose
+    intercepts are the frequencies of the labels sent. Raises ValueError for fewer than two classes
+    or images of another number than labels.
     """
     if len(features) != len(labels):
         raise ValueError(f"there are {len(features)} rows of features and {len(labels)} labels")
@@ -100,10 +129,11 @@ def online_code(
     if len(classes) < 2:
         raise ValueError("the labels are all the same, so there is nothing to send")
     ends = portions(len(labels), first)
-    bits, chosen = [], []
+    bits, null_bits, chosen = [], [], []
     for seed in seeds:
         order = np.random.default_rng(seed).permutation(len(labels))
         lengths = [ends[0] * log2(len(classes))]
+        null = lengths.copy()
         strength: list[float | None] = []
         for start, end in pairwise(ends):
             sent, following = order[:start], order[start:end]
@@ -111,9 +141,12 @@ def online_code(
             q = probabilities(features, codes, sent, following, len(classes), best)
             lengths.append(_bits(q, codes[following]))
             strength.append(best)
+            frequencies = np.tile(mixed_frequencies(codes[sent], len(classes)), (end - start, 1))
+            null.append(_bits(frequencies, codes[following]))
+        null_bits.append(tuple(null))
         bits.append(tuple(lengths))
         chosen.append(tuple(strength))
-    return OnlineCode(len(classes), tuple(ends), tuple(bits), tuple(chosen))
+    return OnlineCode(len(classes), tuple(ends), tuple(bits), tuple(null_bits), tuple(chosen))
 
 
 def portions(count: int, first: int = FIRST) -> list[int]:
@@ -156,38 +189,34 @@ def probabilities(
     strength: float | None,
 ) -> Floats:
     """q(y|h) of the rows `following`, float64 (m, K), learnt from the rows `sent` alone."""
-    if strength is None:  # one class only: its frequency, by Laplace's rule
-        counts = np.bincount(codes[sent], minlength=classes) + 1.0
-        return np.tile(counts / counts.sum(), (len(following), 1))
+    if strength is None:  # one class only
+        return np.tile(mixed_frequencies(codes[sent], classes), (len(following), 1))
     [(_, predict)] = mixed_regressions(features[sent], codes[sent], classes, (strength,))
     return predict(features[following])
 
 
 def mixed_regressions(x: Features, y: Codes, classes: int, strengths: Sequence[float]) -> Fits:
     """`regressions` that predict q(y|h), (m, K), mixed with the uniform distribution over all K."""
-    weight = 1 / (len(y) + 1)
     for strength, regression in regressions(x, y, strengths):
 
         def predict(features: Features, regression: Any = regression) -> Floats:
             q = np.zeros((len(features), classes))
             q[:, regression.classes_] = regression.predict_proba(features.astype(np.float64))
-            blend: Floats = (1 - weight) * q + weight / classes
-            return blend
+            return _mixed(q, len(y))
 
         yield {"C": strength}, predict
 
 
-def frequency_code(labels: Codes) -> float:
-    """Bits to send the labels one by one by Laplace's rule, (n_y + 1)/(t + K), without any h.
+def mixed_frequencies(sent: Codes, classes: int) -> Floats:
+    """The frequencies of the labels sent, (K,), mixed with the uniform distribution."""
+    return _mixed(np.bincount(sent, minlength=classes) / len(sent), len(sent))
 
-    log₂ (n + K − 1)! / ((K − 1)! Π n_y!), whatever their order.
-    """
-    from scipy.special import gammaln
 
-    counts = np.unique(labels, return_counts=True)[1]
-    n, k = len(labels), len(counts)
-    nats = gammaln(n + k) - gammaln(k) - gammaln(counts + 1).sum()
-    return float(nats / np.log(2))
+def _mixed(q: Floats, sent: int) -> Floats:
+    """q (…, K), mixed with the uniform distribution of weight 1/(t + 1) after t labels."""
+    weight = 1 / (sent + 1)
+    blend: Floats = (1 - weight) * q + weight / q.shape[-1]
+    return blend
 
 
 def _bits(q: Floats, codes: Codes) -> float:

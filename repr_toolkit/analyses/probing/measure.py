@@ -102,7 +102,7 @@ def probe(
         levels=data.levels,
         representations={column.h.name: (column.h.made_by, column.h.dim) for column in columns.all},
         protocol=protocol(chosen, seed, orders, control, images),
-        targets=tuple(result_of(target, readings[target.name], seed) for target in wanted),
+        targets=tuple(result_of(target, readings[target.name], data) for target in wanted),
         skipped=tuple(skipped),
         runs=columns.runs,
         left_out=columns.left_out,

@@ -10,13 +10,15 @@ import numpy.typing as npt
 from repr_toolkit.analyses.probing.classifiers import PROBES, Features, choose
 from repr_toolkit.analyses.probing.columns import Column
 from repr_toolkit.analyses.probing.control import Tokens, control_task, shifted
-from repr_toolkit.analyses.probing.mdl import frequency_code, online_code
+from repr_toolkit.analyses.probing.mdl import online_code
 from repr_toolkit.analyses.probing.result import Baseline, Reading, TargetResult
 from repr_toolkit.analyses.probing.scores import (
     accuracy,
+    missed,
     r_squared_in_short,
     scored_codes,
     scored_numbers,
+    squares,
 )
 from repr_toolkit.analyses.probing.targets import Rows, Target
 from repr_toolkit.data import ImageData
@@ -69,7 +71,7 @@ class Reader:
                 accuracy if codes else r_squared_in_short,
                 probe.patience,
             )
-            score = _scored(target, chosen.predicted, self.seed)
+            score = _scored(target, chosen.predicted, self.data)
             random_labels = None
             if control and codes:
                 self.tell(f"probing {self.name} for {target.name}: {name}, control task")
@@ -89,6 +91,7 @@ class Reader:
                 validation=chosen.validation,
                 settings=dict(chosen.settings),
                 control=random_labels,
+                missed=missed(y["test"], chosen.predicted),
             )
         if codes and orders:
             self.tell(f"probing {self.name} for {target.name}: online code")
@@ -101,11 +104,16 @@ class Reader:
         if people is not None:
             fitted, tested = people
             again = np.flatnonzero(np.isin(tested, fitted))
-            return Tokens("identity", fitted, tested[again], self.rows_of(target, "test")[again])
+            groups = self.data.splits["test"].groups(target.rows["test"][again])
+            again_h = self.rows_of(target, "test")[again]
+            return Tokens("identity", fitted, tested[again], again_h, groups)
         types = np.arange(len(target.rows["train"]))
+        groups = self.data.splits["train"].groups(target.rows["train"])
         if self._shifted is None:
-            return Tokens("none", types, types, self.rows_of(target, "train"))
-        return Tokens("view", types, types, _take(self._shifted, self._places(target, "train")))
+            return Tokens("none", types, types, self.rows_of(target, "train"), groups)
+        return Tokens(
+            "view", types, types, _take(self._shifted, self._places(target, "train")), groups
+        )
 
     @cached_property
     def _shifted(self) -> Features | None:
@@ -128,23 +136,23 @@ class Reader:
         return np.searchsorted(self.rows[split], target.rows[split])
 
 
-def _scored(target: Target, predicted: npt.NDArray[Any], seed: int) -> Number:
-    truth = target.values["test"]
+def _scored(target: Target, predicted: npt.NDArray[Any], data: ImageData) -> Number:
+    truth, groups = target.values["test"], data.splits["test"].groups(target.rows["test"])
     if target.kind == "classification":
-        return scored_codes(truth, predicted)
-    return scored_numbers(truth, predicted, seed=seed)
+        return scored_codes(truth, predicted, groups)
+    return scored_numbers(truth, predicted, groups)
 
 
-def result_of(target: Target, readings: Sequence[Reading], seed: int) -> TargetResult:
+def result_of(target: Target, readings: Sequence[Reading], data: ImageData) -> TargetResult:
     """The readings of a target, beside what is reached without h."""
     train, test = target.values["train"], target.values["test"]
     if target.kind == "classification":
         classes, counts = np.unique(train, return_counts=True)
         same = np.full(len(test), classes[counts.argmax()])
-        baseline = Baseline("majority", _scored(target, same, seed), frequency_code(train))
+        baseline = Baseline("majority", _scored(target, same, data))
     else:
         same = np.tile(train.mean(0), (len(test), 1))
-        baseline = Baseline("mean", _scored(target, same, seed), None)
+        baseline = Baseline("mean", _scored(target, same, data))
     return TargetResult(
         name=target.name,
         kind=target.kind,
@@ -154,6 +162,8 @@ def result_of(target: Target, readings: Sequence[Reading], seed: int) -> TargetR
         unseen=target.unseen,
         baseline=baseline,
         readings=tuple(readings),
+        groups=data.splits["test"].groups(target.rows["test"]),
+        squares=None if target.kind == "classification" else squares(test),
     )
 
 

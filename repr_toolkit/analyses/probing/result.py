@@ -4,13 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy.typing as npt
+
 from repr_toolkit.analyses.probing.classifiers import PROBES, STRENGTHS
 from repr_toolkit.analyses.probing.control import Control
 from repr_toolkit.analyses.probing.mdl import FIRST, INNER, OnlineCode
 from repr_toolkit.analyses.probing.targets import Skipped
 from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.stats import RESAMPLES, Number, as_json
+from repr_toolkit.support.stats import Groups, Number, as_json
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,6 @@ class Baseline:
 
     name: str  # "majority" or "mean"
     score: Number
-    bits: float | None  # to send the training labels one by one by their frequencies
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,12 @@ class Reading:
     settings: Mapping[str, float] | None = None
     control: Control | None = None
     code: OnlineCode | None = None
+    missed: Array | None = field(default=None, repr=False, compare=False)  # by test image
 
     def as_dict(self) -> dict[str, Any]:
-        """Ready for JSON: fractions of one, R², and bits."""
-        return {key: as_json(value) for key, value in vars(self).items() if value is not None}
+        """Ready for JSON: fractions of one, R², and bits; not what was `missed` of each image."""
+        parts = {**vars(self), "missed": None}
+        return {key: as_json(value) for key, value in parts.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,25 @@ class TargetResult:
     unseen: int  # test images of a code that no training image has, all errors
     baseline: Baseline
     readings: tuple[Reading, ...]
+    groups: Groups | None = field(default=None, repr=False, compare=False)  # of test images
+    squares: Array | None = field(default=None, repr=False, compare=False)  # of test values
+
+    def as_dict(self) -> dict[str, Any]:
+        """Ready for JSON, without what `arrays` has."""
+        groups = self.groups and self.groups[1]
+        numbers: dict[str, Any] = as_json({**vars(self), "groups": groups, "squares": None})
+        return numbers
+
+    def arrays(self, number: int) -> dict[str, Array]:
+        """By test image what each reading missed, with the target's number and the reading's."""
+        arrays = {
+            f"missed_{number}_{place}": reading.missed
+            for place, reading in enumerate(self.readings)
+            if reading.missed is not None
+        }
+        if self.squares is not None:
+            arrays[f"squares_{number}"] = self.squares
+        return arrays | ({f"group_{number}": self.groups[0]} if self.groups else {})
 
     def reading(self, representation: str, probe: str) -> Reading | None:
         """That of a representation by a probe, if there is one."""
@@ -118,8 +142,12 @@ class Probing:
         return {key: as_json(value) for key, value in numbers.items()}
 
     def arrays(self) -> dict[str, Any]:
-        """None: the numbers are all."""
-        return {}
+        """What every reading missed of each test image, for paired comparisons."""
+        return {
+            key: array
+            for number, target in enumerate(self.targets)
+            for key, array in target.arrays(number).items()
+        }
 
     def of_run(self, run: Run) -> "Probing":
         """The h of a run and its baselines alone, which is what is kept with the run."""
@@ -159,8 +187,6 @@ def protocol(
         },
         "interval": {
             "level": 0.95,
-            "accuracy": "Wilson's",
-            "R²": f"percentiles of {RESAMPLES} bootstrap resamples of the test images",
             "covers": "the draw of the test images; not that of the training images, nor seeds",
         },
         "seed": seed,
@@ -181,7 +207,8 @@ def protocol(
             "chosen_on": f"the last {INNER:.0%} of the labels already sent",
             "grid": {"C": STRENGTHS},
             "mixture": "weight 1/(t + 1) of the uniform distribution after t labels",
+            "null": "the same with an intercept alone, in the same portions and orders",
             "orders": [*range(seed, seed + orders)],
-            "interval": "95 %, Student's t over the orders; leaves out the draw of the images",
+            "interval": "leaves out the draw of the images",
         }
     return stated

@@ -1,14 +1,13 @@
-"""How well values are predicted: accuracy and R², each with a 95 % interval over the images."""
+"""How well values are predicted: accuracy and R², each with a 95 % interval."""
 
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import RESAMPLES, Number, wilson
+from repr_toolkit.support.stats import Groups, Number, difference, ratio, share, tested
 
 Values = npt.NDArray[Any]
-AT_A_TIME = 100  # resamples
 
 
 def accuracy(truth: Values, predicted: Values) -> float:
@@ -33,26 +32,44 @@ def r_squared_in_short(truth: Values, predicted: Values) -> float:
     return round(r_squared(truth, predicted), 4)
 
 
-def scored_codes(truth: Values, predicted: Values, over: str = "test images") -> Number:
-    """Accuracy with Wilson's interval; `over` names the cases."""
-    return wilson(int((truth == predicted).sum()), len(truth), over)
+def missed(truth: Values, predicted: Values) -> Values:
+    """What each image adds to the loss: whether its code (N,) is wrong, or its squared error."""
+    if truth.ndim == 1:
+        wrong: Values = truth != predicted
+        return wrong
+    errors: Values = ((truth - predicted.reshape(truth.shape)) ** 2).sum(1)
+    return errors
 
 
-def scored_numbers(truth: Values, predicted: Values, *, seed: int = 0) -> Number:
-    """R² with the 2.5 and 97.5 percentiles of `RESAMPLES` bootstrap resamples of the images."""
-    count = len(truth)
-    errors = ((truth - predicted.reshape(truth.shape)) ** 2).sum(1)  # (N,)
-    centred = truth - truth.mean(0)  # for the sake of rounding; R² knows no offset
-    squares = (centred**2).sum(1)
-    draw = np.random.default_rng(seed)
-    scores = []
-    for _ in range(RESAMPLES // AT_A_TIME):
-        rows = draw.integers(0, count, (AT_A_TIME, count))
-        times = np.stack([np.bincount(row, minlength=count) for row in rows])
-        total = squares[rows].sum(1) - ((times @ centred) ** 2).sum(1) / count
-        with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one value alone
-            scores.append(1 - errors[rows].sum(1) / total)
-    values = np.concatenate(scores)
-    low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
-    how = f"bootstrap over {count:,} test images"
-    return Number(r_squared(truth, predicted), float(low), float(high), how, count=count)
+def squares(truth: Values) -> Values:
+    """‖y − ȳ‖² of each image's numbers (N, k): (N,)."""
+    of_images: Values = ((truth - truth.mean(0)) ** 2).sum(1)
+    return of_images
+
+
+def scored_codes(
+    truth: Values, predicted: Values, groups: Groups | None = None, over: str = "test images"
+) -> Number:
+    """Accuracy with the interval of `share`; `over` names the cases."""
+    return share(truth == predicted, groups, over)
+
+
+def scored_numbers(truth: Values, predicted: Values, groups: Groups | None = None) -> Number:
+    """R² with Student's t interval: 1 less a ratio of sums over the images (see `ratio`)."""
+    share_missed = ratio(missed(truth, predicted), squares(truth), groups, "test images")
+    value, low, high = r_squared(truth, predicted), share_missed.low, share_missed.high
+    if low is None or high is None:
+        return replace(share_missed, value=value)
+    return replace(share_missed, value=value, low=1 - high, high=1 - low, error=None)
+
+
+def better(
+    one: Values, first: Values, total: Values | None, groups: Groups | None = None
+) -> Number:
+    """How much higher the score of the same images is than that of another, by what both `missed`.
+
+    Of codes the difference of accuracies, of numbers that of R², `total` being their `squares`.
+    """
+    if total is None:
+        return difference(~one.astype(bool), ~first.astype(bool), groups, "test images")
+    return tested(ratio(first - one, total, groups, "test images"))

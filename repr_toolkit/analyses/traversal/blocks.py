@@ -130,10 +130,7 @@ def _notes(results: Sequence[Numbers]) -> list[str]:
     if any(0 in along["alphas"] for along in directions):
         notes.append("At α = 0 stands the image’s own reconstruction.")
     if any(along["judged"] for along in directions):
-        notes.append(
-            "Intervals are Wilson’s over images, and leave out the spread between trainings, of "
-            "the run and of the judge."
-        )
+        notes.append("Intervals leave out the spread between trainings of the judge.")
     return notes
 
 

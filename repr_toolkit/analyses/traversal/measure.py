@@ -18,7 +18,7 @@ from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals, other_images
 from repr_toolkit.support.console import bar
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.support.stats import share
 
 if TYPE_CHECKING:
     from repr_toolkit.decoders import Decoder
@@ -154,7 +154,7 @@ def measure(
                     judges[attribute.key] = train_judge(data, attribute.key, split, seed=seed)
                 codes = judges[attribute.key][0].classify(frames.flatten(0, 1))
                 hits = codes.reshape(frames.shape[:2]) == attribute.code
-                judged = [wilson(int(count), len(frames)) for count in hits.sum(0)]
+                judged = [share(hit, held_out.groups(chosen)) for hit in hits.T]
             if pictures is not None:
                 noise = common_noise(model.decoder, len(pictures[0]), seed)
                 shown = traverse(model.decoder, pictures[1], direction, at, noise, **how)

@@ -5,12 +5,10 @@ from typing import Any
 
 from repr_toolkit.analyses.verification.baselines import PIXELS, WHITENED
 from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of, spanned
+from repr_toolkit.page.cells import number_cell, share_of, spanned, with_p
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.pictures import png_of
 from repr_toolkit.support.roc import Line, roc_picture
-from repr_toolkit.support.stats import Number
-from repr_toolkit.support.tables import number_text, per_cent
 
 Numbers = Mapping[str, Any]
 
@@ -55,22 +53,16 @@ def notes(results: Sequence[Numbers], where: str = "") -> list[str]:
             "to those."
         )
     lines.append(
-        "AUC: with its 95 % interval by a bootstrap over people, since the pairs of one person "
-        "depend on each other."
-    )
-    if short := [first["auc"]["how"] for first in firsts if "low" not in first["auc"]]:
-        lines.append(f"No interval of the AUC: {short[0]} over them.")
-    images = spanned(first["one_nn"]["count"] for first in firsts)
-    lines.append(
-        "1-NN: the share of images whose nearest other image is of the same person, among the "
-        f"{images} images of people with two or more, with Wilson's 95 % interval."
+        "Intervals are over people, since the images and pairs of one person depend on each other: "
+        "of AUC and TAR by the jackknife. 1-NN: the share of images whose nearest other image is "
+        "of the same person, among the images of people with two or more; the gallery is fixed."
     )
     if all(first["accuracy"] for first in firsts):
         disjoint = all(first["accuracy_people_disjoint"] for first in firsts)
         folds = "no person is in two" if disjoint else "of pairs, since people are too few"
         lines.append(
             f"accuracy{where}: on ten folds ({folds}), each at the threshold that is best on the "
-            "other nine, with the standard error over the folds."
+            "other nine; ± is the standard error over the folds."
         )
     return [
         *lines,
@@ -84,8 +76,8 @@ def notes(results: Sequence[Numbers], where: str = "") -> list[str]:
 def _gains(results: Mapping[str, Numbers]) -> list[str]:
     return [
         f"{name}: the AUC of h less that of {PIXELS} is "
-        f"{number_text(Number(**result['auc_above_pixels']), digits=3)}, the same people drawn for "
-        "both."
+        f"{with_p(number_cell(result['auc_above_pixels'], digits=3), result['auc_above_pixels'])}, "
+        "paired by person."
         for name, result in results.items()
     ]
 
@@ -94,7 +86,7 @@ def _cells(method: Numbers) -> list[Cell]:
     return [
         number_cell(method["auc"], digits=3),
         share_of(method["accuracy"]),
-        *(Cell() if rate is None else Cell(per_cent(rate)) for rate in method["tar"].values()),
+        *map(share_of, method["tar"].values()),
         share_of(method["one_nn"]),
     ]
 

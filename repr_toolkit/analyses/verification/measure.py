@@ -15,7 +15,7 @@ from repr_toolkit.models.pairs import Floats, Verification, verify
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.roc import Line
-from repr_toolkit.support.stats import Number, percentiles
+from repr_toolkit.support.stats import Number
 
 FALSE_RATES = np.logspace(-4, 0, 801)
 """The false accept rates at which curves are kept, finer than a picture's pixels."""
@@ -43,10 +43,8 @@ class Verifications:
         return next(iter(self.methods.values()))
 
     def gain(self, over: str = PIXELS) -> Number:
-        """How much higher the AUC of h is than another method's, paired by the people drawn."""
-        h, other = self.first, self.methods[over]
-        value = h.auc.value - other.auc.value
-        return percentiles(value, h.replicates - other.replicates, h.people, "people")
+        """How much higher the AUC of h is than another method's, paired by person."""
+        return self.first.auc.less(self.methods[over].auc)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""

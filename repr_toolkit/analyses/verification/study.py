@@ -6,7 +6,7 @@ import numpy as np
 
 from repr_toolkit.analyses.verification.blocks import notes
 from repr_toolkit.analyses.verification.measure import Verifications, measure, roc_lines
-from repr_toolkit.models.pairs import Floats, Verification
+from repr_toolkit.models.pairs import Verification
 from repr_toolkit.page.blocks import Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.terminal import as_text
@@ -16,10 +16,10 @@ from repr_toolkit.support.console import say
 from repr_toolkit.support.files import csv_text
 from repr_toolkit.support.pictures import png_of
 from repr_toolkit.support.roc import roc_picture
-from repr_toolkit.support.stats import Number, percentiles
+from repr_toolkit.support.stats import mean_of
 from repr_toolkit.support.tables import duration, number_text, plain
 
-PROTOCOL = 1
+PROTOCOL = 2
 """A number, to be raised whenever the same question comes to have another answer."""
 
 
@@ -33,7 +33,6 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
     results: dict[str, Verifications] = {}
     for number, (name, run) in enumerate(runs.items(), 1):
         say(f"[{number}/{len(runs)}] comparing {name}")
-        # Another draw for each fold: the bootstrap of their mean takes them to be independent.
         results[name] = measure(run, split, seed=number)
     infos = {name: run.info for name, run in runs.items()}
     folds = len({run.trained_on for run in runs.values()}) == len(runs) > 1
@@ -87,8 +86,8 @@ def _cells(methods: Sequence[Verification | None]) -> tuple[Cell, Cell]:
     if len(measured) < len(methods):
         return Cell(), Cell()
     if len(measured) == 1:
-        return number_cell(measured[0].auc, digits=3), share_of(measured[0].one_nn)
-    auc = _mean([method.auc for method in measured], [method.replicates for method in measured])
+        return number_cell(measured[0].auc.number, digits=3), share_of(measured[0].one_nn)
+    auc = mean_of([method.auc for method in measured]).number
     one_nn = float(np.mean([method.one_nn.value for method in measured]))
     return number_cell(auc, digits=3), Cell(plain(100 * one_nn))
 
@@ -99,11 +98,12 @@ def means_text(results: Sequence[Verifications]) -> str:
     for name in _baselines(results):
         if not all(name in result.methods for result in results):
             continue
-        drawn = [result.first.replicates - result.methods[name].replicates for result in results]
-        gain = _mean([result.gain(name) for result in results], drawn)
+        gain = mean_of([result.first.auc for result in results]).less(
+            mean_of([result.methods[name].auc for result in results])
+        )
         above = "above" if gain.value >= 0 else "beside"
         parts.append(f"{number_text(gain, digits=3)} {above} {name}")
-    return f"The mean AUC is {', '.join(parts)}; in brackets 95 %, by a bootstrap over people."
+    return f"The mean AUC is {', '.join(parts)}; in brackets 95 %, {gain.how}."
 
 
 def csv_rows(
@@ -128,10 +128,3 @@ def csv_rows(
 def _baselines(results: Sequence[Verifications]) -> list[str]:
     """The methods beside the variants' own, in order; a result may lack some."""
     return [*dict.fromkeys(name for result in results for name in [*result.methods][1:])]
-
-
-def _mean(values: Sequence[Number], replicates: Sequence[Floats]) -> Number:
-    """The mean over folds, without an interval where a fold's people are too few for one."""
-    fewest = min(value.count or 0 for value in values)
-    mean = float(np.mean([value.value for value in values]))
-    return percentiles(mean, np.mean(replicates, axis=0), fewest, "people")

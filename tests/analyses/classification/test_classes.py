@@ -23,7 +23,7 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.runs.bits import bits_per_dim
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.study import run_study
-from repr_toolkit.support.stats import mean_and_error
+from repr_toolkit.support.stats import mean
 from repr_toolkit.support.tables import number_parts, number_text
 from toys.encoders import ONE_HOT
 from toys.runs import TINY, untrained_run
@@ -68,7 +68,7 @@ def test_what_a_study_writes(study: dict[str, Run], capsys: pytest.CaptureFixtur
 def test_the_difference_is_paired_by_image(study: dict[str, Run]) -> None:
     split = study["conditional"].load_data().splits["test"]
     bits = {name: bits_per_dim(load(run.path), split) for name, run in study.items()}
-    difference = mean_and_error(bits["conditional"] - bits["unconditional"])
+    difference = mean(bits["conditional"] - bits["unconditional"])
     found = line(study, "conditional")
     assert float(found["bits_per_dim_minus_first"]) == pytest.approx(difference.value, abs=1e-7)
     error = float(found["bits_per_dim_minus_first_standard_error"])
@@ -89,7 +89,7 @@ def test_bayes_rule_stands_in_the_table(study: dict[str, Run]) -> None:
     assert float(found["bayes"]) == accuracy.value
     assert (float(found["bayes_low"]), float(found["bayes_high"])) == (accuracy.low, accuracy.high)
     first = bits_per_dim(load(study["unconditional"].path), data.splits["test"])
-    marginal = mean_and_error(expected.bits_marginal - first)
+    marginal = mean(expected.bits_marginal - first)
     key = "bits_per_dim_marginal_minus_first"
     assert float(found[key]) == pytest.approx(marginal.value, abs=1e-7)
     for key, values in {

@@ -14,7 +14,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
     support_vectors,
 )
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.support.stats import share
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -46,7 +46,7 @@ def test_digits_are_read(found: list[Baseline]) -> None:
     for baseline in found:
         assert baseline.accuracy.value > 0.9
         assert (baseline.train_images, baseline.accuracy.count) == (400, 180)
-        assert baseline.accuracy == wilson(round(180 * baseline.accuracy.value), 180)
+        assert baseline.accuracy == share(np.arange(180) < round(180 * baseline.accuracy.value))
 
 
 def test_the_machine_is_that_of_its_kernel(pairs: list[Pair]) -> None:

@@ -22,11 +22,11 @@ from repr_toolkit.data import load_data
 from repr_toolkit.decoders import bits_per_dim
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.page.terminal import as_text
-from repr_toolkit.runs.bits import evaluate
+from repr_toolkit.runs.bits import bits_given, evaluate
 from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.files import csv_text
-from repr_toolkit.support.stats import Number, as_json, wilson, wilson_of_groups
+from repr_toolkit.support.stats import Number, as_json, share
 from repr_toolkit.support.tables import number_text
 from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
@@ -164,6 +164,41 @@ def test_probes(study: tuple[Path, dict[str, Run]]) -> None:
     assert found["mse_m3"]["probe_untrained"] == found["pixelcnn_m3"]["probe_untrained"]
     for name in ("classes", "plain"):  # h is the label itself; there is no h
         assert found[name]["probe"] == found[name]["probe_untrained"] == ""
+    minus = float(found["pixelcnn_m3"]["probe_minus_first"])
+    assert minus == pytest.approx(
+        float(found["pixelcnn_m3"]["probe"]) - float(found["mse_m3"]["probe"])
+    )
+    assert found["mse_m3"]["probe_minus_first"] == ""
+    for name in ("mse_m3", "pixelcnn_m3"):
+        line = found[name]
+        minus = float(line["probe_minus_pixels"])
+        assert minus == pytest.approx(float(line["probe"]) - float(line["probe_pixels"]))
+        assert float(line["probe_minus_pixels_high"]) < 0
+    stored = json.loads((study[0] / "comparison.json").read_text())
+    assert stored["variants"]["mse_m3"]["numbers"]["probe_minus_pixels"]["p"] < 0.001
+
+
+def test_training_bits_calibration_and_dimensions_stand_beside(
+    study: tuple[Path, dict[str, Run]],
+) -> None:
+    found, text = lines(study[0]), (study[0] / "comparison.md").read_text()
+    data = load_data("digits")
+    model = load(study[1]["pixelcnn_m3"])
+    chosen = [index * 1437 // 180 for index in range(180)]
+    train = data.splits["train"]
+    h = model.encode(train[chosen]).detach()
+    bits = bits_given(model, train, [h], indices=chosen)[0]
+    line = found["pixelcnn_m3"]
+    assert float(line["bits_per_dim_train"]) == pytest.approx(bits.mean(), rel=1e-5)
+    assert 1 <= float(line["effective_dimension"]) <= 3
+    assert float(line["softmax_calibration_error"]) >= abs(float(line["softmax_too_sure"]))
+    assert found["mse_m3"]["softmax_too_sure"] == ""  # no softmax
+    assert found["plain"]["effective_dimension"] == ""
+    for row in ("of training images", "softmax too sure", "training runs", "minus the first probe"):
+        assert row in text
+    words = " ".join(text.split())
+    assert "Every column is one training run" in words
+    assert "Wilson's over 180 images" in words
 
 
 def test_a_judge_reads_the_labels_of_reconstructions(
@@ -179,7 +214,7 @@ def test_a_judge_reads_the_labels_of_reconstructions(
     noise = common_noise(model.decoder, 18, seed=1)
     drawn = model.decoder.sample(model.encode(batch).detach(), n=3, noise=noise)
     hits = judge.classify(drawn).reshape(6, 3) == batch["label"].numpy()[:, None]
-    expected = wilson_of_groups(hits.mean(1), 3)
+    expected = share(hits.mean(1), each=3)
     line = found["pixelcnn_m3"]
     for end in ("", "_low", "_high"):
         value = getattr(expected, end[1:] or "value")
@@ -233,7 +268,7 @@ def test_probes_with_penalties_at_an_end_are_told(
     study: tuple[Path, dict[str, Run]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def told(strength: float) -> list[str]:
-        probe = Probe(wilson(5, 9), strength)
+        probe = Probe(share(np.arange(9) < 5), strength, np.arange(9) < 5)
         monkeypatch.setattr(probes, "linear_probe", lambda *sets: probe)
         notes = measure({"mse_m3": study[1]["mse_m3"]}, **SMALL).numbers["notes"]
         return [note for note in notes if note.startswith("At an end of what was tried")]

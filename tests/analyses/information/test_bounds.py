@@ -9,13 +9,17 @@ import torch
 from repr_toolkit.analyses.classification.bayes import classify
 from repr_toolkit.analyses.information.bounds import (
     Bound,
+    _one_each,
     candidate_bound,
     label_bound,
+    most_candidates,
     own_over_mean,
 )
-from repr_toolkit.analyses.information.pieces import bound_cell
+from repr_toolkit.analyses.information.pieces import bound_cell, bound_note
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.data.known_bits import BITS, known_bits
 from repr_toolkit.runs.run import Run, load
+from repr_toolkit.support.stats import mean
 from toys.encoders import ONE_HOT
 from toys.known_bits import exact, pixelcnn
 from toys.runs import untrained_run
@@ -68,14 +72,52 @@ def test_it_is_the_bound_of_its_groups() -> None:
     assert np.ptp(bound.values) > 0
 
 
+def test_of_several_images_a_person_each_replicate_draws_one() -> None:
+    """Own images of a person among the candidates would pass for others, and lower the bound."""
+    split = DATA.splits["test"]
+    people = np.repeat(np.arange(64), 10)
+    arrays = {key: values[split.rows] for key, values in split.arrays.items()}
+    arrays = {key: np.repeat(values[:64], 10, axis=0) for key, values in arrays.items()}
+    several = ImageSplit({**arrays, "identity": people}, np.arange(640), split.levels)
+    h = several.column("bits")
+    bound = candidate_bound(exact("bits"), several, h, candidates=16, images=256)
+    assert bound.values.shape == (4, 4)  # replicates, groups
+    assert bound.bits.how.startswith(
+        "Student's t over 4 groups of 16 people, an image each, drawn anew 4 times"
+    )
+    assert bound.bits.low is not None
+    once = mean(bound.values[0])
+    errors = [mean(values).error for values in bound.values]
+    assert bound.bits.value == pytest.approx(bound.values.mean())
+    half = np.sqrt(np.mean(np.square(errors))) * (once.high - once.value) / once.error
+    assert bound.bits.low == pytest.approx(bound.bits.value - half)
+    order = torch.randperm(640)
+    drawn = _one_each(order, people)
+    assert np.unique(people[drawn]).tolist() == [*range(64)]
+    assert not torch.equal(drawn, _one_each(torch.randperm(640), people))
+    assert most_candidates(several, 16) == 16
+    assert most_candidates(several, 64) == 32
+    with pytest.raises(ValueError, match="64 people make no two groups of 33"):
+        candidate_bound(exact("bits"), several, h, candidates=33)
+
+
+def test_of_training_images_it_is_called_no_bound() -> None:
+    assert "a true lower bound" in bound_note("test")
+    assert "true" not in bound_note("train")
+    assert "no bound of the mutual information" in bound_note("train")
+
+
 def test_at_its_ceiling_it_says_so() -> None:
-    full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "")
+    full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "", "groups of 16 images")
     assert full.saturated
     assert bound_cell(full.as_dict()).detail.endswith("at its ceiling, 4.00")
     assert full.bits.low is not None
     assert full.bits.low < 3.98
     assert full.bits.high == 4.0  # Student's would end beyond it
-    assert full.bits.how == "Student's t over 3 groups of 16 images; leaves out training seeds"
+    assert full.bits.how == (
+        "Student's t over 3 groups of 16 images (fewer than 30: with caution); leaves out training "
+        "seeds"
+    )
     half = Bound(np.array([2.0, 2.4]), 5.0, 32, "")
     assert not half.saturated
     assert "ceiling" not in bound_cell(half.as_dict()).detail

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from repr_toolkit.analyses.information.usable import Usable
-from repr_toolkit.support import stats
-from repr_toolkit.support.stats import Number, bootstrap
+from repr_toolkit.support.stats import Number, over_trainings
 from repr_toolkit.support.tables import number_text
 
 
@@ -17,45 +16,21 @@ def ends(usable: Usable) -> tuple[float, float]:
     return low, high
 
 
-def test_over_images_it_is_that_of_a_mean() -> None:
-    saved = np.random.default_rng(0).normal(2, 3, 900)
-    usable = Usable(saved)
-    half = 1.96 * saved.std(ddof=1) / 30
-    assert usable.bits.value == usable.mean == saved.mean()
-    assert ends(usable) == pytest.approx((usable.mean - half, usable.mean + half), abs=0.02)
-    assert usable.bits.how == "bootstrap over 900 images; leaves out fit bias and training seeds"
-    assert usable.bits.count == 900
-    assert ends(Usable(saved)) == ends(usable)
-    assert bootstrap(saved, seed=1) != bootstrap(saved)
-
-
-def test_over_seeds_it_is_that_of_their_mean() -> None:
-    """Seeds that differ widen it, by their unbiased variance, even where images do not."""
-    draw = np.random.default_rng(1)
-    of_seeds = draw.normal(5, 1, 40)
-    usable = Usable(np.repeat(of_seeds[:, None], 10, axis=1))
-    half = 1.96 * of_seeds.std(ddof=1) / np.sqrt(40)
-    assert ends(usable) == pytest.approx((usable.mean - half, usable.mean + half), abs=0.06)
+def test_it_is_the_number_of_trainings() -> None:
+    """By images, or by groups of them, and by seeds."""
+    saved = np.random.default_rng(0).normal(2, 3, (3, 900))
+    groups = (np.arange(900) // 9, "people")
+    usable = Usable(saved, groups)
+    number = over_trainings(saved, groups)
+    assert ends(usable) == (number.low, number.high)
+    assert usable.bits.value == pytest.approx(usable.mean)
     assert usable.bits.how == (
-        "bootstrap over 10 images, Student's t over 40 training seeds; leaves out fit bias"
+        "Student's t over 100 people, 900 images, and over 3 training seeds; leaves out fit bias"
     )
-    np.testing.assert_allclose(usable.of_seeds, of_seeds)
-    # Of few seeds it is Student's interval, which goes far beyond them.
-    low, high = ends(Usable(np.repeat([[1.0], [3.0]], 10, axis=1)))
-    assert (low, high) == pytest.approx((2 - 12.706, 2 + 12.706), rel=0.05)
-
-
-@pytest.mark.parametrize(("seeds", "spread"), [(2, 3.0), (3, 0.1), (3, 3.0)])
-def test_it_covers_what_it_says(seeds: int, spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of data drawn again, 95 % of intervals hold the truth, by images or few seeds alike."""
-    monkeypatch.setattr(stats, "RESAMPLES", 300)  # for speed
-    draw, found = np.random.default_rng(7), 0
-    for number in range(60):
-        images = draw.normal(0, 5, 40)
-        saved = images + draw.normal(0, spread, seeds)[:, None] + draw.normal(0, 1, (seeds, 40))
-        usable = bootstrap(saved, seed=number)
-        found += usable.low <= 0 <= usable.high
-    assert found >= 52  # of 57 expected, three standard deviations below
+    np.testing.assert_allclose(usable.of_seeds, saved.mean(1))
+    one = Usable(saved[0]).bits
+    assert one.how == "Student's t over 900 images; leaves out fit bias and training seeds"
+    assert one.count == 900
 
 
 def test_a_verdict_needs_three_pairs_whose_interval_excludes_0() -> None:
@@ -71,14 +46,6 @@ def test_a_verdict_needs_three_pairs_whose_interval_excludes_0() -> None:
     assert [of(*seeds).sign for seeds in ((1, 2, 3), (2, 2.5, 3), (-2, -2.5, -3))] == [0, 1, -1]
     for few in ((2.5,), (2, 3)):
         assert of(*few).sign is of(*few).over_seeds is None
-
-
-def test_images_are_drawn_alike_for_all_seeds() -> None:
-    """What two seeds share by image does not average out between them."""
-    images = np.random.default_rng(2).normal(0, 1, 400)
-    one, two = Usable(images), Usable(np.stack([images, images]))
-    width = np.ptp(ends(two))
-    assert width == pytest.approx(np.ptp(ends(one)), rel=0.1)
 
 
 def test_it_is_ready_for_json() -> None:

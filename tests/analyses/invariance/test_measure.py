@@ -29,7 +29,6 @@ from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.sampling.draw import decode
-from repr_toolkit.support.stats import Number, wilson, wilson_of_groups
 from toys.decoders import BERNOULLI, COPIES, DECONV, Bernoulli
 from toys.encoders import ONE_HOT, PIXELS
 from toys.runs import untrained_run
@@ -47,40 +46,6 @@ def quick_judges() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def search_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", sys.path.copy())
-
-
-# Shares
-
-
-def ends(share: Number) -> tuple[float | None, float | None]:
-    return share.low, share.high
-
-
-def test_an_interval_of_independent_cases_is_wilsons() -> None:
-    hits = np.array([1.0] * 30 + [0.0] * 10)
-    for found in (wilson(30, 40), wilson_of_groups(hits)):
-        assert found.value == 0.75
-        assert ends(found) == pytest.approx(ends(wilson(30, 40)))
-
-
-def test_cases_that_are_alike_count_once() -> None:
-    hits = np.array([1.0] * 30 + [0.0] * 10)  # of 40 images, all 16 samples alike
-    found = wilson_of_groups(hits, 16)
-    assert ends(found) == pytest.approx(ends(wilson(30, 40)))
-
-
-def test_independent_cases_in_groups_count_each() -> None:
-    cases = np.random.default_rng(0).random((400, 16)) < 0.7
-    found, expected = wilson_of_groups(cases.mean(1), 16), wilson(int(cases.sum()), 6400)
-    assert ends(found) == pytest.approx(ends(expected), abs=0.002)
-    certain = wilson_of_groups(np.ones(20), 16)  # no spread tells nothing: as of 20 cases
-    assert ends(certain) == pytest.approx(ends(wilson(20, 20)))
-
-
-def test_what_is_no_share() -> None:
-    for wrong in (np.array([]), np.array([0.5, 1.5])):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            wilson_of_groups(wrong)
 
 
 # Measures

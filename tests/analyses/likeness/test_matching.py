@@ -41,11 +41,11 @@ def test_rank_one_counts_no_ties() -> None:
     assert match(similarity, np.array([0, 1, 2, 1]), hard).rank_1.value == 0.5
 
 
-def test_perfect_likeness_has_a_perfect_interval_and_none_has_chance() -> None:
+def test_perfect_likeness_is_uncertain_and_none_has_chance() -> None:
     hard = ~np.eye(30, dtype=bool)
     perfect = match(np.eye(30), np.arange(30), hard)
     assert perfect.auc.value == perfect.rank_1.value == perfect.auc_hard.value == 1
-    assert (perfect.auc.low, perfect.auc.high) == (1, 1)
+    assert 0.85 < perfect.auc.low < perfect.auc.high == 1  # of thirty people
     noise = np.random.default_rng(0).normal(size=(300, 30))
     chance = match(noise, np.arange(300) % 30, hard)
     low, high = chance.auc.low, chance.auc.high
@@ -55,19 +55,20 @@ def test_perfect_likeness_has_a_perfect_interval_and_none_has_chance() -> None:
     assert 0.02 < high - low < 0.2
 
 
-def test_the_interval_resamples_people_and_not_faces() -> None:
+def test_the_interval_is_over_people_and_not_faces() -> None:
     """Many faces of the same few people make nothing more certain."""
     draw = np.random.default_rng(0)
     of_people = draw.normal(size=(10, 10)) + np.eye(10)
     hard = ~np.eye(10, dtype=bool)
-    once = match(of_people, np.arange(10), hard).auc
-    often = match(np.tile(of_people, (20, 1)), np.tile(np.arange(10), 20), hard).auc
-    assert often == once
+    one, other = (
+        match(np.tile(of_people, (copies, 1)), np.tile(np.arange(10), copies), hard).auc
+        for copies in (20, 40)
+    )
+    assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high))
 
 
 def test_few_people_have_no_interval() -> None:
-    """Of two people who are matched perfectly every resampling is perfect, which says nothing."""
-    for people, enough in ((2, False), (9, False), (10, True)):
+    for people, enough in ((2, False), (4, False), (5, True)):
         found = match(np.eye(people), np.arange(people), ~np.eye(people, dtype=bool))
         for number in (found.auc, found.rank_1, found.auc_hard):
             assert (number.low is not None) == enough

@@ -17,7 +17,7 @@ from repr_toolkit.page.blocks import Cell, Table
 from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import other_images
-from repr_toolkit.support.stats import Number, wilson
+from repr_toolkit.support.stats import Number, share
 from repr_toolkit.training.train import train
 from toys.data import face_file, quadrant_file
 from toys.runs import small
@@ -93,7 +93,7 @@ def test_quadrants_are_counted(quadrants: list[Run]) -> None:
     obedient, stubborn = measure_alike(quadrants)
     stated = quadrants[0].load_data().splits["test"].column("quadrant").numpy()
     assert number(obedient, "real").value == 1
-    assert number(obedient, "own_h") == wilson(30, 30)
+    assert number(obedient, "own_h") == share(np.ones(30))
     by_chance = (stated == stated[other_images(30).numpy()]).mean()
     assert number(obedient, "other_h").value == pytest.approx(by_chance)
     assert 0 < by_chance < 0.5

@@ -4,12 +4,16 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
+import numpy as np
+import pytest
+
 from repr_toolkit.analyses.probing.blocks import blocks as blocks_of_results
 from repr_toolkit.analyses.probing.result import protocol
 from repr_toolkit.page.blocks import Block, Cell, Heading, Notes, Paragraph, Row, Table
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.stats import difference
 
-BASELINE = {"name": "majority", "score": {"value": 0.1, "low": 0.07, "high": 0.13}, "bits": 333.4}
+BASELINE = {"name": "majority", "score": {"value": 0.1, "low": 0.07, "high": 0.13}}
 
 
 def reading(name: str, value: float, selectivity: float | None = 0.5) -> dict[str, Any]:
@@ -23,8 +27,9 @@ def reading(name: str, value: float, selectivity: float | None = 0.5) -> dict[st
 def code(name: str, bits: float) -> dict[str, Any]:
     length = {"value": bits, "low": bits, "high": bits + 1}
     chosen = [[None, 0.1], [1.0, 10.0]]
-    code = {"bits": length, "uniform_bits": 332.2, "compression": 332.2 / bits}
-    code["C_of_portions"] = chosen
+    code = {"bits": length, "uniform_bits": 332.2, "compression_against_uniform": 332.2 / bits}
+    code["null_bits"], code["bits_saved"] = {"value": 333.4}, {"value": 333.4 - bits}
+    code["C_of_portions"], code["bits_of_portions"] = chosen, [[32, bits - 31], [32, bits - 33]]
     return {"representation": name, "probe": "mdl", "code": code}
 
 
@@ -144,12 +149,11 @@ def test_the_code_has_its_own_interval_and_both_codes_without_h() -> None:
     [table] = tables(blocks)
     assert row(table, "given h").cells == [Cell("100", "100–101")]
     assert row(table, "without h").cells == [Cell("333")]
+    assert row(table, "bits saved").cells == [Cell("233")]
     assert row(table, "uniform code").cells == [Cell("332")]
     [notes] = [block for block in blocks if isinstance(block, Notes)]
     assert any("the mean of 3 orders" in item for item in notes.items)
-    assert any("Student's t over the orders" in item for item in notes.items)
     [covers] = [item for item in notes.items if "cover" in item]
-    assert covers.startswith("Intervals of accuracy are Wilson's")
     assert covers.endswith(
         "cover the draw of the test images; not that of the training images, nor seeds."
     )
@@ -162,7 +166,23 @@ def test_the_code_has_its_own_interval_and_both_codes_without_h() -> None:
 def test_a_column_without_the_code_has_none() -> None:
     [table] = tables(blocks_of(a=probed(reading("a", 0.8), reading("b", 0.7), code("a", 100))))
     assert [cell.text for cell in row(table, "given h").cells] == ["100", "–"]
-    assert [cell.text for cell in row(table, "compression, ×").cells] == ["3.32", "–"]
+    assert [cell.text for cell in row(table, "against uniform, ×").cells] == ["3.32", "–"]
+
+
+def test_columns_are_paired_with_the_first() -> None:
+    """By the images that each missed, and by the orders of the code."""
+    readings = [reading("a", 0.8), reading("b", 0.7), code("a", 100), code("b", 110)]
+    missed = {name: np.arange(100) < wrong for name, wrong in (("a", 20), ("b", 30))}
+    arrays = {"missed_0_0": missed["a"], "missed_0_1": missed["b"]}
+    kept = Kept({}, "", "", "", probed(*readings), None, arrays)
+    [table] = tables(blocks_of_results({"a": kept}))
+    score, bits = [row for row in table.rows if row.label == "… minus a"]
+    expected = difference(~missed["b"], ~missed["a"])
+    assert score.cells[0] == bits.cells[0] == Cell()
+    assert score.cells[1].text == "−10.0"
+    assert score.cells[1].detail.endswith("p = 0.002")
+    assert expected.p == pytest.approx(2 * 0.5**10)
+    assert bits.cells[1].text == "−10"
 
 
 def test_settings_at_an_end_of_the_grid_are_told() -> None:

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from repr_toolkit.analyses.probing import linear_probe
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.support.stats import share
 
 
 def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +18,7 @@ def clouds(count: int, spread: float, seed: int) -> tuple[np.ndarray, np.ndarray
 
 def test_separable_classes_are_all_found() -> None:
     probe = linear_probe(clouds(90, 0.5, 0), clouds(30, 0.5, 1), clouds(60, 0.5, 2))
-    assert probe.accuracy == wilson(60, 60, "test images")
+    assert probe.accuracy == share(np.ones(60), over="test images")
 
 
 def test_noise_stays_near_chance() -> None:
@@ -68,16 +67,3 @@ def test_a_set_of_different_lengths_is_named() -> None:
         linear_probe(train, (x, y[:-1]), (x, y))
     with pytest.raises(ValueError, match="test set has 8 rows of features, but 9 labels"):
         linear_probe(train, (x, y), (x[:-1], y))
-
-
-@pytest.mark.parametrize(("correct", "count"), [(0, 10), (3, 10), (450, 500), (10, 10)])
-def test_interval_is_wilsons(correct: int, count: int) -> None:
-    expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
-    share = wilson(correct, count)
-    ends = (expected.low, expected.high)
-    assert (share.low, share.high) == pytest.approx(ends, abs=1e-9)
-
-
-def test_no_share() -> None:
-    with pytest.raises(ValueError, match="11 of 10"):
-        wilson(11, 10)

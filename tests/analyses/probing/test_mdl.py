@@ -4,13 +4,11 @@ from math import log2
 
 import numpy as np
 import pytest
-from scipy.special import gammaln
 from sklearn.linear_model import LogisticRegression
 
 from repr_toolkit.analyses.probing import online_code
 from repr_toolkit.analyses.probing.mdl import (
     choose_strength,
-    frequency_code,
     portions,
     probabilities,
 )
@@ -40,14 +38,15 @@ def test_a_tiny_code_by_hand() -> None:
             weight = 1 / (len(sent) + 1)
             q = (1 - weight) * q + weight / 2
         else:
-            counts = np.bincount(y[sent], minlength=2) + 1
-            q = np.tile(counts / counts.sum(), (len(following), 1))
+            weight = 1 / (len(sent) + 1)
+            q = (1 - weight) * np.eye(2)[y[sent[0]]] + weight / 2
+            q = np.tile(q, (len(following), 1))
         lengths.append(-sum(log2(row[label]) for row, label in zip(q, y[following], strict=True)))
     assert code.ends == (2, 4, 8)
     assert code.bits[0] == pytest.approx(lengths, abs=1e-6)
     assert code.total.value == pytest.approx(sum(lengths), abs=1e-6)
     assert code.uniform == 8
-    assert code.compression == pytest.approx(8 / sum(lengths))
+    assert code.against_uniform == pytest.approx(8 / sum(lengths))
     assert code.total.low is None
 
 
@@ -57,7 +56,8 @@ def test_labels_that_h_tells_cost_little_more_than_the_first_portion() -> None:
     first = 32 * log2(4)  # ends are 32, 63, …
     assert code.bits[0][0] == first
     assert first < code.total.value < 2 * first
-    assert code.compression > 30
+    assert code.against_uniform > 30
+    assert 0.9 < code.saved.value / (code.null.value - first) <= 1
     assert code.total.low < code.total.value < code.total.high
 
 
@@ -65,7 +65,29 @@ def test_labels_that_h_does_not_tell_cost_the_uniform_code() -> None:
     labels = codes(2000)
     code = online_code(noise(2000), labels)
     assert 0.99 * code.uniform < code.total.value < 1.05 * code.uniform
-    assert 0.99 < frequency_code(labels) / code.uniform < 1.02
+    assert code.null.value == pytest.approx(code.uniform, rel=0.02)
+
+
+def test_h_that_tells_nothing_saves_nothing_though_classes_are_unequal() -> None:
+    """The uniform code of one positive in twenty is three times as long, whatever h is."""
+    labels = (np.random.default_rng(3).random(2000) < 0.05).astype(int)
+    code = online_code(noise(2000), labels)
+    assert code.against_uniform > 2.5
+    assert abs(code.saved.value) < 0.02 * code.null.value
+    assert code.saved.value == pytest.approx(code.null.value - code.total.value)
+    told = online_code(telling(labels), labels).saved
+    assert told.low > 0.5 * code.null.value
+
+
+def test_the_null_is_an_intercept_in_the_same_portions() -> None:
+    """A regression on a feature that is always 0, mixed alike."""
+    labels = codes(200, classes=3)
+    code = online_code(noise(200), labels, seeds=(4, 5))
+    flat = online_code(np.zeros((200, 1)), labels, seeds=(4, 5))
+    for null, constant in zip(code.null_bits, flat.bits, strict=True):
+        assert null == pytest.approx(constant, rel=1e-4)
+    assert flat.saved.value == pytest.approx(0, abs=0.05)
+    assert [len(null) for null in code.null_bits] == [len(code.ends)] * 2
 
 
 def test_a_representation_that_tells_more_has_the_shorter_code() -> None:
@@ -110,27 +132,16 @@ def test_classes_that_were_not_sent_yet() -> None:
     q = probabilities(h, labels, np.arange(44), np.arange(44, 64), 3, 1.0)
     np.testing.assert_allclose(q.sum(1), 1)
     np.testing.assert_allclose(q[:, 2], 1 / (45 * 3))
-    # One class alone: Laplace's rule.
+    # One class alone.
     assert choose_strength(h, labels, np.arange(40), 3, (1.0,)) is None
     q = probabilities(h, labels, np.arange(40), np.arange(40, 42), 3, None)
-    np.testing.assert_allclose(q, np.tile(np.array([41, 1, 1]) / 43, (2, 1)))
+    np.testing.assert_allclose(q, np.tile(np.array([121, 1, 1]) / 123, (2, 1)))
 
 
 def test_few_labels_of_many_classes_are_sent_without_a_warning() -> None:
     h = np.random.default_rng(0).normal(size=(120, 3))  # warnings are errors here
     code = online_code(h, np.arange(120) % 30, seeds=[0])
     assert code.classes == 30
-
-
-def test_the_code_by_frequencies_is_sent_one_by_one() -> None:
-    labels = codes(60, classes=3)
-    length, counts = 0.0, np.ones(3)
-    for label in labels:
-        length -= log2(counts[label] / counts.sum())
-        counts[label] += 1
-    assert frequency_code(labels) == pytest.approx(length)
-    assert frequency_code(np.array([4, 4, 4])) == pytest.approx(0)
-    assert float(gammaln(1)) == 0
 
 
 def test_the_same_again() -> None:

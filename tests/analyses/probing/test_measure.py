@@ -42,8 +42,10 @@ def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
     assert by_place.baseline.score.value == pytest.approx(0, abs=0.05)
     assert by_place.reading("whole", "logistic") is None
     assert by_label.reading("whole", "ridge") is None
-    assert by_label.reading("whole", "mdl").code.compression > 3  # 240 labels, the first 60 in full
-    assert by_label.reading("empty", "mdl").code.compression < 1.01
+    assert (
+        by_label.reading("whole", "mdl").code.against_uniform > 3
+    )  # 240 labels, the first 60 in full
+    assert by_label.reading("empty", "mdl").code.saved.value < 0.01 * 240
     assert by_label.baseline.name == "majority"
     counts = np.bincount(labels[:240])
     assert by_label.baseline.score.value == (labels[360:] == counts.argmax()).mean()
@@ -137,7 +139,7 @@ def test_one_that_reads_the_label_alone_is_selective() -> None:
     [reading] = found.targets[0].readings
     assert reading.score.value == 1
     assert reading.control.selectivity > 0.5
-    assert reading.control.accuracy.count == 160
+    assert reading.control.accuracy.count == 40  # people, of 160 images
 
 
 def test_views_recur_where_no_person_does() -> None:
@@ -207,7 +209,14 @@ def test_the_terminal_has_every_number(probing: Probing) -> None:
         assert name in text
     score = probing.targets[0].reading("other_1", "knn").score
     assert f"{100 * score.value:.1f} ({100 * score.low:.1f}–{100 * score.high:.1f})" in text
-    for row in ("ridge regression", "given h", "without h", "compression, ×", "… selectivity"):
+    for row in (
+        "ridge regression",
+        "given h",
+        "without h",
+        "bits saved",
+        "against uniform, ×",
+        "… selectivity",
+    ):
         assert f"| {row} " in text
     [uniform] = {line.split("|")[2].strip() for line in lines if "uniform code" in line}
     assert uniform == "400"

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
-from repr_toolkit.analyses.probing.scores import accuracy, r_squared, scored_codes, scored_numbers
-from repr_toolkit.support.stats import wilson
+from repr_toolkit.analyses.probing.scores import (
+    accuracy,
+    better,
+    missed,
+    r_squared,
+    scored_codes,
+    scored_numbers,
+    squares,
+)
+from repr_toolkit.support.stats import difference, ratio, share
 
 
 def test_r_squared_counts_columns_by_their_variance() -> None:
@@ -27,33 +35,40 @@ def test_r_squared_of_a_constant() -> None:
         r_squared(np.ones((3, 1)), np.zeros((3, 1)))
 
 
-def test_the_bootstrap_holds_the_score_of_each_resample() -> None:
+def test_r_squared_has_the_interval_of_a_ratio() -> None:
     draw = np.random.default_rng(0)
     truth = draw.normal(size=(200, 2)) * [1, 3] + 100
     predicted = truth + draw.normal(size=(200, 2))
-    found = scored_numbers(truth, predicted, seed=3)
-    # The same resamples, scored one by one.
-    again = np.random.default_rng(3)
-    drawn = np.concatenate([again.integers(0, 200, (100, 200)) for _ in range(20)])
-    scores = [r_squared(truth[rows], predicted[rows]) for rows in drawn]
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(scores, [2.5, 97.5])))
-    assert found.value == r_squared(truth, predicted)
-    assert found.low < found.value < found.high
-    assert found.how == "bootstrap over 200 test images"
+    found = scored_numbers(truth, predicted)
+    errors, squares = ((truth - predicted) ** 2).sum(1), ((truth - truth.mean(0)) ** 2).sum(1)
+    of_errors = ratio(errors, squares, over="test images")
+    assert (found.low, found.high) == (1 - of_errors.high, 1 - of_errors.low)
+    assert found.value == pytest.approx(1 - of_errors.value)
+    assert found.how == "Student's t over 200 test images"
+    few = scored_numbers(truth, predicted, (np.arange(200) % 3, "people"))
+    assert (few.value, few.low, few.how) == (
+        found.value,
+        None,
+        "no interval: 3 people are fewer than 5",
+    )
 
 
-def test_the_bootstrap_covers_the_truth() -> None:
+def test_what_two_probes_missed_is_paired() -> None:
     draw = np.random.default_rng(1)
-    inside = 0
-    for seed in range(100):
-        truth = draw.normal(size=(100, 1))
-        found = scored_numbers(truth, truth + 0.5 * draw.normal(size=(100, 1)), seed=seed)
-        inside += found.low < 0.75 < found.high
-    assert 85 <= inside <= 100
+    truth = draw.integers(0, 3, 90)
+    one, first = (np.where(draw.random(90) < 0.7, truth, 0) for _ in range(2))
+    number = better(missed(truth, one), missed(truth, first), None)
+    assert number == difference(one == truth, first == truth, over="test images")
+    values = draw.normal(size=(90, 2))
+    near, far = (values + spread * draw.normal(size=(90, 2)) for spread in (0.2, 0.5))
+    number = better(missed(values, near), missed(values, far), squares(values))
+    assert number.value == pytest.approx(r_squared(values, near) - r_squared(values, far))
+    assert number.low > 0
+    assert number.p < 0.001
 
 
 def test_codes_have_wilsons_interval() -> None:
     truth, predicted = np.array([0, 1, 2, 3]), np.array([0, 1, 2, 0])
     found = scored_codes(truth, predicted)
-    assert replace(found, how="") == replace(wilson(3, 4), how="")
+    assert replace(found, how="") == replace(share(np.arange(4) < 3), how="")
     assert accuracy(truth, predicted) == 0.75

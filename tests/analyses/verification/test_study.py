@@ -41,7 +41,7 @@ def test_a_variant_may_lack_a_method(faces: Path) -> None:
         assert rows[0] == ["", *names]
         cells = {row[0]: row[1:] for row in rows}
         assert cells["b, AUC"][2] == cells["b, 1-NN, %"][2] == "–"
-        assert cells["a, AUC"][2] == number_text(first.methods[WHITENED].auc, digits=3)
+        assert cells["a, AUC"][2] == number_text(first.methods[WHITENED].auc.number, digits=3)
         assert cells["mean AUC"][2] == cells["mean 1-NN, %"][2] == "–"  # not of all folds
         mean = (first.first.auc.value + second.first.auc.value) / 2
         assert cells["mean AUC"][0].startswith(f"{mean:.3f} (0.")
@@ -67,12 +67,14 @@ def test_variants_of_other_encoders_share_the_first_column(faces: Path) -> None:
     ]
 
 
-def test_the_mean_of_folds_of_few_people_has_no_interval(faces: Path) -> None:
-    folds = {str(k): measure_stored(load_data(str(faces), fold=k, folds=4)) for k in range(4)}
-    means = table_text(variants_table(folds, folds=True)).splitlines()[-2]
-    assert "mean AUC" in means
-    assert "(" not in means
-    assert "(" not in means_text([*folds.values()])
+def test_the_mean_of_folds_has_the_interval_of_all_their_people(faces: Path) -> None:
+    """Five folds of four people each have none, their twenty people have one."""
+    folds = {str(k): measure_stored(load_data(str(faces), fold=k, folds=5)) for k in range(5)}
+    *single, mean, _ = table_text(variants_table(folds, folds=True)).splitlines()
+    assert "mean AUC" in mean
+    assert mean.count("(0.") == 3
+    assert not any("(0." in line for line in single)
+    assert "Student's t over 20 people, 80 images" in means_text([*folds.values()])
     rows = csv_rows(folds, dict.fromkeys(folds, 1.0))
     assert {row["auc_interval_low"] for row in rows} == {None}
 

@@ -1,0 +1,77 @@
+"""Whether predicted probabilities are as high as predictions are right."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders import AutoregressiveDecoder
+from repr_toolkit.models.encode import batches
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.support.stats import Groups, Number, mean
+
+if TYPE_CHECKING:
+    from repr_toolkit.models.autoencoder import EncoderDecoder
+
+BINS = 15
+"""The bins of the confidence, of equal width."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the highest probabilities that were predicted compare to how often they were right.
+
+    Attributes:
+        too_sure: The mean highest probability less the share that is right: 0 is calibrated.
+        calibration_error: The mean absolute difference of both within bins of the probability (Guo
+            et al. 2017, arXiv:1706.04599), above 0 also by chance.
+    """
+
+    too_sure: Number
+    calibration_error: float
+
+
+def calibration(
+    parts: Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]], groups: Groups | None = None
+) -> Calibration:
+    """From parts, each the highest probabilities of n images, (n, …), and whether right, (n, …)."""
+    offsets, sums, count = [], np.zeros(BINS), 0
+    for probability, right in parts:
+        offset = probability.astype(np.float64) - right
+        offsets.append(offset.reshape(len(offset), -1).mean(1))
+        bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+        sums += np.bincount(bins.ravel(), offset.ravel(), BINS)
+        count += offset.size
+    return Calibration(mean(np.concatenate(offsets), groups), float(np.abs(sums).sum() / count))
+
+
+def of_softmaxes(
+    model: "EncoderDecoder", split: ImageSplit, h: Tensor | None, indices: Sequence[int]
+) -> Calibration | None:
+    """That of the softmaxes of a decoder's levels on some images; None for another likelihood.
+
+    `h` is that of these images, (n, h_dim), or None. A softmax has a parameter for each level.
+    """
+    decoder = model.decoder
+    if not isinstance(decoder, AutoregressiveDecoder) or decoder.likelihood.coupled:
+        return None
+    if decoder.likelihood.size != decoder.levels:
+        return None
+
+    def parts() -> Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        start = 0
+        for batch in batches(split, indices, 16, model.device):
+            x = model.laid_out(batch["image"])
+            stop = start + len(x)
+            of_batch = None if h is None else h[start:stop].to(model.device)
+            best = decoder.params(x, of_batch).float().softmax(-1).max(-1)
+            yield best.values.cpu().numpy(), (best.indices == x).cpu().numpy()
+            start = stop
+
+    with exactly(), torch.inference_mode():
+        return calibration(parts(), split.groups(indices))
