@@ -261,7 +261,7 @@ class _Comparison:
             return [], 0
         say("probing the pixels")
         probe = self.probes.of_pixels()
-        groups = self.split.groups(self.probes.indices[self.split_name])
+        groups = self.data.splits["test"].groups(self.probes.indices["test"])
         for name, numbers in zip(self.variants, every, strict=True):
             if probed:
                 numbers["probe_pixels"] = probe.accuracy
