@@ -72,12 +72,13 @@ WAYS = {
     "recipe": Way(),
     "softmax": Way(SOFTMAX),
     "mixture": Way(MIXTURE),
-    **{kind: Way({CONDITIONING: kind}) for kind in ("spatial", "positional", "vector")},
+    **{kind: Way({CONDITIONING: kind}) for kind in ("spatial", "cells", "positional", "vector")},
+    "map": Way({CONDITIONING: "cells", "model.encoder.init_args.as_map": True}),
     NO_H: Way({"model.encoder": NOTHING}),
 }
 """Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam, a
 softmax, no average of the weights; "adam RATE" and "muon RATE" are the recipe with these
-optimizers, "recipe" is the recipe as it is. The last four are for the task "thumbnail", whose table
+optimizers, "recipe" is the recipe as it is. The last six are for the task "thumbnail", whose table
 says how many bits an image h saves."""
 
 

@@ -3,7 +3,8 @@
 For Eq. 4 of 1606.05328 s is h itself as a 1×1 map, so that V^T h is added at every position; for
 Eq. 5, s = m(h) is a deconvolutional network's map, so that h can say what stands where. Between the
 two, h may stand beside a map that is learned but constant: it tells positions apart, as m(h) does
-even where h says nothing of them. An h that is a map itself is brought to the image's size. s is
+even where h says nothing of them; or each cell of a coarse map may stand at all its positions,
+beside which of them a position is. An h that is a map itself is brought to the image's size. s is
 added unmasked: h may be seen from everywhere.
 """
 
@@ -15,8 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.deconvnet import DeconvNet
+from repr_toolkit.decoders.streams import apart
 
-ConditioningKind = Literal["vector", "positional", "spatial"]
+ConditioningKind = Literal["vector", "positional", "cells", "spatial"]
+
+CELL = 4
+"""The side of a cell, in pixels."""
 
 
 class VectorConditioning(nn.Module):
@@ -66,6 +71,36 @@ class PositionalConditioning(nn.Module):
         return torch.cat([everywhere, self.positions.expand(len(h), -1, -1, -1)], dim=1)
 
 
+class CellConditioning(nn.Module):
+    """A coarse map of h, each of its cells at all positions of the cell, and which of them it is.
+
+    The coarse map is linear in h, `channels` for each cell of 4×4 pixels, or h itself where h is a
+    map. Beside it 16 constant maps, of which one is 1 at each position, tell the positions of a
+    cell apart: what a cell says of its pixels differs by where they stand in it.
+    """
+
+    place: Tensor
+
+    def __init__(self, h_shape: tuple[int, ...], size: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        rows, columns = (torch.arange(side) % CELL for side in size)
+        place = F.one_hot(CELL * rows[:, None] + columns, CELL**2).movedim(-1, 0)
+        self.register_buffer("place", place.float(), persistent=False)
+        self.coarse: nn.Module = nn.Identity()
+        if len(h_shape) == 1:
+            cells = (-(-size[0] // CELL), -(-size[1] // CELL))
+            with apart():
+                self.coarse = nn.Linear(h_shape[0], channels * prod(cells))
+            h_shape, size = (channels, *cells), (CELL * cells[0], CELL * cells[1])
+        self.as_map = MapConditioning(h_shape, size)
+        self.channels = self.as_map.channels + len(place)
+
+    def forward(self, h: Tensor) -> Tensor:
+        height, width = self.place.shape[1:]
+        cells = self.as_map(self.coarse(h))[:, :, :height, :width]
+        return torch.cat([cells, self.place.to(cells.dtype).expand(len(h), -1, -1, -1)], dim=1)
+
+
 class SpatialConditioning(nn.Module):
     """Eq. 5: h, flattened, to the map m(h) (B, channels, H, W) of a deconvolutional network."""
 
@@ -79,7 +114,13 @@ class SpatialConditioning(nn.Module):
         return s
 
 
-Conditioning = VectorConditioning | MapConditioning | PositionalConditioning | SpatialConditioning
+Conditioning = (
+    VectorConditioning
+    | MapConditioning
+    | PositionalConditioning
+    | CellConditioning
+    | SpatialConditioning
+)
 
 
 def conditioning_of(
@@ -89,7 +130,8 @@ def conditioning_of(
 
     `h_shape` is (h_dim,), or (c, h′, w′) of a map; `size` is the image's (H, W). "vector" takes h
     as it is: as a 1×1 map (Eq. 4), or resized if it is a map. "positional" puts `map_features`
-    learned, constant maps beside it, and "spatial" (Eq. 5) makes as many maps of it.
+    learned, constant maps beside it; "cells" makes as many of a vector, linear, at a quarter of the
+    size, and "spatial" (Eq. 5) by a deconvolutional network.
 
     Raises ValueError for another kind or shape.
     """
@@ -99,9 +141,11 @@ def conditioning_of(
         return _as_map(h_shape, size)
     if kind == "positional":
         return PositionalConditioning(h_shape, size, map_features)
+    if kind == "cells":
+        return CellConditioning(h_shape, size, map_features)
     if kind == "spatial":
         return SpatialConditioning(prod(h_shape), size, map_features)
-    raise ValueError(f'conditioning is "vector", "positional" or "spatial", not {kind!r}')
+    raise ValueError(f'conditioning is "vector", "positional", "cells" or "spatial", not {kind!r}')
 
 
 def _as_map(

@@ -37,10 +37,11 @@ class GatedPixelCNN(AutoregressiveDecoder):
     pixels; `layers` counts the gated layers, the first included; `kernel_size` is the odd n of the
     masked n×n convolution; `head_features` is the width between the two 1×1 convolutions of the
     head (default `features`). `conditioning` is "vector" (Eq. 4; an h of shape (c, h′, w′) is
-    resized), "spatial" (Eq. 5, with `map_features` channels of m(h)), or "positional" (Eq. 4 beside
-    `map_features` learned, constant maps). With `skip`, every layer's gate is also connected to the
-    head directly. With `recompute`, training keeps of each layer only what it takes in and computes
-    the rest again in the backward pass: up to half more time, for a depth that memory would forbid.
+    resized), "spatial" (Eq. 5, with `map_features` channels of m(h)), "positional" (Eq. 4 beside
+    `map_features` learned, constant maps), or "cells" (a coarse map, linear in h, of 4×4 cells).
+    With `skip`, every layer's gate is also connected to the head directly. With `recompute`,
+    training keeps of each layer only what it takes in and computes the rest again in the backward
+    pass: up to half more time, for a depth that memory would forbid.
 
     Raises ValueError for sizes that cannot be.
     """

@@ -24,7 +24,7 @@ VARIANTS: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
         {"class_path": "repr_toolkit.decoders.Deconv", "init_args": {"features": 4}},
         *(
             {**PIXELCNN, "init_args": {**PIXELCNN["init_args"], "conditioning": kind}}
-            for kind in ("vector", "positional", "spatial")
+            for kind in ("vector", "positional", "cells", "spatial")
         ),
     )
     for encoder in (CONV, WIDE_CONV, ONE_HOT, None)
@@ -41,7 +41,9 @@ def test_a_decoder_starts_alike_whatever_its_encoder(
         return dict(build(config, DATA).decoder.named_parameters())
 
     one, other, again = start(CONV), start(encoder), start(CONV, seed=1)
-    reads_h = {name for name in one if "project.0." in name}  # its bias by a spread that m decides
+    reads_h = {
+        name for name in one if "project.0." in name or ".coarse." in name
+    }  # its bias by a spread that m decides
     alike = {n for n in one if n in other and one[n].shape == other[n].shape} - reads_h
     if encoder is None:
         reads_h |= {name for name in one if name.startswith("conditioning.")}
@@ -181,7 +183,7 @@ def test_a_null_argument_is_stated_too() -> None:
     assert resolved["model"]["decoder"]["init_args"]["head_features"] is None
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "cells", "spatial"])
 def test_a_map_shaped_h_comes_from_the_encoder(conditioning: str) -> None:
     config = small(
         model__encoder={"class_path": "toys.encoders.Thumbnail"},

@@ -92,6 +92,8 @@ GATED = [
     gated((3, 3, 4), **H, conditioning="positional", map_features=3),
     gated((3, 4, 5), h_shape=(2, 2, 3), layers=2),
     gated((1, 4, 3), h_shape=(2, 7, 1), conditioning="positional", map_features=3),
+    gated((3, 6, 5), **H, conditioning="cells", map_features=3),
+    gated((1, 3, 5), h_shape=(2, 2, 1), conditioning="cells"),
     gated((3, 1, 6), layers=1),
     gated((1, 6, 1), kernel_size=1),
     gated((3, 3, 3), layers=1, skip=True, levels=256),

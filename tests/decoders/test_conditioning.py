@@ -22,7 +22,7 @@ def reached(model: GatedPixelCNN, h: Tensor) -> Tensor:
     return (by_h != 0).view(*model.image_shape, -1)
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "cells", "spatial"])
 @pytest.mark.parametrize("h", [{"h_dim": 4}, {"h_shape": (4, 1, 1)}])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_h_reaches_every_position(channels: int, h: dict[str, Any], conditioning: str) -> None:
@@ -34,7 +34,7 @@ def test_h_reaches_every_position(channels: int, h: dict[str, Any], conditioning
     assert reached(model, values).any(-1).all()
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "positional"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "cells"])
 def test_a_map_says_what_stands_where(conditioning: str) -> None:
     """Each quarter of an h of 2×2 reaches its own quarter of the image, and no pixel before it."""
     torch.manual_seed(0)
@@ -48,6 +48,24 @@ def test_a_map_says_what_stands_where(conditioning: str) -> None:
         assert not where[:top, :, quarter].any()
         assert not where[:, : left or 0, quarter].any()
         assert not where[:, left + 3 :, quarter].any()
+
+
+def test_a_cell_says_the_same_everywhere_and_its_positions_are_told_apart() -> None:
+    """One value of h's own map a cell of 4×4, the last cut off, and one of 16 places a position."""
+    s = conditioning_of("cells", (2,), (6, 5), 3)
+    assert s is not None
+    assert s.channels == 3 + 16
+    maps = s(torch.randn(2, 2))
+    assert maps.shape == (2, s.channels, 6, 5)
+    cells, place = maps.split([3, 16], dim=1)
+    for top, left in [(0, 0), (0, 4), (4, 0), (4, 4)]:
+        cell = cells[:, :, top : top + 4, left : left + 4]
+        assert torch.equal(cell, cell[:, :, :1, :1].expand_as(cell))
+    assert len(cells[0, 0, ::4, ::4].unique()) == 4
+    assert torch.equal(place[0], place[1])
+    assert torch.equal(place.sum(1), torch.ones(2, 6, 5))
+    assert torch.equal(place[0, :, 4:], place[0, :, :2])
+    assert torch.equal(place[0, :, :4, :4].argmax(0), torch.arange(16).view(4, 4))
 
 
 def test_resizing_takes_the_cell_that_a_position_lies_in() -> None:

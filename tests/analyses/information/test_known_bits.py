@@ -134,7 +134,7 @@ def test_another_images_h_costs_bits(data: ImageData, trained: list[dict[str, Re
         assert low > BITS
 
 
-@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "cells", "spatial"])
 def test_a_network_that_ignores_h_saves_exactly_nothing(data: ImageData, conditioning: str) -> None:
     """V = 0: against its own null, among candidates, and for every part of h."""
     split = data.splits["test"]
