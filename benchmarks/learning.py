@@ -43,8 +43,7 @@ from repr_toolkit.training.train import Fitting
 from repr_toolkit.training.trainer import quiet_lightning
 
 THUMBNAIL = {"class_path": "benchmarks.thumbnail.Thumbnail", "init_args": {}}
-NOTHING = {"class_path": "repr_toolkit.encoders.Constant", "init_args": {"h_dim": 48}}
-NO_H = "no h"
+NO_H = ", no h"
 CONDITIONING = "model.decoder.init_args.conditioning"
 UNCONDITIONAL = {"model.encoder": None, CONDITIONING: "vector"}
 TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -65,6 +64,20 @@ def usual(rate: float) -> Way:
     return Way(settings, masked=True)
 
 
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{kind: (kind, {}) for kind in ("spatial", "cells", "positional", "vector")},
+    "map": ("cells", {"as_map": True}),
+}
+"""What the control is given its thumbnail by: the kind of conditioning, and what else h is."""
+
+
+def control(kind: str, *, blank: bool) -> Way:
+    """A decoder given a thumbnail by a kind of `KINDS`, or given nothing by the same."""
+    conditioning, arguments = KINDS[kind]
+    encoder = {**THUMBNAIL, "init_args": {**arguments, "blank": blank}}
+    return Way({CONDITIONING: conditioning, "model.encoder": encoder})
+
+
 WAYS = {
     **{f"usual {rate}": usual(float(rate)) for rate in ("1e-3", "4e-4")},
     **{f"adam {rate}": Way(adam(float(rate))) for rate in ("1e-3", "2e-3", "4e-3", "8e-3")},
@@ -72,14 +85,13 @@ WAYS = {
     "recipe": Way(),
     "softmax": Way(SOFTMAX),
     "mixture": Way(MIXTURE),
-    **{kind: Way({CONDITIONING: kind}) for kind in ("spatial", "cells", "positional", "vector")},
-    "map": Way({CONDITIONING: "cells", "model.encoder.init_args.as_map": True}),
-    NO_H: Way({"model.encoder": NOTHING}),
+    **{kind: control(kind, blank=False) for kind in KINDS},
+    **{f"{kind}{NO_H}": control(kind, blank=True) for kind in KINDS},
 }
 """Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam, a
 softmax, no average of the weights; "adam RATE" and "muon RATE" are the recipe with these
-optimizers, "recipe" is the recipe as it is. The last six are for the task "thumbnail", whose table
-says how many bits an image h saves."""
+optimizers, "recipe" is the recipe as it is. The kinds of conditioning, each with the thumbnail as
+h and without h, are for the task "thumbnail", whose table says how many bits an image h saves."""
 
 
 @dataclass
@@ -183,8 +195,9 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
     headings = ("steps", "CPU-seconds", "first step", "ms a step", "bits/dim, by seed", "mean ± sd")
     for heading in headings:
         result.add_column(heading, justify="right")
-    without = {curve.seed: curve.bits[-1] for curve in curves if curve.way == NO_H}
-    if without:
+    last_bits = {(curve.way, curve.seed): curve.bits[-1] for curve in curves}
+    nulls = any(way.endswith(NO_H) for way, _ in last_bits)
+    if nulls:
         result.add_column("bits an image saved", justify="right")
     for way in dict.fromkeys(curve.way for curve in curves):
         those = [curve for curve in curves if curve.way == way]
@@ -199,16 +212,17 @@ def table(task: str, curves: Sequence[Curve]) -> Table:
             f"{1e3 * seconds / max(steps - 1, 1):.0f}",
             " ".join(f"{bits:.3f}" for bits in last),
             f"{mean(last):.4f}{spread}",
-            *([saved(those, without)] if without else []),
+            *([saved(those, last_bits)] if nulls else []),
         )
     return result
 
 
-def saved(curves: Sequence[Curve], without: Mapping[int, float]) -> str:
-    """The bits an image that curves save against those without h, seed by seed, in words."""
-    bits = [(without[c.seed] - c.bits[-1]) * c.dims for c in curves]
+def saved(curves: Sequence[Curve], last_bits: Mapping[tuple[str, int], float]) -> str:
+    """The bits an image that a way saves against the same without h, seed by seed, in words."""
+    nulls = [(curve, last_bits.get((f"{curve.way}{NO_H}", curve.seed))) for curve in curves]
+    bits = [(null - curve.bits[-1]) * curve.dims for curve, null in nulls if null is not None]
     spread = f" ± {stdev(bits):.0f}" if len(bits) > 1 else ""
-    return f"{mean(bits):.0f}{spread}"
+    return f"{mean(bits):.0f}{spread}" if bits else ""
 
 
 def picture(task: str, curves: Sequence[Curve]) -> Figure:

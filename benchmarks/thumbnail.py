@@ -7,10 +7,9 @@ from torch import Tensor, nn
 class Thumbnail(nn.Module):
     """h is the image at `side`×`side`, each value the exact mean of a block, in −1…1.
 
-    With `as_map` a decoder is told that h is a map; without, h is a vector like any other.
-
     Whoever knows these means needs fewer bits for the image by what they cost: a decoder that
-    does not save them has not found h.
+    does not save them has not found h. With `blank` h is 0: what the same decoder needs without it.
+    With `as_map` a decoder is told that h is a map; without, h is a vector like any other.
     """
 
     source = "image"
@@ -21,6 +20,7 @@ class Thumbnail(nn.Module):
         levels: int = 256,
         *,
         side: int = 4,
+        blank: bool = False,
         as_map: bool = False,
     ) -> None:
         super().__init__()
@@ -31,9 +31,10 @@ class Thumbnail(nn.Module):
         self.h_dim = channels * side**2
         if as_map:
             self.h_shape = (channels, side, side)
-        self.levels = levels
+        self.scale = 0 if blank else 2 / (levels - 1)
+        self.shift = 0 if blank else -1
 
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to float32 (B, h_dim)."""
         means = F.avg_pool2d(x.float(), self.block)
-        return means.flatten(1) * (2 / (self.levels - 1)) - 1
+        return means.flatten(1) * self.scale + self.shift

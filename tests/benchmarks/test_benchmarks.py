@@ -236,7 +236,7 @@ def test_every_way_makes_a_model(task: str) -> None:
 
 
 def test_the_bits_that_a_thumbnail_saves() -> None:
-    without = learning.Curve("no h", 0, 768, [2], [1.0], [5.0], 2.0)
+    without = learning.Curve("spatial, no h", 0, 768, [2], [1.0], [5.0], 2.0)
     curves = [without, learning.Curve("spatial", 0, 768, [2], [1.0], [4.5], 2.0)]
     console = Console(file=StringIO(), width=120)
     console.print(learning.table("thumbnail", curves))
@@ -246,6 +246,8 @@ def test_the_bits_that_a_thumbnail_saves() -> None:
     assert h.flatten().tolist() == pytest.approx(
         [mean * 2 / 15 - 1 for mean in (2.5, 4.5, 10.5, 12.5)]
     )
+    assert not Thumbnail((1, 4, 4), levels=16, side=2, blank=True)(x).any()
+    assert Thumbnail((1, 4, 4), levels=16, side=2, as_map=True).h_shape == (1, 2, 2)
     with pytest.raises(ValueError, match="no blocks of 4×4"):
         Thumbnail((1, 6, 4))
 
