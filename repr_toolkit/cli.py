@@ -66,19 +66,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"repr-toolkit: {stop}{continuation(command, argv)}", file=sys.stderr)
         return status
     except Exception as error:
-        if args.debug or options.debug or not isinstance(error, EXPECTED):
+        expected = isinstance(error, EXPECTED) or _of_memory(error)
+        if args.debug or options.debug or not expected:
             raise
         print(f"repr-toolkit: error: {_in_words(error)}", file=sys.stderr)
         return 1
     return 0
 
 
+def _of_memory(error: Exception) -> bool:
+    """Whether memory was lacking; PyTorch raises a RuntimeError then."""
+    lacking = "can't allocate memory" in str(error) or "out of memory" in str(error)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and lacking)
+
+
 def _in_words(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return f"there is not memory enough ({error or 'no more could be had'})"
+    """An error in one line."""
+    said = " ".join(str(error).split("\n"))
+    if _of_memory(error):
+        return f"there is not memory enough ({said or 'no more could be had'})"
     if isinstance(error, RecursionError):
-        return f"something is nested too deeply ({error})"
-    return str(error)
+        return f"something is nested too deeply ({said})"
+    return said
 
 
 def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -> None:

@@ -43,13 +43,15 @@ def recipes(options: Namespace, settings: Settings) -> None:
 
 def train(options: Namespace, settings: Settings) -> None:
     """Train one model."""
+    from repr_toolkit.config.trust import strangers
     from repr_toolkit.support.console import say
     from repr_toolkit.training.train import train
 
     name, config = _configuration(options, settings)
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
     alone = config["model"]["decoder"] is None
-    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {run.path}")
+    trust = " --trust" if strangers(run.config) else ""
+    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {run.path}{trust}")
 
 
 def study(options: Namespace, settings: Settings) -> None:

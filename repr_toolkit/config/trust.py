@@ -25,6 +25,8 @@ EVERYTHING = "*"
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
+_PLAIN = re.compile(r"[\w./]*")
+"""A text that YAML reads as nothing but itself, or a number."""
 _OF_TIMM = ("pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path")
 """Arguments of timm's functions that name further models and files."""
 
@@ -53,7 +55,7 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
     With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is.
     """
     trusted = _trusted.get()
-    strange = {n.path: n.place for n in _named(config) if n.path not in trusted and not _known(n)}
+    strange = {path: place for path, place in strangers(config).items() if path not in trusted}
     if not strange:
         return
     if trust or EVERYTHING in trusted:
@@ -67,6 +69,11 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
         f"that the toolkit depends on, and so it is not imported; if you trust whoever made the "
         f"run: --trust, or load(run, trust=True)"
     )
+
+
+def strangers(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a complete configuration may not import without trust, and the place of each."""
+    return {named.path: named.place for named in _named(config) if not _known(named)}
 
 
 def _named(config: Mapping[str, Any]) -> Iterator[Named]:
@@ -90,7 +97,8 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
 def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]:
     """All texts in a value, those that jsonargparse would find in texts that it reads included."""
     if isinstance(value, str):
-        for text in dict.fromkeys([value, value.strip(), *scalars(value)]):
+        inside = [] if _PLAIN.fullmatch(value) else [value.strip(), *scalars(value)]
+        for text in dict.fromkeys([value, *inside]):
             yield Named(place, text, beside if text == value else {})
     elif isinstance(value, Mapping):
         for key, inner in value.items():
@@ -123,7 +131,7 @@ def _known(named: Named) -> bool:
         member = import_callable(path)
     except ImportError:
         return place.count(".class_path") == 1 and "init_args" not in place  # told when it is built
-    if not member.__module__.startswith(PACKAGES):
+    if not str(getattr(member, "__module__", "")).startswith(PACKAGES):
         return False
     if inspect.isclass(member):
         from torch.nn import Module
@@ -135,18 +143,18 @@ def _known(named: Named) -> bool:
 
 def _is_factory(maker: Any, arguments: Any) -> bool:
     """Whether it is a function of torchvision or timm that builds a network of its own library."""
-    package = maker.__module__.partition(".")[0]
+    package, name = maker.__module__.partition(".")[0], getattr(maker, "__name__", "")
     if package == "torchvision":
         from torchvision.models import get_model_builder, list_models
 
-        return maker.__name__ in list_models() and get_model_builder(maker.__name__) is maker
+        return name in list_models() and get_model_builder(name) is maker
     if package != "timm" or not isinstance(arguments, Mapping):
         return False
     import timm
 
     if maker is timm.create_model:
-        name = arguments.get("model_name")
-        own = isinstance(name, str) and ":" not in name  # hf-hub:… is anybody's
+        model = arguments.get("model_name")
+        own = isinstance(model, str) and ":" not in model  # hf-hub:… is anybody's
     else:
-        own = timm.is_model(maker.__name__) and timm.model_entrypoint(maker.__name__) is maker
+        own = timm.is_model(name) and timm.model_entrypoint(name) is maker
     return own and not any(arguments.get(key) for key in _OF_TIMM)

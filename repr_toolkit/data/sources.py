@@ -119,9 +119,12 @@ def is_loader(path: str) -> bool:
     """Whether an import path leads to a function of this package that returns an ImageData."""
     if not path.startswith("repr_toolkit.data."):
         return False
-    function = _import(path)
+    try:
+        function = _import(path)
+    except ValueError:
+        return False
     stated = getattr(function, "__annotations__", {}).get("return")
-    return function.__module__.startswith("repr_toolkit.data.") and stated is ImageData
+    return str(function.__module__).startswith("repr_toolkit.data.") and stated is ImageData
 
 
 def _is_path(source: str) -> bool:

@@ -162,6 +162,33 @@ def test_an_error_is_one_line(
     assert told in error
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (MemoryError(), "there is not memory enough (no more could be had)"),
+        (
+            RuntimeError("can't allocate memory:\n9 GB"),
+            "memory enough (can't allocate memory: 9 GB)",
+        ),
+        (RecursionError("too deep"), "something is nested too deeply (too deep)"),
+    ],
+)
+def test_what_a_machine_cannot_do_is_one_line(
+    error: Exception,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(options: object, settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr("repr_toolkit.commands.function", lambda _: fails)
+    assert main(["recipes"]) == 1
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
 def test_debug_shows_the_traceback() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         main(["evaluate", "nowhere", "--debug"])

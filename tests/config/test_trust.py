@@ -68,6 +68,9 @@ def encoder(**init_args: Any) -> dict[str, Any]:
         (encoder(model="torch.load", init_args={"weights_only": False}), "init_args.model"),
         (encoder(model="torch.nn.modules.module.functools.partial"), "init_args.model"),
         (encoder(model="torch.nn.functional.relu"), "init_args.model"),
+        (encoder(model="torch.nn.functional.conv2d"), "init_args.model"),
+        (encoder(model="- evil.Net"), "init_args.model"),
+        (small(data__source="repr_toolkit.data.npz.no_such"), "data.source"),
         (encoder(model="torchvision.models.get_model"), "init_args.model"),
         (encoder(model={"class_path": EVIL}), "init_args.model.class_path"),
         (encoder(model="{class_path: evil.Net}"), "init_args.model"),
@@ -158,14 +161,17 @@ def test_trust_lets_a_run_be_loaded_and_says_what_it_imports(
     assert capsys.readouterr().err == "trusting run/config.yaml, which imports evil.Net\n"
 
 
-def test_the_command_line_trusts_its_recipe_for_the_whole_command(folder: Path) -> None:
+def test_the_command_line_trusts_its_recipe_for_the_whole_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = {**TINY["model"], "encoder": {"class_path": EVIL, "init_args": {"h_dim": 3}}}
     study = {"a": {}, "b": {"seed": 1}}
     (folder / "mine.yaml").write_text(yaml.safe_dump({**TINY, "model": model, "study": study}))
     for argv in (["study", "mine.yaml"], ["study", "mine.yaml"], ["train", "mine.yaml"]):
         assert main([*argv, "--name", argv[0]]) == 0
+    assert "Next: repr-toolkit evaluate runs/train --trust\n" in capsys.readouterr().out
     assert main(["train", "mine.yaml", "--name", "train", "--resume"]) == 0
-    assert main(["evaluate", "train"]) == 1
+    assert main(["evaluate", "runs/train"]) == 1
 
 
 def test_a_file_here_stands_for_no_package_that_may_be_missing(folder: Path) -> None:

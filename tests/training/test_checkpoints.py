@@ -95,6 +95,20 @@ def test_a_flipped_bit_is_named(tmp_path: Path, place: str) -> None:
         AtomicCheckpointIO().load_checkpoint(path)
 
 
+def test_a_file_that_became_a_folder_is_named(tmp_path: Path) -> None:
+    """By one flipped bit of its attributes; PyTorch would take its numbers from anywhere."""
+    path = tmp_path / "step_0000001.ckpt"
+    AtomicCheckpointIO().save_checkpoint(BIG, path)
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\1\2")
+    while not content[central + 46 :].startswith(b"archive/data/0"):
+        central = content.index(b"PK\1\2", central + 4)
+    content[central + 38] ^= 16
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"0001\.ckpt is damaged"):
+        AtomicCheckpointIO().load_checkpoint(path)
+
+
 def test_a_checkpoint_is_no_larger_than_its_file(tmp_path: Path) -> None:
     path, packed = tmp_path / "step_0000001.ckpt", tmp_path / "step_0000002.ckpt"
     AtomicCheckpointIO().save_checkpoint(BIG, path)
