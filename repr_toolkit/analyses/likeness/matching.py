@@ -24,6 +24,7 @@ Floats = NDArray[np.floating]
 Codes = NDArray[np.int64]
 
 OTHER, SAME = "another photograph", "the same photograph"  # than h came from: the galleries
+LOOKALIKE = "the most similar training face"
 PIXELS = "whitened pixels"  # the embedder that is the second unless another is named
 
 
@@ -76,6 +77,20 @@ def match(similarity: Floats, person: Codes, hard: NDArray[np.bool_]) -> Match:
         faces,
         people,
     )
+
+
+def closeness(similarity: Floats, person: Codes) -> Floats:
+    """For each person, the share of other people whom their faces are less like than themselves.
+
+    Arguments as for `match`; float (N,), the mean over a person's faces, ties counted half. Unlike
+    a similarity itself it can be compared between faces that are drawn and faces that are real.
+    """
+    faces, people = similarity.shape
+    own = similarity[np.arange(faces), person][:, None]
+    below = ((similarity < own).sum(1) + ((similarity == own).sum(1) - 1) / 2) / (people - 1)
+    sums = np.bincount(person, weights=below, minlength=people)
+    shares: Floats = sums / np.bincount(person, minlength=people)
+    return shares
 
 
 def _auc(

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.analyses.base import needs_encoder_and_decoder, needs_keys
+from repr_toolkit.analyses.likeness.copies import nearness
 from repr_toolkit.analyses.likeness.matching import (
+    LOOKALIKE,
     OTHER,
     PIXELS,
     SAME,
     Codes,
+    Floats,
     choose_people,
+    closeness,
     embed_faces,
     hardest,
     match,
@@ -29,6 +33,7 @@ from repr_toolkit.models.pairs import unit_vectors
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.sampling.draw import decode
+from repr_toolkit.support.stats import mean
 
 SIMILAR = 1500  # training faces among which "a similar face" is drawn
 SHOWN = 12  # people whose pictures are kept
@@ -57,9 +62,10 @@ def measure(
     embedded twice: by the FaceNet that made the stored embeddings (of these `weights`, as for
     `facenet_of`), and by one that knows nothing of it, `whitened_pixels` or the FaceNet of the
     weights `judge`, a name or a file. The gallery of the first has the stored embeddings of the
-    photographs, that of the second its own of their images. `nearest_training_image` are mean
-    distances in pixels, root mean squares of intensities in [0, 1]; portraits much nearer than real
-    images would be copies.
+    photographs, that of the second its own of their images. `closer` says by how much the portraits
+    are closer to the person than the training face that is most similar to the photograph, paired
+    by person (`closeness`). `copies` says whether portraits, and real photographs, are nearer to
+    training images than to as many images of other people (`Nearness`).
 
     `pictures`, uint8 (people, n + 3, C, H, W), are those of the first `shown` people, a row each:
     the photograph, the portraits of the first temperature, the training image nearest to the first
@@ -98,12 +104,13 @@ def measure(
         rows = []
         for gallery, known in galleries.items():
             hard = hardest(known[0])
-            first, other = (
-                match(embedding @ people.T, whose, hard)
-                for embedding, people in zip(embedded, known, strict=True)
-            )
+            pairs = [e @ people.T for e, people in zip(embedded, known, strict=True)]
+            first, other = (match(similarity, whose, hard) for similarity in pairs)
             rows.append({"faces": faces, "gallery": gallery, "match": first, "second": other})
+            close[faces, gallery] = [closeness(similarity, whose) for similarity in pairs]
         return rows
+
+    close: dict[tuple[str, str], list[Floats]] = {}  # by faces and gallery: of either embedder
 
     h = encode_batch(model, batch)
     noise = common_noise(model.decoder, count * n, seed).unflatten(0, (count, n))
@@ -116,28 +123,53 @@ def measure(
     among = min(SIMILAR, len(training_faces))
     ranks = np.random.default_rng(seed).integers(0, among, count).tolist()
     similar = similar_faces(source, training_faces, ranks)
+    drawn_rows = [(row["faces"], row["gallery"]) for row in rows]
     rows += [
         *rows_of("the photograph itself", batch["image"]),
-        *rows_of("the most similar training face", train[most_similar.tolist()]["image"]),
+        *rows_of(LOOKALIKE, train[most_similar.tolist()]["image"]),
         *rows_of(f"one of the {among:,} most similar", train[similar.tolist()]["image"]),
     ]
     rows.sort(key=lambda row: row["gallery"] == SAME)
+    closer = [
+        {
+            "faces": faces,
+            "gallery": gallery,
+            **{
+                by: mean(ours - theirs, (person, "people"), "pairs")
+                for by, ours, theirs in zip(
+                    ("match", "second"),
+                    close[faces, gallery],
+                    close[LOOKALIKE, gallery],
+                    strict=True,
+                )
+            },
+        }
+        for faces, gallery in sorted(drawn_rows, key=lambda row: row[1] == SAME)
+    ]
     first = portraits[0]
     trained = train[range(len(train))]["image"]
-    in_pixels, distance = nearest_images(first.flatten(0, 1), trained, data.levels)
-    _, real = nearest_images(batch["image"], trained, data.levels)
+    in_pixels, _ = nearest_images(first.flatten(0, 1), trained, data.levels)
+    every = images[range(len(images))]
+    whose, codes = every["identity"].numpy(), batch["identity"].numpy()
+    copies = {
+        faces: nearness(drawn, of_faces, trained, every["image"], whose, data.levels)
+        for faces, drawn, of_faces in (
+            ("portraits", first.flatten(0, 1), codes.repeat(n)),
+            ("real", batch["image"], codes),
+        )
+    }
     nearest = trained[in_pixels.reshape(count, n)[:, 0]]
     beside = [batch["image"][:, None], first, nearest[:, None], trained[most_similar][:, None]]
     pictures = torch.cat([part[:shown] for part in beside], dim=1).numpy()
     asked = {"split": split, "people": count, "n": n, "seed": seed, "temperatures": [*temperatures]}
     asked["judge"] = by_net.identity if by_net else PIXELS
-    distances = {"portraits": float(distance.mean()), "real": float(real.mean())}
     numbers = {
         "run": str(run.path),
         "data": data.name,
         **asked,
         "rows": rows,
-        "nearest_training_image": distances,
+        "closer": closer,
+        "copies": copies,
     }
     return Result(asked, numbers, {"pictures": pictures, "levels": np.asarray(data.levels)})
 
