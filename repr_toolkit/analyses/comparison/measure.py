@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch.nn.functional as F
 from torch import Tensor
 
 from repr_toolkit.analyses.calibration import of_softmaxes
@@ -43,8 +44,11 @@ from repr_toolkit.support.stats import Groups, Number, as_json, difference, mean
 if TYPE_CHECKING:
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
-PROTOCOL = 2
+PROTOCOL = 3
 """A number, to be raised whenever the same question comes to have another answer."""
+
+LAYOUT = 4
+"""The side of the image, in pixels, at which a scene's layout is compared."""
 
 
 def measure(
@@ -114,16 +118,20 @@ def squared_errors(
 
     Of intensities in [0, 1], the mean over sub-pixels, with the standard error over images:
     `mse_one` of a single reconstruction and, for n > 1, `mse_posterior_mean` of the mean of the
-    distribution that they are drawn from. The error of the n draws' own mean exceeds that by an
-    n-th of their variance; (n·M_n − M_1)/(n − 1), of the errors M of that mean and of single
-    draws, does not, image by image. So it may be below 0.
+    distribution that they are drawn from; `mse_layout` is the latter at `LAYOUT`×`LAYOUT` pixels.
+    The error of the n draws' own mean exceeds that by an n-th of their variance;
+    (n·M_n − M_1)/(n − 1), of the errors M of that mean and of single draws, does not, image by
+    image. So it may be below 0.
     """
     offset = (drawn.double() - images[:, None].double()) / (levels - 1)
     single, count = offset.square().mean((1, 2, 3, 4)), drawn.shape[1]
     errors = {"mse_one": mean(single.numpy(), groups)}
-    if count > 1:
-        of_mean = (count * offset.mean(1).square().mean((1, 2, 3)) - single) / (count - 1)
-        errors["mse_posterior_mean"] = mean(of_mean.numpy(), groups)
+    coarse = F.adaptive_avg_pool2d(offset.flatten(0, 1), LAYOUT).unflatten(0, drawn.shape[:2])
+    for name, error in {"mse_posterior_mean": offset, "mse_layout": coarse}.items():
+        if count > 1:
+            single = error.square().mean((1, 2, 3, 4))
+            of_mean = (count * error.mean(1).square().mean((1, 2, 3)) - single) / (count - 1)
+            errors[name] = mean(of_mean.numpy(), groups)
     return errors
 
 
@@ -309,9 +317,10 @@ class _Comparison:
             progress=True,
         )
         images = self.split[self.measured]["image"]
-        errors = squared_errors(drawn, images, decoder.levels, self.split.groups(self.measured))
-        if decoder.reconstruction_temperature == 0:  # the one that there is is its own mean
-            errors["mse_posterior_mean"] = errors["mse_one"]
+        # One that ignores the noise stands for two, which are their own mean.
+        random = decoder.reconstruction_temperature > 0
+        several = drawn if random else drawn.expand(-1, 2, -1, -1, -1)
+        errors = squared_errors(several, images, decoder.levels, self.split.groups(self.measured))
         return {**errors, **self._labels_of(drawn)}
 
     def _labels_of(self, drawn: Tensor) -> dict[str, Number]:

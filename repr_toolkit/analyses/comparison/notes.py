@@ -30,6 +30,7 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             f"spread evenly over the split. single: of one reconstruction, averaged over "
             f"{draws} draws. posterior mean: of the mean of p(x|h), estimated from the draws "
             f"without bias, ({draws}·M − single)/{draws - 1} for the error M of their mean image. "
+            "its layout: the same of images of 4×4 pixels, the means of their parts. "
             "A baseline that reconstructs by its mean has one reconstruction, rounded to the "
             "levels."
         )

@@ -70,6 +70,7 @@ ROWS = (
         "MSE ×10³, posterior mean",
         "squared error of the mean of all reconstructions",
     ),
+    (RECONSTRUCTION, "mse_layout", "MSE ×10³, its layout", "the same of means over 4×4 parts"),
     (
         RECONSTRUCTION,
         "judged",

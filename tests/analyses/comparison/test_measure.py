@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from repr_toolkit.analyses.comparison import measure as comparison_of_runs
@@ -114,6 +115,8 @@ def test_reconstruction_errors(study: tuple[Path, dict[str, Run]]) -> None:
     error = (drawn.double() / 16 - images).square().mean((1, 2, 3))
     for column in ("mse_one", "mse_posterior_mean"):
         assert float(found["mse_m3"][column]) == pytest.approx(float(error.mean()), rel=1e-9)
+    coarse = F.adaptive_avg_pool2d(drawn.double() / 16 - images, 4).square().mean()
+    assert float(found["mse_m3"]["mse_layout"]) == pytest.approx(float(coarse), rel=1e-9)
     expected = float(error.std()) / np.sqrt(6)
     assert float(found["mse_m3"]["mse_one_standard_error"]) == pytest.approx(expected, rel=1e-9)
 
@@ -127,6 +130,10 @@ def test_reconstruction_errors(study: tuple[Path, dict[str, Run]]) -> None:
     line = found["pixelcnn_m3"]
     assert float(line["mse_one"]) == pytest.approx(float(one), rel=1e-9)
     assert float(line["mse_posterior_mean"]) == pytest.approx(float(of_mean), rel=1e-9)
+    coarse = F.adaptive_avg_pool2d(drawn.flatten(0, 1), 4).unflatten(0, (6, 3))
+    layout = (coarse.mean(1) - F.adaptive_avg_pool2d(images, 4)).square().mean()
+    layout = layout - coarse.var(1).mean() / 3
+    assert float(line["mse_layout"]) == pytest.approx(float(layout), rel=1e-9)
     assert of_mean < one
     assert found["plain"]["mse_one"] == ""
 
