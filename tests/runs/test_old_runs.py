@@ -49,6 +49,7 @@ def test_an_old_run_resumes(name: str, tmp_path: Path) -> None:
     """From its checkpoint of step 2 it comes to the weights of step 4 that it came to then."""
     run = Run(shutil.copytree(RUNS / name, tmp_path / name))
     then = load_file(run.weights_file)
+    drawing = run.config["model"]["encoder"]["init_args"].get("augment", False)
     run.weights_file.unlink()
     run.info_file.unlink()
     train(run.config, run.path, resume=True)
@@ -59,6 +60,8 @@ def test_an_old_run_resumes(name: str, tmp_path: Path) -> None:
         bits = bits_per_dim(model, train_images).mean()
         model.decoder.get_buffer("sigma").copy_(then.pop("decoder.sigma"))
         assert bits < bits_per_dim(model, train_images).mean() - 1e-5
+    # Its augmentation draws other numbers now: two steps of Adam may differ by twice their size.
+    atol = 4 * run.config["training"]["optimizer"]["init_args"]["lr"] if drawing else 1e-6
     for key, value in then.items():
-        torch.testing.assert_close(now[key], value, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(now[key], value, rtol=1e-4, atol=atol)
     assert run.info["step"] == 4
