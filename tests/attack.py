@@ -70,6 +70,7 @@ ODD = (
     *("{class_path: evil.Net}", "{class_path: os.system, init_args: {command: touch code_ran}}"),
     *('"{class_path: evil.Net}"', "repr_toolkit.cli.main", "torch.load", "torch.hub.load"),
     *("!!python/object/apply:os.system [touch code_ran]", "&a [*a]", "*a", "!!binary eA=="),
+    *("!!int ''", "!!timestamp 'abc'", "!!bool x", "!!float ''", '"{class_path:\\tevil.Net}"'),
     *("[" * 2000, "a." * 500 + "a", "runs/../../etc", "/dev/zero", "x" * 100_000, "é\u2028"),
 )
 """What may stand where a value stood."""

@@ -55,7 +55,10 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
     With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is.
     """
     trusted = _trusted.get()
-    strange = {path: place for path, place in strangers(config).items() if path not in trusted}
+    try:
+        strange = {path: place for path, place in strangers(config).items() if path not in trusted}
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
     if not strange:
         return
     if trust or EVERYTHING in trusted:
@@ -97,7 +100,10 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
 def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]:
     """All texts in a value, those that jsonargparse would find in texts that it reads included."""
     if isinstance(value, str):
-        inside = [] if _PLAIN.fullmatch(value) else [value.strip(), *scalars(value)]
+        try:
+            inside = [] if _PLAIN.fullmatch(value) else [value.strip(), *scalars(value)]
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
         for text in dict.fromkeys([value, *inside]):
             yield Named(place, text, beside if text == value else {})
     elif isinstance(value, Mapping):

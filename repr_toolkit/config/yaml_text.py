@@ -10,6 +10,16 @@ MOST_CHARACTERS = 1 << 20
 MOST_DEPTH = 50  # mappings and sequences in one another
 MOST_VALUES = 100_000  # with aliases counted as often as they stand
 MOST_DIGITS = 100  # of a whole number
+_DEEP = f"it is more than {MOST_DEPTH} levels deep"
+
+
+# libyaml, which jsonargparse reads with, and Python's scanner differ: in tabs, for one.
+_SCANNERS = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
+_PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
+
+
+class _TooLarge(yaml.YAMLError):
+    """A text beyond the limits."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -19,7 +29,7 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.depth > MOST_DEPTH:
-            raise yaml.YAMLError(f"it is more than {MOST_DEPTH} levels deep")
+            raise _TooLarge(_DEEP)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
@@ -65,30 +75,55 @@ def parse_yaml(text: str) -> Any:
         return None if node is None else loader.construct_document(node)
     except (yaml.YAMLError, ValueError) as error:  # a ValueError for the 40th of a month
         raise ValueError(f"no valid YAML: {' '.join(str(error).split())}") from error
+    except (LookupError, AttributeError, TypeError, ArithmeticError) as error:  # `!!int ''`
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"no valid YAML: a value is not of its type ({reason})") from error
 
 
 def scalars(text: str) -> list[str]:
-    """The texts of all scalars in a YAML text, as they stand; none where it is no YAML.
+    """The texts of all scalars in a YAML text, as they stand, for every scanner.
+
+    Those before an error count too, and all import paths in a text with a `class_path` that is no
+    YAML. Raises ValueError, in one line, for a text that is larger than a recipe can be.
 
     >>> scalars("{f: os.system, x: [1, two]}")
     ['f', 'os.system', 'x', '1', 'two']
     """
+    texts: dict[str, None] = {}
+    valid = False
     try:
-        _, node = _composed(text)
-    except yaml.YAMLError:
-        return []
-    return _scalars(node)
+        if len(text) > MOST_CHARACTERS:
+            raise _TooLarge(f"it has more than {MOST_CHARACTERS:,} characters")
+        for scanner in _SCANNERS:
+            valid |= _scan(text, scanner, texts)
+    except _TooLarge as error:
+        raise ValueError(f"the text {text[:20]!r} cannot be read: {error}") from error
+    inside = [] if valid or "class_path" not in text else _PATH.findall(text)
+    return list(dict.fromkeys([*texts, *inside]))
 
 
-def _scalars(node: yaml.Node | None) -> list[str]:
-    if isinstance(node, yaml.ScalarNode):
-        return [node.value]
-    return [text for child in _children(node) for text in _scalars(child)]
+def _scan(text: str, scanner: Any, texts: dict[str, None]) -> bool:
+    """Add the scalars that a scanner comes to; whether it can read the whole text."""
+    depth = 0
+    try:
+        for event in yaml.parse(text, scanner):
+            if isinstance(event, yaml.ScalarEvent):
+                texts[event.value] = None
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MOST_DEPTH:
+                raise _TooLarge(_DEEP)
+        _count(yaml.compose(text, scanner), {})
+    except _TooLarge:
+        raise
+    except (yaml.YAMLError, UnicodeEncodeError):  # half a surrogate pair is no UTF-8
+        return False
+    return True
 
 
 def _composed(text: str) -> tuple[_Loader, yaml.Node | None]:
     if len(text) > MOST_CHARACTERS:
-        raise yaml.YAMLError(f"it has more than {MOST_CHARACTERS:,} characters")
+        raise _TooLarge(f"it has more than {MOST_CHARACTERS:,} characters")
     loader = _Loader(text)
     node = loader.get_single_node()
     _count(node, {})
@@ -101,7 +136,7 @@ def _count(node: yaml.Node | None, known: dict[int, int]) -> int:
         known[id(node)] = MOST_VALUES  # for a node that contains itself
         known[id(node)] = 1 + sum(_count(child, known) for child in _children(node))
     if known[id(node)] > MOST_VALUES:
-        raise yaml.YAMLError(f"it has more than {MOST_VALUES:,} values")
+        raise _TooLarge(f"it has more than {MOST_VALUES:,} values")
     return known[id(node)]
 
 

@@ -75,6 +75,9 @@ def encoder(**init_args: Any) -> dict[str, Any]:
         (encoder(model={"class_path": EVIL}), "init_args.model.class_path"),
         (encoder(model="{class_path: evil.Net}"), "init_args.model"),
         (encoder(model='{"class_path": "ev\\x69l.Net"}'), "init_args.model"),
+        (encoder(model="{class_path:\tevil.Net}"), "init_args.model"),
+        (encoder(model="{class_path: evil.Net, a: [}"), "init_args.model"),
+        (encoder(model="{a: [} {class_path: evil.Net}"), "init_args.model"),
         (encoder(model=" evil.Net"), "init_args.model"),
         (encoder(model=[{"evil.Net": 1}]), "init_args.model"),
         (encoder(model="timm.create_model", init_args={"model_name": "hf-hub:a/b"}), "model"),
@@ -103,6 +106,22 @@ def test_what_a_run_may_not_import(config: dict[str, Any], place: str, folder: P
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{class_path: evil.Net, init_args: {a: " + "[" * 60 + "]" * 60 + "}}", "50 levels deep"),
+        ("- evil.Net\n" + "# as long as a book\n" * 100_000, "1,048,576 characters"),
+        ("- &a [evil.Net, *a]", "100,000 values"),
+    ],
+)
+def test_a_text_too_large_to_judge_refuses_the_run(text: str, told: str, folder: Path) -> None:
+    layer = "torch.nn.TransformerEncoder"
+    config = encoder(model={"class_path": layer, "init_args": {"encoder_layer": text}})
+    with pytest.raises(ValueError, match=rf"^config\.yaml: .*encoder_layer: .*{told}$"):
+        checked(config)
+    assert "evil" not in sys.modules
+
+
+@pytest.mark.parametrize(
     "config",
     [
         small(),
@@ -124,6 +143,12 @@ def test_what_a_run_may_not_import(config: dict[str, Any], place: str, folder: P
 def test_what_a_run_may_import(config: dict[str, Any], folder: Path) -> None:
     (folder / "my.images").mkdir()
     checked(config)
+
+
+def test_a_device_of_the_name_is_no_data(folder: Path) -> None:
+    (folder / "evil.load").symlink_to("/dev/null")
+    with pytest.raises(ValueError, match=r"'evil\.load' as its data\.source"):
+        checked(small(data__source="evil.load"))
 
 
 def test_a_recipe_trusts_its_own_paths(folder: Path) -> None:

@@ -33,6 +33,10 @@ MERGED = "a0: &a0 {x: 1}\n" + "".join(
         ("{[a]: 1, [a]: 2}", "unhashable key"),
         ("a: [\n", "expected the node content"),
         ("!!python/object/apply:os.system [touch code_ran]", "could not determine a constructor"),
+        ("x: !!int ''", "a value is not of its type (IndexError"),
+        ("x: !!timestamp 'abc'", "a value is not of its type (AttributeError"),
+        ("a: !!bool x", "a value is not of its type (KeyError: 'x')"),
+        ("a: " + "1:" * 200 + "1.5", "a value is not of its type (OverflowError"),
         ("a: \x00", "special characters are not allowed"),
     ],
 )
