@@ -91,17 +91,17 @@ def _load(source: str, root: str | Path | None, size: int | None, download: bool
         if source.lower() == name.lower():
             return load_torchvision(name, roots, size, download)
     places = [folder / source for folder in (*roots, Path())]
-    for path in places:
+    path = _stored(places)
+    if path is not None:
         if path.is_dir():
             train = sorted(path.glob("train_data_batch_*.npz"), key=_natural)
             val = path / "val_data.npz"
             if train:
                 return load_imagenet(train, val if val.exists() else None)
             return load_folder(path, size)
-        if path.is_file():
-            if path.suffix != ".npz":
-                raise ValueError(f"{path}: a data file must be an .npz file")
-            return load_npz(path)
+        if path.suffix != ".npz":
+            raise ValueError(f"{path}: a data file must be an .npz file")
+        return load_npz(path)
     if _is_path(source):
         return _call(source, _import(source), options)
     raise _missing(source, places)
@@ -111,8 +111,13 @@ def names_function(source: str, root: str | Path | None) -> bool:
     """Whether `load_data` takes a source for the import path of a function."""
     names = {*PACKAGED, *map(str.lower, TORCHVISION)}
     places = [folder / source for folder in (*data_folders(root), Path())]
-    known = source in names or source.lower() in names or any(p.exists() for p in places)
+    known = source in names or source.lower() in names or _stored(places) is not None
     return _is_path(source) and not known
+
+
+def _stored(places: list[Path]) -> Path | None:
+    """The first of some places where there is a folder or a file, not a device or a pipe."""
+    return next((path for path in places if path.is_dir() or path.is_file()), None)
 
 
 def is_loader(path: str) -> bool:
