@@ -17,6 +17,7 @@ from jsonargparse import Namespace
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
 from repr_toolkit.commands.words import in_order
+from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
 
 DESCRIPTION = """\
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"repr-toolkit: {stop}{continuation(command, argv)}", file=sys.stderr)
         return status
     except Exception as error:
-        expected = isinstance(error, EXPECTED) or _of_memory(error)
+        expected = isinstance(error, EXPECTED) or of_memory(error)
         if args.debug or options.debug or not expected:
             raise
         print(f"repr-toolkit: error: {_in_words(error)}", file=sys.stderr)
@@ -74,16 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _of_memory(error: Exception) -> bool:
-    """Whether memory was lacking; PyTorch raises a RuntimeError then."""
-    lacking = "can't allocate memory" in str(error) or "out of memory" in str(error)
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and lacking)
-
-
 def _in_words(error: Exception) -> str:
     """An error in one line."""
     said = " ".join(str(error).split("\n"))
-    if _of_memory(error):
+    if of_memory(error):
         return f"there is not memory enough ({said or 'no more could be had'})"
     if isinstance(error, RecursionError):
         return f"something is nested too deeply ({said})"

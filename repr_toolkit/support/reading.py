@@ -27,16 +27,24 @@ def reading(
     try:
         yield
     except Exception as error:
-        if str(path) in str(error) or (isinstance(error, OSError) and error.filename):
+        lacking = of_memory(error) and not isinstance(error, MemoryError)
+        named = str(path) in str(error) and not lacking
+        if named or (isinstance(error, OSError) and error.filename):
             raise
         reason = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, MemoryError):
+        if of_memory(error):
             raise MemoryError(f"{path}: {reason}") from error
         # A place before the beginning of a file, which a damaged one names, is invalid.
         if isinstance(error, OSError) and error.errno not in (None, EINVAL):
             raise OSError(error.errno, error.strerror, str(path)) from error
         said = f" ({reason[:300]})" if why else ""
         raise ValueError(f"{path} {found}{said}; {mend}") from error
+
+
+def of_memory(error: Exception) -> bool:
+    """Whether memory was lacking; PyTorch raises a RuntimeError then."""
+    lacking = "can't allocate memory" in str(error) or "out of memory" in str(error)
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and lacking)
 
 
 @contextmanager
@@ -99,7 +107,7 @@ def file_checksum(path: Path) -> str:
 
 
 def require_whole(path: Path) -> None:
-    """Raise ValueError for a zip archive of PyTorch's in which a checksum is wrong.
+    """Raise ValueError for a zip archive of PyTorch's in which a checksum is wrong, or OSError.
 
     PyTorch reads its own archives without looking at their checksums, and another reader might see
     other bytes than it does: a flipped attribute makes a file a folder, whose tensor is whatever
@@ -108,6 +116,8 @@ def require_whole(path: Path) -> None:
     """
     from torch import _C
 
+    with path.open("rb"):  # PyTorch's reader has one error for all reasons not to open a file
+        pass
     reader = _C.PyTorchFileReader(str(path))
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():

@@ -9,7 +9,15 @@ from repr_toolkit.report.training import read_metrics
 from repr_toolkit.support import reading as module
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.importing import import_callable
-from repr_toolkit.support.reading import read_json, read_sealed, read_text, reading, sealed, writing
+from repr_toolkit.support.reading import (
+    read_json,
+    read_sealed,
+    read_text,
+    reading,
+    require_whole,
+    sealed,
+    writing,
+)
 from repr_toolkit.training.csv_logger import CsvLogger
 
 
@@ -22,12 +30,20 @@ from repr_toolkit.training.csv_logger import CsvLogger
         (RecursionError("too deep"), ValueError, "is damaged.*too deep"),
         (KeyError(), ValueError, r"is damaged or cut short \(KeyError\); copy it"),
         (MemoryError("5 GB"), MemoryError, "file: 5 GB"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), MemoryError, "file: Default"),
+        (RuntimeError("invalid header"), ValueError, "is damaged"),
         (FileNotFoundError(2, "no", "other"), FileNotFoundError, "'other'"),
     ],
 )
 def test_reading(tmp_path: Path, error: Exception, kind: type[Exception], told: str) -> None:
     with pytest.raises(kind, match=told), reading(tmp_path / "file", "copy it"):
         raise error
+
+
+def test_a_missing_archive_is_not_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.ckpt"
+    with pytest.raises(FileNotFoundError, match=r"a\.ckpt"), reading(path):
+        require_whole(path)
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
