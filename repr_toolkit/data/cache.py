@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
-from repr_toolkit.support.leftovers import remove_leftovers
+from repr_toolkit.support.leftovers import ending, remove_leftovers
 from repr_toolkit.support.reading import file_checksum, read_sealed, reading, sealed, writing
 
 logger = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
         folder.parent.mkdir(parents=True, exist_ok=True)
         logger.info("preparing %s in %s, once", name, folder)
         remove_leftovers(folder.parent, ".*.tmp")
-        suffix = f".{os.getpid()}.tmp"
-        unfinished = Path(tempfile.mkdtemp(suffix, f".{folder.name}.", folder.parent))
+        unfinished = Path(tempfile.mkdtemp(ending(), f".{folder.name}.", folder.parent))
         try:
             with writing(folder):
                 _fill(unfinished, name, build(unfinished))

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from repr_toolkit.support.files import Rows
 from repr_toolkit.support.fill import fill
 from toys.processes import ROOT
 
+HOST = socket.gethostname().replace(".", "-")
 SHAPE = (1, 2, 3)
 COUNT, CHUNK = 23, 4
 
@@ -109,10 +111,10 @@ def test_a_killed_job_goes_on(tmp_path: Path, whole: bytes) -> None:
     assert not chunks.npz.exists()
     kept = {path: path.stat().st_mtime_ns for path in chunks.folder.glob("part_*")}
     assert 3 <= len(kept) < len(chunks)
-    (chunks.folder / f".{chunks.file(5).name}.99999999.tmp").write_bytes(b"half")
+    (chunks.folder / f".{chunks.file(5).name}.{HOST}.99999999.tmp").write_bytes(b"half")
     with pytest.raises(FileExistsError, match=r"a\.parts.*--resume"):
         fill(chunks, draw, "sampling")
-    (tmp_path / ".a.npz.99999999.tmp").write_bytes(b"half")  # it might have been killed later, too
+    (tmp_path / f".a.npz.{HOST}.99999999.tmp").write_bytes(b"half")  # killed later
     fill(chunks, draw, "sampling", resume=True)
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
     assert finish(chunks, resume=True) == whole
