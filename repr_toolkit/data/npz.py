@@ -23,6 +23,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -365,4 +366,16 @@ def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:
 
 def _fingerprint(paths: list[Path]) -> str:
     """The SHA-256 (hex) of each file: no other file has it, whatever checksums it states."""
-    return " ".join(map(file_checksum, paths))
+    return " ".join(map(_checksum, paths))
+
+
+def _checksum(path: Path) -> str:
+    stat = path.stat()
+    times = (stat.st_mtime_ns, stat.st_ctime_ns)
+    return _checksum_once(path.absolute(), stat.st_size, stat.st_ino, times)
+
+
+@lru_cache(maxsize=1024)
+def _checksum_once(path: Path, size: int, inode: int, times: tuple[int, int]) -> str:
+    """The SHA-256 (hex) of a file, read once a process while it does not change."""
+    return file_checksum(path)

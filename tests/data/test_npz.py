@@ -1,6 +1,7 @@
 """Images from .npz files: layouts, codes, splits, the cache, and damaged or hostile files."""
 
 import logging
+import os
 import pickle
 import shutil
 import zipfile
@@ -13,6 +14,7 @@ import torch
 
 from repr_toolkit.data import load_data
 from repr_toolkit.data.cache import cache_folder
+from repr_toolkit.support.reading import file_checksum
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (40, 3, 6, 4), dtype=np.uint8)
@@ -362,6 +364,26 @@ def test_another_files_checksums_do_not_give_its_images(tmp_path: Path) -> None:
     second = second.rename(first)  # in its very place
     with pytest.raises(ValueError, match=r"first\.npz is no .*damaged.*CRC"):
         load_data(str(second))
+
+
+def test_a_file_is_hashed_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[Path] = []
+
+    def counted(path: Path) -> str:
+        hashed.append(path)
+        return file_checksum(path)
+
+    monkeypatch.setattr("repr_toolkit.data.npz.file_checksum", counted)
+    path = save(tmp_path, image=IMAGES)
+    first = load_data(path).fingerprint
+    assert load_data(path).fingerprint == first
+    assert len(hashed) == 1
+    save(tmp_path, image=255 - IMAGES)
+    os.utime(path, ns=(1, 1))
+    assert load_data(path).fingerprint != first
+    assert len(hashed) == 2
 
 
 def test_fewer_bytes_than_the_header_says(tmp_path: Path) -> None:
