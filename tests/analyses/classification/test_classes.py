@@ -54,7 +54,7 @@ def line(study: dict[str, Run], name: str) -> dict[str, str]:
 def test_what_a_study_writes(study: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
     folder = folder_of(study)
     files = {path.name for path in folder.iterdir() if path.is_file()}
-    assert files == {"figure3.png", "comparison.json", "comparison.csv", "comparison.md"}
+    assert files == {"figure3.png", "comparison.json", "comparison.csv", "comparison.md", ".lock"}
     with Image.open(folder / "figure3.png") as picture:
         assert picture.format == "PNG"
     before = (folder / "comparison.md").read_bytes()

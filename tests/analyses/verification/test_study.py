@@ -81,7 +81,8 @@ def test_the_mean_of_folds_has_the_interval_of_all_their_people(faces: Path) -> 
 
 def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
     names = sorted(path.name for path in study.iterdir())
-    assert names == ["analysis", "fold0", "fold1", "roc.png", "verification.csv", "verification.md"]
+    files = ["roc.png", "verification.csv", "verification.md"]
+    assert names == [".lock", "analysis", "fold0", "fold1", *files]
     with (study / "verification.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["variant"] for row in rows] == 3 * ["fold0"] + 3 * ["fold1"]
