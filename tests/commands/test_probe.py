@@ -10,7 +10,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.runs.kept import choose_kept, kept_in
 from repr_toolkit.runs.run import Run, load
 from toys.encoders import CONV, ONE_HOT
-from toys.runs import untrained_run
+from toys.runs import change_facts, untrained_run
 
 QUICK = ["--probes", "knn", "--orders", "0", "--images", "120"]
 
@@ -63,6 +63,7 @@ def test_a_trained_run_stands_beside_itself_untrained(
     run = untrained_run(tmp_path / "one")
     weights = load_file(run.weights_file)
     save_file({key: value + 0.1 for key, value in weights.items()}, run.weights_file)
+    change_facts(run)
     assert not torch.equal(*(w[next(iter(w))] for w in (weights, load_file(run.weights_file))))
     result = probed(capsys, str(run.path), *QUICK, "--no-control")
     assert columns(result) == ["one", "one, untrained", "pixels"]
@@ -137,6 +138,7 @@ def test_runs_of_equal_beginnings_keep_the_one_untrained_encoder_that_they_share
     for number, run in enumerate(runs, 1):
         weights = load_file(run.weights_file)
         save_file({key: value + number for key, value in weights.items()}, run.weights_file)
+        change_facts(run)
     result = probed(capsys, *(str(run.path) for run in runs), *QUICK, "--no-control")
     assert columns(result) == ["one", "other", "one, untrained", "pixels"]
     for run in runs:
