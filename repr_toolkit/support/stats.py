@@ -22,6 +22,9 @@ Groups = tuple[npt.NDArray[np.integer[Any]], str]
 LEAST_GROUPS = 5
 """The fewest groups, as if of equal size, that give an interval."""
 
+LEAST_DIFFERING = 8
+"""The fewest groups in which two shares differ that give an interval of their difference."""
+
 FEW = 30
 """Below so many independent cases a number is given with caution."""
 
@@ -34,7 +37,7 @@ class Number:
         value: The estimate.
         low: The lower end of the interval, or None.
         high: Its upper end, or None.
-        how: The kind of interval and its cases, such as "Wilson's, over 500 images", or the reason
+        how: The kind of interval and its cases, such as "Wilson's over 500 images", or the reason
             why there is none.
         error: The standard error, or None if the interval is not made of one.
         count: The number of independent cases, or None if it is not known.
@@ -52,8 +55,8 @@ class Number:
     def as_dict(self) -> dict[str, Any]:
         """The attributes that are not None, ready for JSON.
 
-        >>> Number(0.5, 0.4, 0.6, "Wilson's, over 96 images").as_dict()
-        {'value': 0.5, 'low': 0.4, 'high': 0.6, 'how': "Wilson's, over 96 images"}
+        >>> Number(0.5, 0.4, 0.6, "Wilson's over 96 images").as_dict()
+        {'value': 0.5, 'low': 0.4, 'high': 0.6, 'how': "Wilson's over 96 images"}
         """
         return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
@@ -129,11 +132,18 @@ def difference(
 
     Independent cases have the interval of Bonett and Price ("Adjusted Wald confidence interval for
     a difference of binomial proportions based on paired data", 2012), and as `p` McNemar's exact
-    test; those of groups Student's t, and `p` by it.
+    test; those of groups Student's t, and `p` by it. Where the two differ in fewer than
+    `LEAST_DIFFERING` groups that would be too narrow, and there is no interval.
     """
     hits, others = np.asarray(hits, bool), np.asarray(others, bool)
     if groups is not None:
-        return tested(mean(hits.astype(float) - others, groups, over))
+        units = Units.of(len(hits), groups, over)
+        number = mean(hits.astype(float) - others, groups, over)
+        differing = len(np.unique(groups[0][hits != others]))
+        if number.low is None or differing >= LEAST_DIFFERING:
+            return tested(number, units)
+        how = f"no interval: the two differ for {differing} of the {units.text}"
+        return Number(number.value, how=how, count=units.count)
     from scipy.stats import binomtest
 
     count = len(hits)
@@ -146,13 +156,13 @@ def difference(
     return Number((more - fewer) / count, low, high, how, count=count, p=p)
 
 
-def tested(number: Number) -> Number:
-    """A difference with its `p`, by Student's t of its error."""
+def tested(number: Number, units: "Units") -> Number:
+    """A difference over units with its `p`, by Student's t of its error."""
     if not number.error or number.count is None:
         return number
     from scipy.stats import t
 
-    p = float(2 * t.sf(abs(number.value) / number.error, number.count - 1))
+    p = float(2 * t.sf(abs(number.value) / number.error, units.freedom))
     return replace(number, how=f"{number.how}, p by it", p=p)
 
 
@@ -186,7 +196,7 @@ class Jackknife:
         """How much larger it is than another statistic of the same groups, paired by group."""
         left_out = self.left_out - other.left_out
         paired = Jackknife(self.value - other.value, left_out, self.units)
-        return paired._missing or tested(self.units.student(paired.value, paired.error))
+        return paired._missing or tested(self.units.student(paired.value, paired.error), self.units)
 
     @property
     def _missing(self) -> Number | None:

@@ -122,9 +122,20 @@ def test_a_difference_is_paired() -> None:
     assert number.p == pytest.approx(2 * 0.5**20)  # McNemar's, exact
     assert difference(hits, hits).p == 1
     groups = people(*[10] * 50)
+    rare = difference(hits, others, groups)  # Student's t would be far too narrow
+    assert (rare.value, rare.low, rare.p) == (number.value, None, None)
+    assert rare.how == "no interval: the two differ for 2 of the 50 people, 500 images"
+    others = np.random.default_rng(0).uniform(size=500) < 0.8
     by_person = difference(hits, others, groups)
     expected = ttest_1samp((hits * 1.0 - others).reshape(50, 10).mean(1), 0)
     assert by_person.p == pytest.approx(expected.pvalue)
+    unequal = difference(hits, others, people(*range(6, 32), 19))  # the interval and p are of one t
+    assert (unequal.low < 0 < unequal.high) == (unequal.p > 0.05)
+    half, error = (unequal.high - unequal.low) / 2, unequal.error
+    freedom = Units.of(500, people(*range(6, 32), 19)).freedom
+    assert (half / error, unequal.p) == pytest.approx(
+        (student.ppf(0.975, freedom), 2 * student.sf(abs(unequal.value) / error, freedom))
+    )
 
 
 def test_the_jackknife_of_a_mean_is_students() -> None:

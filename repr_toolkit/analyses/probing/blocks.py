@@ -224,7 +224,7 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         length = (
             "in one order, and so without an interval"
             if orders == 1
-            else f"the mean of {orders} orders, with an interval of {code['interval']}"
+            else f"the mean of {orders} orders, with an interval that {code['interval']}"
         )
         notes.append(
             "The code (arXiv:2003.12298) sends the training labels to somebody who has h, by "

@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy.typing as npt
 
-from repr_toolkit.support.stats import Groups, Number, difference, ratio, share, tested
+from repr_toolkit.support.stats import (
+    Groups,
+    Number,
+    Units,
+    difference,
+    ratio,
+    share,
+    tested,
+)
 
 Values = npt.NDArray[Any]
 
@@ -72,4 +80,5 @@ def better(
     """
     if total is None:
         return difference(~one.astype(bool), ~first.astype(bool), groups, "test images")
-    return tested(ratio(first - one, total, groups, "test images"))
+    units = Units.of(len(total), groups, "test images")
+    return tested(ratio(first - one, total, groups, "test images"), units)
