@@ -214,7 +214,7 @@ def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:
 def test_runs_of_other_images_cannot_stand_in_one_report(tmp_path: Path) -> None:
     untrained_run(tmp_path / "a")
     second = untrained_run(tmp_path / "b")
-    change_facts(second, data={**second.info["data"], "fingerprint": "0"})
+    change_facts(second, levels=8, data={**second.info["data"], "fingerprint": "0"})
     config = second.config_file.read_text("utf-8")
     second.config_file.write_text(config.replace("levels: null", "levels: 8"), "utf-8")
     with pytest.raises(ValueError, match="other images"):
