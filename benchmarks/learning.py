@@ -50,7 +50,11 @@ TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
     "mnist5k": ("bottleneck_mnist5k", {}, 400),
     "tinyimagenet": ("bottleneck_tinyimagenet", UNCONDITIONAL, 400),
     "photos": ("bottleneck_photos", UNCONDITIONAL, 400),
-    "thumbnail": ("bottleneck_photos", {"data.size": 16, "model.encoder": THUMBNAIL}, 2000),
+    "thumbnail": (
+        "bottleneck_tinyimagenet",
+        {"data.source": "benchmarks.thumbnail.halved", "model.encoder": THUMBNAIL},
+        2000,
+    ),
 }
 """Recipe, what is changed in it, and steps, of every task."""
 
@@ -75,7 +79,7 @@ def control(kind: str, *, blank: bool) -> Way:
     """A decoder given a thumbnail by a kind of `KINDS`, or given nothing by the same."""
     conditioning, arguments = KINDS[kind]
     encoder = {**THUMBNAIL, "init_args": {**arguments, "blank": blank}}
-    return Way({CONDITIONING: conditioning, "model.encoder": encoder})
+    return Way({CONDITIONING: conditioning, "model.encoder": encoder, **muon(0.02), **MIXTURE})
 
 
 WAYS = {

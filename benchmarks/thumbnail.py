@@ -1,7 +1,23 @@
 """A positive control: an h whose worth to a decoder can be bounded from below."""
 
+from pathlib import Path
+
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from repr_toolkit.data import ImageData, load_data
+
+SOURCE = "tinyimagenet32_20cls.npz"
+
+
+def halved(root: str | Path | None = None) -> ImageData:
+    """Tiny-ImageNet at 16×16, each pixel the rounded mean of four."""
+    data = load_data(SOURCE, root=root)
+    images = data.arrays["image"]
+    quarters = images.reshape(*images.shape[:2], 16, 2, 16, 2).mean((3, 5), dtype=np.float32)
+    halves = {**data.arrays, "image": quarters.round().astype(np.uint8)}
+    return ImageData(f"{SOURCE}, halved", halves, data.rows, names=data.names)
 
 
 class Thumbnail(nn.Module):

@@ -31,7 +31,9 @@ def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
     safe = path.suffix == ".safetensors"
     state: Any
     # torch would advise to unpickle whatever the file holds.
-    with reading(path, mend, found="is damaged or cut short, or holds more than a state dict", why=safe):
+    with reading(
+        path, mend, found="is damaged or cut short, or holds more than a state dict", why=safe
+    ):
         if zipfile.is_zipfile(path):
             require_whole(path)
         state = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
