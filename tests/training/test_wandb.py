@@ -115,7 +115,7 @@ def test_an_encoder_trained_alone_logs_its_roc(
         for key in ("auc", "accuracy", "one_nn"):
             assert row[f"verify/test/{prefix}{key}"] == numbers[method][key]["value"]
         for far, rate in numbers[method]["tar"].items():
-            assert row[f"verify/test/{prefix}tar_at_{far}"] == rate
+            assert row[f"verify/test/{prefix}tar_at_{far}"] == rate["value"]
     name = row["report/verification/2/path"]
     with Image.open(later.parent / "files" / name) as picture:
         assert picture.width > 500
