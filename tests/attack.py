@@ -136,6 +136,7 @@ def attempt(read: Callable[[], str], folder: Path, named: str, expected: str | N
 def _in_child(read: Callable[[], str], folder: Path, out: Path, told: Path) -> None:
     """Never returns."""
     status = 2
+    torch.set_num_threads(1)  # a pool of threads does not outlive a fork: its tasks would wait
     try:
         os.dup2(os.open(told, os.O_CREAT | os.O_WRONLY | os.O_APPEND), 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
