@@ -1,5 +1,6 @@
 """The data of a training run, as Lightning asks for it."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -80,9 +81,16 @@ class ImageDataModule(LightningDataModule):
             num_workers=self.workers,
             pin_memory=trainer.strategy.root_device.type == "cuda",
             persistent_workers=self.workers > 0,
+            worker_init_fn=_leave_signals,
         )
 
     def _trainer(self) -> Trainer:
         if self.trainer is None:
             raise RuntimeError("ImageDataModule makes its loaders for a Trainer: pass it to fit()")
         return self.trainer
+
+
+def _leave_signals(worker: int) -> None:
+    """Leave it to the main process, which these reach too, to end training with a checkpoint."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)

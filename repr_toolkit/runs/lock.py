@@ -36,7 +36,7 @@ def sole_trainer(folder: Path) -> Iterator[None]:
 
 def require_no_trainer(folder: Path) -> None:
     """Raise BlockingIOError, which says who it is, if a process is training in a folder."""
-    if (folder / FILE).is_file():
+    if os.access(folder / FILE, os.W_OK):  # another user's run cannot be locked, only told of
         _lock(folder)()
 
 

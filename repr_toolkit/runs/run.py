@@ -223,7 +223,7 @@ class Run:
         if not self.finished:
             raise FileNotFoundError(
                 f"{self.path} is still in training, or was cut short: it has no "
-                f"{self.weights_file.name} yet. Resume it with: "
+                f"{self.weights_file.name} yet. If it is yours, resume it with: "
                 f"repr-toolkit train {self.config_file} --runs-dir {self.path.parent} "
                 f"--name {self.path.name} --resume"
             )

@@ -17,16 +17,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class Stopping(Callback):
     """Raises `Stopped` at the end of the step, or of the batch of a validation, of a signal.
 
-    `Checkpoints` then writes the state. All processes stop at the same step, whichever of them the
-    signal reached, and the first one alone has the exit status of a signal: Lightning kills a
-    training one of whose processes fails. A second Ctrl-C stops at once, without a checkpoint.
+    `Checkpoints` then writes the state. Several processes ask each other every
+    `interval` steps, since a GPU waits for the answer: all stop at the same step,
+    whichever of them the signal reached, and the first one alone has the exit status of a signal,
+    as Lightning kills a training one of whose processes fails. A second Ctrl-C stops at once,
+    without a checkpoint.
 
     Lightning's own handlers would exchange messages in the middle of a step, and under SLURM write
     a checkpoint of such a moment into the working directory, which any later training would read.
     """
 
-    def __init__(self, steps: int) -> None:
-        self._steps = steps
+    def __init__(self, steps: int, interval: int) -> None:
+        self._steps, self._interval = steps, interval
         self._number: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -44,15 +46,25 @@ class Stopping(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not trainer.is_last_batch:  # after which a validation is due
-            self._stop(trainer)
+            self._stop(trainer, trainer.global_step)
 
-    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        self._stop(trainer)
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._stop(trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer)
 
-    def _stop(self, trainer: Trainer) -> None:
+    def _stop(self, trainer: Trainer, count: int = 0) -> None:
+        if trainer.world_size > 1 and count % self._interval:
+            return
         if not trainer.strategy.reduce_boolean_decision(self._number is not None, all=False):
             return
         reached = f"after step {trainer.global_step:,} of {self._steps:,}"

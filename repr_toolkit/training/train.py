@@ -166,7 +166,7 @@ class Fitting:
             self.validation,
             TrainingProgress(self.steps, self.monitor, self.validation),
             *callbacks,
-            Stopping(self.steps),
+            Stopping(self.steps, log_interval(config)),
             Checkpoints(run, self.monitor, self.first_step),
         ]
         logger = CsvLogger(run.metrics_file, self.first_step)

@@ -53,20 +53,22 @@ if __name__ == "__main__":
     torch.distributed.barrier()
     train(configs["mse"], resumed.path, resume=True)
 
-    # A signal that only the second process gets.
+    # A signal that only the second process gets; the two ask each other every third step.
+    often = {**configs["mse"]["trainer"], "log_every_n_steps": 3}
+    stopped = {**configs["mse"], "trainer": often}
     former = LossMonitor.on_train_batch_end
     def signalled(self, trainer, *arguments):
         former(self, trainer, *arguments)
-        if trainer.global_step == 6 and trainer.global_rank == 1:
+        if trainer.global_step == 5 and trainer.global_rank == 1:
             os.kill(os.getpid(), signal.SIGTERM)
     LossMonitor.on_train_batch_end = signalled
     try:
-        train(configs["mse"], folder / "stopped")
+        train(stopped, folder / "stopped")
     except Stopped as stop:
         rank = os.environ.get("LOCAL_RANK", "0")
         (folder / f"status-{rank}").write_text(str(stop.code))
     LossMonitor.on_train_batch_end = former
-    train(configs["mse"], folder / "stopped", resume=True)
+    train(stopped, folder / "stopped", resume=True)
 """
 
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing import active_children, current_process
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
 def send(
     monkeypatch: pytest.MonkeyPatch, hook: str, step: int, number: int = signal.SIGTERM
 ) -> None:
-    """Let this process get a signal in a hook of training at a step."""
+    """Let this process, and those that load its data, get a signal in a hook of training."""
     former = getattr(LossMonitor, hook)
 
     def signalled(self: LossMonitor, trainer: Any, *arguments: Any, **named: Any) -> None:
         former(self, trainer, *arguments, **named)
         if trainer.global_step == step:
-            os.kill(os.getpid(), number)
+            for process in (*active_children(), current_process()):
+                assert process.pid is not None
+                os.kill(process.pid, number)
 
     monkeypatch.setattr(LossMonitor, hook, signalled)
 

@@ -190,12 +190,10 @@ def _notes(numbers: Numbers, masked: bool, maps: bool) -> list[str]:
         "other columns may be worth more than they show, too.",
         f"h of another image: {OTHER_H} At or below 0 the decoder makes nothing of h.",
     ]
+    note = bound_note(numbers["split"], [bound])
     if bound:
-        ceiling = plain(bound["ceiling"])
-        notes.append(
-            f"{bound_note(numbers['split'])} Here it is of the first seed, and at most {ceiling} "
-            "bits."
-        )
+        note = f"{note} Here it is of the first seed, and at most {plain(bound['ceiling'])} bits."
+    notes.append(note)
     if masked:
         notes.append(MASKED_NOTE)
     if maps:

@@ -79,6 +79,9 @@ def run_frozen(
     data.split(split)
     controls = [thumbnail(data)] if control else []
     own = {h.made_by for h in controls}  # a source that is the control itself is no other source
+    for h in sources:
+        if h.made_by in own:
+            say(f"{h.name} is the positive control itself, and stands there alone")
     sources = [*(h for h in sources if h.made_by not in own), *controls]
     names = [folder_name(h.name) for h in sources]
     for name in names:

@@ -169,7 +169,10 @@ def _notes(numbers: Mapping[str, Numbers]) -> list[str]:
                 "that is worth is counted for h, or against it."
             )
     notes += [
-        bound_note(next(iter(numbers.values()))["split"]),
+        bound_note(
+            next(iter(numbers.values()))["split"],
+            [r[key] for r in numbers.values() for key in ("lower_bound", "label_lower_bound")],
+        ),
         "Sensitivity is to single parts of h. The h that are put together so need not be any "
         "image’s, so it is no information.",
     ]

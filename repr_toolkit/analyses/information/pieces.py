@@ -30,8 +30,13 @@ MASKED_NOTE = (
 )
 
 
-def bound_note(split: str) -> str:
-    """What the lower bound is on a split; on training images it is none."""
+def bound_note(split: str, bounds: Iterable[Numbers | None]) -> str:
+    """What the lower bounds are on a split, on training images none, or why there is no bound."""
+    if not any(bounds):
+        return (
+            "No lower bound of the mutual information: it takes one image a person, photograph or "
+            "other group that images share, and of four groups at least."
+        )
     return (
         "A lower bound is E log₂ q(x|h) / mean_j q(x|h_j) over candidates j, own h included (for "
         "labels, over all of them by their frequency), with Student’s interval over groups of "
@@ -82,11 +87,14 @@ def bound_cell(bound: Numbers | None) -> Cell:
 def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) -> str:
     """A sentence on what the intervals of bits and of lower bounds are, and what they leave out."""
     of_bits, of_bounds = (
-        " or ".join(dict.fromkeys(numbers["bits"]["how"] for numbers in every if numbers))
+        " or ".join(
+            dict.fromkeys(n["bits"]["how"] for n in every if n and n["bits"].get("low") is not None)
+        )
         for every in (bits, bounds)
     )
-    of_bounds = of_bounds and f"; of lower bounds: {of_bounds}"
-    return f"95 % intervals: {of_bits}{of_bounds}."
+    of_bounds = of_bounds and f"of lower bounds: {of_bounds}"
+    every = "; ".join(filter(None, [of_bits, of_bounds]))
+    return f"95 % intervals: {every}." if every else "No number has an interval."
 
 
 def masked_blocks(networks: Mapping[str, Numbers | None], remark: str = "") -> list[Block]:

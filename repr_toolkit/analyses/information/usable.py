@@ -59,6 +59,8 @@ class Usable:
         No interval has what both trainings miss alike.
         """
         number = over_trainings(self.saved, self.groups)
+        if number.low is None:
+            return number
         rest = "" if len(self.saved) > 1 else " and training seeds"
         return replace(number, how=f"{number.how}; leaves out fit bias{rest}", error=None)
 

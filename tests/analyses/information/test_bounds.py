@@ -102,9 +102,11 @@ def test_of_several_images_a_person_each_replicate_draws_one() -> None:
 
 
 def test_of_training_images_it_is_called_no_bound() -> None:
-    assert "a true lower bound" in bound_note("test")
-    assert "true" not in bound_note("train")
-    assert "no bound of the mutual information" in bound_note("train")
+    bounds = [None, {"ceiling": 4.0}]
+    assert "a true lower bound" in bound_note("test", bounds)
+    assert "true" not in bound_note("train", bounds)
+    assert "no bound of the mutual information" in bound_note("train", bounds)
+    assert "of four groups at least" in bound_note("test", [None])
 
 
 def test_at_its_ceiling_it_says_so() -> None:
