@@ -23,7 +23,8 @@ DEFAULT = ("sampling", "paper", "training", "evaluation", "memory")
 ON_DEMAND = {
     "switches": "training without each of the recipe's settings in turn",
     "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
-    "neighbour": "a training step beside a process that keeps a core busy",
+    "neighbour": "training and evaluation beside a process that keeps a core busy",
+    "demo": "the whole demo quiet and beside such a process, some 15 minutes a round",
     "naive": "16 images by the naive engine from start to end, some 12 minutes",
 }
 
@@ -44,18 +45,23 @@ def main() -> None:
         help=f"of {', '.join((*DEFAULT, *ON_DEMAND))} (default: the first {len(DEFAULT)})",
     )
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the demo's steps of training (default 1)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the raw numbers here")
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds is at least 1")
+    if not 0 < options.share <= 1:
+        parser.error("--share is above 0 and at most 1")
     with quiet_lightning():
-        raw = run(Console(width=100), options.only, options.rounds)
+        raw = run(Console(width=100), options.only, options.rounds, options.share)
     if options.json:
         options.json.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
 
 
-def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
-    """Run the parts, print their results, and return the raw numbers."""
+def run(console: Console, parts: list[str], rounds: int, share: float) -> dict[str, Any]:
+    """Run the parts, the demo with a share of its steps; print the results; return raw numbers."""
     console.print(_machine())
     ceiling = ceilings.measure()
     console.print(ceilings.table(ceiling))
@@ -68,6 +74,7 @@ def run(console: Console, parts: list[str], rounds: int) -> dict[str, Any]:
         "training": lambda: training.run(rounds, ceiling),
         "switches": lambda: training.switches(rounds, ceiling),
         "neighbour": lambda: neighbour.run(rounds),
+        "demo": lambda: neighbour.demo(rounds, share),
         "evaluation": lambda: evaluation.run(rounds, ceiling),
         "memory": memory.run,
     }

@@ -1,6 +1,10 @@
 """Bits/dim over steps and over CPU-seconds, of named ways of training the same model.
 
 python -m benchmarks.learning TASK [--ways WAY …] [--set KEY=VALUE …] [--seeds N] [--steps N]
+python -m benchmarks.learning TASK --budget SECONDS [--ways FIRST WAY …] [--interval STEPS]
+
+The second form is a race: the first way trains for a budget of CPU-seconds, every other one until
+it has the bits that the first one has then.
 
 Each way of each seed trains in a process of its own, on one thread, as `repr-toolkit train` does;
 the seconds are the process's CPU time in training steps, so neither a busy neighbour nor a
@@ -9,26 +13,23 @@ validation images.
 """
 
 import argparse
-import csv
 import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
-from math import prod
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import asdict
+from math import inf, prod
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import mean, stdev
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from lightning import Callback, LightningModule, Trainer
-from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.curves import NO_H, Curve, picture, race_table, table
 from benchmarks.masked import masked_form
 from benchmarks.training import USUAL, Way, adam, muon
 from repr_toolkit.config.optimizer import optimizer_factory
@@ -43,7 +44,6 @@ from repr_toolkit.training.train import Fitting
 from repr_toolkit.training.trainer import quiet_lightning
 
 THUMBNAIL = {"class_path": "benchmarks.thumbnail.Thumbnail", "init_args": {}}
-NO_H = ", no h"
 CONDITIONING = "model.decoder.init_args.conditioning"
 UNCONDITIONAL = {"model.encoder": None, CONDITIONING: "vector"}
 TASKS: dict[str, tuple[str, dict[str, Any], int]] = {
@@ -82,45 +82,49 @@ def control(kind: str, *, blank: bool) -> Way:
     return Way({CONDITIONING: conditioning, "model.encoder": encoder, **muon(0.02), **MIXTURE})
 
 
-WAYS = {
-    **{f"usual {rate}": usual(float(rate)) for rate in ("1e-3", "4e-4")},
+PLAIN = {
     **{f"adam {rate}": Way(adam(float(rate))) for rate in ("1e-3", "2e-3", "4e-3", "8e-3")},
     **{f"muon {rate}": Way(muon(float(rate))) for rate in ("0.01", "0.02", "0.04", "0.08")},
     "recipe": Way(),
-    "softmax": Way(SOFTMAX),
-    "mixture": Way(MIXTURE),
+}
+WAYS = {
+    **{f"usual {rate}": usual(float(rate)) for rate in ("1e-3", "4e-4")},
+    **PLAIN,
+    **{f"{name}, softmax": way.also(SOFTMAX) for name, way in PLAIN.items()},
+    **{f"{name}, mixture": way.also(MIXTURE) for name, way in PLAIN.items()},
     **{kind: control(kind, blank=False) for kind in KINDS},
     **{f"{kind}{NO_H}": control(kind, blank=True) for kind in KINDS},
 }
 """Ways of training by name. "usual" is that of public code: masked kernels, float32, eager, Adam, a
 softmax, no average of the weights; "adam RATE" and "muon RATE" are the recipe with these
-optimizers, "recipe" is the recipe as it is. The kinds of conditioning, each with the thumbnail as
-h and without h, are for the task "thumbnail", whose table says how many bits an image h saves."""
+optimizers, "recipe" is the recipe as it is, and each of them with ", softmax" or ", mixture" has
+that likelihood. The kinds of conditioning, each with the thumbnail as h and without h, are for the
+task "thumbnail", whose table says how many bits an image h saves."""
+
+RACE = ["usual 1e-3", "adam 2e-3, softmax", "adam 4e-3, mixture", "muon 0.02, mixture"]
+"""Ways that differ by one factor from each to the next: the means that a step is computed by (bf16,
+compilation, cropped kernels), with an average of the weights; the likelihood; the optimizer."""
+ENDLESS = 10_000  # validations, of a race
 
 
-@dataclass
-class Curve:
-    """The validations of one training: steps, CPU-seconds of training, bits/dim."""
-
-    way: str
-    seed: int
-    dims: int
-    steps: list[int]
-    seconds: list[float]
-    bits: list[float]
-    first: float
-    """CPU-seconds of the first step, in which a compiler works; `seconds` lack them."""
+class Reached(Exception):
+    """A training has the bits, or has taken the time, at which it is to end."""
 
 
 class Clock(Callback):
-    """The CPU-seconds of the process in training steps, and what they were at each validation.
+    """The validations of a training, and the CPU-seconds of the process in training steps.
 
     Those of the first step, in which a compiler may work for a minute, stand alone in `first`.
+    Raises `Reached` at the validation that has at most these bits/dim, or that comes after these
+    seconds, the first step's included.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = inf, bits: float = -inf) -> None:
+        self.steps: list[int] = []
         self.seconds: list[float] = []
+        self.bits: list[float] = []
         self.first = 0.0
+        self._most, self._target = seconds, bits
         self._total = self._begin = 0.0
 
     def on_train_batch_start(
@@ -142,8 +146,13 @@ class Clock(Callback):
         else:
             self.first = seconds
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, EncoderDecoder)
+        self.steps.append(trainer.global_step)
         self.seconds.append(self._total)
+        self.bits.append(pl_module.validation_results["val/bits_per_dim"])
+        if self.bits[-1] <= self._target or self.first + self._total >= self._most:
+            raise Reached
 
 
 def configuration(
@@ -170,12 +179,21 @@ def configuration(
 
 
 def learn(
-    task: str, name: str, settings: Mapping[str, Any], seed: int, steps: int, every: int
+    task: str,
+    name: str,
+    settings: Mapping[str, Any],
+    seed: int,
+    steps: int,
+    every: int,
+    **ends: float,
 ) -> Curve:
-    """Train a task by a way with further settings, on one thread, and return its curve."""
+    """Train a task by a way with further settings, on one thread, and return its curve.
+
+    It may end before its last step: `ends` are the arguments of `Clock`.
+    """
     (_, join, config), data = configuration(task, name, settings, seed, steps, every)
-    clock = Clock()
-    with TemporaryDirectory() as folder, quiet_lightning():
+    clock = Clock(**ends)
+    with TemporaryDirectory() as folder, quiet_lightning(), suppress(Reached):
         run = Run(Path(folder) / "run")
         fitting = Fitting(run, config, data, callbacks=[clock])
         model = join(**fitting.model_arguments())
@@ -184,71 +202,8 @@ def learn(
             model.decoder = masked_form(cast(GatedPixelCNN, model.decoder))
         Run.create(run.path, config)
         fitting.fit(model)
-        with run.metrics_file.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row.get("val/bits_per_dim")]
-    bits = [float(row["val/bits_per_dim"]) for row in rows]
     dims = prod(data.image_shape)
-    reached = [int(row["step"]) for row in rows]
-    return Curve(name, seed, dims, reached, clock.seconds, bits, clock.first)
-
-
-def table(task: str, curves: Sequence[Curve]) -> Table:
-    """The last validation of each way: its seeds, their mean and spread, and the cost of a step."""
-    result = Table(box=box.SIMPLE_HEAD, title=f"{task}: validation bits/dim", title_justify="left")
-    result.add_column("way")
-    headings = ("steps", "CPU-seconds", "first step", "ms a step", "bits/dim, by seed", "mean ± sd")
-    for heading in headings:
-        result.add_column(heading, justify="right")
-    last_bits = {(curve.way, curve.seed): curve.bits[-1] for curve in curves}
-    nulls = any(way.endswith(NO_H) for way, _ in last_bits)
-    if nulls:
-        result.add_column("bits an image saved", justify="right")
-    for way in dict.fromkeys(curve.way for curve in curves):
-        those = [curve for curve in curves if curve.way == way]
-        last = [curve.bits[-1] for curve in those]
-        seconds, steps = mean(curve.seconds[-1] for curve in those), those[0].steps[-1]
-        spread = f" ± {stdev(last):.4f}" if len(last) > 1 else ""
-        result.add_row(
-            way,
-            f"{steps:,}",
-            f"{seconds:,.0f}",
-            f"{mean(curve.first for curve in those):.0f} s",
-            f"{1e3 * seconds / max(steps - 1, 1):.0f}",
-            " ".join(f"{bits:.3f}" for bits in last),
-            f"{mean(last):.4f}{spread}",
-            *([saved(those, last_bits)] if nulls else []),
-        )
-    return result
-
-
-def saved(curves: Sequence[Curve], last_bits: Mapping[tuple[str, int], float]) -> str:
-    """The bits an image that a way saves against the same without h, seed by seed, in words."""
-    nulls = [(curve, last_bits.get((f"{curve.way}{NO_H}", curve.seed))) for curve in curves]
-    bits = [(null - curve.bits[-1]) * curve.dims for curve, null in nulls if null is not None]
-    spread = f" ± {stdev(bits):.0f}" if len(bits) > 1 else ""
-    return f"{mean(bits):.0f}{spread}" if bits else ""
-
-
-def picture(task: str, curves: Sequence[Curve]) -> Figure:
-    """Bits/dim over steps, and over CPU-seconds: a colour a way, a thin line a seed."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    over_steps, over_seconds = figure.subplots(1, 2, sharey=True)
-    ways = list(dict.fromkeys(curve.way for curve in curves))
-    for curve in curves:
-        colour = f"C{ways.index(curve.way) % 10}"
-        first = curve.seed == min(c.seed for c in curves if c.way == curve.way)
-        label = curve.way if first else None
-        over_steps.plot(curve.steps, curve.bits, color=colour, lw=1, label=label)
-        over_seconds.plot(curve.seconds, curve.bits, color=colour, lw=1)
-    over_steps.set(xlabel="steps", ylabel=f"validation bits/dim, {task}", xscale="log")
-    over_seconds.set(xlabel="CPU-seconds of training, one thread", xscale="log")
-    figure.legend(*over_steps.get_legend_handles_labels(), frameon=False, loc="outside right upper")
-    for axes in (over_steps, over_seconds):
-        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            formatter(lambda value, _: f"{value:g}")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.3)
-    return figure
+    return Curve(name, seed, dims, clock.steps, clock.seconds, clock.bits, clock.first)
 
 
 def main() -> None:
@@ -258,31 +213,43 @@ def main() -> None:
     )
     parser.add_argument("task", choices=TASKS, help="which recipe's data and model")
     parser.add_argument(
-        "--ways", nargs="+", choices=WAYS, default=["usual 1e-3", "recipe"], metavar="WAY",
-        help=f"of {', '.join(WAYS)}",
-    )  # fmt: skip
+        "--ways", nargs="+", choices=WAYS, metavar="WAY", help=f"of {', '.join(WAYS)}"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all ways"
     )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each way (default 3)")
     parser.add_argument("--steps", type=int, help="steps of each training (default: the task's)")
     parser.add_argument("--validations", type=int, default=8, help="points of a curve (default 8)")
+    parser.add_argument(
+        "--budget", type=float, metavar="SECONDS",
+        help="a race: the first way trains for so many CPU-seconds, and each other until it has "
+        "the same bits, or as long; by a constant learning rate",
+    )  # fmt: skip
+    parser.add_argument(
+        "--interval", type=int, default=50, help="steps between the validations of a race"
+    )
     parser.add_argument("--processes", type=int, default=1, help="trainings at a time (default 1)")
     parser.add_argument(
         "--out", type=Path, default=Path("learning"), help="the curves go to OUT.json and OUT.png"
     )
     options = parser.parse_args()
+    race = options.budget is not None
+    ways = options.ways or (RACE if race else ["usual 1e-3", "recipe"])
     steps = options.steps or TASKS[options.task][2]
     if steps % options.validations:
         parser.error(f"--validations {options.validations} does not divide {steps} steps")
+    every = steps // options.validations
+    settings: dict[str, Any] = {}
+    if race:
+        every, steps = options.interval, ENDLESS * options.interval
+        settings = {"training.schedule": "constant", "training.warmup": every}
     if not options.out.parent.is_dir():
         parser.error(f"--out: there is no folder {options.out.parent}")
-    settings = {}
     for text in options.set:
         key, _, value = text.partition("=")
         settings[key] = parse_yaml(value)
-    every = steps // options.validations
-    for way in options.ways:  # errors before any work
+    for way in ways:  # errors before any work
         (_, join, config), _ = configuration(options.task, way, settings, 0, steps, every)
         join(optimizer=optimizer_factory(config)).make_optimizer()
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started
@@ -290,22 +257,31 @@ def main() -> None:
     curves: list[Curve] = []
     context = get_context("spawn")
     with ProcessPoolExecutor(options.processes, context, max_tasks_per_child=1) as pool:
-        jobs = [
-            pool.submit(learn, options.task, way, settings, seed, steps, every)
-            for seed in range(options.seeds)
-            for way in options.ways
-        ]
-        try:
+
+        def started(way: str, seed: int, **ends: float) -> Future[Curve]:
+            return pool.submit(learn, options.task, way, settings, seed, steps, every, **ends)
+
+        def finished(jobs: Sequence[Future[Curve]]) -> None:
             for job in as_completed(jobs):
                 curves.append(job.result())
                 raw = {"task": options.task, "curves": [asdict(curve) for curve in curves]}
                 file.write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
+
+        seeds, budget = range(options.seeds), {"seconds": options.budget}
+        try:
+            if race:
+                finished([started(ways[0], seed, **budget) for seed in seeds])
+                goals = {curve.seed: curve.bits[-1] for curve in curves}
+                ends = {seed: {**budget, "bits": goal} for seed, goal in goals.items()}
+                finished([started(w, seed, **ends[seed]) for seed in seeds for w in ways[1:]])
+            else:
+                finished([started(way, seed) for seed in seeds for way in ways])
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    curves.sort(key=lambda curve: (options.ways.index(curve.way), curve.seed))
+    curves.sort(key=lambda curve: (ways.index(curve.way), curve.seed))
     picture(options.task, curves).savefig(f"{options.out}.png", dpi=120)
-    Console(width=100).print(table(options.task, curves))
+    Console(width=100).print((race_table if race else table)(options.task, curves))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ SWITCHES = {
     "not channels_last": Way(NCHW),
     "not bf16": Way(FP32),
     "not fused": Way(adam(1e-3, fused=False)),
-    "Muon": Way(muon(0.02)),
+    "with Muon": Way(muon(0.02)),
     "not compiled": Way(EAGER),
     "memory not kept": Way(keep_memory=False),
     "not in parts": Way(in_parts=False),
@@ -288,6 +288,8 @@ def _compare(
             ceiling=lambda name: ceilings.of(sides[name].precision),
         )
         last = max(1, rounds * steps // 3)
+        for row in results.rows:
+            row.side = f"{row.side}, {sides[row.side].optimizer}"
         for name, side in sides.items():
             bits = side.losses()
             results.remarks.append(

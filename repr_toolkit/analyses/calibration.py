@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders import AutoregressiveDecoder
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.precision import exactly
+from repr_toolkit.models.side_by_side import side_by_side
 from repr_toolkit.support.stats import Groups, Number, mean
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BINS = 15
 """The bins of the confidence, of equal width."""
+
+BATCH = 16  # images at a time
 
 
 @dataclass(frozen=True)
@@ -63,15 +65,14 @@ def of_softmaxes(
     if decoder.likelihood.size != decoder.levels:
         return None
 
-    def parts() -> Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        start = 0
-        for batch in batches(split, indices, 16, model.device):
-            x = model.laid_out(batch["image"])
-            stop = start + len(x)
-            of_batch = None if h is None else h[start:stop].to(model.device)
-            best = decoder.params(x, of_batch).float().softmax(-1).max(-1)
-            yield best.values.cpu().numpy(), (best.indices == x).cpu().numpy()
-            start = stop
+    def best(part: tuple[dict[str, Tensor], int]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        batch, start = part
+        x = model.laid_out(batch["image"])
+        of_batch = None if h is None else h[start : start + len(x)].to(model.device)
+        highest = decoder.params(x, of_batch).float().softmax(-1).max(-1)
+        return highest.values.cpu().numpy(), (highest.indices == x).cpu().numpy()
 
-    with exactly(), torch.inference_mode():
-        return calibration(parts(), split.groups(indices))
+    read = batches(split, indices, BATCH, model.device)
+    parts = zip(read, range(0, len(indices), BATCH), strict=True)
+    with exactly():
+        return calibration(side_by_side(best, parts, model.device), split.groups(indices))

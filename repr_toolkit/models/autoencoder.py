@@ -10,6 +10,7 @@ from repr_toolkit.decoders import Decoder, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.micro_batches import Batch
+from repr_toolkit.models.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -49,8 +50,25 @@ class EncoderDecoder(Learner):
             return self.decoder.log_prob(self.laid_out(batch["image"]), h, noise=noise)
 
     def bits_per_dim(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
-        """Bits/dim of each image of a batch given its own h, float32 (B,)."""
-        return bits_per_dim(self.log_prob(batch, noise=noise), self.decoder.image_shape)
+        """Bits/dim of each image of a batch given its own h, float32 (B,).
+
+        With a `micro_batch` the batch is measured in such parts, side by side, without gradients.
+        """
+        return bits_per_dim(self._log_prob_in_parts(batch, noise), self.decoder.image_shape)
+
+    def _log_prob_in_parts(self, batch: Batch, noise: Tensor | None) -> Tensor:
+        size = self._micro_batch
+        if size is None or not self._in_parts:
+            return self.log_prob(batch, noise=noise)
+
+        def measured(start: int) -> Tensor:
+            rows = slice(start, start + size)
+            part = {key: value[rows] for key, value in batch.items()}
+            return self.log_prob(part, noise=None if noise is None else noise[rows])
+
+        with full_precision(self.device):  # a setting of the process, which its threads share
+            starts = range(0, len(batch["image"]), size)
+            return torch.cat([*side_by_side(measured, starts, self.device)])
 
     @property
     def has_preparation(self) -> bool:

@@ -9,10 +9,14 @@ from torch import Tensor
 from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.precision import exactly
+from repr_toolkit.models.side_by_side import side_by_side
 from repr_toolkit.support.console import bar
 
 if TYPE_CHECKING:
     from repr_toolkit.models.learner import Learner
+
+
+CPU_IMAGES = 16  # of a batch on the CPU; larger ones leave the caches
 
 
 def require_readable(
@@ -75,12 +79,13 @@ def encode_by(
     """The values of `encode` for the images of a split, or of `indices` of it, in order.
 
     Returns (N, d) on the CPU. `encode` gets batches on `device`, without gradients and in full
-    precision, and returns (B, d).
+    precision, and returns (B, d); on a CPU several threads call it, each for a batch.
     """
-    parts: list[Tensor] = []
+    if device.type == "cpu":
+        batch_size = min(batch_size, CPU_IMAGES)
+    read = batches(split, indices, batch_size, device, description, progress)
     with exactly():
-        for batch in batches(split, indices, batch_size, device, description, progress):
-            parts.append(_required(encode(batch)))
+        parts = [*side_by_side(lambda batch: _required(encode(batch)), read, device)]
     return torch.cat(parts).cpu()
 
 

@@ -16,6 +16,7 @@ from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches, encode_split, to_device
 from repr_toolkit.models.precision import exactly
+from repr_toolkit.models.side_by_side import side_by_side
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.stats import Number, mean
@@ -111,18 +112,23 @@ def log_likelihoods(
     """
     numbers = range(len(split)) if indices is None else indices
     batch_size = likelihood_batch(model, batch_size)
-    nats: list[list[Tensor]] = [[] for _ in tables]
-    start = 0
+    at_a_time = max(1, LOGITS // (batch_size * model.decoder.values_per_image))
+    read = batches(split, indices, batch_size, model.device, "bits/dim", progress)
+
+    def measured(part: tuple[dict[str, Tensor], int]) -> Tensor:  # (K, b)
+        batch, start = part
+        rows = slice(start, start + len(batch["image"]))
+        noise = likelihood_noise(model.decoder, numbers[rows], seed)
+        every = [
+            None if table is None else to_device(table[rows], model.device) for table in tables
+        ]
+        return torch.stack([model.log_prob(batch, h, noise) for h in every])
+
     with exactly():
-        for batch in batches(split, indices, batch_size, model.device, "bits/dim", progress):
-            stop = start + len(batch["image"])
-            noise = likelihood_noise(model.decoder, numbers[start:stop], seed)
-            for table, parts in zip(tables, nats, strict=True):
-                h = None if table is None else to_device(table[start:stop], model.device)
-                parts.append(model.log_prob(batch, h, noise))
-            start = stop
+        parts = zip(read, range(0, len(numbers), batch_size), strict=True)
+        nats = torch.cat([*side_by_side(measured, parts, model.device, at_a_time)], 1)
     # Only now: reading a result earlier would wait for the device.
-    log_prob = torch.stack([torch.cat(parts) for parts in nats]).cpu().double()
+    log_prob = nats.cpu().double()
     require_finite(log_prob, numbers)
     return log_prob
 

@@ -1,5 +1,7 @@
 """The benchmark's machinery: what it counts, compares and prints. No time is ever asserted."""
 
+import subprocess
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -8,9 +10,11 @@ import torch
 from rich.console import Console
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import ceilings, evaluation, learning, sampling
+from benchmarks import ceilings, evaluation, learning, neighbour, sampling
 from benchmarks.agreement import agreement
 from benchmarks.ceilings import Ceilings
+from benchmarks.curves import Curve, picture, race_table
+from benchmarks.curves import table as table_of_curves
 from benchmarks.flops import forward_flops, training_flops, weights_read
 from benchmarks.masked import masked_form
 from benchmarks.memory import MB, Meter
@@ -21,6 +25,7 @@ from benchmarks.thumbnail import Thumbnail
 from benchmarks.timing import Comparison, alternate
 from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, training
 from repr_toolkit.config.optimizer import optimizer_factory
+from repr_toolkit.config.recipe import apply_settings, load_recipe
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.testing import randomised
 from repr_toolkit.training.trainer import quiet_lightning
@@ -175,6 +180,37 @@ def test_evaluation_is_held_against_its_own_batches(monkeypatch: pytest.MonkeyPa
     assert all(row.flops == 128 * forward_flops(net) for row in results.rows)
 
 
+def test_a_neighbour_works_while_the_work_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start, work = subprocess.Popen, list[bool]()
+
+    def starting(*arguments: Any) -> "subprocess.Popen[bytes]":
+        started.append(start(*arguments))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", starting)
+    results = neighbour.compare("work", lambda: work.append(bool(started)), 1, warm_up=False)
+    assert work == [False, True]
+    assert started[0].poll() is not None
+    assert [(row.side, len(row.ratios)) for row in results.rows] == [
+        ("quiet", 1),
+        ("beside a neighbour", 1),
+    ]
+
+
+def test_the_demo_runs_with_a_share_of_its_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command))
+    neighbour.demo(rounds=1, share=0.01)
+    for command in commands:
+        assert command[1:5] == ["-m", "repr_toolkit", "study", "bottleneck_mnist5k"]
+        recipe = load_recipe("bottleneck_mnist5k")
+        settings = dict(option.removeprefix("--").split("=") for option in command[5:])
+        changed = apply_settings(recipe, {key: int(value) for key, value in settings.items()})
+        assert changed["training"]["steps"] == 8
+    assert len(commands) == 2
+
+
 def test_both_sides_of_training_start_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("skimage")
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
@@ -209,7 +245,7 @@ def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
     small = {f"{decoder}.features": 4, f"{decoder}.layers": 1, "training.compile": False}
     curves = [
         learning.learn("mnist5k", way, small, seed, steps=4, every=2)
-        for way in ("usual 1e-3", "mixture")
+        for way in ("usual 1e-3", "recipe, mixture")
         for seed in (0, 1)
     ]
     for curve in curves:
@@ -218,12 +254,32 @@ def test_a_curve_of_learning_has_a_point_for_each_validation() -> None:
     bits = [curve.bits[-1] for curve in curves]
     assert len(set(bits)) == 4
     console = Console(file=StringIO(), width=100)
-    console.print(learning.table("mnist5k", curves))
+    console.print(table_of_curves("mnist5k", curves))
     text = console.file.getvalue()
     assert f"{bits[0]:.3f} {bits[1]:.3f}" in text
     assert f"{(bits[2] + bits[3]) / 2:.4f} ±" in text
-    drawn = learning.picture("mnist5k", curves).axes
+    drawn = picture("mnist5k", curves).axes
     assert [len(axes.lines) for axes in drawn] == [4, 4]
+
+
+def test_a_race_ends_at_the_time_of_the_first_and_at_the_bits_of_the_first() -> None:
+    pytest.importorskip("mlxtend")
+    decoder = "model.decoder.init_args"
+    small = {f"{decoder}.features": 4, f"{decoder}.layers": 1, "training.compile": False}
+    first, other, late = (
+        learning.learn("mnist5k", "usual 1e-3", small, 0, 9000, 2, **ends)
+        for ends in ({"seconds": 1e-3}, {"bits": 9.0}, {"seconds": 1e-3, "bits": 0.0})
+    )
+    assert first.steps == other.steps == late.steps == [2]
+    half = replace(first, way="half", first=first.first / 2, seconds=[first.seconds[-1] / 2])
+    late = replace(late, way="late", bits=[99.0])
+    console = Console(file=StringIO(), width=100)
+    console.print(race_table("mnist5k", [first, half, late]))
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[-2:] for line in lines if line.split()[:1] in (["half"], ["late"])] == [
+        ["2.00", "2.00"],
+        ["–", "–"],
+    ]
 
 
 @pytest.mark.parametrize("task", ["mnist5k", "photos"])
@@ -236,10 +292,10 @@ def test_every_way_makes_a_model(task: str) -> None:
 
 
 def test_the_bits_that_a_thumbnail_saves() -> None:
-    without = learning.Curve("spatial, no h", 0, 768, [2], [1.0], [5.0], 2.0)
-    curves = [without, learning.Curve("spatial", 0, 768, [2], [1.0], [4.5], 2.0)]
+    without = Curve("spatial, no h", 0, 768, [2], [1.0], [5.0], 2.0)
+    curves = [without, Curve("spatial", 0, 768, [2], [1.0], [4.5], 2.0)]
     console = Console(file=StringIO(), width=120)
-    console.print(learning.table("thumbnail", curves))
+    console.print(table_of_curves("thumbnail", curves))
     assert "384" in console.file.getvalue()
     x = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
     h = Thumbnail((1, 4, 4), levels=16, side=2)(x)

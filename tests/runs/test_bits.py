@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.precision import exactly
@@ -114,6 +115,19 @@ def test_representations_of_some_images() -> None:
     assert (some == every[[8, 0, 3]]).all()
     with pytest.raises(ValueError, match="no encoder"):
         encode_split(known_model(conditional=False), split)
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    model = EncoderDecoder(None, GatedPixelCNN(SHAPE, 0, 4, features=8, layers=2)).eval()
+    split, before, every = random_split(11), torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            every.append(bits_per_dim(model, split, batch_size=2))
+    finally:
+        torch.set_num_threads(before)
+    assert (every[0] == every[1]).all()
+    assert (every[0] == every[2]).all()
 
 
 def test_a_stochastic_likelihood_has_one_noise_an_image() -> None:

@@ -14,6 +14,7 @@ from repr_toolkit import decoders
 from repr_toolkit.data import ImageSplit
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.precision import exactly
+from repr_toolkit.models.side_by_side import side_by_side
 from repr_toolkit.runs.bits import likelihood_batch, log_likelihoods, require_finite
 
 if TYPE_CHECKING:
@@ -118,23 +119,31 @@ def code_lengths(
     sums: list[Tensor] = []
     total: Floats | float = 0.0  # of earlier batches
     single: list[Tensor] = []  # (K, s, C, H, W): the savings of the images shown, a batch each
-    start = 0
+    device = reference.device
+
+    def measured(part: tuple[dict[str, Tensor], int]) -> tuple[Tensor, Tensor, Tensor]:
+        batch, start = part
+        stop = start + len(batch["image"])
+        terms = []  # log p of each sub-pixel, (b, C, H, W)
+        for model, every in readings:
+            x = model.laid_out(batch["image"].to(model.device))
+            h = None if every is None else every[start:stop].to(model.device)
+            terms.append(model.decoder.subpixel_log_prob(x, h).to(device))
+        stacked = torch.stack(terms)  # (K, b, C, H, W)
+        savings = stacked - stacked[0]
+        summed = torch.cat([savings.sum(1), savings.square().sum(1), stacked[:1].sum(1)])
+        of_shown = savings[:, [i - start for i in shown if start <= i < stop]]
+        return stacked.flatten(2).sum(2), summed, of_shown
+
     with exactly():
-        for batch in batches(split, None, size, reference.device, "bits", progress):
-            stop = start + len(batch["image"])
-            terms = []  # log p of each sub-pixel, (b, C, H, W)
-            for model, every in readings:
-                x = model.laid_out(batch["image"].to(model.device))
-                h = None if every is None else every[start:stop].to(model.device)
-                terms.append(model.decoder.subpixel_log_prob(x, h).to(reference.device))
-            stacked = torch.stack(terms)  # (K, b, C, H, W)
-            nats.append(stacked.flatten(2).sum(2))
-            savings = stacked - stacked[0]
-            sums.append(torch.cat([savings.sum(1), savings.square().sum(1), stacked[:1].sum(1)]))
-            single.append(savings[:, [i - start for i in shown if start <= i < stop]])
+        read = batches(split, None, size, device, "bits", progress)
+        parts = zip(read, range(0, len(split), size), strict=True)
+        for of_batch, summed, of_shown in side_by_side(measured, parts, device):
+            nats.append(of_batch)
+            sums.append(summed)
+            single.append(of_shown)
             if len(sums) == FOLDED:
                 total, sums = total + _doubled(torch.stack(sums)).sum(0), []
-            start = stop
     log_prob = torch.cat(nats, 1).cpu().double()
     require_finite(log_prob, range(len(split)))
     rest = _doubled(torch.stack(sums)).sum(0) if sums else 0.0
