@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.deconvnet import DeconvNet
+from repr_toolkit.decoders.matrices import parts, state_matrices
 from repr_toolkit.decoders.streams import apart
 
 ConditioningKind = Literal["vector", "positional", "cells", "spatial"]
@@ -146,6 +147,24 @@ def conditioning_of(
     if kind == "spatial":
         return SpatialConditioning(prod(h_shape), size, map_features)
     raise ValueError(f'conditioning is "vector", "positional", "cells" or "spatial", not {kind!r}')
+
+
+def condition_layer(map_channels: int, outputs: int, halves: int = 1) -> nn.Conv2d | None:
+    """V, the 1×1 convolution of s to a layer's outputs, or None without s; drawn apart.
+
+    Each of `halves` of the outputs, as of a gate, is a matrix of its own.
+    """
+    if not map_channels:
+        return None
+    with apart():
+        v = nn.Conv2d(map_channels, outputs, 1, bias=False)
+    state_matrices(v.weight, parts(outputs, halves))
+    return v
+
+
+def conditioned(maps: Tensor, v: nn.Conv2d | None, s: Tensor | None) -> Tensor:
+    """Maps (B, p, H, W) and V·s, if there is any."""
+    return maps if v is None else maps + v(s)
 
 
 def _as_map(

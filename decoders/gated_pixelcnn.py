@@ -4,25 +4,23 @@ from collections.abc import Mapping
 from typing import ClassVar, cast
 
 import torch
-import torch.nn.functional as F
-from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder
-from repr_toolkit.decoders.conditioning import ConditioningKind, conditioning_of
+from repr_toolkit.decoders.conditioning import ConditioningKind, condition_layer
 from repr_toolkit.decoders.engines import cached, graph, walk
 from repr_toolkit.decoders.engines.draw import Engine
 from repr_toolkit.decoders.gate import gate
-from repr_toolkit.decoders.likelihoods import LikelihoodKind, likelihood_of
+from repr_toolkit.decoders.likelihoods import LikelihoodKind
 from repr_toolkit.decoders.masked import RowLeft, RowsAbove, channel_groups
 from repr_toolkit.decoders.matrices import parts, state_matrices
-from repr_toolkit.decoders.streams import apart
+from repr_toolkit.decoders.pixel_decoder import PixelDecoder
 from repr_toolkit.decoders.walks import gated_pixelcnn_native as native
 from repr_toolkit.decoders.walks.gated_pixelcnn import GatedPixelCNNWalk
 
 
-class GatedPixelCNN(AutoregressiveDecoder):
+class GatedPixelCNN(PixelDecoder):
     """p(x|h), sub-pixel by sub-pixel or pixel by pixel, from two stacks of gated convolutions.
 
     y = tanh(W_f ∗ x + V_f ∗ s) ⊙ σ(W_g ∗ x + V_g ∗ s) in both stacks (Eq. 2, 4 and 5): the
@@ -71,38 +69,37 @@ class GatedPixelCNN(AutoregressiveDecoder):
         likelihood: LikelihoodKind = "categorical",
         mixtures: int = 10,
     ) -> None:
-        channels, height, width = image_shape
-        terms = likelihood_of(likelihood, channels, levels, mixtures)
-        super().__init__(image_shape, h_dim, levels, h_shape=h_shape, likelihood=terms)
+        super().__init__(
+            image_shape,
+            h_dim,
+            levels,
+            h_shape=h_shape,
+            conditioning=conditioning,
+            map_features=map_features,
+            likelihood=likelihood,
+            mixtures=mixtures,
+        )
         self.recompute = recompute
         if layers < 1:
             raise ValueError(f"layers is at least 1, not {layers}")
-        size = (height, width)
-        with apart():
-            self.conditioning = conditioning_of(conditioning, self.h_shape, size, map_features)
-        image_groups = torch.zeros(channels).long() if terms.coupled else torch.arange(channels)
         self.layers = nn.ModuleList(
             GatedLayer(
-                image_groups,
+                self.image_groups,
                 features,
                 kernel_size,
-                map_channels=self.conditioning.channels if self.conditioning else 0,
+                map_channels=self.map_channels,
                 first=i == 0,
                 residual=not (skip and i == layers - 1),
                 skip=skip,
             )
             for i in range(layers)
         )
-        groups = channel_groups(features, self.groups)
-        hidden_groups = channel_groups(head_features or features, self.groups)
-        parameters = channel_groups(self.groups * terms.size, self.groups)
-        self.head_hidden = RowLeft(groups, hidden_groups)
-        self.head_logits = RowLeft(hidden_groups, parameters)
+        self._add_head(features, head_features or features)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_shape(x)
         self._check_h(h, len(x))
-        s = self.conditioning(h) if self.conditioning is not None else None
+        s = self.condition_map(h)
         vertical = horizontal = self.scale(x)
         skips = None
         recompute = self.recompute and self.training and torch.is_grad_enabled()
@@ -115,33 +112,14 @@ class GatedPixelCNN(AutoregressiveDecoder):
                 vertical, horizontal, skip = layer(vertical, horizontal, s)
             if skip is not None:
                 skips = skip if skips is None else skips + skip
-        hidden = F.relu(self.head_hidden(F.relu(horizontal if skips is None else skips)))
-        # In channels-last memory the K parameters of a sub-pixel, or pixel, lie side by side.
-        hidden = hidden.contiguous(memory_format=torch.channels_last)
-        if self.likelihood.coupled:
-            # A mean in bfloat16 would be off by as much as half a level of 256.
-            with torch.autocast(x.device.type, enabled=False):
-                logits = self.head_logits(hidden.to(self.head_logits.weight.dtype))
-        else:
-            logits = self.head_logits(hidden)
-        params: Tensor = rearrange(logits, "b (g k) h w -> b g h w k", g=self.groups)
-        return params
+        return self._params(horizontal if skips is None else skips)
 
     def walk(self, h: Tensor | None, batch: int) -> GatedPixelCNNWalk:
         """The walk through a batch of images that are drawn given h (batch, *h_shape)."""
         return GatedPixelCNNWalk(self, h, batch)
 
-    @property
-    def values_per_image(self) -> int:
-        _, height, width = self.image_shape
-        return self.head_logits.out_channels * height * width
-
     def gated_layers(self) -> list["GatedLayer"]:
         return cast("list[GatedLayer]", list(self.layers))
-
-    def scale(self, x: Tensor) -> Tensor:
-        """Levels 0…levels−1 to the network's input in [−1, 1], in the parameters' dtype."""
-        return x.to(self.head_hidden.weight.dtype) * (2 / (self.levels - 1)) - 1
 
 
 class GatedLayer(nn.Module):
@@ -178,11 +156,7 @@ class GatedLayer(nn.Module):
         )
         self.vertical_to_horizontal = nn.Conv2d(2 * features, 2 * features, 1)
         state_matrices(self.vertical_to_horizontal.weight, parts(2 * features, 2))
-        self.condition = None
-        if map_channels:
-            with apart():
-                self.condition = nn.Conv2d(map_channels, 4 * features, 1, bias=False)
-            state_matrices(self.condition.weight, parts(4 * features, 4))
+        self.condition = condition_layer(map_channels, 4 * features, halves=4)
         self.residual = RowLeft(groups, groups) if residual else None
         self.skip = RowLeft(groups, groups) if skip else None
 

@@ -6,7 +6,7 @@ to mask but the channels of the current pixel (1606.05328 §2.2; 1601.06759 §3.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,9 @@ class RowLeft(nn.Conv2d):
     of `halves` of the outputs, as of a gate, has all groups.
     """
 
+    above: ClassVar[bool] = False
+    """Whether it sees the rows above, too."""
+
     mask: Tensor | None
 
     def __init__(
@@ -64,39 +67,55 @@ class RowLeft(nn.Conv2d):
         halves: int = 1,
     ) -> None:
         reach = _reach(kernel_size)
-        super().__init__(len(in_groups), len(out_groups), (1, reach + 1))
+        kernel = (reach + 1, kernel_size) if self.above else (1, reach + 1)
+        super().__init__(len(in_groups), len(out_groups), kernel)
         self.reach = reach
         seen = in_groups[None] < out_groups[:, None]
         if mask_type == "B":
             seen |= in_groups[None] == out_groups[:, None]
         mask = torch.ones_like(self.weight, requires_grad=False)
-        mask[:, :, 0, -1] = seen.to(mask)
-        self.register_buffer("mask", None if bool(seen.all()) else mask, persistent=False)
+        mask[:, :, -1, reach] = seen.to(mask)
+        mask[:, :, -1, reach + 1 :] = 0
+        self.register_buffer("mask", None if bool(mask.all()) else mask, persistent=False)
         state_matrices(self.weight, self._matrices(out_groups, seen, halves))
 
     def _matrices(self, out_groups: Tensor, seen: Tensor, halves: int) -> Iterator[Any]:
         """Where the matrices stand: at the current pixel one a group, of the inputs it sees."""
+        every, row, here = slice(None), slice(-1, None), slice(self.reach, self.reach + 1)
         for half in parts(len(out_groups), halves):
             if self.mask is None:
                 yield half
                 continue
+            if self.reach and self.above:
+                yield half, every, slice(self.reach)
             if self.reach:
-                yield half, slice(None), slice(None), slice(self.reach)
+                yield half, every, row, slice(self.reach)
             _, sizes = out_groups[half].unique_consecutive(return_counts=True)
             start = half.start
             for size in sizes.tolist():
                 if inputs := int(seen[start].sum()):
-                    yield slice(start, start + size), slice(inputs), slice(None), slice(-1, None)
+                    yield slice(start, start + size), slice(inputs), row, here
                 start += size
 
     def causal_weight(self) -> Tensor:
-        """The weight (out, in, 1, ⌈n/2⌉) with zeros where the mask forbids."""
+        """The weight (out, in, 1 or ⌈n/2⌉, ⌈n/2⌉ or n) with zeros where the mask forbids."""
         return self.weight if self.mask is None else self.weight * self.mask
 
     def forward(self, x: Tensor) -> Tensor:
         if self.reach:
-            x = F.pad(x, (self.reach, 0))
+            around = self.reach if self.above else 0
+            x = F.pad(x, (self.reach, around, around, 0))
         return F.conv2d(x, self.causal_weight(), self.bias)
+
+
+class Masked(RowLeft):
+    """The masked n×n convolution (1601.06759 §3.4): what `RowLeft` sees, and ⌊n/2⌋ rows above.
+
+    Stacks of it leave a blind spot to the right of the current pixel. The rows below, which the
+    mask forbids, are cropped from the kernel.
+    """
+
+    above: ClassVar[bool] = True
 
 
 def channel_groups(features: int, channels: int) -> Tensor:
