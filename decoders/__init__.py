@@ -3,16 +3,22 @@
 from repr_toolkit.decoders.autoregressive import AutoregressiveDecoder, raster
 from repr_toolkit.decoders.base import Decoder, bits_per_dim
 from repr_toolkit.decoders.deconv import Deconv
+from repr_toolkit.decoders.diagonal_bilstm import DiagonalBiLSTM
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 from repr_toolkit.decoders.gaussian import GaussianDeconv
+from repr_toolkit.decoders.pixelcnn import PixelCNN
 from repr_toolkit.decoders.precision import full_precision
+from repr_toolkit.decoders.row_lstm import RowLSTM
 
 __all__ = [
     "AutoregressiveDecoder",
     "Decoder",
     "Deconv",
+    "DiagonalBiLSTM",
     "GatedPixelCNN",
     "GaussianDeconv",
+    "PixelCNN",
+    "RowLSTM",
     "bits_per_dim",
     "full_precision",
     "raster",

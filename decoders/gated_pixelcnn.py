@@ -28,9 +28,10 @@ class GatedPixelCNN(PixelDecoder):
     and takes in the vertical stack by a 1×1 convolution; together they have no blind spot.
 
     image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number of values.
-    `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it, or
-    "logistic_mixture", `mixtures` discretized logistic distributions that couple a pixel's
-    channels themselves (1701.05517), so that the network sees whole pixels.
+    `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it,
+    "bernoulli", one logit, for two levels, or "logistic_mixture", `mixtures` discretized logistic
+    distributions that couple a pixel's channels themselves (1701.05517), so that the network sees
+    whole pixels.
     `features` is each stack's width after the gate, a multiple of C unless the network sees whole
     pixels; `layers` counts the gated layers, the first included; `kernel_size` is the odd n of the
     masked n×n convolution; `head_features` is the width between the two 1×1 convolutions of the

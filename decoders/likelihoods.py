@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-LikelihoodKind = Literal["categorical", "logistic_mixture"]
+LikelihoodKind = Literal["categorical", "bernoulli", "logistic_mixture"]
+PixelLikelihood = Literal["categorical", "bernoulli"]
+"""Those of single sub-pixels, which the network itself tells of the pixel's channels before."""
 
 FAR = 40.0
 """Standard deviations: further out than this, or than where it is, a Gaussian has no mass."""
@@ -99,6 +101,43 @@ class Categorical(nn.Module):
         u = torch.minimum(u, torch.nextafter(total, torch.zeros_like(total)))
         level: Tensor = torch.searchsorted(cdf, u.unsqueeze(-1), right=True).squeeze(-1)
         return level.clamp_max_(self.size - 1)  # for logits that are not finite
+
+
+class Bernoulli(nn.Module):
+    """Two levels by one logit, that of level 1."""
+
+    coupled = False
+    size = 1
+
+    def __init__(self, levels: int = 2) -> None:
+        """Raises ValueError for other than two levels."""
+        super().__init__()
+        if levels != 2:
+            raise ValueError(
+                f'likelihood "bernoulli" is of two levels, not {levels}: data.levels 2 or '
+                f"data.binarise make two of more"
+            )
+
+    def log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Natural log-probabilities (B, C, H, W) of uint8 x under logits (B, C, H, W, 1).
+
+        In float32 at least, whatever autocast does.
+        """
+        logit = _at_least_float32(logits.squeeze(-1))
+        return F.logsigmoid(torch.where(x > 0, logit, -logit))
+
+    def draw(
+        self, logits: Tensor, u: Tensor, temperature: float = 1.0, before: Tensor | None = None
+    ) -> Tensor:
+        """Levels int64 (…) for logits (…, 1) and uniforms u (…) in [0, 1), whatever is `before`.
+
+        1 unless the probability of 0, at the power 1/temperature, exceeds u. Temperature 0, or one
+        below the dtype's normal numbers, takes the mode, 0 of two that are alike.
+        """
+        logit = _at_least_float32(logits.squeeze(-1))
+        if temperature < torch.finfo(logit.dtype).tiny:
+            return (logit > 0).long()
+        return (torch.sigmoid(-logit / temperature) <= u).long()
 
 
 class DiscretizedLogisticMixture(nn.Module):
@@ -234,13 +273,18 @@ class DiscretizedLogisticMixture(nn.Module):
 def likelihood_of(kind: LikelihoodKind, channels: int, levels: int, mixtures: int) -> Likelihood:
     """The likelihood of a model with so many channels and levels, by its name.
 
-    Raises ValueError for another name, and for less than one mixture.
+    Raises ValueError for another name, other than two levels of "bernoulli", and for less than one
+    mixture.
     """
     if kind == "categorical":
         return Categorical(levels)
+    if kind == "bernoulli":
+        return Bernoulli(levels)
     if kind == "logistic_mixture":
         return DiscretizedLogisticMixture(channels, levels, mixtures)
-    raise ValueError(f'likelihood is "categorical" or "logistic_mixture", not {kind!r}')
+    raise ValueError(
+        f'likelihood is "categorical", "bernoulli" or "logistic_mixture", not {kind!r}'
+    )
 
 
 class DiscretizedGaussian(nn.Module):

@@ -1,7 +1,5 @@
 """What PixelCNNs and PixelRNNs have in common: an image as they see it, a map of h, a head."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -58,7 +56,9 @@ class PixelDecoder(AutoregressiveDecoder):
 
     def condition_map(self, h: Tensor | None) -> Tensor | None:
         """s (B, map_channels, H or 1, W or 1) of h, or None without h."""
-        s: Any = None if self.conditioning is None else self.conditioning(h)
+        if self.conditioning is None or h is None:
+            return None
+        s: Tensor = self.conditioning(h)
         return s
 
     def _params(self, maps: Tensor) -> Tensor:

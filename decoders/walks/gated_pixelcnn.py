@@ -19,12 +19,9 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders.engines.walk import Walk
-from repr_toolkit.decoders.walks.gated_pixelcnn_weights import (
-    HeadWeights,
-    LayerWeights,
-    head_weights,
-    layer_weights,
-)
+from repr_toolkit.decoders.walks.gated_pixelcnn_weights import LayerWeights, layer_weights
+from repr_toolkit.decoders.walks.head import Head
+from repr_toolkit.decoders.walks.weights import HeadWeights, head_weights
 
 
 class GatedPixelCNNWalk(Walk):
@@ -144,10 +141,10 @@ class _HorizontalStack:
         self.left = torch.stack(left) if left else zeros(0, k * p, 2 * p)
         gates = zeros(len(layers), batch, p)
         self.groups = [
-            _Group(layers, head, g, groups, self.from_left[0], maps, gates) for g in range(groups)
+            _Group(layers, g, groups, self.from_left[0], maps, gates) for g in range(groups)
         ]
-        self.top = zeros(batch, p)
-        self.hidden = zeros(batch, head.hidden.shape[1])
+        self.head = Head(head, batch, groups)
+        self.p = p
 
     def start_row(self) -> None:
         self.window.zero_()
@@ -161,36 +158,28 @@ class _HorizontalStack:
 
     def logits(self, g: int) -> Tensor:
         """The likelihood's parameters (B, K) of group g, whose channels before it are set."""
-        return self.groups[g].logits(self.pixel, self.top, self.hidden)
+        return self.head.logits(g, self.groups[g].output(self.pixel))
 
     def end_pixel(self) -> None:
-        for window, size in (
-            (self.window, self.pixel.shape[1]),
-            (self.maps_window, self.top.shape[1]),
-        ):
+        for window, size in ((self.window, self.pixel.shape[1]), (self.maps_window, self.p)):
             window[..., :-size] = window[..., size:].clone()
 
 
 class _Group:
-    """The part of one channel group, g, in every layer and the head."""
+    """The part of one channel group, g, in every layer."""
 
     def __init__(
         self,
         layers: list[LayerWeights],
-        head: HeadWeights,
         g: int,
         groups: int,
         from_left: Tensor,
         maps: Tensor,
         gates: Tensor,
     ) -> None:
-        q, qh, size = (
-            width // groups for width in (maps.shape[2], head.hidden.shape[1], head.logits.shape[1])
-        )
+        q = maps.shape[2] // groups
         part, seen = slice(q * g, q * (g + 1)), slice(0, q * (g + 1))
-        part_h, seen_h = slice(qh * g, qh * (g + 1)), slice(0, qh * (g + 1))
         part_gate = slice(2 * q * g, 2 * q * (g + 1))
-        part_k = slice(size * g, size * (g + 1))
         self.count, self.q = g, q
         self.gates_seen = gates[:, :, seen]
         self.gate_outs = [gate[:, part] for gate in gates]
@@ -198,6 +187,7 @@ class _Group:
         self.left = [left[:, part_gate] for left in from_left]
         self.maps_seen = [m[:, seen] for m in maps]
         self.maps_part = [m[:, part] for m in maps]
+        self.last_maps: Tensor = self.maps_part[-1]
         # At the pixel itself the first layer sees the channels before g, later ones groups ≤ g.
         self.centres = [
             layer.centre[: (q * (g + 1) if i else g), part_gate].contiguous()
@@ -214,19 +204,9 @@ class _Group:
         if skips:
             self.skip = torch.stack(skips)
             self.skip_bias = torch.stack(biases).sum(0)
-        self.to_hidden = head.hidden[seen, part_h].contiguous()
-        self.hidden_bias = head.hidden_bias[part_h]
-        self.to_logits = head.logits[seen_h, part_k].contiguous()
-        self.logits_bias = head.logits_bias[part_k]
-        # The head's inputs, of which the groups before g were computed by those groups.
-        self.part, self.seen, self.part_h, self.seen_h = part, seen, part_h, seen_h
 
-    def logits(self, pixel: Tensor, top: Tensor, hidden: Tensor) -> Tensor:
-        """The parameters (B, K) of group g of the pixel (B, C), whose channels before g are known.
-
-        `top` (B, p) and `hidden` (B, head_features) are the inputs of the head's two layers, in
-        which the groups before g stand and group g is filled in.
-        """
+    def output(self, pixel: Tensor) -> Tensor:
+        """The last maps (B, q) of group g of a pixel (B, C) whose channels before g are known."""
         q = self.q
         for i, centre in enumerate(self.centres):
             before = self.maps_seen[i - 1] if i else pixel[:, : self.count]
@@ -238,10 +218,5 @@ class _Group:
                 if i:
                     step += self.maps_part[i - 1]
         if self.skip is None:
-            output = self.maps_part[-1]
-        else:
-            output = torch.bmm(self.gates_seen, self.skip).sum(0).add_(self.skip_bias)
-        torch.clamp_min(output, 0, out=top[:, self.part])
-        torch.addmm(self.hidden_bias, top[:, self.seen], self.to_hidden, out=hidden[:, self.part_h])
-        hidden[:, self.part_h].relu_()
-        return torch.addmm(self.logits_bias, hidden[:, self.seen_h], self.to_logits)
+            return self.last_maps
+        return torch.bmm(self.gates_seen, self.skip).sum(0).add_(self.skip_bias)

@@ -17,12 +17,8 @@ from torch import Tensor
 from repr_toolkit.decoders.engines import native
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.engines.library import BuildError, library
-from repr_toolkit.decoders.walks.gated_pixelcnn_weights import (
-    HeadWeights,
-    LayerWeights,
-    head_weights,
-    layer_weights,
-)
+from repr_toolkit.decoders.walks.gated_pixelcnn_weights import LayerWeights, layer_weights
+from repr_toolkit.decoders.walks.weights import HeadWeights, head_weights
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FUNCTIONS = (

@@ -1,7 +1,6 @@
 """The weights of a Gated PixelCNN as the matrices that sampling multiplies by.
 
-Maps are rows and weights stand at their right, so that `maps @ weight + bias` is a layer. p
-feature maps lie in G groups of q = p/G. The 2·p maps before a gate of the horizontal stack are
+p feature maps lie in G groups of q = p/G. The 2·p maps before a gate of the horizontal stack are
 ordered group by group here, tanh half and σ half of each side by side, so that a group's part is
 one slice; those of the vertical stack stay as they are, all tanh halves first.
 """
@@ -13,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from repr_toolkit.decoders.masked import RowLeft
+from repr_toolkit.decoders.walks.weights import bias, gate_order, matrix
 
 
 @dataclass
@@ -52,49 +51,12 @@ class LayerWeights:
         return len(self.left) // inputs
 
 
-@dataclass
-class HeadWeights:
-    """The head's two 1×1 convolutions: p maps to `head_features`, and those to the parameters."""
-
-    hidden: Tensor
-    hidden_bias: Tensor
-    logits: Tensor
-    logits_bias: Tensor
-
-
 def layer_weights(model: Any) -> Iterator[LayerWeights]:
     """The gated layers' matrices, first layer first; views of the parameters where they can be."""
     order = gate_order(model.gated_layers()[0].features, model.groups)
     order = order.to(model.head_hidden.weight.device)
     for layer in model.gated_layers():
         yield _layer(layer, order)
-
-
-def head_weights(model: Any) -> HeadWeights:
-    """The head's matrices."""
-    hidden, logits = model.head_hidden, model.head_logits
-    return HeadWeights(matrix(hidden), bias(hidden), matrix(logits), bias(logits))
-
-
-def gate_order(features: int, groups: int) -> Tensor:
-    """The order of 2·p maps in which each group's tanh half and σ half lie side by side.
-
-    >>> gate_order(3, 3)
-    tensor([0, 3, 1, 4, 2, 5])
-    """
-    return torch.arange(2 * features).view(2, groups, -1).transpose(0, 1).flatten()
-
-
-def matrix(conv: nn.Conv2d) -> Tensor:
-    """A 1×1 convolution as a matrix (in, out), with its mask if it has one."""
-    weight = conv.causal_weight() if isinstance(conv, RowLeft) else conv.weight
-    return weight[:, :, 0, 0].t()
-
-
-def bias(conv: nn.Conv2d) -> Tensor:
-    """The bias (out) of a convolution that has one: all of the model but V."""
-    assert conv.bias is not None
-    return conv.bias
 
 
 def _layer(layer: Any, order: Tensor) -> LayerWeights:

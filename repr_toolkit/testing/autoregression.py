@@ -35,7 +35,8 @@ def check_autoregression(
     leaks = (depends & (place >= begins[:, None])).any(1).nonzero().flatten().tolist()
     names = [_name(i, decoder.image_shape) for i in leaks]
     require(not leaks, "no sub-pixel depends on itself or a later one", names)
-    require(params.stride(-1) == 1, "params are contiguous in their last dimension")
+    contiguous = params.stride(-1) == 1 or params.shape[-1] == 1
+    require(contiguous, "params are contiguous in their last dimension")
     terms = decoder.likelihood.log_prob(params, x)
     same = torch.equal(decoder.subpixel_log_prob(x, h), terms)
     require(same, "subpixel_log_prob is the likelihood given params")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fields import diagonal_field, gated_field, pixelcnn_field, row_field
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,47 +16,27 @@ from repr_toolkit.decoders import (
     AutoregressiveDecoder,
     Decoder,
     Deconv,
+    DiagonalBiLSTM,
     GatedPixelCNN,
     GaussianDeconv,
+    PixelCNN,
+    RowLSTM,
 )
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.testing import randomised
 from toys.autoregressive import ByColumns, Centred, Coupled, Dequantised, Striped
 
 Shape = tuple[int, int, int]
-Reach = Callable[["Case"], NDArray[np.bool_]]
+Reach = Callable[[Shape, dict[str, Any]], NDArray[np.bool_]]
+SIZES = {
+    GatedPixelCNN: {"features": 6, "layers": 3},
+    PixelCNN: {"features": 6, "layers": 2},
+    RowLSTM: {"features": 6, "layers": 2},
+    DiagonalBiLSTM: {"features": 6, "layers": 2},
+}
 H = {"h_dim": 2}
+BERNOULLI = {"likelihood": "bernoulli", "levels": 2}
 MIXTURE = {"likelihood": "logistic_mixture"}
-
-
-def gated_reach(case: "Case") -> NDArray[np.bool_]:
-    """Which inputs each sub-pixel may depend on, from the kernels' footprints alone.
-
-    Boolean (C, H, W, C, H, W), outputs first.
-    """
-    channels, height, width = case.shape
-    k, layers = case.kwargs.get("kernel_size", 3) // 2, case.kwargs.get("layers", 3)
-    coupled = case.kwargs.get("likelihood") == "logistic_mixture"
-    above = np.zeros((height, width, channels, height, width), bool)
-    left = np.zeros((channels, height, width, channels, height, width), bool)
-    for layer in range(layers):
-        above_before, left_before = above.copy(), left.copy()
-        for r, c in product(range(height), range(width)):
-            columns = slice(max(c - k, 0), c + k + 1)
-            if layer == 0:
-                above[r, c, :, max(r - k - 1, 0) : r, columns] = True
-            else:
-                above[r, c] = above_before[max(r - k, 0) : r + 1, columns].any((0, 1))
-            for g in range(channels):
-                seen = left[g, r, c]
-                seen |= above[r, c]
-                if layer == 0:
-                    seen[:, r, max(c - k, 0) : c] = True
-                    seen[: 0 if coupled else g, r, c] = True
-                else:
-                    seen |= left_before[: g + 1, r, c].any(0)
-                    seen |= left_before[:, r, max(c - k, 0) : c].any((0, 1))
-    return np.stack([left[: g + 1].any(0) for g in range(1 if coupled else channels)])
 
 
 @dataclass(frozen=True)
@@ -71,14 +52,27 @@ class Case:
 
     def build(self, shape: Shape | None = None, **kwargs: Any) -> Any:
         """The decoder in float64, with parameters that leave nothing zero."""
-        settings: dict[str, Any] = {"levels": 5}
-        if self.make is GatedPixelCNN:
-            settings |= {"features": 6, "layers": 3}
-        return randomised(self.make(shape or self.shape, **(settings | self.kwargs | kwargs)))
+        settings: dict[str, Any] = {"levels": 5} | SIZES.get(self.make, {})
+        settings |= self.kwargs | kwargs
+        if settings.get("likelihood") == "bernoulli":
+            settings["levels"] = 2
+        return randomised(self.make(shape or self.shape, **settings))
 
 
 def gated(shape: Shape, **kwargs: Any) -> Case:
-    return Case(GatedPixelCNN, shape, kwargs, gated_reach)
+    return Case(GatedPixelCNN, shape, kwargs, gated_field)
+
+
+def pixelcnn(shape: Shape, **kwargs: Any) -> Case:
+    return Case(PixelCNN, shape, kwargs, pixelcnn_field)
+
+
+def row_lstm(shape: Shape, **kwargs: Any) -> Case:
+    return Case(RowLSTM, shape, kwargs, row_field)
+
+
+def diagonal(shape: Shape, **kwargs: Any) -> Case:
+    return Case(DiagonalBiLSTM, shape, kwargs, diagonal_field)
 
 
 GATED = [
@@ -101,9 +95,39 @@ GATED = [
     gated((3, 4, 5), **MIXTURE, features=5, mixtures=3, kernel_size=5, skip=True),
     gated((3, 3, 4), **MIXTURE, **H, head_features=7, levels=256, mixtures=1),
     gated((3, 4, 3), **MIXTURE, **H, conditioning="spatial", map_features=3),
+    gated((1, 4, 5), **BERNOULLI),
+]
+PIXELCNN = [
+    pixelcnn((1, 5, 4)),
+    pixelcnn((3, 4, 5), kernel_size=5, first_kernel_size=3, layers=1),
+    pixelcnn((3, 3, 4), **H, head_features=9),
+    pixelcnn((1, 3, 5), **H, conditioning="positional", map_features=3, first_kernel_size=5),
+    pixelcnn((3, 4, 3), **H, conditioning="spatial", map_features=3, kernel_size=1),
+    pixelcnn((3, 2, 6), h_shape=(2, 2, 3), levels=256, layers=1),
+    pixelcnn((3, 3, 4), **BERNOULLI, **H),
+]
+ROW_LSTM = [
+    row_lstm((1, 5, 4)),
+    row_lstm((3, 4, 5), kernel_size=5, first_kernel_size=3, layers=1),
+    row_lstm((3, 3, 4), **H, skip=True, head_features=9),
+    row_lstm((1, 3, 5), **H, conditioning="positional", map_features=3, residual=False),
+    row_lstm((3, 4, 3), h_shape=(2, 2, 3), skip=True, residual=False, kernel_size=1),
+    row_lstm((3, 3, 3), **BERNOULLI),
+]
+DIAGONAL = [
+    diagonal((1, 5, 4)),
+    diagonal((3, 3, 5), first_kernel_size=3, layers=1),
+    diagonal((3, 3, 4), **H, skip=True, head_features=9),
+    diagonal((1, 3, 5), **H, conditioning="positional", map_features=3, residual=False),
+    diagonal((3, 4, 3), h_shape=(2, 2, 3), skip=True, residual=False),
+    diagonal((1, 4, 1), **H, conditioning="spatial", map_features=3),
+    diagonal((3, 1, 4), **BERNOULLI),
 ]
 CASES = [
     *GATED,
+    *PIXELCNN,
+    *ROW_LSTM,
+    *DIAGONAL,
     Case(Deconv, (3, 4, 5), {"features": 4}),
     Case(Deconv, (1, 5, 3), {"features": 4, **H}),
     Case(GaussianDeconv, (3, 4, 5), {"features": 4}),

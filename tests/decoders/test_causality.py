@@ -1,12 +1,13 @@
 """A decoder sees every earlier sub-pixel that its depth can reach, and no other."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 import pytest
 import torch
-from cases import Case, gated, is_autoregressive, random_h, random_images, those
+from cases import Case, diagonal, gated, is_autoregressive, random_h, random_images, those
 from numpy.typing import NDArray
 
 from repr_toolkit.decoders import AutoregressiveDecoder
@@ -37,13 +38,16 @@ def test_the_field_is_that_of_the_kernels(case: Case) -> None:
     wide = replace(case, shape=(case.shape[0], 5, 6), kwargs=case.kwargs | {"levels": 3})
     assert case.reach is not None
     model = wide.build(features=6 * case.shape[0])
-    np.testing.assert_array_equal(seen(model), case.reach(wide))
+    np.testing.assert_array_equal(seen(model), case.reach(wide.shape, wide.kwargs))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_deep_enough_sees_the_whole_past(channels: int) -> None:
+@pytest.mark.parametrize(("family", "layers"), [(gated, 6), (diagonal, 1)])
+def test_deep_enough_sees_the_whole_past(
+    family: Callable[..., Case], layers: int, channels: int
+) -> None:
     torch.manual_seed(0)
-    model = gated((channels, 5, 6), levels=2, layers=6).build(features=6 * channels)
+    model = family((channels, 5, 7), levels=2, layers=layers).build(features=6 * channels)
     dims = prod(model.image_shape)
     in_order = seen(model).reshape(dims, dims)[model.order][:, model.order]
     np.testing.assert_array_equal(in_order, np.tri(dims, k=-1, dtype=bool))

@@ -44,7 +44,7 @@ def test_parameters_are_contiguous_and_differentiable_in_floats(case: Case) -> N
     model = case.build()
     x, h = random_images(model, 2), random_h(model, 2)
     params = model.params(x, h)
-    assert params.stride(-1) == 1
+    assert params.stride(-1) == 1 or params.shape[-1] == 1
     assert torch.equal(model.params(x.double().requires_grad_(), h), params)
 
 

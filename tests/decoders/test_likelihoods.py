@@ -11,6 +11,7 @@ from torch import Tensor
 
 from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.decoders.likelihoods import (
+    Bernoulli,
     Categorical,
     DiscretizedGaussian,
     DiscretizedLogisticMixture,
@@ -268,10 +269,27 @@ def test_logistic_mixture_tempers_a_channel_alone(temperature: float) -> None:
         assert torch.equal(drawn, Categorical(7).draw(terms.expand(count, -1), u, temperature))
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 3.0, 0.0, 1e-320])
+def test_one_logit_is_a_softmax_of_two_levels(temperature: float) -> None:
+    torch.manual_seed(0)
+    logit = 4 * torch.randn(2, 3, 5, 7, 1, dtype=torch.float64)
+    logit[0, 0, 0, :2, 0] = torch.tensor([-800.0, 800.0])
+    two = torch.cat([torch.zeros_like(logit), logit], -1)
+    x = torch.randint(0, 2, logit.shape[:-1]).to(torch.uint8)
+    one = Bernoulli()
+    torch.testing.assert_close(one.log_prob(logit, x), Categorical(2).log_prob(two, x))
+    u = torch.rand(x.shape, dtype=torch.float64)
+    expected = Categorical(2).draw(two, u, temperature)
+    assert torch.equal(one.draw(logit, u, temperature), expected)
+
+
 def test_likelihoods_by_name() -> None:
     assert isinstance(likelihood_of("categorical", 3, 4, 10), Categorical)
+    assert likelihood_of("bernoulli", 3, 2, 10).size == 1
+    with pytest.raises(ValueError, match="of two levels, not 4"):
+        likelihood_of("bernoulli", 3, 4, 10)
     assert likelihood_of("logistic_mixture", 3, 4, 10).size == 100
     with pytest.raises(ValueError, match="mixtures is at least 1, not 0"):
         likelihood_of("logistic_mixture", 3, 4, 0)
-    with pytest.raises(ValueError, match='"categorical" or "logistic_mixture", not \'normal\''):
+    with pytest.raises(ValueError, match='"bernoulli" or "logistic_mixture", not \'normal\''):
         GatedPixelCNN((1, 2, 2), features=2, layers=1, **{"likelihood": "normal"})

@@ -18,7 +18,7 @@ def test_probabilities_sum_to_one(case: Case) -> None:
     torch.manual_seed(0)
     image_shape, levels = ((1, 2, 2), 4) if case.shape[0] == 1 else ((3, 1, 2), 3)
     model = case.build(image_shape, levels=levels)
-    images = all_images(image_shape, levels)
+    images = all_images(image_shape, model.levels)
     for h in torch.randn(2, *model.h_shape, dtype=torch.float64):
         given = h.expand(len(images), *h.shape) if model.h_dim else None
         total = model.log_prob(images, given).exp().sum()

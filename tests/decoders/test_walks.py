@@ -11,7 +11,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from repr_toolkit.decoders.engines import cached, graph
-from repr_toolkit.decoders.engines.draw import Draw
 
 Step = Callable[[], None]
 
@@ -77,17 +76,20 @@ def test_recorded_steps_draw_the_image(case: Case) -> None:
     assert len(recordings) == len(kinds)
 
 
+@those(has_walk)
 @torch.inference_mode()
-def test_restart_forgets_every_step() -> None:
+def test_restart_forgets_every_step(case: Case) -> None:
     torch.manual_seed(0)
-    model = small_pixelcnn((3, 5, 4), kernel_size=5)
-    draw = Draw(None, torch.rand(3, 3, 5, 4, dtype=torch.float64))
-    walk = model.walk(None, 3)
-    walk.row(0)
-    walk.pixel(0)
-    for c in range(3):
-        walk.params(c)
-        walk.take(c, torch.full((3,), 4))
+    model = case.build()
+    draw = draw_for(model, case)
+    walk = model.walk(draw.h, 3)
+    row_kind, pixel_kind = walk.kinds(0, 0)
+    walk.row(row_kind)
+    walk.pixel(pixel_kind)
+    for c in range(case.shape[0]):
+        if c < walk.groups:
+            walk.params(c)
+        walk.take(c, torch.full((3,), model.levels - 1))
     replayed = graph.replayed(walk, draw, lambda step, start: step)
     assert torch.equal(replayed, cached.sample(model, draw))
 

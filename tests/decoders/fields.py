@@ -1,0 +1,104 @@
+"""Which inputs each sub-pixel may depend on, from the kernels' footprints alone.
+
+Boolean (C, H, W, C, H, W), outputs first, for images of a shape by a model of these arguments.
+"""
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, int, int]
+Field = NDArray[np.bool_]
+
+
+def gated_field(shape: Shape, settings: dict[str, Any]) -> Field:
+    channels, height, width = shape
+    k, layers = settings.get("kernel_size", 3) // 2, settings.get("layers", 3)
+    coupled = settings.get("likelihood") == "logistic_mixture"
+    above = np.zeros((height, width, channels, height, width), bool)
+    left = np.zeros((channels, height, width, channels, height, width), bool)
+    for layer in range(layers):
+        above_before, left_before = above.copy(), left.copy()
+        for r, c in product(range(height), range(width)):
+            columns = slice(max(c - k, 0), c + k + 1)
+            if layer == 0:
+                above[r, c, :, max(r - k - 1, 0) : r, columns] = True
+            else:
+                above[r, c] = above_before[max(r - k, 0) : r + 1, columns].any((0, 1))
+            for g in range(channels):
+                seen = left[g, r, c]
+                seen |= above[r, c]
+                if layer == 0:
+                    seen[:, r, max(c - k, 0) : c] = True
+                    seen[: 0 if coupled else g, r, c] = True
+                else:
+                    seen |= left_before[: g + 1, r, c].any(0)
+                    seen |= left_before[:, r, max(c - k, 0) : c].any((0, 1))
+    return np.stack([left[: g + 1].any(0) for g in range(1 if coupled else channels)])
+
+
+def pixelcnn_field(shape: Shape, settings: dict[str, Any]) -> Field:
+    k = settings.get("kernel_size", 3) // 2
+
+    def block(before: Field, after: Field, g: int, r: int, c: int) -> None:
+        after[g, r, c] = before[: g + 1, r, c].any(0)
+        after[g, r, c] |= before[:, max(r - k, 0) : r, max(c - k, 0) : c + k + 1].any((0, 1, 2))
+        after[g, r, c] |= before[:, r, max(c - k, 0) : c].any((0, 1))
+
+    return network_field(shape, settings, block)
+
+
+def row_field(shape: Shape, settings: dict[str, Any]) -> Field:
+    k = settings.get("kernel_size", 3) // 2
+
+    def block(before: Field, after: Field, g: int, r: int, c: int) -> None:
+        after[g, r, c] = before[: g + 1, r, c].any(0)
+        after[g, r, c] |= before[:, r, max(c - k, 0) : c].any((0, 1))
+        if r:
+            after[g, r, c] |= after[:, r - 1, max(c - k, 0) : c + k + 1].any((0, 1))
+
+    return network_field(shape, settings, block)
+
+
+def diagonal_field(shape: Shape, settings: dict[str, Any]) -> Field:
+    """Of maps that are a column wider than the image."""
+    channels, height, width = shape
+
+    def block(before: Field, after: Field, g: int, r: int, c: int) -> None:
+        after[g, r, c] = before[: g + 1, r, c].any(0)
+        after[g, r, c] |= before[:, r, :c].any((0, 1))
+        after[g, r, c] |= before[:, :r, : c + 1].any((0, 1, 2))
+        if r:
+            # From the right, shifted: the group itself right above, and all groups beyond.
+            after[g, r, c] |= before[: g + 1, r - 1, c].any(0)
+            after[g, r, c] |= before[:, r - 1, c + 1 :].any((0, 1))
+            after[g, r, c] |= before[:, : r - 1, c:].any((0, 1, 2))
+
+    return network_field((channels, height, width + 1), settings, block)[:, :, :-1, :, :, :-1]
+
+
+def network_field(
+    shape: Shape, settings: dict[str, Any], block: Callable[[Field, Field, int, int, int], None]
+) -> Field:
+    """The field of a masked first layer, blocks, and masked 1×1 layers.
+
+    `block` fills in what group g of pixel (r, c) sees, given what the maps before see, pixel by
+    pixel in raster order.
+    """
+    channels, height, width = shape
+    k = settings.get("first_kernel_size", 7) // 2
+    seen = np.zeros((channels, height, width, channels, height, width), bool)
+    positions = list(product(range(height), range(width), range(channels)))
+    for r, c, g in positions:
+        seen[g, r, c, :, max(r - k, 0) : r, max(c - k, 0) : c + k + 1] = True
+        seen[g, r, c, :, r, max(c - k, 0) : c] = True
+        seen[g, r, c, :g, r, c] = True
+    for _ in range(settings.get("layers", 2)):
+        after = np.zeros_like(seen)
+        for r, c, g in positions:
+            block(seen, after, g, r, c)
+        seen = np.logical_or.accumulate(after)
+    return np.logical_or.accumulate(seen)

@@ -1,0 +1,108 @@
+"""The recurrence, and its gradients, are those of a plain loop over pixels."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from repr_toolkit.decoders.recurrence import lstm
+
+
+def plain(gates: Tensor, weight: Tensor, state: Tensor, cell: Tensor, diagonal: bool) -> Tensor:
+    """The states (D, H, W, B, h), a pixel at a time, by autograd."""
+    batch, _, height, width = gates.shape
+    directions, h = state.shape
+    taps = weight.shape[2]
+    results = []
+    for d in range(directions):
+        x = gates[:, 4 * h * d : 4 * h * (d + 1)]
+        x = x.flip(3) if d else x
+        kernel = weight[4 * h * d : 4 * h * (d + 1)]  # (4·h, h, n)
+        outside = (state[d].expand(batch, -1), cell[d].expand(batch, -1))
+        at: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        for r in range(height):
+            for c in range(width):
+                places = [(r - 1, c), (r, c - 1)]
+                if not diagonal:
+                    places = [(r - 1, c + tap - taps // 2) for tap in range(taps)]
+                pre = x[:, :, r, c]
+                for tap, place in enumerate(places):
+                    pre = pre + at.get(place, outside)[0] @ kernel[:, :, tap].T
+                o, f, i, g = pre.chunk(4, dim=1)
+                before = at.get((r, c - 1) if diagonal else (r - 1, c), outside)[1]
+                now = f.sigmoid() * before + i.sigmoid() * g.tanh()
+                at[r, c] = (o.sigmoid() * now.tanh(), now)
+        rows = [torch.stack([at[r, c][0] for c in range(width)]) for r in range(height)]
+        both = torch.stack(rows)  # (H, W, B, h)
+        results.append(both.flip(1) if d else both)
+    return torch.stack(results)
+
+
+def arguments(size: tuple[int, int], taps: int, directions: int) -> list[Tensor]:
+    h, batch = 3, 2
+    shapes = [
+        (batch, 4 * h * directions, *size),
+        (4 * h * directions, h, taps),
+        (directions, h),
+        (directions, h),
+    ]
+    return [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in shapes]
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("size", [(3, 4), (5, 3), (1, 5), (4, 1), (1, 1), (4, 4)])
+@pytest.mark.parametrize("taps", [1, 3, 5, 0])  # 0: diagonals
+def test_it_is_the_plain_loop(
+    size: tuple[int, int], taps: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    diagonal = taps == 0
+    inputs = arguments(size, taps or 2, 1 + diagonal)
+    given = [inputs[0].contiguous(memory_format=layout), *inputs[1:]]
+    expected = plain(*given, diagonal)
+    states = lstm(*given, diagonal=diagonal)
+    torch.testing.assert_close(states, expected, rtol=0, atol=1e-12)
+    grad = torch.randn_like(expected)
+    by_loop = torch.autograd.grad(expected, inputs, grad)
+    for mine, theirs in zip(torch.autograd.grad(states, inputs, grad), by_loop, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-10)
+
+
+def test_gradients_may_be_asked_for_twice() -> None:
+    torch.manual_seed(0)
+    inputs = arguments((3, 4), 2, 2)
+    total = lstm(*inputs, diagonal=True).square().sum()
+    first = torch.autograd.grad(total, inputs, retain_graph=True)
+    for a, b in zip(first, torch.autograd.grad(total, inputs), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_compiled_it_is_one_operator() -> None:
+    torch.manual_seed(0)
+    inputs = arguments((3, 4), 3, 1)
+    compiled = torch.compile(lstm, fullgraph=True, backend="aot_eager")
+    expected, states = lstm(*inputs), compiled(*inputs)
+    assert torch.equal(states, expected)
+    by_compiled = torch.autograd.grad(states.sum(), inputs)
+    for a, b in zip(by_compiled, torch.autograd.grad(expected.sum(), inputs), strict=True):
+        assert torch.equal(a, b)
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_the_operators_state_what_they_return(diagonal: bool) -> None:
+    inputs = arguments((3, 4), 2 if diagonal else 3, 1 + diagonal)
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    operator = torch.ops.repr_toolkit.lstm.default
+    torch.library.opcheck(operator, (*inputs, diagonal), test_utils=checks)
+    out, *kept = operator(*(x.detach() for x in inputs), diagonal)
+    arguments_of_backward = (torch.randn_like(out), *kept, inputs[1].detach(), 3, 4, diagonal)
+    backward = torch.ops.repr_toolkit.lstm_backward.default
+    torch.library.opcheck(backward, arguments_of_backward, test_utils="test_faketensor")
+
+
+def test_autocast_changes_nothing() -> None:
+    torch.manual_seed(0)
+    inputs = [x.detach().float() for x in arguments((3, 4), 3, 1)]
+    expected = lstm(*inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(lstm(*inputs), expected)
