@@ -115,6 +115,11 @@ class Decoder(nn.Module):
         return f"upper bound, {self.bound}" if self.bound else "upper bound"
 
     @property
+    def nats_for_a_bit(self) -> float | None:
+        """Nats an image for a bit/dim, of two levels, whose results are published so; else None."""
+        return prod(self.image_shape) * log(2) if self.levels == 2 else None
+
+    @property
     def remark(self) -> str:
         """What a reader of the model's bits has to know besides, or nothing; no full stop."""
         return ""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.engines.library import BuildError
-from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedLogisticMixture
+from repr_toolkit.decoders.likelihoods import Bernoulli, Categorical, DiscretizedLogisticMixture
 
 SECONDS_BETWEEN_LOOKS = 0.1
 HOTTEST = 1e30
@@ -53,7 +53,7 @@ def obstacle(
         return f"it runs on the CPU, and the model is on {weight.device.type}"
     if weight.dtype not in (torch.float32, torch.float64):
         return f"it takes float32 and float64 weights, not {weight.dtype}"
-    if not isinstance(model.likelihood, Categorical | DiscretizedLogisticMixture):
+    if not isinstance(model.likelihood, Bernoulli | Categorical | DiscretizedLogisticMixture):
         return f"it knows no {type(model.likelihood).__name__}"
     if draw is not None:
         kind = type(draw)
@@ -74,9 +74,10 @@ def draw_images(
     """The images, uint8 (B, C, H, W), that `run`, a call into a kernel, draws for a `Job`.
 
     `run` returns 0, or another number where memory ran out. It works on torch's number of threads,
-    each with images of its own. It also fills `params` (B, C or 1, H, W, K), of the noise's dtype,
-    and `choices`, uint8 (B, C, H, W), with what `model.params` gives and the levels drawn from
-    it, also where `known` stays.
+    each with images of its own. One logit of a Bernoulli is two to it, of which the first is 0. It
+    also fills `params` (B, C or 1, H, W, K), of the noise's dtype, and `choices`, uint8
+    (B, C, H, W), with what `model.params` gives and the levels drawn from it, also where `known`
+    stays.
 
     Raises MemoryError where memory runs out, and ValueError where `params` or `choices` are not
     contiguous.
@@ -109,7 +110,7 @@ def draw_images(
         width=width,
         levels=model.levels,
         threads=torch.get_num_threads(),
-        parameters=likelihood.size,
+        parameters=model.levels if isinstance(likelihood, Bernoulli) else likelihood.size,
         **mixture,
         temperature=min(draw.temperature, HOTTEST),
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from repr_toolkit.decoders.engines import native
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.decoders.engines.library import BuildError, library
+from repr_toolkit.decoders.likelihoods import Bernoulli
 from repr_toolkit.decoders.walks.gated_pixelcnn_weights import LayerWeights, layer_weights
 from repr_toolkit.decoders.walks.weights import HeadWeights, head_weights
 
@@ -41,7 +42,7 @@ def sample(
 ) -> Tensor:
     """Draw uint8 images (B, C, H, W); see `native.draw_images`."""
     s = model.conditioning(draw.h) if model.conditioning is not None else None
-    layers, head = layer_weights(model), head_weights(model)
+    layers, head = layer_weights(model), _head(model)
     map_height, map_width = (0, 0) if s is None else s.shape[2:]
     inputs = native.structure(
         _Inputs,
@@ -60,6 +61,18 @@ def sample(
             params=params,
             choices=choices,
         )
+
+
+def _head(model: Any) -> HeadWeights:
+    """The head's matrices; beside one logit stands that of level 0, which is 0."""
+    head = head_weights(model)
+    if not isinstance(model.likelihood, Bernoulli):
+        return head
+    logits, logits_bias = (
+        torch.stack([torch.zeros_like(one), one], -1).flatten(-2)
+        for one in (head.logits, head.logits_bias)
+    )
+    return dataclasses.replace(head, logits=logits, logits_bias=logits_bias)
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def evaluate(options: Namespace, settings: Settings) -> None:
     print(f"{result['run']}, {result['split']}: {result['images']} images")
     titles = {
         "bits_per_dim": f"bits/dim ({result['likelihood']})",
+        "nats": "nats an image",
         "bits_per_dim_other_h": "given another image's h",
         "difference": "difference",
         "bits_per_dim_train": "of training images",

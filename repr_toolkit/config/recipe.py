@@ -318,6 +318,9 @@ def _check_ranges(config: Config) -> None:
     data, training = config["data"], config["training"]
     if data["levels"] is not None and not 2 <= data["levels"] <= 256:
         raise ValueError(f"data.levels is 2…256, not {data['levels']}")
+    if data["binarise"] is not None and data["levels"] not in (None, 2):
+        levels = data["levels"]
+        raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")
     fold, folds = data["fold"], data["folds"]
     if fold is not None and fold >= folds:
         raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")

@@ -29,6 +29,9 @@ class Data:
         fold: Number, 0…folds−1, of the fold of a cross-validation by identity whose splits are
             used; null keeps those of the data.
         folds: Folds of such a cross-validation.
+        binarise: Two levels of intensity: threshold cuts at half; fixed samples each image once,
+            the published protocol of binarised MNIST; dynamic samples training images anew at
+            every step, by seed, step and image, and all others once.
         batch_size: Images in one training step, over all devices together.
         images_per_identity: K, for batches of P = batch_size / K people with K images of each;
             null takes the images in random order.
@@ -44,6 +47,7 @@ class Data:
     download: bool = False
     fold: int | None = None
     folds: int = 4
+    binarise: Literal["threshold", "fixed", "dynamic"] | None = None
     batch_size: int = 32
     images_per_identity: int | None = None
     workers: int = 0

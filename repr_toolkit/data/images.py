@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from repr_toolkit.data.binarise import BinariseKind, Draw, DrawnIndices, sampled
+
 Array = NDArray[Any]
 Batch = dict[str, Tensor]
 
@@ -46,7 +48,7 @@ class ImageData:
     names the maker of `embedding`, if it is known (see `FaceNet.identity`).
 
     Attributes: `name`, `arrays`, `rows`, `stored_levels` (of the stored images), `levels` (of the
-    batches, fewer after `quantised`), `splits`, `names`, `fingerprint`, `encoder`.
+    batches, fewer after `quantised` and `binarised`), `splits`, `names`, `fingerprint`, `encoder`.
 
     Raises ValueError or TypeError, which names the key or the split, if an array has another rank
     or type, if the arrays differ in length, or if the splits are empty or overlap.
@@ -116,6 +118,23 @@ class ImageData:
         }
         return coarser
 
+    def binarised(self, kind: BinariseKind) -> "ImageData":
+        """The same data in two levels.
+
+        "threshold" cuts at half. "fixed" samples every image once, a pixel being 1 with the
+        probability that its intensity says: the published protocol of binarised MNIST. "dynamic"
+        samples training images anew at every step of training, as a function of seed, step and
+        image, and all others as "fixed" does. What is sampled has a fingerprint of its own.
+        """
+        binary = self.quantised(2)
+        if kind != "threshold":
+            for split in binary.splits.values():
+                split.stored_levels = self.stored_levels
+            binary.splits["train"].dynamic = kind == "dynamic"
+            digest = hashlib.sha256(f"{self.fingerprint} sampled in two levels".encode())
+            binary.fingerprint = digest.hexdigest()
+        return binary
+
     def name_of(self, key: str, code: int) -> str:
         """The name of a code of a key; one that has no name is its own."""
         names = self.names.get(key, ())
@@ -142,6 +161,8 @@ class ImageSplit(Dataset[Batch]):
         self.arrays = dict(arrays)
         self.rows = rows
         self.levels = levels
+        self.stored_levels: int | None = None  # of images that are sampled in two levels
+        self.dynamic = False
         self._table = table
 
     @property
@@ -162,7 +183,8 @@ class ImageSplit(Dataset[Batch]):
         if isinstance(index, int | np.integer):
             return {key: values[0] for key, values in self[[int(index)]].items()}
         rows = self.rows[index if isinstance(index, slice) else np.asarray(index, np.int64)]
-        return {key: self._take(key, rows) for key in self.arrays}
+        draw = index.draw if self.dynamic and isinstance(index, DrawnIndices) else None
+        return {key: self._take(key, rows, draw) for key in self.arrays}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """The batch dict of these images, `split[indices]`; DataLoader calls this."""
@@ -195,9 +217,11 @@ class ImageSplit(Dataset[Batch]):
                 return (codes, name) if len(np.unique(codes)) < len(codes) else None
         return None
 
-    def _take(self, key: str, rows: Array) -> Tensor:
+    def _take(self, key: str, rows: Array, draw: Draw | None = None) -> Tensor:
         values = self.arrays[key][rows]
-        if key == "image" and self._table is not None:
+        if key == "image" and self.stored_levels is not None:
+            values = sampled(values, rows, self.stored_levels, draw)
+        elif key == "image" and self._table is not None:
             values = self._table[values]
         return torch.from_numpy(values)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch.utils.data import Sampler
 
+from repr_toolkit.data.binarise import Draw, DrawnIndices
 from repr_toolkit.data.images import Array
 
 
@@ -19,10 +20,10 @@ class StepSampler(Sampler[list[int]]):
     next. Rank r of w processes takes every w-th image of the global batch from the r-th, so that
     any number of processes sees the same global batches.
 
-    Iterating yields the batches from step `steps_taken()` to the end of its epoch of
-    `steps_per_epoch` steps. Asking the Trainer for its step makes a resume exact: the epoch that
-    it gives to `set_epoch` is one too many after some resumes (from a checkpoint written at the
-    end of a training epoch), and comes too late for loaders that read ahead.
+    Iterating yields the batches, as `DrawnIndices`, from step `steps_taken()` to the end of its
+    epoch of `steps_per_epoch` steps. Asking the Trainer for its step makes a resume exact: the
+    epoch that it gives to `set_epoch` is one too many after some resumes (from a checkpoint written
+    at the end of a training epoch), and comes too late for loaders that read ahead.
 
     Raises ValueError unless `batch_size` is a positive multiple of `world_size`.
     """
@@ -59,7 +60,8 @@ class StepSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         start = self.steps_taken()
         for step in range(start, start + self.steps_per_epoch - start % self.steps_per_epoch):
-            yield self.share(self.batch(step)).tolist()
+            indices = self.share(self.batch(step)).tolist()
+            yield DrawnIndices(indices, Draw(self.seed, step))
 
     def share(self, batch: Array) -> Array:
         """The part of a global batch that this process takes."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from repr_toolkit.data.binarise import BinariseKind
 from repr_toolkit.data.folder import load_folder
 from repr_toolkit.data.folds import choose_fold
 from repr_toolkit.data.from_torchvision import TORCHVISION, load_torchvision
@@ -43,6 +44,7 @@ def load_data(
     download: bool = False,
     fold: int | None = None,
     folds: int = 4,
+    binarise: BinariseKind | None = None,
 ) -> ImageData:
     """The data set that `source` names.
 
@@ -57,7 +59,8 @@ def load_data(
     `levels` quantises to fewer levels of intensity, ⌊v · levels / stored levels⌋. `size` is the
     side of the images for photos, orl_faces, CelebA, LFWPeople and folders. The function that loads
     a source describes its splits. `fold`, 0…`folds`−1, replaces them by those of a fold of a
-    cross-validation by person (see `choose_fold`).
+    cross-validation by person (see `choose_fold`). `binarise` makes two levels of all, by
+    "threshold", "fixed" or "dynamic" sampling (see `ImageData.binarised`).
 
     Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
     have, a size that the source cannot take and a fold that does not exist; FileNotFoundError for a
@@ -79,6 +82,10 @@ def load_data(
             f"folders of images"
         )
     data = data if fold is None else choose_fold(data, fold, folds)
+    if binarise is not None:
+        if levels not in (None, 2):
+            raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")
+        return data.binarised(binarise)
     return data if levels is None else data.quantised(levels)
 
 

@@ -63,20 +63,26 @@ def own_and_other(
 ) -> tuple[npt.NDArray[np.float64], dict[str, Number]]:
     """Bits/dim of a split's images given their h, float64 (N,), and what is made of them.
 
-    The numbers are `bits_per_dim` and, where there are two images that `other_h` gives another h
-    by `seed`, over those images `bits_per_dim_other_h` and `difference`: own less the other's. See
-    `log_likelihoods` for the further arguments and errors.
+    The numbers are `bits_per_dim`, of images of two levels `nats` an image, and, where there are
+    two images that `other_h` gives another h by `seed`, over those images `bits_per_dim_other_h`
+    and `difference`: own less the other's. See `log_likelihoods` for the further arguments and
+    errors.
     """
-    if h is None:
-        [bits] = bits_given(model, split, [None], seed=seed, **how)
-        return bits, {"bits_per_dim": mean(bits, split.groups())}
-    others, differ = other_h(h, seed)
-    bits, other = bits_given(model, split, [h, h[others]], seed=seed, **how)
-    numbers, counted = {"bits_per_dim": mean(bits, split.groups())}, differ.numpy()
+    tables, differ = [h], None
+    if h is not None:
+        others, differ = other_h(h, seed)
+        tables = [h, h[others]]
+    bits, *other = bits_given(model, split, tables, seed=seed, **how)
+    numbers = {"bits_per_dim": mean(bits, split.groups())}
+    if (nats := model.decoder.nats_for_a_bit) is not None:
+        numbers["nats"] = mean(nats * bits, split.groups())
+    if differ is None:
+        return bits, numbers
+    counted = differ.numpy()
     if counted.sum() > 1:
         groups = split.groups(np.flatnonzero(counted))
-        numbers["bits_per_dim_other_h"] = mean(other[counted], groups)
-        numbers["difference"] = mean((bits - other)[counted], groups)
+        numbers["bits_per_dim_other_h"] = mean(other[0][counted], groups)
+        numbers["difference"] = mean((bits - other[0])[counted], groups)
     return bits, numbers
 
 
@@ -197,10 +203,11 @@ def evaluate(
     """Bits/dim of a finished run on a split of its data, ready for JSON.
 
     Keys: `run`, `split`, `images`, `levels`, `likelihood` ("exact" or "upper bound", of the bits),
-    `remark` (what else there is to know of them, or ""), `bits_per_dim`, and where there is an
-    encoder `bits_per_dim_other_h` (given another image's h, see `other_h`) and `difference` (given
-    its h minus given another's, paired by image), and `bits_per_dim_train`, of training images. The
-    last four are `Number`s as dicts. Raises ValueError for a split that the data lacks.
+    `remark` (what else there is to know of them, or ""), `bits_per_dim`, `nats` an image where
+    levels = 2, where there is an encoder `bits_per_dim_other_h` (given another image's h, see
+    `other_h`) and `difference` (given its h minus given another's, paired by image), and
+    `bits_per_dim_train`, of training images. The last five are `Number`s as dicts. Raises
+    ValueError for a split that the data lacks.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)

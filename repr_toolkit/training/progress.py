@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
@@ -9,6 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.support.console import say
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.monitor import LossMonitor
@@ -51,9 +53,8 @@ class TrainingProgress(Callback):
             self._line(step, text)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        results = self._validation.results
-        text = ", ".join(f"{name} {value:.4f}" for name, value in results.items())
-        if "val/bits_per_dim" in results:
+        text = in_words(self._validation.results, pl_module)
+        if "val/bits_per_dim" in self._validation.results:
             text = f"bits/dim: {text.replace('/bits_per_dim', '')}"
         self._line(trainer.global_step, text)
 
@@ -75,3 +76,13 @@ class TrainingProgress(Callback):
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def in_words(results: Mapping[str, float], model: LightningModule) -> str:
+    """The numbers of a validation, with nats beside bits/dim of images of two levels."""
+    nats = model.decoder.nats_for_a_bit if isinstance(model, EncoderDecoder) else None
+    return ", ".join(
+        f"{name} {value:.4f}"
+        + (f" ({nats * value:.2f} nats)" if nats and name.endswith("bits_per_dim") else "")
+        for name, value in results.items()
+    )

@@ -34,7 +34,7 @@ from repr_toolkit.training.embedding_validation import EmbeddingValidation
 from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
-from repr_toolkit.training.progress import TrainingProgress
+from repr_toolkit.training.progress import TrainingProgress, in_words
 from repr_toolkit.training.stopping import Stopping
 from repr_toolkit.training.trainer import can_compile, log_interval, make_trainer, quiet_lightning
 from repr_toolkit.training.validation import Results, Validation
@@ -233,7 +233,7 @@ class Fitting:
                 import wandb
 
                 wandb.finish(exit_code=exit_code)
-        results = ", ".join(f"{k} {v:.4f}" for k, v in self.validation.results.items())
+        results = in_words(self.validation.results, model)
         if "likelihood" in model.facts:
             results += f" ({model.facts['likelihood']})"
         say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")

@@ -82,6 +82,16 @@ def test_where_all_h_are_one_there_is_no_other() -> None:
     assert list(numbers) == ["bits_per_dim"]
 
 
+def test_two_levels_have_nats_beside() -> None:
+    decoder = GatedPixelCNN((1, 3, 4), levels=2, features=2, layers=1, likelihood="bernoulli")
+    images = np.random.default_rng(0).integers(0, 2, (9, 1, 3, 4), dtype=np.uint8)
+    split = ImageSplit({"image": images}, np.arange(9), 2)
+    _, numbers = own_and_other(EncoderDecoder(None, decoder), split, None)
+    assert list(numbers) == ["bits_per_dim", "nats"]
+    expected = -decoder.log_prob(torch.from_numpy(images)).mean()
+    assert numbers["nats"].value == pytest.approx(expected.item(), rel=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 100])
 def test_known_likelihood_gives_known_bits(batch_size: int) -> None:
     split = random_split(7)
@@ -166,10 +176,10 @@ def test_every_table_of_h_from_one_reading(monkeypatch: pytest.MonkeyPatch) -> N
     read: list[int] = []
     take = ImageSplit._take
 
-    def count(self: ImageSplit, key: str, rows: Any) -> Tensor:
+    def count(self: ImageSplit, key: str, rows: Any, *draw: Any) -> Tensor:
         if key == "image":
             read.extend(rows.tolist())
-        return take(self, key, rows)
+        return take(self, key, rows, *draw)
 
     monkeypatch.setattr(ImageSplit, "_take", count)
     together = bits_given(model, split, [codes, swapped], batch_size=4)

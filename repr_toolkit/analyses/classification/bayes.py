@@ -144,6 +144,7 @@ class Classification:
         }
         return {
             "images": len(self.labels),
+            "dims": self.subpixels,
             "classes": self.classes.tolist(),
             "accuracy": self.accuracy.as_dict(),
             "calibration": as_json(self.calibration),

@@ -16,6 +16,7 @@ BITS, CALIBRATION, LABELS, RECONSTRUCTION, PROBES, MODEL = (
 
 ROWS = (
     (BITS, "bits_per_dim", "bits/dim", "−log₂ p(x|h) a sub-pixel; fewer is better"),
+    (BITS, "nats", "nats an image", "the same as −ln p(x|h), in which two levels are published"),
     (
         BITS,
         "sigma_by_position",

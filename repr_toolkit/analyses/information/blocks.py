@@ -1,6 +1,7 @@
 """What h tells of an image in bits, by each run's own decoder."""
 
 from collections.abc import Mapping
+from math import log
 
 import numpy as np
 
@@ -69,6 +70,20 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
             needs,
         ),
     ]
+    if any(result["levels"] == 2 for result in results):
+        rows.append(
+            Row(
+                "own h, nats",
+                [
+                    number_cell(result["bits_per_dim"], result["dims"] * log(2))
+                    if result["levels"] == 2
+                    else Cell()
+                    for result in results
+                ],
+                "of an image of two levels given its h",
+                needs,
+            )
+        )
     for kind, (title, about) in KINDS.items():
         cells = [_saved(result["saves"].get(kind), kind == "without") for result in results]
         rows.append(Row(title, cells, about, needs))
