@@ -78,8 +78,9 @@ def _forward(
     (batch, _, height, width), (directions, h) = x.shape, state.shape
     steps = steps_of(height, width, weight.shape[2], diagonal, x.device)
     taps = _taps(weight, directions)
-    every = x.flatten(2).unflatten(1, (directions, -1)).permute(1, 3, 0, 2)  # (D, H·W, B, 4·h)
-    gates = torch.stack([d.index_select(0, at) for d, at in zip(every, steps.order, strict=True)])
+    x = x.contiguous(memory_format=torch.channels_last)
+    by_pixels = x.permute(2, 3, 0, 1).flatten(0, 1).unflatten(2, (directions, -1))
+    gates = _select(by_pixels.movedim(2, 0), steps.order)  # (D, H·W, B, 4·h)
     states, cells = (
         outside[:, None, None].expand(-1, steps.count, batch, -1).contiguous()
         for outside in (state, cell)
@@ -94,10 +95,7 @@ def _forward(
         c, s = (t[:, inside].flatten(1, 2) for t in (cells, states))
         torch.mul(f, cells[:, seen[steps.carried]].flatten(1, 2), out=c).addcmul_(i, g)
         torch.tanh(c, out=s).mul_(o)
-    out = torch.stack(
-        [d.index_select(0, steps.places[at]) for d, at in zip(states, steps.turned, strict=True)]
-    )
-    return out, gates, states, cells
+    return _select(states, steps.places[steps.turned]), gates, states, cells
 
 
 @_forward.register_fake
@@ -132,16 +130,17 @@ def _backward(
     o, f, i, g = gates.chunk(4, dim=-1)
     # All factors that no later step has a part in, for all cells at once.
     tanh = cells.index_select(1, steps.places).tanh_()
-    to_cell = o * (1 - tanh * tanh)
-    factors = torch.cat(
-        [
-            tanh * o * (1 - o),
-            cells.index_select(1, steps.seen[steps.carried]) * f * (1 - f),
-            g * i * (1 - i),
-            i * (1 - g * g),
-        ],
-        dim=-1,
-    )
+    to_cell = torch.addcmul(o, o * tanh, tanh, value=-1)  # o·(1 − tanh²)
+    factors = torch.empty_like(gates)
+    into_o, into_f, into_i, into_g = factors.chunk(4, dim=-1)
+    for into, one, gate in (
+        (into_o, tanh, o),
+        (into_f, cells.index_select(1, steps.seen[steps.carried]), f),
+        (into_i, g, i),
+    ):
+        scaled = torch.mul(one, gate)
+        torch.addcmul(scaled, scaled, gate, value=-1, out=into)  # one·σ·(1 − σ)
+    torch.addcmul(i, i * g, g, value=-1, out=into_g)
     by_state, by_cell = torch.zeros_like(states), torch.zeros_like(cells)
     for d, (into, at) in enumerate(zip(by_state, steps.order, strict=True)):
         into.index_copy_(0, steps.places, grad[d].index_select(0, at))
@@ -162,12 +161,10 @@ def _backward(
     )  # (D, h, 4·h, n)
     outside = torch.ones(steps.count, dtype=torch.bool, device=grad.device)
     outside[steps.places] = False
-    by_x = torch.stack(
-        [d.index_select(0, at) for d, at in zip(factors, steps.turned, strict=True)]
-    )  # (D, H·W, B, 4·h)
-    by_x = by_x.permute(2, 0, 3, 1).reshape(batch, -1, height, width)
+    by_x = grad.new_empty(batch, height * width, directions, 4 * h)
+    by_x.permute(2, 1, 0, 3).copy_(_select(factors, steps.turned))
     return (
-        by_x.contiguous(memory_format=torch.channels_last),
+        by_x.view(batch, height, width, -1).permute(0, 3, 1, 2),
         by_weight.transpose(1, 2).reshape(weight.shape).contiguous(),
         by_state[:, outside].sum((1, 2)),
         by_cell[:, outside].sum((1, 2)),
@@ -208,6 +205,14 @@ def _gradients(ctx: Any, grad: Tensor, *others: Tensor) -> tuple[Tensor | None, 
 
 
 _forward.register_autograd(_gradients, setup_context=_save)
+
+
+def _select(parts: Tensor, at: Tensor) -> Tensor:
+    """Of each direction's (N, B, p) those at its indices (M): (D, M, B, p)."""
+    chosen = parts.new_empty(len(parts), at.shape[1], *parts.shape[2:])
+    for one, index, into in zip(parts, at, chosen, strict=True):
+        torch.index_select(one, 0, index, out=into)
+    return chosen
 
 
 def _taps(weight: Tensor, directions: int) -> Tensor:
