@@ -15,7 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.analyses.information.bounds import Bound
+from repr_toolkit.analyses.information.usable import Usable
 from repr_toolkit.analyses.likeness.matching import match
+from repr_toolkit.analyses.probing.mdl import over_orders
 from repr_toolkit.analyses.probing.scores import scored_numbers
 from repr_toolkit.models.pairs import Verification, unit_vectors, verify
 from repr_toolkit.support.stats import Number, difference, mean, mean_of, over_trainings, share
@@ -40,6 +42,8 @@ class Design:
     what: str
     estimate: Callable[[Draw], Number]
     truth: float = nan
+    simulations: int = SIMULATIONS
+    seldom: bool = False  # most of its estimates have no interval
 
 
 @dataclass(frozen=True)
@@ -51,16 +55,16 @@ class Coverage:
     truth: float
 
 
-def coverage(design: Design, simulations: int = SIMULATIONS, seed: int = 0) -> Coverage:
+def coverage(design: Design, seed: int = 0) -> Coverage:
     """The coverage of a design's intervals, among those that are printed."""
     draw = np.random.default_rng(seed)
-    numbers = [design.estimate(draw) for _ in range(simulations)]
+    numbers = [design.estimate(draw) for _ in range(design.simulations)]
     truth = design.truth
     if np.isnan(truth):
         truth = float(np.mean([number.value for number in numbers]))
     ends = [(n.low, n.high) for n in numbers if n.low is not None and n.high is not None]
     held = [low <= truth <= high for low, high in ends]
-    return Coverage(float(np.mean(held)) if held else nan, len(held) / simulations, truth)
+    return Coverage(float(np.mean(held)) if held else nan, len(held) / len(numbers), truth)
 
 
 def people_of(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -96,13 +100,13 @@ def faces(draw: Draw, sizes: npt.NDArray[np.int64], apart: float) -> Array:
 
 def verified(draw: Draw, sizes: npt.NDArray[np.int64], apart: float) -> Verification:
     """The verification protocol on simulated faces."""
-    return verify(faces(draw, sizes, apart), people_of(sizes))
+    return verify(faces(draw, sizes, apart), people_of(sizes), most_pairs=50_000)
 
 
-def gain(draw: Draw, sizes: npt.NDArray[np.int64], apart: float) -> Number:
+def gain(draw: Draw, sizes: npt.NDArray[np.int64], apart: float, noise: float = 1.5) -> Number:
     """The AUC of h less that of a worse h of the same images."""
     h, people = faces(draw, sizes, apart), people_of(sizes)
-    worse = h + 1.5 * draw.normal(size=h.shape)
+    worse = h + noise * draw.normal(size=h.shape)
     return verify(h, people).auc.less(verify(worse, people).auc)
 
 
@@ -177,7 +181,7 @@ def of_people(draw: Draw, sizes: npt.NDArray[np.int64], rate: float = nan) -> Nu
 def bound(draw: Draw, groups: int) -> Number:
     """A lower bound by groups of 16 candidates, skewed towards its ceiling of 4 bits."""
     values = 3 - draw.exponential(0.7, (groups, 16)).mean(1) - draw.exponential(0.3, groups)
-    return Bound(values, 4.0, 16 * groups, "").bits
+    return Bound(values, 4.0, 16 * groups, "", least=2).bits
 
 
 def bound_of_people(draw: Draw) -> Number:
@@ -187,7 +191,7 @@ def bound_of_people(draw: Draw) -> Number:
         (3 - of_people[draw.permutation(40)] - draw.exponential(0.3, 40)).reshape(5, 8).mean(1)
         for _ in range(12)
     ]
-    return Bound(np.stack(values), 3.0, 400, "").bits
+    return Bound(np.stack(values), 3.0, 400, "", least=2).bits
 
 
 def single(draw: Draw, count: int, rate: float = nan) -> Number:
@@ -199,8 +203,16 @@ def single(draw: Draw, count: int, rate: float = nan) -> Number:
     )
 
 
+def of_seeds(draw: Draw, seeds: int) -> Number:
+    """Bits saved by pairs of trainings, over which alone the interval is."""
+    number = Usable(draw.normal(size=(seeds, 1)) + np.zeros(10)).over_seeds
+    assert number is not None
+    return number
+
+
 DESIGNS: Mapping[str, Design] = {
     "mean-500": Design("mean of 500 images", partial(single, count=500), 0),
+    "mean-10": Design("mean of 10 images", partial(single, count=10), 0),
     "mean-orl": Design("mean of 100 images of 10 people", partial(of_people, sizes=ORL), 0),
     "mean-lfw": Design("mean of 1,092 images of 588 people", partial(of_people, sizes=LFW), 0),
     "share-500": Design("share of 500 images", partial(single, count=500, rate=0.93), 0.93),
@@ -213,12 +225,22 @@ DESIGNS: Mapping[str, Design] = {
     "share-orl-sure": Design(
         "share of 100 images of 10 people, near 1", partial(of_people, sizes=ORL, rate=0.97), 0.97
     ),
+    "share-5": Design(
+        "share of 50 images of 5 people",
+        partial(of_people, sizes=np.full(5, 10), rate=0.8),
+        0.8,
+    ),
     "share-lfw": Design(
         "share of 1,092 images of 588 people", partial(of_people, sizes=LFW, rate=0.8), 0.8
     ),
     "samples": Design(
         "share of 64 images of 16 samples", partial(samples, images=64, each=16), 0.85
     ),
+    "samples-5": Design(
+        "share of 5 images of 16 samples", partial(samples, images=5, each=16), 0.85
+    ),
+    "r2-10": Design("R² of 100 images of 10 people", partial(r_squared, sizes=ORL), 0.75),
+    "r2-images": Design("R² of 30 images", partial(r_squared, sizes=np.ones(30, int)), 0.75),
     "r2-500": Design("R² of 500 images", partial(r_squared, sizes=np.ones(500, int)), 0.75),
     "r2-lfw": Design("R² of 1,092 images of 588 people", partial(r_squared, sizes=LFW), 0.75),
     "difference-500": Design(
@@ -226,14 +248,42 @@ DESIGNS: Mapping[str, Design] = {
         partial(of_two, sizes=np.ones(500, int), one=0.93, other=0.9),
         0.03,
     ),
+    "difference-15": Design(
+        "difference of two shares, 15 people",
+        partial(of_two, sizes=np.full(15, 10), one=0.9, other=0.8),
+        0.1,
+    ),
     "difference-lfw": Design(
         "difference of two shares, 588 people", partial(of_two, sizes=LFW, one=0.9, other=0.8), 0.1
     ),
     "1-nn": Design("1-NN of 10 people", lambda draw: verified(draw, ORL, 1.6).one_nn),
     "auc": Design("AUC of 10 people", lambda draw: verified(draw, ORL, 1.3).auc.number),
     "auc-sure": Design("AUC of 10 people, near 1", lambda d: verified(d, ORL, 2.2).auc.number),
+    "auc-5": Design("AUC of 5 people", lambda d: verified(d, np.full(5, 10), 1.3).auc.number),
+    "auc-lfw": Design(
+        "AUC of LFW's 588 people", lambda d: verified(d, LFW, 1.6).auc.number, simulations=100
+    ),
+    "tar-lfw": Design(
+        "TAR at FAR 1e−2 of LFW's 588 people", partial(tar, sizes=LFW, apart=1.6), simulations=100
+    ),
+    "1-nn-lfw": Design(
+        "1-NN of LFW's 588 people", lambda d: verified(d, LFW, 1.6).one_nn, simulations=100
+    ),
+    "gain-lfw": Design(
+        "difference of two AUC, LFW's 588 people",
+        partial(gain, sizes=LFW, apart=1.3),
+        simulations=100,
+    ),
     "auc-folds": Design("mean AUC of 4 folds of 10 people", partial(four_folds, apart=1.6)),
     "auc-gain": Design("difference of two AUC, 10 people", partial(gain, sizes=ORL, apart=1.3)),
+    "gain-5": Design(
+        "difference of two AUC, 5 people", partial(gain, sizes=np.full(5, 10), apart=1.3)
+    ),
+    "gain-sure": Design(
+        "difference of two AUC near 1, 10 people",
+        partial(gain, sizes=ORL, apart=2.2, noise=0.5),
+        seldom=True,
+    ),
     "tar": Design("TAR at FAR 1e−2 of 10 people", partial(tar, sizes=ORL, apart=1.6)),
     "folds": Design(
         "accuracy over 10 folds, 60 people", partial(accuracy, sizes=np.full(60, 3), apart=1.3)
@@ -241,11 +291,13 @@ DESIGNS: Mapping[str, Design] = {
     "likeness": Design("likeness, AUC of 40 people", partial(likeness, people=40, key="auc")),
     "rank-1": Design("likeness, rank 1 of 40 people", partial(likeness, people=40, key="rank_1")),
     "bound": Design("lower bound of 32 groups", partial(bound, groups=32), 2.0),
+    "bound-2": Design("lower bound of 2 groups", partial(bound, groups=2), 2.0),
     "bound-people": Design("lower bound of 40 people, 5 groups × 12", bound_of_people, 2.0),
     "trainings-1": Design("500 images, one training", partial(trainings, seeds=1, between=0), 0),
     "trainings-2": Design("500 images, 2 trainings", partial(trainings, seeds=2, between=2), 0),
     "trainings-3": Design("500 images, 3 trainings", partial(trainings, seeds=3, between=2), 0),
-    "orders": Design("code over 3 orders", lambda d: mean(d.normal(size=3), over="orders"), 0),
+    "seeds": Design("verdict over 3 pairs of trainings", partial(of_seeds, seeds=3), 0),
+    "orders": Design("code over 3 orders", lambda d: over_orders(d.normal(size=3)), 0),
 }
 """Every kind of interval, at the sizes at which it is printed."""
 
@@ -255,8 +307,9 @@ def main() -> None:
     print(f"| design | truth | covered, of {SIMULATIONS:,} | printed |\n|---|---:|---:|---:|")
     for design in DESIGNS.values():
         result = coverage(design)
+        few = "" if design.simulations == SIMULATIONS else f" ({design.simulations} data sets)"
         cells = f"{result.truth:.3f} | {100 * result.covered:.1f} % | {100 * result.printed:.0f} %"
-        print(f"| {design.what} | {cells} |", flush=True)
+        print(f"| {design.what}{few} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,17 @@ Values = npt.NDArray[Any]
 Groups = tuple[npt.NDArray[np.integer[Any]], str]
 """The group of each case, codes (N,), and what groups are called, such as "people"."""
 
-LEAST_GROUPS = 5
-"""The fewest groups, as if of equal size, that give an interval."""
+LEAST_UNITS = 10
+"""The fewest cases or groups, as if of equal size, that give a mean or a ratio an interval."""
+
+LEAST_OF_SHARES = 5
+"""The fewest that give one to what is within [0, 1]."""
 
 LEAST_DIFFERING = 8
 """The fewest groups in which two shares differ that give an interval of their difference."""
+
+NEAR_ONE = 0.97
+"""The difference of two statistics that are both above it has no interval."""
 
 FEW = 30
 """Below so many independent cases a number is given with caution."""
@@ -81,26 +87,35 @@ def as_json(value: Any) -> Any:
     return [*map(as_json, value)] if isinstance(value, list | tuple) else value
 
 
-def mean(values: Values, groups: Groups | None = None, over: str = "images") -> Number:
+def mean(
+    values: Values, groups: Groups | None = None, over: str = "images", least: int = LEAST_UNITS
+) -> Number:
     """The mean of values (N,) with standard error and Student's t interval; see `ratio`."""
-    return ratio(values, np.ones(len(values)), groups, over)
+    return ratio(values, np.ones(len(values)), groups, over, least)
 
 
 def ratio(
-    numerators: Values, denominators: Values, groups: Groups | None = None, over: str = "images"
+    numerators: Values,
+    denominators: Values,
+    groups: Groups | None = None,
+    over: str = "images",
+    least: int = LEAST_UNITS,
 ) -> Number:
     """Σ numerators / Σ denominators, each (N,), with standard error and Student's t interval.
 
-    The error is that of the linearised ratio, by the sums of its residuals over groups, or over
-    single cases (Cochran, "Sampling techniques", 1977, §6.3 and §9A.2). `over` names the cases.
-    Raises ValueError for fewer than two cases.
+    The error is that of the jackknife, which leaves out a group or a single case at a time: that of
+    the linearised ratio is too small where values are skewed and cases are few. Fewer than `least`
+    groups or cases have no interval, which is for less skewed values to lower. `over` names the
+    cases. Raises ValueError for fewer than two of them.
     """
     if len(numerators) < 2:
         raise ValueError(f"a standard error needs at least two {over}, not {len(numerators)}")
     total = float(denominators.sum(dtype=np.float64))
     value = float(numerators.sum(dtype=np.float64)) / total
     units = Units.of(len(numerators), groups, over)
-    return units.student(value, units.error(numerators - value * denominators) / abs(total))
+    with np.errstate(divide="ignore", invalid="ignore"):  # all that is left may be 0
+        moved = units.sums(numerators - value * denominators) / (total - units.sums(denominators))
+    return Jackknife(value, value - moved, units).student(least)
 
 
 def share(
@@ -158,7 +173,7 @@ def difference(
 
 def tested(number: Number, units: "Units") -> Number:
     """A difference over units with its `p`, by Student's t of its error."""
-    if not number.error or number.count is None:
+    if number.low is None or not number.error:
         return number
     from scipy.stats import t
 
@@ -184,7 +199,8 @@ class Jackknife:
     def error(self) -> float:
         """The standard error, √((G − 1)/G · Σ (θ₋g − their mean)²) (Efron and Stein, 1981)."""
         count = len(self.left_out)
-        offsets = self.left_out - self.left_out.mean()
+        offsets = self.left_out - self.value  # exactly 0 where nothing varies
+        offsets -= offsets.mean()
         return sqrt((count - 1) / count * float((offsets**2).sum()))
 
     @property
@@ -192,17 +208,27 @@ class Jackknife:
         """A statistic within [0, 1] with the interval of `Units.bounded`."""
         return self._missing or self.units.bounded(self.value, self.error, self.units.cases)
 
+    def student(self, least: int = LEAST_UNITS) -> Number:
+        """Any statistic with Student's t interval, if there are at least so many groups."""
+        return self._missing or self.units.student(self.value, self.error, least)
+
     def less(self, other: "Jackknife") -> Number:
-        """How much larger it is than another statistic of the same groups, paired by group."""
+        """How much larger it is than another statistic of the same groups, paired by group.
+
+        Where both are near 1 a few groups decide, and there is no interval.
+        """
         left_out = self.left_out - other.left_out
         paired = Jackknife(self.value - other.value, left_out, self.units)
-        return paired._missing or tested(self.units.student(paired.value, paired.error), self.units)
+        if min(self.value, other.value) <= NEAR_ONE:
+            return tested(paired.student(LEAST_OF_SHARES), self.units)
+        how = f"no interval: both are above {NEAR_ONE}, where few of the {self.units.text} decide"
+        return Number(paired.value, how=how, count=self.units.count)
 
     @property
     def _missing(self) -> Number | None:
-        how = self.units.too_few
-        if not how and np.isfinite(self.left_out).all():
+        if np.isfinite(self.left_out).all():
             return None
+        how = self.units.too_few(LEAST_OF_SHARES)
         how = how or f"no interval: it hangs on one of the {self.units.text}"
         return Number(self.value, how=how, count=self.units.count)
 
@@ -227,7 +253,7 @@ def over_trainings(values: Values, groups: Groups | None = None, over: str = "im
     """
     values = np.atleast_2d(values).astype(np.float64)
     number, seeds = mean(values.mean(0), groups, over), len(values)
-    if seeds == 1 or number.error is None:
+    if seeds == 1 or number.low is None or number.error is None:
         return number
     from scipy.optimize import brentq
     from scipy.stats import t
@@ -299,17 +325,23 @@ class Units:
         few = f"fewer than {FEW}" if alike > self.count - 0.5 else f"as {alike:.0f} of equal weight"
         return f"{every} ({few}: with caution)"
 
+    def sums(self, values: Values) -> npt.NDArray[np.float64]:
+        """The sums of values (N,) over each unit, (G,)."""
+        summed = values.astype(np.float64)
+        return summed if self.codes is None else np.bincount(self.codes, summed)
+
     def error(self, residuals: Values) -> float:
         """The standard error of the sum of residuals (N,), whose own sum is 0."""
-        sums: Values = residuals.astype(np.float64)
-        if self.codes is not None:
-            sums = np.bincount(self.codes, sums)
+        sums = self.sums(residuals)
         return sqrt(float((sums**2).sum()) * self.count / max(self.count - 1, 1))
 
-    def student(self, value: float, error: float) -> Number:
-        """A value with Student's t interval, of the freedom of groups of equal weight."""
-        if self.too_few:
-            return Number(value, how=self.too_few, count=self.count)
+    def student(self, value: float, error: float, least: int = LEAST_UNITS) -> Number:
+        """A value with Student's t interval, of the freedom of groups of equal weight.
+
+        Too few single cases still have their standard error; too few groups have none.
+        """
+        if how := self.too_few(least):
+            return Number(value, how=how, error=None if self.groups else error, count=self.count)
         half = quantile(self.freedom) * error
         how = f"Student's t over {self.text}"
         return Number(value, value - half, value + half, how, error, self.count)
@@ -322,8 +354,8 @@ class Units:
         intervals for proportions with small expected number of positive counts estimated from
         survey data", 1998). Without any spread there are as many cases as groups.
         """
-        if self.too_few:
-            return Number(value, how=self.too_few, count=self.count)
+        if how := self.too_few(LEAST_OF_SHARES):
+            return Number(value, how=how, count=self.count)
         from scipy.stats import beta
 
         cases = value * (1 - value) / error**2 if error else self.freedom + 1
@@ -334,14 +366,15 @@ class Units:
         how = f"Korn and Graubard's over {self.text}"
         return Number(value, low, high, how, count=self.count)
 
-    @property
-    def too_few(self) -> str:
-        """Why groups give no interval; "" where they do."""
+    def too_few(self, least: int) -> str:
+        """Why these units give no interval where `least` would; "" where they do."""
         alike = self.freedom + 1
-        if not self.groups or alike > LEAST_GROUPS - 0.5:
+        if alike > least - 0.5:
             return ""
         equal = "" if alike > self.count - 0.5 else f", which count as {alike:.1f} of equal weight,"
-        return f"no interval: {self.count:,} {self.groups}{equal} are fewer than {LEAST_GROUPS}"
+        return (
+            f"no interval: {self.count:,} {self.groups or self.over}{equal} are fewer than {least}"
+        )
 
 
 @cache

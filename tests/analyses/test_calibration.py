@@ -27,7 +27,7 @@ def test_by_hand_and_by_torchmetrics() -> None:
     expected = binary_calibration_error(scores, truth.long(), n_bins=15, norm="l1")
     assert found.calibration_error == pytest.approx(float(expected), abs=1e-6)
     few = calibration(parts, (np.arange(400) % 3, "people"))
-    assert few.too_sure.how == "no interval: 3 people are fewer than 5"
+    assert few.too_sure.how == "no interval: 3 people are fewer than 10"
 
 
 def test_of_softmaxes(tmp_path: Path) -> None:

@@ -50,21 +50,21 @@ def test_of_equal_groups_it_is_that_of_their_means() -> None:
     assert number.how == "Student's t over 40 people, 400 images"
 
 
-def test_of_unequal_groups_it_is_the_linearised_ratio() -> None:
-    groups = people(2, 3, 3, 4, 4, 5, 5, 6)
-    values = np.random.default_rng(2).normal(size=32)
+def test_of_unequal_groups_it_is_the_jackknife() -> None:
+    groups = people(2, 3, 3, 4, 4, 5, 5, 6, 4, 4, 4, 4)
+    values = np.random.default_rng(2).normal(size=48)
     number = mean(values, groups)
-    sums = np.array([(values - values.mean())[groups[0] == g].sum() for g in range(8)])
-    error = np.sqrt(8 / 7 * (sums**2).sum()) / 32
+    without = np.array([values[groups[0] != g].mean() for g in range(12)])
+    error = np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
     sizes = np.bincount(groups[0])
-    freedom = 32**2 / (sizes**2).sum() - 1
+    freedom = 48**2 / (sizes**2).sum() - 1
     assert number.value == pytest.approx(values.mean())
     assert number.error == pytest.approx(error)
     assert ends(number)[1] - number.value == pytest.approx(student.ppf(0.975, freedom) * error)
     assert number.how == (
-        "Student's t over 8 people, 32 images (as 7 of equal weight: with caution)"
+        "Student's t over 12 people, 48 images (as 11 of equal weight: with caution)"
     )
-    twice = ratio(3 * values, np.full(32, 2.0), groups)
+    twice = ratio(3 * values, np.full(48, 2.0), groups)
     assert ends(twice) == pytest.approx(tuple(1.5 * end for end in ends(number)))
 
 
@@ -75,9 +75,15 @@ def test_few_groups_have_none_and_the_number_says_why() -> None:
         difference(np.arange(291) % 3 > 0, np.arange(291) % 5 > 0, people(198, 93)),
     ):
         assert (number.low, number.high, number.error, number.p) == (None,) * 4
-        assert number.how == "no interval: 2 people are fewer than 5"
-    assert mean(np.arange(8.0), people(2, 2, 2, 2)).how == "no interval: 4 people are fewer than 5"
-    assert mean(np.arange(10.0), people(2, 2, 2, 2, 2)).low is not None
+        assert number.how.startswith("no interval: 2 people are fewer than ")
+    hits = np.arange(20) % 3 > 0
+    assert share(hits[:8], people(2, 2, 2, 2)).how == "no interval: 4 people are fewer than 5"
+    assert share(hits[:10], people(2, 2, 2, 2, 2)).low is not None
+    nine = mean(np.arange(18.0), people(*[2] * 9))
+    assert nine.how == "no interval: 9 people are fewer than 10"
+    assert mean(np.arange(20.0), people(*[2] * 10)).low is not None
+    assert mean(np.arange(9.0)).how == "no interval: 9 images are fewer than 10"
+    assert mean(np.arange(9.0), least=2).low is not None
     heavy = mean(np.arange(60.0), people(40, *[1] * 20))  # one person outweighs the others
     assert heavy.how.startswith("no interval: 21 people, which count as 2.2")
 
@@ -149,6 +155,10 @@ def test_the_jackknife_of_a_mean_is_students() -> None:
     folds = mean_of([one, Jackknife(values.mean(), left_out, units)])
     assert folds.error == pytest.approx(one.error / 2**0.5, rel=0.05)
     assert folds.units.count == 24
+    without = np.linspace(0.97, 0.99, 12)
+    sure, less = Jackknife(0.98, without, units), Jackknife(0.96, without - 0.02, units)
+    assert sure.less(less).low is not None
+    assert sure.less(sure).how.startswith("no interval: both are above 0.97")
     lost = Jackknife(0.5, np.array([0.5, np.nan]), units)
     assert lost.number.how.startswith("no interval: it hangs on one of the 12 people")
 

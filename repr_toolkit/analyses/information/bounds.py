@@ -13,7 +13,7 @@ from torch import Tensor
 from repr_toolkit.analyses.classification.bayes import Classification
 from repr_toolkit.analyses.information.code_lengths import image_bits
 from repr_toolkit.data import ImageSplit
-from repr_toolkit.support.stats import Groups, Number, Units, mean
+from repr_toolkit.support.stats import LEAST_UNITS, Groups, Number, Units, mean
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -30,7 +30,8 @@ class Bound:
     `values` are draws whose expectation the bound is, (R, G), those of a replicate independent of
     each other, or (G,): the estimate is their mean, which may lie above I(x; h) by chance.
     `ceiling` is the most that it can be, in bits, `images` how many it was measured on, `what` says
-    which bound, `over` what the draws are of, and `groups` which of them belong together.
+    which bound, `over` what the draws are of, `groups` which of them belong together, and `least`
+    how many of them give an interval.
     """
 
     values: Floats
@@ -39,6 +40,7 @@ class Bound:
     what: str
     over: str = "images"
     groups: Groups | None = None
+    least: int = LEAST_UNITS
 
     @cached_property
     def bits(self) -> Number:
@@ -48,9 +50,10 @@ class Bound:
         The interval ends at the ceiling, which the bound cannot exceed.
         """
         replicates = np.atleast_2d(self.values)
-        errors = [mean(values, self.groups, self.over).error or 0 for values in replicates]
+        errors = [mean(v, self.groups, self.over, self.least).error or 0 for v in replicates]
         units = Units.of(replicates.shape[1], self.groups, self.over)
-        number = units.student(float(replicates.mean()), float(np.sqrt(np.mean(np.square(errors)))))
+        error = float(np.sqrt(np.mean(np.square(errors))))
+        number = units.student(float(replicates.mean()), error, self.least)
         if number.high is None:
             return number
         high = min(number.high, max(self.ceiling, number.value))
@@ -126,8 +129,9 @@ def candidate_bound(
     each = f"groups of {candidates} {over}"
     if over != "images":
         each += f", an image each, drawn anew {replicates} times"
+    # A draw is the mean of many images, and so hardly skewed: two give an interval that holds.
     values = values if replicates > 1 else values[0]
-    return Bound(values, log2(candidates), len(members.unique()), what, each)
+    return Bound(values, log2(candidates), len(members.unique()), what, each, least=2)
 
 
 def most_candidates(split: ImageSplit, wanted: int) -> int:

@@ -72,7 +72,7 @@ class Usable:
         """
         if len(self.saved) < LEAST_SEEDS:
             return None
-        return mean(self.saved.mean(1), over="pairs of trainings")
+        return mean(self.saved.mean(1), over="pairs of trainings", least=LEAST_SEEDS)
 
     @property
     def sign(self) -> int | None:

@@ -100,7 +100,7 @@ def over_orders(lengths: Sequence[float]) -> Number:
     """The mean of lengths in bits, one an order, with Student's t interval over the orders."""
     if len(lengths) < 2:
         return Number(lengths[0], how="no interval: one order", count=1)
-    return replace(mean(np.array(lengths), over="orders"), error=None)
+    return replace(mean(np.array(lengths), over="orders", least=2), error=None)
 
 
 def online_code(

@@ -94,7 +94,7 @@ def _cells(methods: Sequence[Verification | None]) -> tuple[Cell, Cell]:
 
 def means_text(results: Sequence[Verifications]) -> str:
     """By how much the mean AUC is above that of each method that all have, as a sentence."""
-    parts = []
+    parts, kinds = [], []
     for name in _baselines(results):
         if not all(name in result.methods for result in results):
             continue
@@ -102,8 +102,11 @@ def means_text(results: Sequence[Verifications]) -> str:
             mean_of([result.methods[name].auc for result in results])
         )
         above = "above" if gain.value >= 0 else "beside"
-        parts.append(f"{number_text(gain, digits=3)} {above} {name}")
-    return f"The mean AUC is {', '.join(parts)}; in brackets 95 %, {gain.how}."
+        part = f"{number_text(gain, digits=3)} {above} {name}"
+        parts.append(part if gain.low is not None else f"{part} ({gain.how})")
+        kinds += [gain.how] if gain.low is not None else []
+    of = f"; in brackets 95 %, {' or '.join(dict.fromkeys(kinds))}" if kinds else ""
+    return f"The mean AUC is {', '.join(parts)}{of}."
 
 
 def csv_rows(

@@ -86,7 +86,7 @@ def test_of_several_images_a_person_each_replicate_draws_one() -> None:
         "Student's t over 4 groups of 16 people, an image each, drawn anew 4 times"
     )
     assert bound.bits.low is not None
-    once = mean(bound.values[0])
+    once = mean(bound.values[0], least=2)
     errors = [mean(values).error for values in bound.values]
     assert bound.bits.value == pytest.approx(bound.values.mean())
     half = np.sqrt(np.mean(np.square(errors))) * (once.high - once.value) / once.error
@@ -110,7 +110,7 @@ def test_of_training_images_it_is_called_no_bound() -> None:
 
 
 def test_at_its_ceiling_it_says_so() -> None:
-    full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "", "groups of 16 images")
+    full = Bound(np.array([3.98, 4.0, 3.99]), 4.0, 48, "", "groups of 16 images", least=2)
     assert full.saturated
     assert bound_cell(full.as_dict()).detail.endswith("at its ceiling, 4.00")
     assert full.bits.low is not None
@@ -120,7 +120,7 @@ def test_at_its_ceiling_it_says_so() -> None:
         "Student's t over 3 groups of 16 images (fewer than 30: with caution); leaves out training "
         "seeds"
     )
-    half = Bound(np.array([2.0, 2.4]), 5.0, 32, "")
+    half = Bound(np.array([2.0, 2.4]), 5.0, 32, "", least=2)
     assert not half.saturated
     assert "ceiling" not in bound_cell(half.as_dict()).detail
     assert half.bits.value == pytest.approx(2.2)

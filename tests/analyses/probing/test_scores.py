@@ -49,7 +49,7 @@ def test_r_squared_has_the_interval_of_a_ratio() -> None:
     assert (few.value, few.low, few.how) == (
         found.value,
         None,
-        "no interval: 3 people are fewer than 5",
+        "no interval: 3 people are fewer than 10",
     )
 
 
