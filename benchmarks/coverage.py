@@ -297,7 +297,7 @@ DESIGNS: Mapping[str, Design] = {
     "trainings-2": Design("500 images, 2 trainings", partial(trainings, seeds=2, between=2), 0),
     "trainings-3": Design("500 images, 3 trainings", partial(trainings, seeds=3, between=2), 0),
     "seeds": Design("verdict over 3 pairs of trainings", partial(of_seeds, seeds=3), 0),
-    "orders": Design("code over 3 orders", lambda d: over_orders(d.normal(size=3)), 0),
+    "orders": Design("code over 3 orders", lambda d: over_orders(d.normal(size=3).tolist()), 0),
 }
 """Every kind of interval, at the sizes at which it is printed."""
 

@@ -101,7 +101,8 @@ def evaluate(options: Namespace, settings: Settings) -> None:
             estimate = result[key]
             error = f" ± {estimate['error']:.4f}" if "error" in estimate else ""
             print(f"  {title:24}{estimate['value']:9.4f}{error}")
-    for note in interval_notes(result):
+    named = [(title, result[key].get("how", "")) for key, title in titles.items() if key in result]
+    for note in interval_notes(named):
         print(f"  {note}")
     if result["remark"]:
         print(f"  {result['remark']}")

@@ -6,7 +6,7 @@ it code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from repr_toolkit.support.tables import NONE
 
@@ -22,6 +22,8 @@ class _Kind:
 class Cell:
     """A text, a detail in smaller print (an interval, a remark), and a standard error.
 
+    `how` is what the interval is, or why there is none, which a note below the table says.
+
     The page shows the text over its detail, a terminal the text ± the error, or else the text with
     the detail in brackets.
     """
@@ -29,6 +31,7 @@ class Cell:
     text: str = NONE
     detail: str = ""
     error: str = ""
+    how: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.text} ({self.detail})" if self.detail else self.text
@@ -59,6 +62,7 @@ class Table(_Kind):
     """Rows under the names of their columns.
 
     `corner` is the heading over the rows' labels. A terminal names groups only where `grouped`.
+    With `by_column` not the rows but the columns say what is measured.
     """
 
     caption: str
@@ -66,6 +70,7 @@ class Table(_Kind):
     rows: Sequence[Row]
     corner: str = "Measure"
     grouped: bool = True
+    by_column: bool = False
 
 
 @dataclass(frozen=True)

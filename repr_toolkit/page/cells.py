@@ -1,6 +1,7 @@
 """Numbers as cells of tables."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from repr_toolkit.page.blocks import Cell
@@ -21,7 +22,7 @@ def number_cell(
         return Cell()
     known = number if isinstance(number, Number) else Number(**number)
     text, error, interval = number_parts(known, scale, digits)
-    return Cell(text, interval or (f"± {error}" if error else ""), error)
+    return Cell(text, interval or (f"± {error}" if error else ""), error, known.how)
 
 
 def share_of(number: Number | Numbers | None) -> Cell:
@@ -36,7 +37,7 @@ def with_chance(cell: Cell, chance: float) -> Cell:
 
 def with_remark(cell: Cell, remark: str) -> Cell:
     """A cell with a remark after its interval."""
-    return Cell(cell.text, "; ".join(filter(None, [cell.detail, remark])), cell.error)
+    return replace(cell, detail="; ".join(filter(None, [cell.detail, remark])))
 
 
 def with_p(cell: Cell, number: Number | Numbers) -> Cell:

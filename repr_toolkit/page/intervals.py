@@ -1,41 +1,38 @@
 """What the intervals of numbers are, and why some have none."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+
+from repr_toolkit.page.blocks import Block, Table
 
 ONE_RUN = "Each column of a run is one training run: no interval has the spread between trainings."
 MISSING = "no interval: "
 
 
-def interval_notes(numbers: Any) -> list[str]:
-    """Sentences on every `Number` at any depth of what is ready for JSON.
+def interval_notes(numbers: Iterable[tuple[str, str]]) -> list[str]:
+    """Sentences on the intervals of numbers, each its name and its `how`; see `Number`.
 
-    >>> interval_notes([{"value": 0.5, "low": 0.4, "high": 0.6, "how": "Wilson's over 96 images"}])
-    ["95 % intervals are Wilson's over 96 images."]
+    >>> interval_notes([("probe, %", "Wilson's over 96 images"), ("m", "")])
+    ["95 % intervals: “probe, %”: Wilson's over 96 images."]
     """
-    kinds: dict[str, None] = {}
-    reasons: dict[str, None] = {}
-    for number in _numbers(numbers):
-        how = number.get("how", "")
-        if "low" in number:
-            kinds[how] = None
-        elif how.startswith(MISSING):
-            reasons[how.removeprefix(MISSING)] = None
-    sentences = []
-    if kinds:
-        sentences.append(f"95 % intervals are {'; '.join(filter(None, kinds))}.")
-    if reasons:
-        sentences.append(f"No interval where {'; or '.join(reasons)}.")
-    return sentences
+    kinds: dict[str, dict[str, None]] = {}
+    reasons: dict[str, dict[str, None]] = {}
+    for name, how in numbers:
+        if how.startswith(MISSING):
+            reasons.setdefault(how.removeprefix(MISSING), {})[f"“{name}”"] = None
+        elif how:
+            kinds.setdefault(how, {})[f"“{name}”"] = None
+    said = {"95 % intervals": kinds, "No interval": reasons}
+    return [f"{what}: {_each(named)}." for what, named in said.items() if named]
 
 
-def _numbers(value: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(value, Mapping):
-        if "value" in value and "how" in value:
-            yield value
-        else:
-            for item in value.values():
-                yield from _numbers(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _numbers(item)
+def _each(named: Mapping[str, Iterable[str]]) -> str:
+    return "; ".join(f"{', '.join(names)}: {how}" for how, names in named.items())
+
+
+def numbers_of(blocks: Iterable[Block]) -> Iterator[tuple[str, str]]:
+    """The name and the `how` of every number in the tables: that of its row, or of its column."""
+    for table in blocks:
+        if isinstance(table, Table):
+            for row in table.rows:
+                for column, cell in zip(table.columns, row.cells, strict=True):
+                    yield column if table.by_column else row.label, cell.how

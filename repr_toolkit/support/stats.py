@@ -327,8 +327,8 @@ class Units:
 
     def sums(self, values: Values) -> npt.NDArray[np.float64]:
         """The sums of values (N,) over each unit, (G,)."""
-        summed = values.astype(np.float64)
-        return summed if self.codes is None else np.bincount(self.codes, summed)
+        summed: npt.NDArray[np.float64] = values.astype(np.float64)
+        return summed if self.codes is None else np.bincount(self.codes, summed).astype(np.float64)
 
     def error(self, residuals: Values) -> float:
         """The standard error of the sum of residuals (N,), whose own sum is 0."""

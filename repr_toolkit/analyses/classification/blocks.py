@@ -107,7 +107,8 @@ def _classifiers(results: Mapping[str, Numbers]) -> list[Table]:
             f"Classifiers of the pixels of the same images, fitted to {fitted[0]['train_images']:,}"
             " training images."
         )
-        table = Table(caption, ["accuracy, %", "minus Bayes’ rule", "how"], rows, "classifier")
+        columns = ["accuracy, %", "minus Bayes’ rule", "how"]
+        table = Table(caption, columns, rows, "classifier", by_column=True)
         tables += [] if table in tables else [table]
     return tables
 

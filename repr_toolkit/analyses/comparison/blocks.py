@@ -58,7 +58,7 @@ def blocks(numbers: Numbers) -> list[Block]:
         cells = [
             with_p(share_of(n) if key in SHARES else number_cell(n, scale), n or {}) for n in values
         ]
-        label = label.format(first=names[0])
+        label, about = label.format(first=names[0]), about.format(first=names[0])
         paired = key.endswith("minus_first")
         rows.append(Row(label, cells, about, group, intervals=paired))
     softmaxes = [variant.get("softmax") or {} for variant in variants]
@@ -102,7 +102,8 @@ def _classifiers(numbers: Numbers) -> Table:
         Row(name, [share_of(accuracy), minus, Cell(how)]) for name, accuracy, minus, how in lines
     ]
     caption = "Labels read by Bayes' rule, and by classifiers of the pixels of the same images."
-    return Table(caption, ["accuracy, %", "minus Bayes’ rule", "how"], rows, corner="classifier")
+    columns = ["accuracy, %", "minus Bayes’ rule", "how"]
+    return Table(caption, columns, rows, corner="classifier", by_column=True)
 
 
 def figures(kept: Kept) -> list[Block]:

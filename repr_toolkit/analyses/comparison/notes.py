@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from repr_toolkit.analyses.comparison.blocks import LEADS, caption_of
+from repr_toolkit.analyses.comparison.blocks import LEADS, blocks, caption_of
 from repr_toolkit.analyses.probing.classifiers import beyond
-from repr_toolkit.page.intervals import interval_notes
+from repr_toolkit.page.intervals import interval_notes, numbers_of
 from repr_toolkit.runs.bits import TRAINING_IMAGES
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import OTHER_H
@@ -42,7 +42,7 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             f"all {judge['test_images']:,} real {judge['split']} images."
         )
     sentences += [
-        *interval_notes(numbers),
+        *interval_notes(numbers_of(blocks(numbers))),
         "Every column is one training run: no interval has the spread between trainings.",
     ]
     if any(variant.get("softmax") for variant in numbers["variants"].values()):

@@ -30,14 +30,24 @@ ROWS = (
         "the same means with a σ for every level that they round to, fitted on training images",
     ),
     (BITS, "bits_per_dim_train", "of training images", "lower by what was memorised"),
-    (BITS, "bits_per_dim_minus_first", "minus {first}", "paired by image; below 0, fewer bits"),
+    (
+        BITS,
+        "bits_per_dim_minus_first",
+        "minus {first}",
+        "bits/dim less those of {first}, image by image; below 0, fewer bits",
+    ),
     (
         BITS,
         "bits_per_dim_other_h",
         "bits/dim, other h",
         "given the h of another image; the dearer, the more h matters",
     ),
-    (BITS, "difference", "difference", "own h minus another's, paired by image"),
+    (
+        BITS,
+        "difference",
+        "difference",
+        "bits/dim given own h less those given another's, image by image",
+    ),
     (
         LABELS,
         "bits_per_dim_marginal",
@@ -48,7 +58,7 @@ ROWS = (
         LABELS,
         "bits_per_dim_marginal_minus_first",
         "minus {first}",
-        "paired by image; below 0, fewer bits",
+        "bits/dim, label not told, less those of {first}, image by image; below 0, fewer bits",
     ),
     (LABELS, "bayes", "Bayes' rule, accuracy, %", "argmax p(x|y) p(y)"),
     (
@@ -87,8 +97,18 @@ ROWS = (
         "the same of the encoder before training",
     ),
     (PROBES, "probe_pixels", "probe, pixels, %", "the same of the image itself"),
-    (PROBES, "probe_minus_pixels", "probe minus pixels, points", "paired by image"),
-    (PROBES, "probe_minus_first", "minus the first probe, points", "paired by image"),
+    (
+        PROBES,
+        "probe_minus_pixels",
+        "probe minus pixels, points",
+        "its accuracy less that of the pixels, image by image",
+    ),
+    (
+        PROBES,
+        "probe_minus_first",
+        "minus the first probe, points",
+        "its accuracy less that of the first column that has one",
+    ),
 )
 """Group, name among a variant's numbers, label and explanation of every row of numbers."""
 

@@ -66,6 +66,7 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
     nulls = {null["dim"]: float(np.mean(null["bits_of_seeds"])) for null in numbers["nulls"]}
     of_null = [nulls[source["dim"]] for source in every]
 
+    best = next((name for name, source in sources.items() if not source["control"]), "the best")
     rows = [
         Row("m", [Cell(f"{source['dim']:,}") for source in every], "numbers in h"),
         Row(
@@ -82,13 +83,18 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
         Row(
             "verdict",
             [verdict_cell(s["usable"], "saves bits", "saves none") for s in every],
-            f"where the t interval over {LEAST_SEEDS} pairs of trainings or more excludes 0",
+            "on bits saved, those given h = 0 less those given own h: where the t interval over "
+            f"{LEAST_SEEDS} pairs of trainings or more excludes 0",
         ),
-        Row("minus the best", [bits_cell(s["minus_best"]) for s in every], "paired by image"),
+        Row(
+            "minus the best",
+            [bits_cell(s["minus_best"]) for s in every],
+            f"bits saved less those that {best} saves, image by image",
+        ),
         Row(
             "verdict, to the best",
             [verdict_cell(s["minus_best"], "saves more", "saves fewer") for s in every],
-            "by pairs of trainings, as above",
+            f"on bits saved less those that {best} saves, by pairs of trainings, as above",
         ),
         Row(
             "rise at the end",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from repr_toolkit.analyses.information.bounds import Bound, candidate_bound, mos
 from repr_toolkit.analyses.information.code_lengths import (
     CodeLengths,
     Reading,
+    SavedMaps,
     code_lengths,
     cumulative,
 )
@@ -51,9 +52,9 @@ def measure(
     and float64 `null_bits` (D, S, N) given h = 0, `saved_bits` (K, S, N) to the null of a source's
     own dimension, and `other_h_costs` (K, S, N), more than own h, NaN for the images that `other_h`
     gives no other. Where the decoder has a likelihood of sub-pixels there are `saved_map` and
-    `saved_error`, the mean over images and seeds and its standard error over images, float32
-    (K, C, H, W), and of the images `image` uint8 (s, C, H, W), of `levels` levels, `shown`
-    (K, s, C, H, W), by the first seed.
+    `saved_error`, the mean over images and seeds and its standard error over images, or groups of
+    them, float32 (K, C, H, W), and of the images `image` uint8 (s, C, H, W), of `levels` levels,
+    `shown` (K, s, C, H, W), by the first seed.
     """
     control = asked["control"]
     images = data.splits[asked["split"]]
@@ -78,7 +79,7 @@ def measure(
             coded = code_lengths(readings, images, shown=shown, progress=True)
             of_seeds.append(coded)
             for number, name in enumerate(models):
-                read[name].add(coded, 2 * number + 1)
+                read[name].readings.append(_SeedReading(coded, 2 * number + 1))
     names = sorted(dims, key=lambda name: (name == control, -read[name].saved.mean()))
     null_bits = np.stack([np.stack([c.bits[0] for c in of_seeds]) for of_seeds in nulls.values()])
     arrays: dict[str, Array] = {
@@ -92,10 +93,8 @@ def measure(
     if first.maps is not None:
         arrays |= {
             "saved_map": np.stack([read[name].mean_map for name in names]).astype(np.float32),
-            "saved_error": np.stack([np.mean(read[name].errors, 0) for name in names]).astype(
-                np.float32
-            ),
-            "shown": np.stack([read[name].shown[0] for name in names]),
+            "saved_error": np.stack([read[name].mean_error for name in names]).astype(np.float32),
+            "shown": np.stack([read[name].shown for name in names]),
             "image": images[shown]["image"].numpy(),
             "levels": np.array(data.levels),
         }
@@ -120,8 +119,8 @@ def measure(
                 "control": name == control,
                 "made_by": own[0].config["model"]["encoder"]["init_args"]["made_by"],
                 "dim": dim,
-                "bits": float(np.mean(source.bits)),
-                "bits_of_seeds": [float(bits.mean()) for bits in source.bits],
+                "bits": float(np.mean([reading.bits for reading in source.readings])),
+                "bits_of_seeds": [float(reading.bits.mean()) for reading in source.readings],
                 "usable": Usable(source.saved, groups),
                 "minus_best": minus.get(compared[0]) if compared else None,
                 "minus": minus,
@@ -155,6 +154,26 @@ def measure(
     return Result(asked, numbers, arrays)
 
 
+class _SeedReading(NamedTuple):
+    """What the decoder of one seed says: reading number `own`, and after it of another's h."""
+
+    coded: CodeLengths
+    own: int
+
+    @property
+    def bits(self) -> Floats:
+        """Of each image, (N,)."""
+        own: Floats = self.coded.bits[self.own]
+        return own
+
+    @property
+    def maps(self) -> SavedMaps:
+        """The savings by sub-pixel; ValueError where there is no likelihood of them."""
+        if self.coded.maps is None:
+            raise ValueError("this decoder has no likelihood of sub-pixels")
+        return self.coded.maps
+
+
 @dataclass(eq=False)
 class _Source:
     """What the decoders on one source say, seed by seed."""
@@ -162,32 +181,18 @@ class _Source:
     counted: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     """of which images `other_h` gave another, (N,)"""
     bound: Bound | None = None
-    bits: list[Floats] = field(default_factory=list)  # of each image, (N,)
-    saved_bits: list[Floats] = field(default_factory=list)
-    other: list[Floats] = field(default_factory=list)  # given another's h
-    maps: list[Floats] = field(default_factory=list)
-    errors: list[Floats] = field(default_factory=list)
-    shown: list[npt.NDArray[np.float32]] = field(default_factory=list)
-
-    def add(self, coded: CodeLengths, own: int) -> None:
-        """Another seed's readings: that of own h, and after it that of another image's."""
-        self.bits.append(coded.bits[own])
-        self.saved_bits.append(coded.saved(own))
-        self.other.append(coded.bits[own + 1])
-        if coded.maps is not None:
-            self.maps.append(coded.maps.mean[own])
-            self.errors.append(coded.maps.error[own])
-            self.shown.append(coded.maps.shown[own])
+    readings: list[_SeedReading] = field(default_factory=list)
 
     @property
     def saved(self) -> Floats:
         """Bits saved, (S, N)."""
-        return np.stack(self.saved_bits)
+        return np.stack([reading.coded.saved(reading.own) for reading in self.readings])
 
     @property
     def costs(self) -> Floats:
         """What another's h costs, (S, N), NaN where there is none."""
-        costs: Floats = np.where(self.counted, np.stack(self.other) - np.stack(self.bits), np.nan)
+        more = np.stack([one.coded.bits[one.own + 1] - one.bits for one in self.readings])
+        costs: Floats = np.where(self.counted, more, np.nan)
         return costs
 
     def shuffled_costs(self, images: ImageSplit) -> Usable | None:
@@ -198,11 +203,27 @@ class _Source:
 
     @property
     def mean_map(self) -> Floats:
-        mean: Floats = np.mean(self.maps, 0)
+        mean: Floats = np.mean([one.maps.mean[one.own] for one in self.readings], 0)
         return mean
 
+    @property
+    def mean_error(self) -> Floats:
+        mean: Floats = np.mean([one.maps.error[one.own] for one in self.readings], 0)
+        return mean
+
+    @property
+    def shown(self) -> npt.NDArray[np.float32]:
+        """The maps of single images by the first seed, (s, C, H, W)."""
+        first = self.readings[0]
+        maps: npt.NDArray[np.float32] = first.maps.shown[first.own]
+        return maps
+
     def cumulative(self, coded: CodeLengths) -> list[float] | None:
-        return cumulative(self.mean_map, coded.order).tolist() if self.maps else None
+        """Bits saved up to each pixel; None where there is no likelihood of sub-pixels."""
+        if coded.maps is None:
+            return None
+        total: list[float] = cumulative(self.mean_map, coded.order).tolist()
+        return total
 
 
 def _worth(nulls: Iterable[CodeLengths], data: ImageData) -> float | None:

@@ -41,7 +41,9 @@ class SavedMaps:
     """
 
     mean: Floats  # over images, (K, C, H, W)
-    error: Floats  # the standard error of the mean, (K, C, H, W)
+    error: (
+        Floats  # its standard error, by groups of images where some belong together, (K, C, H, W)
+    )
     shown: npt.NDArray[np.float32]  # of the images that were asked for, (K, s, C, H, W)
     reference: Floats  # the mean bits of each sub-pixel under the reference, (C, H, W)
 
@@ -118,10 +120,14 @@ def code_lengths(
     # (2·K + 1, C, H, W), a batch each: of the savings, their squares, and what the reference gives
     sums: list[Tensor] = []
     total: Floats | float = 0.0  # of earlier batches
+    groups = split.groups()
+    grouped = None if groups is None else _Grouped(groups[0])
     single: list[Tensor] = []  # (K, s, C, H, W): the savings of the images shown, a batch each
     device = reference.device
 
-    def measured(part: tuple[dict[str, Tensor], int]) -> tuple[Tensor, Tensor, Tensor]:
+    def measured(
+        part: tuple[dict[str, Tensor], int],
+    ) -> tuple[Tensor, Tensor, Tensor, _GroupSums | None]:
         batch, start = part
         stop = start + len(batch["image"])
         terms = []  # log p of each sub-pixel, (b, C, H, W)
@@ -133,15 +139,18 @@ def code_lengths(
         savings = stacked - stacked[0]
         summed = torch.cat([savings.sum(1), savings.square().sum(1), stacked[:1].sum(1)])
         of_shown = savings[:, [i - start for i in shown if start <= i < stop]]
-        return stacked.flatten(2).sum(2), summed, of_shown
+        of_groups = None if grouped is None else grouped.sums_of(savings, start)
+        return stacked.flatten(2).sum(2), summed, of_shown, of_groups
 
     with exactly():
         read = batches(split, None, size, device, "bits", progress)
         parts = zip(read, range(0, len(split), size), strict=True)
-        for of_batch, summed, of_shown in side_by_side(measured, parts, device):
+        for of_batch, summed, of_shown, of_groups in side_by_side(measured, parts, device):
             nats.append(of_batch)
             sums.append(summed)
             single.append(of_shown)
+            if grouped is not None and of_groups is not None:
+                grouped.add(of_groups)
             if len(sums) == FOLDED:
                 total, sums = total + _doubled(torch.stack(sums)).sum(0), []
     log_prob = torch.cat(nats, 1).cpu().double()
@@ -151,10 +160,63 @@ def code_lengths(
     first, second = every_mean[:-1].reshape(2, len(readings), *every_mean.shape[1:])
     # In nats so far. The variance of a sub-pixel whose savings are all equal may round below 0.
     variance = np.maximum(second - first**2, 0) / max(len(split) - 1, 1)
+    error = np.sqrt(variance) if grouped is None else grouped.error(first)
     of_images = (torch.cat(single, 1).cpu().float() / log(2)).numpy()
-    error, reference = np.sqrt(variance) / log(2), -every_mean[-1] / log(2)
+    error, reference = error / log(2), -every_mean[-1] / log(2)
     maps = SavedMaps(first / log(2), error, of_images, reference)
     return CodeLengths(-log_prob.numpy() / log(2), order, maps)
+
+
+class _GroupSums(NamedTuple):
+    """The groups of a batch's images, how many images each has, and the sums of their savings."""
+
+    codes: npt.NDArray[Any]
+    counts: npt.NDArray[np.intp]
+    sums: Tensor  # (K, groups, C, H, W)
+
+
+class _Grouped:
+    """What the standard error of a mean takes of groups: sums over them, of sums over their images.
+
+    A group's sum is held only until the last of its images has come.
+    """
+
+    def __init__(self, codes: npt.NDArray[Any]) -> None:
+        self.codes, self.sizes = np.unique(codes, return_inverse=True, return_counts=True)[1:]
+        self.left = self.sizes.copy()
+        self.sums: dict[int, Floats] = {}  # (K, C, H, W), of groups that lack images
+        self.squares: Floats | float = 0.0  # Σ s²
+        self.weighted: Floats | float = 0.0  # Σ n·s
+
+    def sums_of(self, savings: Tensor, start: int) -> "_GroupSums":
+        """Those of images' savings, (K, b, C, H, W), of which the first is number `start`."""
+        codes, places, counts = np.unique(
+            self.codes[start : start + savings.shape[1]], return_inverse=True, return_counts=True
+        )
+        sums = savings.new_zeros(len(savings), len(codes), *savings.shape[2:])
+        sums.index_add_(1, torch.from_numpy(places).to(savings.device), savings)
+        return _GroupSums(codes, counts, sums)
+
+    def add(self, batch: "_GroupSums") -> None:
+        """Take the sums of a batch, in any order of them."""
+        sums = _doubled(batch.sums).swapaxes(0, 1)
+        for code, count, part in zip(batch.codes, batch.counts, sums, strict=True):
+            total = self.sums.pop(code, 0.0) + part
+            self.left[code] -= count
+            if self.left[code]:
+                self.sums[code] = total
+            else:
+                self.squares = self.squares + total**2
+                self.weighted = self.weighted + self.sizes[code] * total
+
+    def error(self, mean: Floats) -> Floats:
+        """The standard error of the mean (K, C, H, W) over all images; NaN of a single group."""
+        count, images = len(self.sizes), self.sizes.sum()
+        if count < 2:
+            return np.full_like(mean, np.nan)
+        squares = self.squares - 2 * mean * self.weighted + mean**2 * (self.sizes**2).sum()
+        error: Floats = np.sqrt(np.maximum(squares, 0) * count / (count - 1)) / images
+        return error
 
 
 def image_bits(

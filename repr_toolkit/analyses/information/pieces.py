@@ -1,6 +1,7 @@
 """Bits of h as cells, tables, charts and pictures, alike for a run's own decoder and fresh ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def verdict_cell(usable: Numbers | None, more: str, fewer: str) -> Cell:
     if usable["sign"] is None:
         return Cell("none", f"{len(usable['of_seeds'])} of at least {LEAST_SEEDS} seeds")
     words = {1: more, 0: "not told apart", -1: fewer}[usable["sign"]]
-    return Cell(words, number_cell(usable["over_seeds"]).detail)
+    return replace(number_cell(usable["over_seeds"]), text=words)
 
 
 def bound_cell(bound: Numbers | None) -> Cell:
@@ -92,7 +93,10 @@ def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) ->
         )
         for every in (bits, bounds)
     )
-    of_bounds = of_bounds and f"of lower bounds: {of_bounds}"
+    of_bits, of_bounds = (
+        text and f"of {what}: {text}"
+        for what, text in (("bits", of_bits), ("lower bounds", of_bounds))
+    )
     every = "; ".join(filter(None, [of_bits, of_bounds]))
     return f"95 % intervals: {every}." if every else "No number has an interval."
 

@@ -54,7 +54,9 @@ def _table(results: Mapping[str, Kept]) -> Table:
             for _, result in others
         ]
         cells = [Cell(), *(number_cell(difference, scale, digits) for difference in minus)]
-        rows.insert(1, Row(f"own h, minus {first}", cells, "paired by image"))
+        rows.insert(
+            1, Row(f"own h, minus {first}", cells, f"own h less own h of {first}, image by image")
+        )
     unit = numbers["measure"] + (", %" if numbers["share"] else "")
     caption = (
         f"{unit[0].upper()}{unit[1:]}: {numbers['images']:,} {numbers['split']} images of "

@@ -146,7 +146,14 @@ def _scores(target: Numbers, columns: Columns) -> list[Row]:
         readings = [by_probe.get(name, {}) for by_probe in columns.values()]
         scores = [cell(reading.get("score")) for reading in readings]
         rows.append(Row(probe.title, scores, probe.about, group))
-        rows.append(Row(f"… minus {first}", _minus(target, readings), "paired by image", group))
+        rows.append(
+            Row(
+                f"… minus {first}",
+                _minus(target, readings),
+                f"this score less that of {first}",
+                group,
+            )
+        )
         controls = [_control(reading.get("control")) for reading in readings]
         rows.append(Row("… selectivity", controls, "more than on random labels", group))
     alone = [cell(target["baseline"]["score"])] * len(columns)
@@ -194,7 +201,7 @@ def _codes(one: Probed, columns: Columns) -> list[Row]:
         row("given h", "bits", "fewer: h tells the label sooner and surer"),
         row("without h", "null_bits", "the same code with an intercept alone"),
         row("bits saved", "bits_saved", "by h; 0 or below: it tells nothing"),
-        Row(f"… minus {next(iter(columns))}", minus, "of the same orders", group),
+        Row(f"… minus {next(iter(columns))}", minus, "bits fewer, in the same orders", group),
         Row("uniform code", [Cell(plain(bits, 0)) for bits in uniform], "knows nothing", group),
         Row("against uniform, ×", [Cell(plain(by)) for by in ratios], "unequal classes too", group),
     ]
@@ -217,6 +224,14 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         f"{protocol['interval']['covers']}.",
         *_control_notes(group),
     ]
+    readings = [reading for one in group for reading in one.target["readings"]]
+    if len(_columns(group)) > 1 and any(r.get("missed") is not None for r in readings):
+        notes.append(
+            "… minus: the score less that of the first column by the same probe, on the same test "
+            "images, image by image. Of accuracies of independent images p is that of "
+            "McNemar’s exact test; of R², and of images that belong together, it is that of the "
+            "interval’s Student’s t. Of codes: the bits fewer, order by order."
+        )
     notes += beyond(text for one in group for text in _at_ends(one))
     if any("code" in reading for one in group for reading in one.target["readings"]):
         code = protocol["mdl"]

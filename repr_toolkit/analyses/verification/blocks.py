@@ -40,7 +40,7 @@ def _table(results: Mapping[str, Numbers]) -> Table:
         for name, result in results.items()
         for method, numbers in result["methods"].items()
     ]
-    return Table(caption, headings, rows, corner="By the cosine of")
+    return Table(caption, headings, rows, corner="By the cosine of", by_column=True)
 
 
 def notes(results: Sequence[Numbers], where: str = "") -> list[str]:
@@ -77,7 +77,7 @@ def _gains(results: Mapping[str, Numbers]) -> list[str]:
     return [
         f"{name}: the AUC of h less that of {PIXELS} is "
         f"{with_p(number_cell(result['auc_above_pixels'], digits=3), result['auc_above_pixels'])}, "
-        "paired by person."
+        f"paired by person; {result['auc_above_pixels'].get('how', '')}."
         for name, result in results.items()
     ]
 

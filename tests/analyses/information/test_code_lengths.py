@@ -12,6 +12,7 @@ from repr_toolkit.analyses.information.code_lengths import (
     cumulative,
     image_bits,
 )
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.data.known_bits import known_bits
 from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN, raster
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -106,6 +107,17 @@ def test_bits_are_those_of_evaluation_whatever_the_batches(
     every = np.stack([maps.shown[1, 0] for maps in single if maps is not None])
     error = every.astype(np.float64).std(0, ddof=1) / np.sqrt(30)
     np.testing.assert_allclose(coded.maps.error[1], error, rtol=1e-3, atol=1e-6)
+    people = np.arange(30) * 7 % 12  # of 2 or 3 images each, which batches of 7 part
+    identity = np.zeros(len(split.arrays["image"]), int)
+    identity[split.rows] = people
+    grouped = ImageSplit({**split.arrays, "identity": identity}, split.rows, split.levels)
+    of_people = code_lengths(readings, grouped, batch_size=7).maps
+    assert of_people is not None
+    for place in np.ndindex(every.shape[1:]):
+        residuals = every[(slice(None), *place)].astype(np.float64)
+        sums = np.bincount(people, residuals - residuals.mean())
+        expected_error = np.sqrt(12 / 11 * (sums**2).sum()) / 30
+        assert of_people.error[(1, *place)] == pytest.approx(expected_error, rel=1e-3, abs=1e-6)
     some = image_bits(model, split, [codes[[4, 2]]], indices=[4, 2], batch_size=1)
     np.testing.assert_allclose(some[0] / 36, expected[0][[4, 2]], rtol=1e-5)
 

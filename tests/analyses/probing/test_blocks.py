@@ -179,6 +179,11 @@ def test_columns_are_paired_with_the_first() -> None:
     score, bits = [row for row in table.rows if row.label == "… minus a"]
     expected = difference(~missed["b"], ~missed["a"])
     assert score.cells[0] == bits.cells[0] == Cell()
+    assert score.about == "this score less that of a"
+    assert score.cells[1].how.endswith("over 100 test images, p by McNemar's exact test")
+    shown = blocks_of_results({"a": kept})
+    [said] = [n for b in shown if isinstance(b, Notes) for n in b.items if n.startswith("… minus")]
+    assert "same test images" in said
     assert score.cells[1].text == "−10.0"
     assert score.cells[1].detail.endswith("p = 0.002")
     assert expected.p == pytest.approx(2 * 0.5**10)

@@ -293,4 +293,5 @@ def test_few_people_are_told_of_without_an_interval(
     printed = capsys.readouterr().out
     auc = measure_stored(load_data(str(faces)), "val").first.auc
     assert f"| {auc.value:.3f} |" in printed
-    assert "No interval where 2 people are fewer than 5" in printed
+    assert "No interval: “AUC”" in printed
+    assert "2 people are fewer than 5" in printed
