@@ -172,7 +172,7 @@ def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover()
     blocks = frozen_blocks(kept_study(frozen_numbers()), ["a", "pixelcnn_m3"])
     table, learning, chart, _ = blocks
     assert isinstance(table, Table)
-    assert f"intervals: {SEEDS}; of lower bounds: {OF_BOUND}." in table.caption
+    assert f"intervals: of bits: {SEEDS}; of lower bounds: {OF_BOUND}." in table.caption
     assert isinstance(chart, Chart)
     assert "Noise floor: decoders given h = 0 lie 0.5 bits apart (m = 3: 90.0, " in table.caption
     texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
@@ -203,7 +203,7 @@ def test_tables_of_bits_say_what_their_intervals_cover(study: Path) -> None:
     assert kept.numbers["saves"]["shuffled"]["bits"]["how"] in table.caption
     assert kept.numbers["lower_bound"]["bits"]["how"] in table.caption
     both = intervals([usable(1, ONE_SEED), usable(2), usable(3)])
-    assert both == f"95 % intervals: {ONE_SEED} or {SEEDS}."
+    assert both == f"95 % intervals: of bits: {ONE_SEED} or {SEEDS}."
 
 
 def test_the_general_note_leaves_room_for_seeds() -> None:
