@@ -88,5 +88,5 @@ def _used() -> float:
         except OSError:  # the process has ended
             continue
         if int(fields[2]) == os.getpgrp():
-            total += int(fields[11]) + int(fields[12])  # user and system
+            total += sum(map(int, fields[11:15]))  # user and system, and of children that ended
     return total / os.sysconf("SC_CLK_TCK")

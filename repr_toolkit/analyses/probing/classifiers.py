@@ -6,12 +6,14 @@ and how it predicts. It never sees another image: what is chosen is chosen by `c
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -31,6 +33,18 @@ EPOCHS, HIDDEN = 100, 128  # of the small network
 DECAYS = DECADES  # its L2 penalty α, as scikit-learn has it
 TOLERANCE = 1e-5  # with scikit-learn's own, 1e-4, weak penalties' solver stops where it starts
 NEVER_PATIENT = 10**9
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread in products of matrices; a decorator too.
+
+    Those of a probe are so small that several threads would wait for each other longer than they
+    work, and the longer where another process has taken a core. Nor do the probes' digits then
+    depend on the number of cores.
+    """
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 def logistic(x: Features, y: Values, seed: int, strengths: Sequence[float] = STRENGTHS) -> Fits:
@@ -188,6 +202,7 @@ class Chosen:
     predicted: Values  # of the test images
 
 
+@one_thread()
 def choose(
     series: Sequence[Callable[[], Fits]],
     validation: tuple[Features, Values],
@@ -265,6 +280,7 @@ def beyond(at_ends: Iterable[str]) -> list[str]:
     return [f"At an end of what was tried, so that others might do better: {named}."] * bool(named)
 
 
+@one_thread()
 def refit(name: str, settings: Settings, x: Features, y: Values, seed: int) -> Predict:
     """The probe of these settings, as they were chosen elsewhere, fitted to other values."""
     if name == "mlp":

@@ -19,6 +19,7 @@ from repr_toolkit.analyses.probing.classifiers import (
     Features,
     Fits,
     improvements,
+    one_thread,
     regressions,
 )
 from repr_toolkit.support.stats import Number, mean
@@ -103,6 +104,7 @@ def over_orders(lengths: Sequence[float]) -> Number:
     return replace(mean(np.array(lengths), over="orders", least=2), error=None)
 
 
+@one_thread()
 def online_code(
     features: Features,
     labels: Codes,

@@ -12,7 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.probing.classifiers import STRENGTHS, Features, ends, regressions
+from repr_toolkit.analyses.probing.classifiers import (
+    STRENGTHS,
+    Features,
+    ends,
+    one_thread,
+    regressions,
+)
 
 Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
 DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
@@ -110,6 +116,7 @@ def principal(h: Features, number: int) -> Direction:
     return _in_deviations(f"principal {number}", vector, h)
 
 
+@one_thread()
 def probe(h: Features, positive: Flags, name: str, checked: tuple[Features, Flags]) -> Direction:
     """The direction in which a logistic regression's odds of an attribute rise the fastest.
 

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from repr_toolkit.analyses.probing.classifiers import (
     PENALTIES,
@@ -49,6 +50,25 @@ def test_each_of_a_path_is_its_own_optimum() -> None:
     for strength in (1e-5, 1.0, 1e3):
         alone = LogisticRegression(C=strength, tol=1e-8, max_iter=10_000).fit(x, y).coef_
         np.testing.assert_allclose(path[strength], alone, rtol=0.05, atol=1e-4)
+
+
+def test_products_take_one_thread_while_fits_are_chosen_and_then_as_many_as_before() -> None:
+    def threads() -> set[int]:
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+    seen: list[set[int]] = []
+
+    def fits() -> Fits:
+        for number in (1.0, 2.0):
+            seen.append(threads())
+            yield {"C": number}, lambda features: np.zeros(len(features))
+
+    values = np.ones((3, 2)), np.ones(3)
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        choose([fits], values, values[0], accuracy)
+        assert threads() == before == {2}
+    assert seen == [{1}, {1}]
 
 
 def test_a_strong_penalty_is_passed_where_all_is_one_class() -> None:
