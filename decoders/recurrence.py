@@ -1,14 +1,16 @@
 """LSTMs over the rows or diagonals of a map (1601.06759 §3.1, §3.2), as one operator.
 
 A step is a row, or a diagonal of pixels (r, c) with r + c the same, which is a column of the
-paper's skewed map without its padding. Cells are kept in the order of steps, so that the cells of a
+paper's skewed map without its padding. Cells are kept in the order of steps, so that those of a
 step are a slice, and so is what they see of the step before; states outside the image stand between
-them. Nothing is copied within a step, and nothing is computed for a pixel that is none.
+them. Nothing is copied within a step, and nothing is computed for a pixel that is none. On a CPU a
+kernel in C++ makes the steps where it can be built, elsewhere PyTorch does.
 
 A step costs a few calls, and the steps follow one another: H of them over rows, H + W − 1 over
 diagonals. Backward keeps the gates, cells and states: 6·h values a pixel and direction.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -16,6 +18,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from repr_toolkit.decoders import recurrence_native as native
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Steps:
     """(H·W), the place of each cell."""
     count: int
     """E"""
+    tables: Mapping[str, Tensor]
+    """For the kernel `order`, and of every step `lengths` and first places, `inside` and `seen`."""
 
 
 def lstm(
@@ -62,28 +68,38 @@ def lstm(
     """
     _, _, height, width = gates.shape
     with torch.autocast(gates.device.type, enabled=False):
-        out = _forward(gates.to(weight.dtype), weight, state, cell, diagonal)[0]
+        outside = torch.stack([state, cell])
+        out = _forward(gates.to(weight.dtype), weight, outside, diagonal)[0]
     states: Tensor = out.unflatten(1, (height, width))
     return states
 
 
 @torch.library.custom_op("repr_toolkit::lstm", mutates_args=())
 def _forward(
-    x: Tensor, weight: Tensor, state: Tensor, cell: Tensor, diagonal: bool
+    x: Tensor, weight: Tensor, outside: Tensor, diagonal: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The states in raster order (D, H·W, B, h), and by cells and places what backward needs.
 
     That is the gates (D, H·W, B, 4·h), the states and the cells (D, E, B, h).
     """
-    (batch, _, height, width), (directions, h) = x.shape, state.shape
+    (batch, _, height, width), (_, directions, h) = x.shape, outside.shape
     steps = steps_of(height, width, weight.shape[2], diagonal, x.device)
     taps = _taps(weight, directions)
-    x = x.contiguous(memory_format=torch.channels_last)
-    by_pixels = x.permute(2, 3, 0, 1).flatten(0, 1).unflatten(2, (directions, -1))
-    gates = _select(by_pixels.movedim(2, 0), steps.order)  # (D, H·W, B, 4·h)
+    x = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+    x = x.reshape(batch, height * width, directions, 4 * h)
+    if kernel := native.kernel(x):
+        return native.forward(kernel, steps, x, taps, outside)
+    return _forward_steps(steps, x, taps, outside)
+
+
+def _forward_steps(
+    steps: Steps, x: Tensor, taps: Tensor, outside: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What `_forward` returns, given x (B, H·W, D, 4·h) and `outside` (2, D, h)."""
+    batch, h = len(x), outside.shape[2]
+    gates = _select(x.permute(2, 1, 0, 3), steps.order)  # (D, H·W, B, 4·h)
     states, cells = (
-        outside[:, None, None].expand(-1, steps.count, batch, -1).contiguous()
-        for outside in (state, cell)
+        one[:, None, None].expand(-1, steps.count, batch, -1).contiguous() for one in outside
     )
     for here, inside, seen in zip(steps.cells, steps.inside, steps.taps, strict=True):
         pre = gates[:, here].flatten(1, 2)  # (D, N·B, 4·h)
@@ -100,9 +116,9 @@ def _forward(
 
 @_forward.register_fake
 def _(
-    x: Tensor, weight: Tensor, state: Tensor, cell: Tensor, diagonal: bool
+    x: Tensor, weight: Tensor, outside: Tensor, diagonal: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    (batch, _, height, width), (directions, h) = x.shape, state.shape
+    (batch, _, height, width), (_, directions, h) = x.shape, outside.shape
     around = (height + 1) * (width + (1 if diagonal else weight.shape[2] - 1))
     return (
         x.new_empty(directions, height * width, batch, h),
@@ -122,11 +138,33 @@ def _backward(
     height: int,
     width: int,
     diagonal: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The gradients by x, weight, state and cell, given that by the states (D, H·W, B, h)."""
-    directions, _, batch, h = states.shape
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients by x, weight and what is outside, given that by the states (D, H·W, B, h)."""
+    directions, _, batch, _ = states.shape
     steps = steps_of(height, width, weight.shape[2], diagonal, grad.device)
-    taps = _taps(weight, directions).mT
+    kept = (gates, states, cells)
+    taps = _taps(weight, directions).mT.contiguous()
+    if kernel := native.kernel(grad):
+        by_gates, by_x, by_outside = native.backward(kernel, steps, grad, *kept, taps)
+    else:
+        by_gates, by_x, by_outside = _backward_steps(steps, grad, *kept, taps)
+    cells_first = by_gates.flatten(1, 2)
+    by_weight = torch.stack(
+        [states.index_select(1, at).flatten(1, 2).mT @ cells_first for at in steps.seen], dim=-1
+    )  # (D, h, 4·h, n)
+    return (
+        by_x.view(batch, height, width, -1).permute(0, 3, 1, 2),
+        by_weight.transpose(1, 2).reshape(weight.shape).contiguous(),
+        by_outside,
+    )
+
+
+def _backward_steps(
+    steps: Steps, grad: Tensor, gates: Tensor, states: Tensor, cells: Tensor, taps: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients by the gates (D, H·W, B, 4·h), by x (B, H·W, D, 4·h) and by what is outside."""
+    directions, count, batch, width = gates.shape
+    h = width // 4
     o, f, i, g = gates.chunk(4, dim=-1)
     # All factors that no later step has a part in, for all cells at once.
     tanh = cells.index_select(1, steps.places).tanh_()
@@ -155,20 +193,12 @@ def _backward(
         by_cell[:, seen[steps.carried]].addcmul_(dc, f[:, here])
         for tap, matrix in zip(seen, taps, strict=True):
             by_state[:, tap].flatten(1, 2).baddbmm_(by_gates.flatten(1, 2), matrix)
-    by_gates = factors.flatten(1, 2)
-    by_weight = torch.stack(
-        [states.index_select(1, at).flatten(1, 2).mT @ by_gates for at in steps.seen], dim=-1
-    )  # (D, h, 4·h, n)
+    by_x = grad.new_empty(batch, count, directions, width)
+    by_x.permute(2, 1, 0, 3).copy_(_select(factors, steps.turned))
     outside = torch.ones(steps.count, dtype=torch.bool, device=grad.device)
     outside[steps.places] = False
-    by_x = grad.new_empty(batch, height * width, directions, 4 * h)
-    by_x.permute(2, 1, 0, 3).copy_(_select(factors, steps.turned))
-    return (
-        by_x.view(batch, height, width, -1).permute(0, 3, 1, 2),
-        by_weight.transpose(1, 2).reshape(weight.shape).contiguous(),
-        by_state[:, outside].sum((1, 2)),
-        by_cell[:, outside].sum((1, 2)),
-    )
+    by_outside = torch.stack([t[:, outside].sum((1, 2)) for t in (by_state, by_cell)])
+    return factors, by_x, by_outside
 
 
 @_backward.register_fake
@@ -181,20 +211,20 @@ def _(
     height: int,
     width: int,
     diagonal: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     directions, _, batch, h = states.shape
     by_x = grad.new_empty(batch, directions * 4 * h, height, width)
     return (
         by_x.contiguous(memory_format=torch.channels_last),
         weight.new_empty(weight.shape),
-        grad.new_empty(directions, h),
-        grad.new_empty(directions, h),
+        grad.new_empty(2, directions, h),
     )
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, _, _, ctx.diagonal = inputs
+    x, weight, _, ctx.diagonal = inputs
     ctx.size = x.shape[2:]
+    ctx.set_materialize_grads(False)  # no zeros for what has no gradient
     ctx.save_for_backward(weight, *output[1:])
     ctx.mark_non_differentiable(*output[1:])
 
@@ -234,6 +264,12 @@ def steps_of(height: int, width: int, taps: int, diagonal: bool, device: torch.d
     places = torch.cat([torch.arange(s.start, s.stop) for s in inside])
     by_taps = zip(*seen, strict=True)
     sees = [torch.cat([torch.arange(s.start, s.stop) for s in slices]) for slices in by_taps]
+    tables = {
+        "lengths": torch.tensor(lengths),
+        "inside": torch.tensor([s.start for s in inside]),
+        "seen": torch.tensor([[s.start for s in slices] for slices in seen]),
+        "order": orders,
+    }
     return Steps(
         tuple(slice(end - n, end) for end, n in zip(ends, lengths, strict=True)),
         tuple(inside),
@@ -244,6 +280,7 @@ def steps_of(height: int, width: int, taps: int, diagonal: bool, device: torch.d
         torch.stack(sees).to(device),
         places.to(device),
         count,
+        tables,
     )
 
 

@@ -1,4 +1,4 @@
-"""Shared libraries of native engines: compiled on first use, and kept for the next process."""
+"""Shared libraries of kernels in C++: compiled on first use, and kept for the next process."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def library(source: Path, functions: tuple[str, ...]) -> ctypes.CDLL | BuildErro
         return _load(build(source), functions)
     except (BuildError, OSError, ValueError, RuntimeError) as error:
         reason = BuildError(str(error))
-        log.warning("sampling without the native engine, several times slower: %s", reason)
+        log.warning("without the kernel of %s, several times slower: %s", source.name, reason)
         return reason
 
 
@@ -80,7 +80,7 @@ def build(source: Path) -> Path:
     if path.is_file():
         _require_own(folder, path)
         return path
-    log.info("building the native sampling engine with %s: a few seconds, once", compiler[0])
+    log.info("building %s with %s: a few seconds, once", source.name, compiler[0])
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_own(folder)

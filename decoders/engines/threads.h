@@ -17,8 +17,9 @@ constexpr int kTile = 8;
 
 // Calls work(first, n) for tiles of n ≤ kTile images until all are done or the job is stopped.
 // Threads share tiles, never a product, and meet only at the end.
-template <class Work>
-void share_tiles(const Job& job, const Work& work) {
+// A job has images, threads and stopped().
+template <class AnyJob, class Work>
+void share_tiles(const AnyJob& job, const Work& work) {
   std::atomic<int> next{0};
   std::atomic<bool> out_of_memory{false};
   const int images = job.images, threads = std::max(1, std::min(job.threads, images));

@@ -8,7 +8,7 @@ The direction from the left is made pixel by pixel, what it takes from above a r
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from repr_toolkit.decoders.walks.weights import bias
 
 class DiagonalBiLSTMWalk(LSTMWalk):
     """The walk of a Diagonal BiLSTM, `model`, for a batch of images given h, or given nothing."""
+
+    adds: ClassVar[bool] = True
 
     def __init__(self, model: Any, h: Tensor | None, batch: int) -> None:
         super().__init__(model, h, batch)

@@ -6,7 +6,7 @@ taken of the first three quarters of a group's part, and tanh of the last.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,8 +21,10 @@ class LSTMWalk(PixelNetworkWalk):
     """The walk of a network of `LSTMLayer`s; a subclass makes what comes from above and before.
 
     At each pixel it puts what the gates take from there into `collected` (1, L, B, 4·h), the cell
-    before into `cell` and what is added to the states into `added` (L, B, h).
+    before into `cell` and, if it `adds` to the states, that into `added` (L, B, h).
     """
+
+    adds: ClassVar[bool] = False
 
     def __init__(self, model: Any, h: Tensor | None, batch: int) -> None:
         super().__init__(model, h, batch)
@@ -43,6 +45,8 @@ class LSTMWalk(PixelNetworkWalk):
         )
         self.collected = zeros(1, count, batch, GATES * features)
         self.cell, self.state, self.added, self.sums = zeros(4, count, batch, features)
+        if not self.adds:
+            self.sums = self.state
         self.skips = zeros(batch, self.maps.shape[2])
         self.steps = [self._steps(layers, g, groups) for g in range(groups)]
         last = self.maps[-1] if first.skip is None else self.skips
@@ -74,7 +78,8 @@ class LSTMWalk(PixelNetworkWalk):
         ]:
             gates = torch.addmm(*into_gates)
             update(gates, cell, state)
-            torch.add(state, added, out=sums)
+            if self.adds:
+                torch.add(state, added, out=sums)
             if skip is not None:
                 bias, weight = skip
                 skips += torch.addmm(bias, seen, weight)
