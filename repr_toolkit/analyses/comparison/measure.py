@@ -20,7 +20,7 @@ from repr_toolkit.analyses.comparison.notes import notes
 from repr_toolkit.analyses.comparison.probes import LabelProbes
 from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.analyses.judge import obstacle, train_judge
-from repr_toolkit.data import ImageData
+from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import effective_dimension, encode_split
@@ -28,6 +28,7 @@ from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import (
     TRAINING_IMAGES,
+    bits_given,
     own_and_other,
     refitted_bits,
     training_bits,
@@ -42,9 +43,11 @@ from repr_toolkit.support.pictures import Group, paper_figure, png_of
 from repr_toolkit.support.stats import Groups, Number, as_json, difference, mean, share
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
-PROTOCOL = 3
+PROTOCOL = 4
 """A number, to be raised whenever the same question comes to have another answer."""
 
 LAYOUT = 4
@@ -135,6 +138,21 @@ def squared_errors(
     return errors
 
 
+def bits_of_draws(
+    model: EncoderDecoder, h: Tensor | None, count: int, seed: int = 0
+) -> "npt.NDArray[np.float64]":
+    """Bits/dim of `count` images drawn from p(x|h), under that p(x|h): float64 (count,).
+
+    One image for each row of h (count, h_dim), or from p(x) for None, at temperature 1. If
+    held-out images were draws of the model, theirs would be the same in the mean.
+    """
+    decoder = model.decoder
+    noise = common_noise(decoder, count, seed)
+    drawn = decode(decoder, h, noise if h is None else noise.unflatten(0, (count, 1)))
+    split = ImageSplit({"image": drawn.flatten(0, 1).numpy()}, np.arange(count), decoder.levels)
+    return bits_given(model, split, [h], seed=seed)[0]
+
+
 class _Comparison:
     """What is measured of every variant, on images and noise that are the same for all."""
 
@@ -175,9 +193,11 @@ class _Comparison:
         if self.split_name != "train":
             count = min(len(bits), TRAINING_IMAGES)
             numbers["bits_per_dim_train"] = training_bits(model, self.data, count, seed=self.seed)
-        softmax = of_softmaxes(
-            model, self.split, None if h is None else h[self.measured], self.measured
-        )
+        h_measured = None if h is None else h[self.measured]
+        if model.decoder.reconstruction_temperature > 0:
+            drawn = bits_of_draws(model, h_measured, len(self.measured), self.seed + 1)
+            numbers["bits_per_dim_draws"] = mean(drawn)
+        softmax = of_softmaxes(model, self.split, h_measured, self.measured)
         if self.first is not None:
             numbers["bits_per_dim_minus_first"] = mean(bits - self.first, groups)
         if model.encoder is not None and model.encoder.source == "label":

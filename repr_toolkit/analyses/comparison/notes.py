@@ -57,6 +57,12 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
             f"of training images: the same bits/dim on at most {TRAINING_IMAGES:,} of them, spread "
             "evenly. effective dimensions: (Σ λ)² / Σ λ² of the eigenvalues λ of h's covariance."
         )
+    if "bits_per_dim_draws" in rows:
+        sentences.append(
+            f"of its own draws: bits/dim of {numbers['reconstructed']} images drawn at temperature "
+            "1, under the model that drew them, given the same h. They would be those of held-out "
+            "images if these were draws of the model; where they are many more, its draws derail."
+        )
     sentences += _of_classifiers(numbers, rows)
     sentences += [
         f"{file}: {LEADS[file]} {caption_of(file, numbers)}" for file in numbers["figures"]

@@ -38,6 +38,12 @@ ROWS = (
     ),
     (
         BITS,
+        "bits_per_dim_draws",
+        "of its own draws",
+        "where many more, drawing leads it to what it has not learned",
+    ),
+    (
+        BITS,
         "bits_per_dim_other_h",
         "bits/dim, other h",
         "given the h of another image; the dearer, the more h matters",

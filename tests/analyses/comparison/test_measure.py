@@ -14,14 +14,15 @@ from PIL import Image
 from repr_toolkit.analyses.comparison import measure as comparison_of_runs
 from repr_toolkit.analyses.comparison import probes
 from repr_toolkit.analyses.comparison.blocks import blocks, caption_of
-from repr_toolkit.analyses.comparison.measure import measure, squared_errors
+from repr_toolkit.analyses.comparison.measure import bits_of_draws, measure, squared_errors
 from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.analyses.judge import train_judge
 from repr_toolkit.analyses.probing.linear import Probe
 from repr_toolkit.cli import main
 from repr_toolkit.data import load_data
-from repr_toolkit.decoders import bits_per_dim
+from repr_toolkit.decoders import GatedPixelCNN, bits_per_dim
 from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import bits_given, evaluate
 from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
@@ -81,6 +82,40 @@ def test_bits_are_those_of_evaluate(study: tuple[Path, dict[str, Run]]) -> None:
         assert found[name]["images"] == str(expected["images"])
         assert found[name]["likelihood"] == "exact"
         assert (found[name]["training_steps"], found[name]["training_seconds"]) == ("7", "2.5")
+
+
+def test_bits_of_own_draws(study: tuple[Path, dict[str, Run]]) -> None:
+    folder, runs = study
+    found = lines(folder)
+    split = load_data("digits").splits["test"]
+    batch = split[[index * len(split) // 6 for index in range(6)]]
+    for name, run in runs.items():
+        model = load(run)
+        if name == "mse_m3":  # reconstructs by its mean
+            assert found[name]["bits_per_dim_draws"] == ""
+            continue
+        h = None if model.encoder is None else model.encode(batch).detach()
+        noise = common_noise(model.decoder, 6, seed=1)
+        drawn = model.decoder.sample(h, 6 if h is None else None, noise=noise)
+        with torch.no_grad():
+            bits = bits_per_dim(model.decoder.log_prob(drawn, h), (1, 8, 8)).double()
+        line = found[name]
+        assert float(line["bits_per_dim_draws"]) == pytest.approx(float(bits.mean()), rel=1e-5)
+        error = float(line["bits_per_dim_draws_standard_error"])
+        assert error == pytest.approx(float(bits.std()) / np.sqrt(6), rel=1e-4)
+    assert "of its own draws" in (folder / "comparison.md").read_text("utf-8")
+
+
+def test_bits_of_draws_are_the_entropy_of_the_model() -> None:
+    """In the mean, over all images of a tiny space, however badly the model was trained."""
+    torch.manual_seed(0)
+    decoder = GatedPixelCNN((1, 2, 2), 0, 3, features=4, layers=2)
+    every = torch.cartesian_prod(*[torch.arange(3)] * 4).reshape(-1, 1, 2, 2).to(torch.uint8)
+    with torch.no_grad():
+        log_p = decoder.log_prob(every).double()
+    entropy = float(-(log_p.exp() * log_p).sum()) / (4 * np.log(2))
+    bits = bits_of_draws(EncoderDecoder(None, decoder), None, 20_000)
+    assert abs(bits.mean() - entropy) < 4 * bits.std() / np.sqrt(len(bits))
 
 
 def test_means_have_stronger_likelihoods_than_that_of_one_sigma(
