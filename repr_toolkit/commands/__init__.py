@@ -7,6 +7,7 @@ parser stands beside it, in the module's `add_commands`.
 
 from repr_toolkit.commands import (
     classify,
+    complete,
     embed,
     faces,
     frozen,
@@ -25,6 +26,7 @@ from repr_toolkit.commands.options import Action
 
 MODULES = (
     runs,
+    complete,
     embed,
     classify,
     faces,

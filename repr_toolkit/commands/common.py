@@ -16,6 +16,22 @@ from repr_toolkit.data.folder import read_image
 from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.runs.run import Run
+from repr_toolkit.support.choose import choose_evenly
+
+
+def originals_of(run: Run, model: EncoderDecoder, options: Namespace) -> dict[str, Tensor]:
+    """The pictures that are named, or so many images of the split, as a batch.
+
+    Raises ValueError for pictures where the encoder reads something else.
+    """
+    if not options.pictures:
+        held_out = run.load_data().split(options.split)
+        return held_out[choose_evenly(len(held_out), options.images)]
+    if model.encoder is not None and model.encoder.source != "image":
+        raise ValueError(f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures")
+    decoder = model.decoder
+    return {"image": read_pictures(options.pictures, decoder.image_shape, decoder.levels)}
 
 
 def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> Tensor:

@@ -160,6 +160,18 @@ class Command(ArgumentParser):
         self.add_shared("--temperature", default=temperature, help=text)
         self.add_shared("--engine")
 
+    def add_originals(self) -> None:
+        """Take a run, and pictures or a number of images of a split."""
+        self.add_shared("run")
+        self.add_argument(
+            "pictures",
+            nargs="*",
+            metavar="PICTURE",
+            help="image files, scaled to the model's size; without any, some of a split are taken",
+        )
+        self.add_count("--images", 8, "originals that are taken from the split")
+        self.add_shared("--split")
+
     def add_out(self, what: str = PICTURES, default: str | None = None) -> None:
         """Take a file to write `what` to, and whether it may replace another."""
         self.add_argument("--out", default=default, help=what)

@@ -90,11 +90,16 @@ def save_picture(
         name_outputs(out, *([] if values is None else [out.with_suffix(".npz")]))
 
 
-def save_rows(rows: Tensor, levels: int, options: Namespace) -> None:
-    """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files."""
+def save_rows(
+    rows: Tensor, levels: int, options: Namespace, more: Mapping[str, Any] | None = None
+) -> None:
+    """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files.
+
+    `more` are further arrays for the .npz.
+    """
     images = rows.flatten(0, 1).cpu()
     grid = image_grid(images, columns=rows.shape[1], levels=levels)
-    save_picture(lambda: grid, options, {"image": images.numpy(), "levels": levels})
+    save_picture(lambda: grid, options, {"image": images.numpy(), "levels": levels, **(more or {})})
 
 
 def name_outputs(*files: Path) -> None:

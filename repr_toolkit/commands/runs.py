@@ -160,29 +160,19 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
-    from repr_toolkit.commands.common import read_pictures
+    from repr_toolkit.commands.common import originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
-    from repr_toolkit.support.choose import choose_evenly
 
     require_pictures(options)
     run = Run(options.run)
     model = load_with_decoder(run)
-    levels = model.decoder.levels
-    if options.pictures:
-        if model.encoder is not None and model.encoder.source != "image":
-            raise ValueError(
-                f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures"
-            )
-        batch = {"image": read_pictures(options.pictures, model.decoder.image_shape, levels)}
-    else:
-        held_out = run.load_data().split(options.split)
-        batch = held_out[choose_evenly(len(held_out), options.images)]
+    batch = originals_of(run, model, options)
     with engine_log_shown():
         images = reconstruct(model, batch, n=options.n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
-    save_rows(rows, levels, options)
+    save_rows(rows, model.decoder.levels, options)
 
 
 def check(options: Namespace, settings: Settings) -> None:
@@ -250,16 +240,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_shared("--resume")
 
     command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
-    command.add_shared("run")
-    command.add_argument(
-        "pictures",
-        nargs="*",
-        metavar="PICTURE",
-        help="image files, scaled to the model's size; without any, images of a split are taken",
-    )
+    command.add_originals()
     command.add_count("-n", 4, "reconstructions of each original")
-    command.add_count("--images", 8, "originals that are taken from the split")
-    command.add_shared("--split")
     command.add_drawing()
     command.add_out(default="reconstruct.png")
 

@@ -95,16 +95,19 @@ def decode(
     engine: str = "auto",
     batch_size: int = 256,
     progress: bool = False,
+    known: Tensor | None = None,
+    mask: Tensor | None = None,
 ) -> Tensor:
     """Images drawn from p(x|h) by given noise: uint8 (N, n, C, H, W) on the CPU.
 
     `h` is float (N, h_dim), or None for an unconditional decoder (N = 1). `noise` is (n, C, H, W),
     shared by all N, or (N, n, C, H, W). A `temperature` of None is the decoder's
-    `reconstruction_temperature`. At most `batch_size` images are drawn at once, which bounds the
-    memory. Raises ValueError where the decoder's `sample` does.
+    `reconstruction_temperature`. `known`, uint8 (N, C, H, W), are images of which the pixels of
+    `mask`, bool (H, W), are kept; then without h N is their number. At most `batch_size` images are
+    drawn at once, which bounds the memory. Raises ValueError where the decoder's `sample` does.
     """
     temperature = reconstruction_temperature(decoder, temperature)
-    count = 1 if h is None else len(h)
+    count = next((len(t) for t in (h, known) if t is not None), 1)
     noise = noise.expand(count, *noise.shape[-4:])
     draws = noise.shape[1]
     images: list[Tensor] = []
@@ -119,6 +122,8 @@ def decode(
                 temperature=temperature,
                 engine=engine,
                 progress=span(show, done, len(chunk)),
+                known=None if known is None else known[row],
+                mask=mask,
             )
             images.append(drawn.cpu())
             done += len(chunk)

@@ -25,6 +25,7 @@ COMMANDS = (
     "classify",
     "sample",
     "reconstruct",
+    "complete",
     "interpolate",
     "faces",
     "portraits",

@@ -1,0 +1,108 @@
+"""Completions of images of which a part is known (1601.06759, Figure 9)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, full_precision
+from repr_toolkit.decoders.noise import common_noise
+from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.sampling.draw import decode
+
+MASKS = ("top", "left", "box")
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Originals, what was known of them, and images drawn around it."""
+
+    originals: Tensor
+    """uint8 (N, C, H, W)"""
+    mask: Tensor
+    """bool (H, W), True where a pixel is known"""
+    images: Tensor
+    """uint8 (N, n, C, H, W)"""
+    nats: Tensor
+    """float64 (N, 1 + n): log p(x|h) of the original, and of each completion"""
+    exact: bool
+    """Whether each is a draw from p(unknown | known, h), as what is known comes first"""
+
+
+def complete(
+    model: EncoderDecoder,
+    batch: dict[str, Tensor],
+    mask: Tensor,
+    *,
+    n: int = 4,
+    seed: int = 0,
+    **how: Any,
+) -> Completions:
+    """n completions of every image of a batch, of which `mask`, bool (H, W), says what is known.
+
+    Completion j of every image has the noise of draw j. Where there is an encoder, h is that of
+    the whole original, which it may tell of. `how` are further arguments of `decode`. Raises
+    ValueError for a decoder that does not complete, and a mask of another size.
+    """
+    decoder, originals = model.decoder, batch["image"].cpu()
+    if mask.shape != originals.shape[2:]:
+        size, other = ("×".join(map(str, shape)) for shape in (originals.shape[2:], mask.shape))
+        raise ValueError(f"the mask is of {other} pixels, and the images of {size}")
+    h = None if model.encoder is None else encode_batch(model, batch)
+    noise = common_noise(decoder, n, seed)
+    images = decode(decoder, h, noise, known=originals, mask=mask, **how)
+    shown = torch.cat([originals[:, None], images], dim=1)
+    device = next(decoder.parameters()).device
+    with torch.inference_mode(), full_precision(device):
+        nats = [
+            decoder.log_prob(column.to(device), None if h is None else h.to(device)).double().cpu()
+            for column in shown.unbind(1)
+        ]
+    return Completions(originals, mask, images, torch.stack(nats, 1), known_first(decoder, mask))
+
+
+def known_first(decoder: Decoder, mask: Tensor) -> bool:
+    """Whether all that is known comes before all else, or nothing depends on what came before."""
+    if not isinstance(decoder, AutoregressiveDecoder):
+        return True
+    known = mask.expand(decoder.image_shape).flatten()[decoder.order.cpu()]
+    return bool(known[: int(known.sum())].all())
+
+
+def mask_of(name: str, size: tuple[int, int]) -> Tensor:
+    """What is known, bool (H, W): the upper half, the left half, or all but the middle.
+
+    For "top", "left" and "box", whose middle is half of either side; else white of the picture in a
+    file. Raises ValueError, which names the file, for one that is no picture or of another size,
+    FileNotFoundError for one that is not there.
+    """
+    height, width = size
+    rows, columns = torch.arange(height)[:, None], torch.arange(width)
+    if name == "top":
+        return (rows < height // 2).expand(size).clone()
+    if name == "left":
+        return (columns < width // 2).expand(size).clone()
+    if name == "box":
+        middle = (rows >= height // 4) & (rows < height - height // 4)
+        middle = middle & (columns >= width // 4) & (columns < width - width // 4)
+        return ~middle
+    try:
+        with Image.open(Path(name)) as picture:
+            grey = picture.convert("L")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"--mask is {', '.join(MASKS)} or a picture, and there is no {name}"
+        ) from error
+    except Exception as error:  # Pillow's decoders raise errors of every kind
+        raise ValueError(f"{name}: no picture, or damaged: {error}") from error
+    if grey.size != (width, height):
+        raise ValueError(
+            f"{name} is a mask of {grey.height}×{grey.width} pixels, and the model's images are "
+            f"of {height}×{width}"
+        )
+    return torch.from_numpy(np.asarray(grey) >= 128)
