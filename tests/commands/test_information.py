@@ -109,7 +109,7 @@ def test_a_reader_sees_what_the_numbers_are(
     for note in ("control, not information", "a true lower bound", "so it is no information"):
         assert note in text
     assert text.startswith(
-        "180 test images, 17 levels. 95 % intervals: Student's t over 180 images"
+        "180 test images, 17 levels. 95 % intervals: of bits: Student's t over 180"
     )
     few = "5 groups of 4 images (fewer than 30: with caution); leaves out training seeds."
     assert f"Student's t over {few}" in text
