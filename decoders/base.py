@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from logging import getLogger
 from math import log, prod
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,13 @@ from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, silent
 from repr_toolkit.decoders.noise import Law, check_noise, draw_noise
 from repr_toolkit.decoders.precision import full_precision
 
-LogProb = Callable[[Tensor, Tensor | None], Tensor]
+
+class Refit(NamedTuple):
+    """Another likelihood of a network, and what there is to know of its fit, or ""."""
+
+    log_prob: Callable[[Tensor, Tensor | None], Tensor]
+    remark: str
+
 
 log_of_engines = getLogger("repr_toolkit.sampling")
 
@@ -151,11 +157,11 @@ class Decoder(nn.Module):
         Called before every validation.
         """
 
-    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, LogProb]:
+    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, Refit]:
         """Other likelihoods of the same network, fitted to batches of training images; none here.
 
         By names of `repr_toolkit.analyses.comparison.rows`, which shows what each is worth: a
-        function that maps images x (B, C, H, W) and h to log p(x|h), (B,).
+        function that maps images x (B, C, H, W) and h to log p(x|h), (B,), and a remark.
         """
         return {}
 

@@ -1,22 +1,18 @@
 """The MSE baseline: a deconvolutional decoder trained on squared error."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
-from math import exp, log, prod
+from math import log, prod
 from typing import ClassVar
 
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from repr_toolkit.decoders.base import Decoder, LogProb
-from repr_toolkit.decoders.deconvnet import DeconvNet
-from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
-from repr_toolkit.decoders.likelihoods import Categorical, DiscretizedGaussian
-from repr_toolkit.decoders.sigmas import GREATEST_SIGMA, LEAST_SIGMA, STEP, fit_sigmas
+from repr_toolkit.decoders.base import Refit
+from repr_toolkit.decoders.independent import IndependentGaussians
+from repr_toolkit.decoders.sigmas import GREATEST_SIGMA, LEAST_SIGMA, fit_sigmas
 
 
-class Deconv(Decoder):
+class Deconv(IndependentGaussians):
     """Reconstructs x as a mean image, and states a code length by a discretized Gaussian.
 
     Training minimises the squared error of the mean (1606.05328 §3.4, the autoencoder trained
@@ -30,7 +26,7 @@ class Deconv(Decoder):
     `features` is the width of the up-sampling network at half the full size.
     """
 
-    reconstruction_temperature: ClassVar[float] = 0.0
+    maps: ClassVar[int] = 1
 
     sigma: Tensor
 
@@ -42,30 +38,21 @@ class Deconv(Decoder):
         *,
         features: int = 32,
     ) -> None:
-        super().__init__(image_shape, h_dim, levels)
-        channels, height, width = image_shape
-        # Unconditional, the network's input is a constant 1: a learned mean image.
-        self.net = DeconvNet(max(h_dim, 1), channels, (height, width), features)
-        self.likelihood = DiscretizedGaussian(levels)
+        super().__init__(image_shape, h_dim, levels, features=features)
         self.register_buffer("sigma", torch.tensor(levels / 4))
 
     def mean(self, h: Tensor | None, batch: int) -> Tensor:
         """The mean image (B, C, H, W) on the scale 0…levels−1, not clipped to it."""
-        self._check_h(h, batch)
-        if h is None:
-            h = self.sigma.new_ones(batch, 1)
-        mean: Tensor = self.net(h).to(self.sigma.dtype)  # bfloat16 is coarser than the levels
-        return (mean + 1) * ((self.levels - 1) / 2)
+        return self.scaled(self.made(h, batch))
+
+    def mean_and_sigma(self, h: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
+        """The mean image, and σ (), one for all."""
+        return self.mean(h, batch), self.sigma
 
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """The mean squared error of intensities scaled to [0, 1], for uint8 x (B, C, H, W)."""
         self._check_x(x)
         return ((self.mean(h, len(x)) - x) / (self.levels - 1)).square().mean()
-
-    def subpixel_log_prob(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        self._check_x(x)
-        mean = self.mean(h, len(x))
-        return self.likelihood.log_prob(mean, self.sigma, x.to(mean.dtype))
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
@@ -76,35 +63,10 @@ class Deconv(Decoder):
         pairs = [(x, self.mean(h, len(x))) for x, h in batches]
         if not pairs:
             raise ValueError("no training images to fit σ on")
-        dims = sum(x.numel() for x, _ in pairs)
-
-        @cache
-        def nats_per_dim(log_sigma: float) -> float:
-            sigma = self.sigma.new_tensor(exp(log_sigma))
-            return (
-                -sum(
-                    float(self.likelihood.log_prob(mean, sigma, x.to(mean.dtype)).sum())
-                    for x, mean in pairs
-                )
-                / dims
-            )
-
-        # From the root of the mean squared error, which is not the best σ where levels are clipped,
-        # to either side until the code length rises.
-        squares = sum(float((mean - x).square().sum()) for x, mean in pairs)
-        least, greatest = self._log_range
-        low = best = high = min(max(log(max(squares / dims, 0.01)) / 2, least), greatest)
-        while low == best > least:
-            low = max(low - STEP, least)
-            best = min(best, low, key=nats_per_dim)
-        while high == best < greatest:
-            high = min(high + STEP, greatest)
-            best = min(best, high, key=nats_per_dim)
-        within = minimize_scalar(nats_per_dim, bounds=(low, high), options={"xatol": 1e-3}).x
-        self.sigma.fill_(exp(min(best, float(within), key=nats_per_dim)))
+        self.sigma.copy_(fit_sigmas(self.likelihood, pairs).sigma[0])
 
     @torch.no_grad()
-    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, LogProb]:
+    def refitted(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> Mapping[str, Refit]:
         """A σ for every position instead of one, and one for every level that a mean rounds to."""
         pairs = [(x, self.mean(h, len(x))) for x, h in batches]
         positions = torch.arange(prod(self.image_shape), device=self.sigma.device)
@@ -117,41 +79,29 @@ class Deconv(Decoder):
         def of_positions(mean: Tensor) -> Tensor:
             return places.expand_as(mean)
 
-        def fitted(groups: int, group_of: Callable[[Tensor], Tensor]) -> LogProb:
-            sigmas = fit_sigmas(self.likelihood, pairs, groups, group_of, self.sigma)
+        def fitted(each: str, groups: int, group_of: Callable[[Tensor], Tensor]) -> Refit:
+            sigmas, at_end = fit_sigmas(self.likelihood, pairs, groups, group_of, self.sigma)
 
             def log_prob(x: Tensor, h: Tensor | None) -> Tensor:
                 mean = self.mean(h, len(x))
                 terms = self.likelihood.log_prob(mean, sigmas[group_of(mean)], x.to(mean.dtype))
                 return terms.flatten(1).sum(1)
 
-            return log_prob
+            count = int(at_end.sum())
+            ends = f"σ of {count} of {groups:,} {each} is an end of the range in which it is sought"
+            return Refit(log_prob, ends if count else "")
 
         return {
-            "sigma_by_position": fitted(len(positions), of_positions),
-            "sigma_by_mean": fitted(self.levels, of_levels),
+            "sigma_by_position": fitted("positions", len(positions), of_positions),
+            "sigma_by_mean": fitted("rounded means", self.levels, of_levels),
         }
 
     @property
     def remark(self) -> str:
-        if min(abs(float(self.sigma.log()) - end) for end in self._log_range) > 1e-3:
+        ends = (log(LEAST_SIGMA), log(GREATEST_SIGMA * self.levels))
+        if min(abs(float(self.sigma.log()) - end) for end in ends) > 1e-3:
             return ""
         return (
             f"σ = {float(self.sigma):g} is an end of the range in which it is sought: the code "
             "length may fall further beyond"
         )
-
-    @property
-    def _log_range(self) -> tuple[float, float]:
-        """The logarithms of the least and the greatest σ."""
-        return log(LEAST_SIGMA), log(GREATEST_SIGMA * self.levels)
-
-    def _direct(self, draw: Draw) -> Tensor:
-        mean = self.mean(draw.h, len(draw.noise))
-        draw.decided_by.copy_(mean)
-        if draw.temperature == 0:
-            return draw.keep(mean.round().clamp(0, self.levels - 1).to(torch.uint8))
-        logits = self.likelihood.logits(mean, self.sigma)
-        return draw.level(Categorical(self.levels), logits, ...).to(torch.uint8)
-
-    engines: ClassVar[Mapping[str, Engine]] = {"direct": Engine(_direct, host_obstacle)}

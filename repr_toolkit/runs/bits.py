@@ -139,10 +139,12 @@ def log_likelihoods(
     return log_prob
 
 
-def refitted_bits(model: EncoderDecoder, data: ImageData, split: str) -> dict[str, Number]:
+def refitted_bits(
+    model: EncoderDecoder, data: ImageData, split: str
+) -> tuple[dict[str, Number], list[str]]:
     """Bits/dim of a split by other fits of a model's likelihood, if its decoder has any.
 
-    They are `Decoder.refitted`, fitted on training images spread evenly.
+    They are `Decoder.refitted`, fitted on training images spread evenly; then their remarks.
     """
     train, decoder = data.splits["train"], model.decoder
     count = max(1, min(FITTED_IMAGES, FITTED_SUBPIXELS // prod(data.image_shape)))
@@ -158,14 +160,15 @@ def refitted_bits(model: EncoderDecoder, data: ImageData, split: str) -> dict[st
         fits = decoder.refitted(read(train, choose_evenly(len(train), count)))
         nats: dict[str, list[Tensor]] = {name: [] for name in fits}
         for x, h in read(data.split(split), None) if fits else ():
-            for name, log_prob in fits.items():
-                nats[name].append(log_prob(x, h))
+            for name, fit in fits.items():
+                nats[name].append(fit.log_prob(x, h))
     log_probs = {name: torch.cat(parts).cpu().double() for name, parts in nats.items()}
     groups = data.split(split).groups()
-    return {
+    numbers = {
         name: mean(decoders.bits_per_dim(log_prob, decoder.image_shape).numpy(), groups)
         for name, log_prob in log_probs.items()
     }
+    return numbers, [fit.remark for fit in fits.values() if fit.remark]
 
 
 def require_finite(log_prob: Tensor, numbers: Sequence[int]) -> None:

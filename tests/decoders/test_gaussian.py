@@ -15,6 +15,11 @@ def drawn(mean: Tensor, sigma: Tensor, levels: int) -> Tensor:
     return values.clamp(0, levels - 1).to(torch.uint8)
 
 
+def positions(mean: Tensor) -> Tensor:
+    """The group of each of two positions."""
+    return torch.arange(2).expand_as(mean)
+
+
 def train(model: Decoder, x: Tensor, steps: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     for step in range(steps):
@@ -35,7 +40,8 @@ def test_every_group_has_its_sigma() -> None:
         return torch.arange(4).expand_as(mean)
 
     pairs = [(x[:3000], mean[:3000]), (x[3000:], mean[3000:])]
-    found = fit_sigmas(likelihood, pairs, 5, columns, one)
+    found, at_end = fit_sigmas(likelihood, pairs, 5, columns, one)
+    assert not at_end.any()
     torch.testing.assert_close(found[:4], true, rtol=0.06, atol=0)
     assert found[4] == pytest.approx(2.0, rel=0.02)  # nothing but the made-up sub-pixel
     for factor in (0.97, 1.03):
@@ -50,8 +56,23 @@ def test_a_group_without_variance_costs_another_image_an_end() -> None:
     mean = torch.zeros(1000, 1, 1, 1)
     x = torch.zeros(1000, 1, 1, 1, dtype=torch.uint8)
     one = torch.tensor(2.0)
-    [sigma] = fit_sigmas(DiscretizedGaussian(16), [(x, mean)], 1, lambda m: m.long(), one)
+    sigma, at_end = fit_sigmas(DiscretizedGaussian(16), [(x, mean)], prior=one)
     assert 0.05 < sigma < 0.5
+    assert not at_end
+
+
+def test_a_sigma_at_an_end_of_its_range_is_told() -> None:
+    """Of two positions, one half at either edge: there the code length falls for ever."""
+    model = Deconv((1, 1, 2), levels=16, features=4)
+    x = torch.full((400, 1, 1, 2), 7, dtype=torch.uint8)
+    x[::2, ..., 1], x[1::2, ..., 1] = 0, 15
+    model.calibrate([(x, None)])
+    fits = model.refitted([(x, None)])
+    end = "σ of 1 of 2 positions is an end of the range in which it is sought"
+    assert fits["sigma_by_position"].remark == end
+    sigmas = fit_sigmas(model.likelihood, [(x, torch.full(x.shape, 7.5))], 2, positions)
+    assert sigmas.at_end.tolist() == [False, True]
+    assert sigmas.sigma[1] == pytest.approx(16 * 16)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -99,7 +120,7 @@ def test_a_sigma_for_each_subpixel_is_worth_bits_and_is_learnt() -> None:
             for log_prob in (
                 baseline.log_prob(test),
                 learnt.log_prob(test),
-                *(fit(test, None) for fit in fits.values()),
+                *(fit.log_prob(test, None) for fit in fits.values()),
             )
         )
         sigma = learnt.mean_and_sigma(None, 1)[1]

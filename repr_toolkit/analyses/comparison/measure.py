@@ -188,7 +188,8 @@ class _Comparison:
         model = load_with_decoder(run)
         h = None if model.encoder is None else encode_split(model, self.split)
         bits, numbers = own_and_other(model, self.split, h, self.seed, progress=True)
-        numbers |= refitted_bits(model, self.data, self.split_name)
+        refitted, remarks = refitted_bits(model, self.data, self.split_name)
+        numbers |= refitted
         groups = self.split.groups()
         if self.split_name != "train":
             count = min(len(bits), TRAINING_IMAGES)
@@ -217,7 +218,7 @@ class _Comparison:
             "effective_dimension": None if h is None else effective_dimension(h),
             "softmax": softmax,
             "likelihood": model.decoder.likelihood_label,
-            "remark": model.decoder.remark,
+            "remark": "; ".join(filter(None, [model.decoder.remark, *remarks])),
             "encoder_parameters": info["parameters"].get("encoder", 0),
             "decoder_parameters": info["parameters"]["decoder"],
             "seconds": info["seconds"],
