@@ -1,12 +1,13 @@
 """A positive control: an h whose worth to a decoder can be bounded from below."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.representations.thumbnail import block_means, block_of
 
 SOURCE = "tinyimagenet32_20cls.npz"
 
@@ -21,7 +22,7 @@ def halved(root: str | Path | None = None) -> ImageData:
 
 
 class Thumbnail(nn.Module):
-    """h is the image at `side`×`side`, each value the exact mean of a block, in −1…1.
+    """h is the thumbnail that `representations.thumbnail` makes, in −1…1.
 
     Whoever knows these means needs fewer bits for the image by what they cost: a decoder that
     does not save them has not found h. With `blank` h is 0: what the same decoder needs without it.
@@ -35,22 +36,19 @@ class Thumbnail(nn.Module):
         image_shape: tuple[int, int, int],
         levels: int = 256,
         *,
-        side: int = 4,
         blank: bool = False,
         as_map: bool = False,
     ) -> None:
         super().__init__()
         channels, height, width = image_shape
-        if height % side or width % side:
-            raise ValueError(f"{height}×{width} images have no blocks of {side}×{side}")
-        self.block = (height // side, width // side)
-        self.h_dim = channels * side**2
+        block = block_of(image_shape)
+        shape = (channels, height // block[0], width // block[1])
+        self.h_dim = prod(shape)
         if as_map:
-            self.h_shape = (channels, side, side)
+            self.h_shape = shape
         self.scale = 0 if blank else 2 / (levels - 1)
         self.shift = 0 if blank else -1
 
     def forward(self, x: Tensor) -> Tensor:
         """Images uint8 (B, C, H, W) to float32 (B, h_dim)."""
-        means = F.avg_pool2d(x.float(), self.block)
-        return means.flatten(1) * self.scale + self.shift
+        return block_means(x).flatten(1) * self.scale + self.shift

@@ -1,6 +1,6 @@
 """Whether predicted probabilities are as high as predictions are right."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,10 @@ from repr_toolkit.decoders import AutoregressiveDecoder
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.models.side_by_side import side_by_side
+from repr_toolkit.page.blocks import Cell, Row
+from repr_toolkit.page.cells import share_of
 from repr_toolkit.support.stats import Groups, Number, mean
+from repr_toolkit.support.tables import per_cent
 
 if TYPE_CHECKING:
     from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -50,6 +53,31 @@ def calibration(
         sums += np.bincount(bins.ravel(), offset.ravel(), BINS)
         count += offset.size
     return Calibration(mean(np.concatenate(offsets), groups), float(np.abs(sums).sum() / count))
+
+
+def calibration_rows(
+    each: Iterable[Mapping[str, Any] | None],
+    of: str = "",
+    about: tuple[str, str] = ("", ""),
+    group: str = "",
+) -> list[Row]:
+    """Two rows of what `Calibration` has, as JSON or None; `of` is before their labels."""
+    known = [calibration or {} for calibration in each]
+    errors = [calibration.get("calibration_error") for calibration in known]
+    return [
+        Row(
+            f"{of}too sure, points",
+            [share_of(calibration.get("too_sure")) for calibration in known],
+            about[0],
+            group,
+        ),
+        Row(
+            "calibration error, points",
+            [Cell() if error is None else Cell(per_cent(error)) for error in errors],
+            about[1],
+            group,
+        ),
+    ]
 
 
 def of_softmaxes(

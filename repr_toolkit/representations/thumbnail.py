@@ -28,10 +28,15 @@ def thumbnail(data: ImageData) -> Representation:
         h[key] = np.empty((len(split), blocks), np.float32)
         for start in range(0, len(split), CHUNK):
             part = range(start, min(start + CHUNK, len(split)))
-            means = F.avg_pool2d(split[part]["image"].float(), block).flatten(1)
-            h[key][part.start : part.stop] = means.numpy() / (data.levels - 1)
+            means = block_means(split[part]["image"])
+            h[key][part.start : part.stop] = means.flatten(1).numpy() / (data.levels - 1)
     made_by = f"means of blocks of {block[0]}×{block[1]} pixels"
     return Representation("thumbnail", made_by, data.fingerprint, data.levels, h)
+
+
+def block_means(x: Tensor) -> Tensor:
+    """The mean level of each block of images uint8 (B, C, H, W), float32 (B, C, rows, columns)."""
+    return F.avg_pool2d(x.float(), block_of((x.shape[1], x.shape[2], x.shape[3])))
 
 
 def block_of(image_shape: Shape) -> tuple[int, int]:

@@ -8,36 +8,33 @@ from repr_toolkit.support.reading import checksum, read_sealed
 
 MEND = "train or copy it again"
 
-_KINDS: dict[str, type | tuple[type, ...]] = {
+_KINDS: dict[str, Any] = {
     "step": int,
     "levels": int,
     "image_shape": list,
     "seconds": (int, float),
     "device": str,
-    "parameters": dict,
-    "data": dict,
-    "checksums": dict,
-    "data.name": str,
-    "data.fingerprint": str,
-    "parameters.encoder": int,
-    "parameters.decoder": int,
-    "checksums.config.yaml": str,
-    "checksums.model.safetensors": str,
+    "parameters": {"encoder": int, "decoder": int},
+    "data": {"name": str, "fingerprint": str},
+    "checksums": {"config.yaml": str, "model.safetensors": str},
 }
 
 
 class Facts(dict[str, Any]):
     """Facts by their names; one that is asked for and not there is an error that names the file."""
 
-    def __init__(self, file: Path, facts: Mapping[str, Any], place: str = "") -> None:
+    def __init__(
+        self, file: Path, facts: Mapping[str, Any], kinds: Mapping[str, Any] = _KINDS, at: str = ""
+    ) -> None:
         super().__init__(facts)
         self.file = file
         for key, value in facts.items():
-            kind = _KINDS.get(f"{place}{key}")
-            if kind and not isinstance(value, kind):
-                raise ValueError(f"{file} is damaged ({place}{key} is {str(value)[:80]!r}); {MEND}")
-            if kind is dict:
-                self[key] = Facts(file, value, f"{key}.")
+            kind = kinds.get(key, object)
+            inner = isinstance(kind, dict)
+            if not isinstance(value, dict if inner else kind):
+                raise ValueError(f"{file} is damaged ({at}{key} is {str(value)[:80]!r}); {MEND}")
+            if inner:
+                self[key] = Facts(file, value, kind, f"{key}.")
 
     def __missing__(self, key: str) -> Any:
         raise ValueError(f"{self.file} has no {key!r}; {MEND}")

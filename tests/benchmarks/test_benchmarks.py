@@ -297,15 +297,12 @@ def test_the_bits_that_a_thumbnail_saves() -> None:
     console = Console(file=StringIO(), width=120)
     console.print(table_of_curves("thumbnail", curves))
     assert "384" in console.file.getvalue()
-    x = torch.arange(16, dtype=torch.uint8).view(1, 1, 4, 4)
-    h = Thumbnail((1, 4, 4), levels=16, side=2)(x)
-    assert h.flatten().tolist() == pytest.approx(
-        [mean * 2 / 15 - 1 for mean in (2.5, 4.5, 10.5, 12.5)]
-    )
-    assert not Thumbnail((1, 4, 4), levels=16, side=2, blank=True)(x).any()
-    assert Thumbnail((1, 4, 4), levels=16, side=2, as_map=True).h_shape == (1, 2, 2)
-    with pytest.raises(ValueError, match="no blocks of 4×4"):
-        Thumbnail((1, 6, 4))
+    x = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
+    h = Thumbnail((1, 8, 8), levels=64)(x)
+    means = [16 * row + 2 * column + 4.5 for row in range(4) for column in range(4)]
+    assert h.flatten().tolist() == pytest.approx([mean * 2 / 63 - 1 for mean in means])
+    assert not Thumbnail((1, 8, 8), levels=64, blank=True)(x).any()
+    assert Thumbnail((1, 6, 8), levels=64, as_map=True).h_shape == (1, 3, 4)
 
 
 def test_the_meter_sees_a_peak() -> None:

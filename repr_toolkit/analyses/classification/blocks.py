@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from math import log
 from typing import Any
 
+from repr_toolkit.analyses.calibration import calibration_rows
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of, spanned, with_p
 from repr_toolkit.runs.kept import Kept
@@ -34,20 +35,12 @@ def _table(results: Mapping[str, Numbers]) -> Table:
 
     rows = [
         row("accuracy, %", "accuracy", "argmax p(x|y) p(y)", share_of),
-        Row(
-            "too sure, points",
-            [share_of(_calibration(result).get("too_sure")) for result in every],
-            "mean highest p(y|x) less accuracy; 0 is calibrated",
-        ),
-        Row(
-            "calibration error, points",
-            [
-                Cell(plain(100 * _calibration(r)["calibration_error"], 1))
-                if _calibration(r)
-                else Cell()
-                for r in every
-            ],
-            "the same within bins of p(y|x)",
+        *calibration_rows(
+            [result.get("calibration") for result in every],  # none in results of earlier versions
+            about=(
+                "mean highest p(y|x) less accuracy; 0 is calibrated",
+                "the same within bins of p(y|x)",
+            ),
         ),
         row("log₂ p(y|x), bits", "true_posterior_bits", "of the true label; 0 is certainty"),
         row("I(x; y) ≥, bits", "information_bits", "what images tell of their labels, at least"),
@@ -74,12 +67,6 @@ def _table(results: Mapping[str, Numbers]) -> Table:
     images = spanned(result["images"] for result in every)
     caption = f"{images} {every[0]['split']} images, classified by Bayes’ rule."
     return Table(caption, list(results), rows)
-
-
-def _calibration(result: Numbers) -> Numbers:
-    """That of the posterior; none in results of earlier versions."""
-    numbers: Numbers = result.get("calibration", {})
-    return numbers
 
 
 def _confusion(name: str, result: Numbers) -> Table:

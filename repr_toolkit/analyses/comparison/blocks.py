@@ -6,6 +6,7 @@ from typing import Any
 
 from PIL import Image
 
+from repr_toolkit.analyses.calibration import calibration_rows
 from repr_toolkit.analyses.classification.blocks import minus_bayes
 from repr_toolkit.analyses.comparison.rows import (
     BITS,
@@ -18,7 +19,7 @@ from repr_toolkit.analyses.comparison.rows import (
 from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of, with_p
 from repr_toolkit.runs.kept import Kept
-from repr_toolkit.support.tables import per_cent, plain
+from repr_toolkit.support.tables import plain
 
 Numbers = Mapping[str, Any]
 
@@ -61,19 +62,14 @@ def blocks(numbers: Numbers) -> list[Block]:
         label, about = label.format(first=names[0]), about.format(first=names[0])
         paired = key.endswith("minus_first")
         rows.append(Row(label, cells, about, group, intervals=paired))
-    softmaxes = [variant.get("softmax") or {} for variant in variants]
-    errors = [softmax.get("calibration_error") for softmax in softmaxes]
     rows += [
-        Row(
-            "softmax too sure, points",
-            [share_of(softmax.get("too_sure")) for softmax in softmaxes],
-            "mean highest probability of a level less how often it is right",
-            CALIBRATION,
-        ),
-        Row(
-            "calibration error, points",
-            [Cell() if error is None else Cell(per_cent(error)) for error in errors],
-            "the same within bins of the probability",
+        *calibration_rows(
+            [variant.get("softmax") for variant in variants],
+            "softmax ",
+            (
+                "mean highest probability of a level less how often it is right",
+                "the same within bins of the probability",
+            ),
             CALIBRATION,
         ),
         Row("training runs", [Cell("1")] * len(variants), "so without their spread", MODEL),
