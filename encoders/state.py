@@ -34,9 +34,12 @@ def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
     with reading(
         path, mend, found="is damaged or cut short, or holds more than a state dict", why=safe
     ):
-        if zipfile.is_zipfile(path):
-            require_whole(path)
-        state = load_file(path) if safe else torch.load(path, "cpu", weights_only=True)
+        if safe:  # it may end as a zip archive does, and is none
+            state = load_file(path)
+        else:
+            if zipfile.is_zipfile(path):
+                require_whole(path)
+            state = torch.load(path, "cpu", weights_only=True)
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     if not isinstance(state, dict) or not all(

@@ -62,6 +62,22 @@ RECIPE: dict[str, Any] = {
     },
     "training": {"steps": 4, "validate_every": 2, "pictures": 0, "compile": False},
 }
+NESTED: dict[str, Any] = {
+    "class_path": "repr_toolkit.encoders.LayerActivations",
+    "init_args": {
+        "model": {
+            "class_path": "torchvision.ops.Conv2dNormActivation",
+            "init_args": {
+                "in_channels": 3,
+                "out_channels": 4,
+                "norm_layer": "torch.nn.BatchNorm2d",
+                "activation_layer": "torch.nn.ReLU",
+            },
+        }
+    },
+}
+"""An encoder with an argument that is a Module, and in it two that are callables."""
+
 EVIL = "import pathlib\npathlib.Path(__file__).with_name('code_ran').touch()\nNet = load = print\n"
 
 ODD = (
@@ -74,6 +90,24 @@ ODD = (
     *("[" * 2000, "a." * 500 + "a", "runs/../../etc", "/dev/zero", "x" * 100_000, "é\u2028"),
 )
 """What may stand where a value stood."""
+
+PATHS = (
+    *("evil.Net", "evil.load", "os.system", "subprocess.run", "builtins.eval", "builtins.print"),
+    *("functools.partial", "torch.load", "torch.hub.load", "torch.jit.load", "pickle.loads"),
+    *('"\\tevil.Net"', '"evil.Net\\t"', "evil.\u200bNet", '" evil.Net"', "repr_toolkit.cli.main"),
+    *('"{class_path:\\tevil.Net}"', '\'{"class_path":\\t"evil.Net"}\'', "{class_path: evil.Net}"),
+    *("{class_path: torch.nn.Sequential, init_args: {args: [{class_path: evil.Net}]}}",),
+    *("{class_path: functools.partial, init_args: {func: evil.load}}", "[evil.Net, evil.load]"),
+    *(
+        f"{'{class_path: torch.nn.Sequential, init_args: {a: ' * n}evil.Net{'}}' * n}"
+        for n in (9, 999)
+    ),
+    *(f"{'[' * n}evil.Net{']' * n}" for n in (20, 5000)),
+    "torch.nn.Identity",
+    "torch.nn.utils.parametrize.ParametrizationList",
+    "torchvision.io.read_file",
+)
+"""What may stand where an import path stood."""
 
 
 @dataclass
@@ -217,6 +251,21 @@ def changed_text(draw: random.Random, content: bytes) -> bytes:
     return "\n".join(lines).encode(errors="surrogateescape")
 
 
+def changed_paths(draw: random.Random, content: bytes) -> bytes:
+    """Another import path, or what may hide one, instead of one or two, or beside it."""
+    text = content.decode()
+    for _ in range(draw.choice((1, 1, 2))):
+        lines = text.split("\n")
+        paths = [i for i, line in enumerate(lines) if re.search(r": [a-z]\w*(\.\w+)+$", line)]
+        at = draw.choice(paths)
+        head = lines[at].rpartition(": ")[0]
+        if draw.random() < 0.2:  # beside it
+            head = f"{lines[at]}\n{head.replace('class_path', 'dict_kwargs')}"
+        lines[at] = f"{head}: {draw.choice(PATHS)}"
+        text = "\n".join(lines)
+    return text.encode()
+
+
 # What reads them
 
 
@@ -276,10 +325,13 @@ def kinds(folder: Path) -> dict[str, Kind]:
     """A small trained run and a data file, in a folder, by kind of file."""
     run = train(RECIPE, folder / "run").path
     anybody = Path(shutil.copytree(run, folder / "anybody"))
-    facts = json.loads((run / "model.json").read_text())
-    for key in ("checksum", "checksums"):
-        del facts[key]
-    (anybody / "model.json").write_text(json.dumps(facts, indent=2))
+    encoder = {**RECIPE["model"], "encoder": NESTED}
+    nested = train({**RECIPE, "model": encoder}, folder / "nested").path
+    for place in (anybody, nested):  # whoever changes a configuration changes checksums too
+        facts = json.loads((place / "model.json").read_text())
+        for key in ("checksum", "checksums"):
+            del facts[key]
+        (place / "model.json").write_text(json.dumps(facts, indent=2))
     draw = np.random.default_rng(0)
     for name, save in {"a.npz": np.savez, "b.npz": np.savez_compressed}.items():
         save(
@@ -290,7 +342,7 @@ def kinds(folder: Path) -> dict[str, Kind]:
             split=np.repeat(["train", "val", "test"], (20, 10, 10)),
             encoder=np.array("a net"),
         )
-    for place in (folder, run, anybody):
+    for place in (folder, run, anybody, nested):
         (place / "evil.py").write_text(EVIL)
     checkpoint = Run(run).checkpoints()[-1]
     found: dict[str, Kind] = {}
@@ -303,6 +355,10 @@ def kinds(folder: Path) -> dict[str, Kind]:
             path = place / file
             named = r"config\.yaml|model\.json|model\.safetensors"
             found[f"{file}{name}"] = Kind(path, lambda p=place: evaluated(p), change, named)
+    for name, place in {"": anybody, " nested": nested}.items():
+        found[f"class paths{name}"] = Kind(
+            place / "config.yaml", lambda p=place: evaluated(p), changed_paths, r"config\.yaml"
+        )
     for name in ("a.npz", "b.npz"):
         file = folder / name
         found[name] = Kind(file, lambda f=file: data_read(f), changed_bytes, re.escape(name))
@@ -316,6 +372,8 @@ def mutations(folder: Path, count: int, seed: int, only: str = "") -> Iterator[s
     """Change every kind of file `count` times (two forms of it share them); the faults."""
     every = kinds(folder)
     shares = Counter(name.split()[0].replace("b.npz", "a.npz") for name in every)
+    if not only:
+        yield from links(folder)
     for name, kind in every.items():
         if only not in name:
             continue
@@ -336,6 +394,34 @@ def mutations(folder: Path, count: int, seed: int, only: str = "") -> Iterator[s
                 example.write_bytes(content)
                 yield f"{name} {i}: {result.verdict}: {result.said[-300:]} ({example})"
         print(f"{name:32}{sum(kind.counts.values()):5}  {dict(kind.counts)}", flush=True)
+
+
+def links(folder: Path) -> Iterator[str]:
+    """Runs whose files are symbolic links: to themselves, as they were copied, or to odd places."""
+    run = folder / "run"
+    linked = folder / "linked"
+    linked.mkdir()
+    (folder / "directory").mkdir()
+    os.mkfifo(folder / "fifo")
+    files = [path for path in run.iterdir() if path.is_file()]
+    odd = ("loop", "nowhere", "directory", "fifo", "evil.py", "/dev/zero", "/proc/self/mem")
+    counts: Counter[str] = Counter()
+    expected = evaluated(run)
+    for name in (None, "config.yaml", "model.json", "model.safetensors"):
+        for target in odd if name else ("",):
+            for path in linked.iterdir():
+                path.unlink()
+            for path in files:
+                (linked / path.name).symlink_to(path)
+            if name:
+                (linked / name).unlink()
+                here = linked / name if target == "loop" else folder / target
+                (linked / name).symlink_to(here)
+            result = attempt(lambda: evaluated(linked), folder, r"linked", expected)
+            counts[result.verdict] += 1
+            if result.verdict in FAULTS or (not name and result.verdict != "the same"):
+                yield f"{name} linked to {target}: {result.verdict}: {result.said[-300:]}"
+    print(f"{'symbolic links':32}{sum(counts.values()):5}  {dict(counts)}", flush=True)
 
 
 # The cases beside the checkout

@@ -8,7 +8,7 @@ from torch.nn import Module
 from repr_toolkit.config.build import import_class
 from repr_toolkit.page.blocks import Block, Notes
 from repr_toolkit.page.intervals import ONE_RUN, interval_notes, numbers_of
-from repr_toolkit.runs.kept import Findings, Kept
+from repr_toolkit.runs.kept import Findings, Kept, showing
 from repr_toolkit.runs.run import Run
 
 
@@ -45,9 +45,13 @@ class Analysis:
     only_split: str = ""
 
     def shown(self, kept: Mapping[str, Kept]) -> list[Block]:
-        """The blocks, with what their intervals are among the last notes."""
-        blocks = self.blocks(kept)
-        notes = [*interval_notes(numbers_of(blocks)), ONE_RUN]
+        """The blocks, with what their intervals are among the last notes.
+
+        Raises ValueError, which names the files, for results that hold other things than numbers.
+        """
+        with showing(kept.values()):
+            blocks = self.blocks(kept)
+            notes = [*interval_notes(numbers_of(blocks)), ONE_RUN]
         for place, block in reversed([*enumerate(blocks)]):
             if isinstance(block, Notes):
                 return [*blocks[:place], Notes([*block.items, *notes]), *blocks[place + 1 :]]

@@ -233,7 +233,7 @@ def parse(
     rest = {key: deepcopy(value) for key, value in arguments.items() if key not in skip}
     try:
         parsed = parser.parse_object({"object": rest})
-    except Exception as error:  # jsonargparse raises several kinds
+    except Exception as error:  # besides jsonargparse's own, whatever anybody's class raises
         reason = explain(error, f"{name}.init_args")
         raise ValueError(f"{reason} (arguments of {spec['class_path']})") from error
     values = parsed.as_dict().get("object", {})

@@ -262,7 +262,7 @@ def _section(name: str, raw: Any) -> dict[str, Any]:
     plain = {key: deepcopy(value) for key, value in given.items() if key not in classes}
     try:
         values = parser.parse_object(plain).as_dict()
-    except Exception as error:  # jsonargparse raises several kinds
+    except Exception as error:  # of a value of any type jsonargparse raises errors of any kind
         raise ValueError(explain(error, name)) from error
     return asdict(kind(**values, **{key: given[key] for key in classes if key in given}))
 

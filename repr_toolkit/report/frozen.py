@@ -8,7 +8,7 @@ from repr_toolkit.analyses.frozen.blocks import LEAD, TITLE, blocks
 from repr_toolkit.analyses.frozen.study import PROTOCOL
 from repr_toolkit.page.blocks import Block, Notes, Section, Source
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.kept import Kept, kept_in
+from repr_toolkit.runs.kept import Kept, kept_in, showing
 from repr_toolkit.runs.run import Run
 
 
@@ -96,7 +96,8 @@ def frozen(reported: Reported) -> Section | None:
     study, reasons = choose_study(reported)
     shown: list[Block] = [Notes(reasons)] if reasons else []
     if study is not None:
-        shown = [*blocks({"study": study}, list(reported.runs)), *shown]
+        with showing([study]):
+            shown = [*blocks({"study": study}, list(reported.runs)), *shown]
     elif len(reported.encoders) > 1:
         title = "Not measured here. To add it, with a RECIPE of these images:"
         commands = "\n".join(map(shlex.join, study_commands(reported)))

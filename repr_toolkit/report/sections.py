@@ -7,6 +7,7 @@ from repr_toolkit.report.inputs import Reported
 from repr_toolkit.report.missing import not_measured
 from repr_toolkit.report.provenance import notes, origins
 from repr_toolkit.report.training import curves
+from repr_toolkit.runs.kept import showing
 
 
 def all_sections(reported: Reported, command: str) -> list[Section]:
@@ -27,7 +28,8 @@ def summary(reported: Reported) -> Section | None:
     if reported.comparison is None:
         return None
     lead = "How well each model codes, redraws and represents images that it was not trained on."
-    return Section("summary", "Summary", lead, blocks(reported.comparison))
+    with showing(reported.compared):
+        return Section("summary", "Summary", lead, blocks(reported.comparison))
 
 
 def pictures(reported: Reported) -> Section | None:

@@ -6,7 +6,8 @@ replaces an earlier one of the same question, and no other.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from repr_toolkit.data.npz import read_members
+from repr_toolkit.data.npz import WHOLE_BYTES, read_members
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write, write_json, write_npz
 from repr_toolkit.support.reading import AGAIN, read_json, reading
@@ -141,12 +142,39 @@ def place_of(folder: Path, name: str, question: Mapping[str, Any]) -> Path:
     return folder / "analysis" / f"{name}.{digest}.json"
 
 
+@contextmanager
+def showing(results: Iterable[Kept]) -> Iterator[None]:
+    """Let errors of odd numbers, as damaged or edited results have them, name their files.
+
+    They become a ValueError in one line; one that names its file already, and those of results that
+    no file holds, stay.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        files = [str(result.file) for result in results if result.file is not None]
+        if not files or any(file in str(error) for file in files):
+            raise
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+        which = files[0] if len(files) == 1 else f"one of {', '.join(files)}"
+        raise ValueError(f"{which} is damaged ({reason}); delete it, or measure again") from error
+
+
 def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, command: str) -> Kept:
     """Write a result to a JSON file, and its arrays to an .npz beside it, each file whole.
 
-    `question` holds `asked` and `weights` as in `Kept`.
+    `question` holds `asked` and `weights` as in `Kept`. Raises ValueError for an array that is too
+    large to be read again, before anything is written.
     """
-    if arrays := findings.arrays():
+    arrays = findings.arrays()
+    for key, array in arrays.items():
+        if max(array.nbytes, array.size) > WHOLE_BYTES:
+            raise ValueError(
+                f"{file.name.partition('.')[0]}: the array {key!r} {array.shape} takes "
+                f"{array.nbytes >> 20:,} MiB, and {WHOLE_BYTES >> 20} MiB are the most that is "
+                f"kept; keep less of it, or in a smaller type"
+            )
+    if arrays:
         with atomic_write(file.with_suffix(".npz")) as stream:
             write_npz(stream, arrays)
     else:

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,6 +17,7 @@ from PIL import Image
 from repr_toolkit.analyses import ANALYSES, frozen, load_analysis
 from repr_toolkit.analyses.classification.pixel_classifiers import Baseline
 from repr_toolkit.analyses.comparison import measure as comparison
+from repr_toolkit.analyses.information.measure import measure
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
 from repr_toolkit.page.blocks import Cell, Missing, Picture, Row, Section, Strip, Table
@@ -27,7 +30,7 @@ from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import analysis_sections, pictures, summary
-from repr_toolkit.runs.kept import Kept, keep_together
+from repr_toolkit.runs.kept import Kept, keep, keep_together
 from repr_toolkit.runs.metrics import read_metrics
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Number
@@ -315,3 +318,38 @@ def test_damaged_numbers_are_named(tmp_path: Path) -> None:
         (folder / "probing.0.json").write_text(text)
         with pytest.raises(ValueError, match=r"probing\.0\.json is damaged .*make it again"):
             find_runs([run.path]).kept(load_analysis("probing"))
+
+
+ODD = (None, "x", {"value": "x", "how": 3}, [[{}]])
+
+
+def test_odd_values_deep_in_kept_numbers_are_told_in_one_line(tmp_path: Path) -> None:
+    """Whatever stands in place of any value: a page, or an error that names the file."""
+    run = untrained_run(tmp_path / "run")
+    options = {"parts": 1, "part_images": 4, "candidates": 4, "bound_images": 32}
+    keep(run, "information", measure(run, **options), "")
+    [file] = (run.path / "analysis").glob("information.*.json")
+    whole = json.loads(file.read_text("utf-8"))
+
+    def places(value: Any, *at: Any) -> Iterator[tuple[Any, ...]]:
+        inner = value.items() if isinstance(value, dict) else enumerate(value[:1])
+        for key, part in inner:
+            yield (*at, key)
+            if isinstance(part, dict | list):
+                yield from places(part, *at, key)
+
+    refused, every = [], [(place, odd) for place in places(whole["numbers"]) for odd in ODD]
+    for (*at, key), odd in every:
+        changed = deepcopy(whole)
+        holder = changed["numbers"]
+        for step in at:
+            holder = holder[step]
+        holder[key] = odd
+        file.write_text(json.dumps(changed), "utf-8")
+        analysis = load_analysis("information")
+        try:
+            analysis.shown(find_runs([run.path]).kept(analysis))
+        except ValueError as error:
+            refused.append(str(error))
+    assert 0 < len(refused) < len(every)
+    assert all(str(file) in said and "\n" not in said for said in refused)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from repr_toolkit.runs import kept as kept_module
 from repr_toolkit.runs.kept import choose_kept, keep, kept_in
 from repr_toolkit.runs.run import Run
 from toys.runs import untrained_run
@@ -40,6 +41,19 @@ def test_numbers_and_arrays_are_kept_together(run: Run) -> None:
     again = keep(run, "parts", Answer(2), "")
     assert (again.file, again.numbers) == (kept.file, {"value": 2})
     assert not again.arrays
+
+
+def test_arrays_that_could_not_be_read_again_are_not_kept(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_module, "WHOLE_BYTES", 1 << 20)
+    for array in (np.zeros(2**19, np.int32), np.zeros(2**21, np.uint8)):
+        with pytest.raises(
+            ValueError, match=r"^parts: the array 'map' .* are the most that is kept"
+        ):
+            keep(run, "parts", Answer(1, {"map": array}), "")
+        assert kept_in(run.path, "parts") == []
+        assert not [*(run.path / "analysis").iterdir()]
 
 
 def test_an_answer_replaces_those_to_the_same_question_and_no_other(run: Run) -> None:
