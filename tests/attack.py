@@ -372,8 +372,6 @@ def mutations(folder: Path, count: int, seed: int, only: str = "") -> Iterator[s
     """Change every kind of file `count` times (two forms of it share them); the faults."""
     every = kinds(folder)
     shares = Counter(name.split()[0].replace("b.npz", "a.npz") for name in every)
-    if not only:
-        yield from links(folder)
     for name, kind in every.items():
         if only not in name:
             continue
@@ -511,6 +509,8 @@ def run_attack(argv: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix="attack-"))
     os.environ["REPR_TOOLKIT_CACHE"] = str(folder / "digits")
     faults = [*mutations(folder, options.mutations, options.seed, options.only)]
+    if not options.only:
+        faults += links(folder)
     if CASES.is_dir() and not options.no_cases:
         os.environ["REPR_TOOLKIT_CACHE"] = str(folder / "digits")
         faults += cases(folder)
