@@ -303,6 +303,7 @@ def evaluated(run: Path) -> str:
     from repr_toolkit.runs.bits import evaluate
 
     numbers = evaluate(run, "val", progress=False)
+    del numbers["run"]  # where it lies
     opened = Run(run)
     settings = opened.config
     settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("root", "workers")}

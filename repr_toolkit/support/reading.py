@@ -101,8 +101,8 @@ def checksum(facts: Any) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
+    """SHA-256 (hex) of a file's bytes; errors name the file."""
+    with reading(path), path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 

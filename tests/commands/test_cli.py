@@ -298,6 +298,8 @@ def test_sigterm_ends_any_command_as_ctrl_c_does(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
+    # A shell that runs the tests in the background leaves SIGINT ignored.
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, status, name in ((signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")):
         monkeypatch.setattr(
             commands, "function", lambda _, n=number: lambda *_: os.kill(os.getpid(), n)
@@ -306,3 +308,4 @@ def test_sigterm_ends_any_command_as_ctrl_c_does(
         line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit sample runs/a --resume\n"
         assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGTERM) == before
+    signal.signal(signal.SIGINT, interrupted)

@@ -10,6 +10,7 @@ from repr_toolkit.support import reading as module
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.importing import import_callable
 from repr_toolkit.support.reading import (
+    file_checksum,
     read_json,
     read_sealed,
     read_text,
@@ -44,6 +45,14 @@ def test_a_missing_archive_is_not_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.ckpt"
     with pytest.raises(FileNotFoundError, match=r"a\.ckpt"), reading(path):
         require_whole(path)
+
+
+def test_a_disk_that_cannot_be_read_names_the_file() -> None:
+    unreadable = Path("/proc/self/mem")  # opens, and has nothing at its beginning
+    if not unreadable.exists():
+        pytest.skip("no such file on this system")
+    with pytest.raises(OSError, match="/proc/self/mem"):
+        file_checksum(unreadable)
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
