@@ -5,6 +5,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
+from errno import ENAMETOOLONG
 from pathlib import Path
 
 from repr_toolkit.data.binarise import BinariseKind
@@ -124,7 +125,14 @@ def names_function(source: str, root: str | Path | None) -> bool:
 
 def _stored(places: list[Path]) -> Path | None:
     """The first of some places where there is a folder or a file, not a device or a pipe."""
-    return next((path for path in places if path.is_dir() or path.is_file()), None)
+    for path in places:
+        try:
+            if path.is_dir() or path.is_file():
+                return path
+        except OSError as error:
+            if error.errno != ENAMETOOLONG:
+                raise
+    return None
 
 
 def is_loader(path: str) -> bool:

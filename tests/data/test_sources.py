@@ -13,6 +13,7 @@ import torch
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.images import content_fingerprint
 from repr_toolkit.data.photos import PHOTOGRAPHS
+from repr_toolkit.data.sources import names_function
 
 SHARED = Path(os.environ.get("REPR_TOOLKIT_DATA", "/nonexistent"))
 needs_shared_data = pytest.mark.skipif(
@@ -193,6 +194,14 @@ def test_missing_files_say_what_they_are(
         load_data(name, root="/no/such/folder")
     assert f"/no/such/folder/{name}" in str(raised.value)
     assert str(tmp_path) in str(raised.value)
+
+
+def test_a_root_whose_name_is_too_long_has_no_data() -> None:
+    root = "x" * 5000
+    assert len(load_data("digits", root=root).splits["test"]) > 0  # as in any folder without it
+    with pytest.raises(FileNotFoundError, match=r"xxx/faces\.npz"):
+        load_data("faces.npz", root=root)
+    assert not names_function("digits", root)
 
 
 def test_unknown_sources_name_the_closest() -> None:
