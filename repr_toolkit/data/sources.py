@@ -5,7 +5,6 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Mapping
-from errno import ENAMETOOLONG
 from pathlib import Path
 
 from repr_toolkit.data.binarise import BinariseKind
@@ -16,6 +15,7 @@ from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.npz import load_imagenet, load_npz
 from repr_toolkit.data.photos import photos
 from repr_toolkit.data.wheels import digits, mnist5k, orl_faces
+from repr_toolkit.support.files import exists
 from repr_toolkit.support.importing import find_module
 
 PACKAGED = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
@@ -125,14 +125,8 @@ def names_function(source: str, root: str | Path | None) -> bool:
 
 def _stored(places: list[Path]) -> Path | None:
     """The first of some places where there is a folder or a file, not a device or a pipe."""
-    for path in places:
-        try:
-            if path.is_dir() or path.is_file():
-                return path
-        except OSError as error:
-            if error.errno != ENAMETOOLONG:
-                raise
-    return None
+    there = filter(exists, places)
+    return next((path for path in there if path.is_dir() or path.is_file()), None)
 
 
 def is_loader(path: str) -> bool:

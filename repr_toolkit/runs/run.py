@@ -23,7 +23,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
-from repr_toolkit.support.files import atomic_write, write_json, write_text
+from repr_toolkit.support.files import atomic_write, exists, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device, first_process
 from repr_toolkit.support.reading import file_checksum, read_text, reading, sealed
@@ -212,7 +212,7 @@ class Run:
         arguments = data_arguments(self.config)
         source, frozen = arguments["source"], self.path.parent / FROZEN
         file = Path(arguments["root"] or ".") / source
-        if not file.exists() and (frozen / source).is_file():
+        if not exists(file) and (frozen / source).is_file():
             arguments["root"] = str(frozen)
         return arguments
 

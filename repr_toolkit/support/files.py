@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,6 +15,16 @@ import numpy as np
 
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.reading import writing
+
+
+def exists(path: Path) -> bool:
+    """Whether something is at a path; no where a name in it is too long to be anybody's."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno == ENAMETOOLONG:
+            return False
+        raise
 
 
 def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool) -> None:
