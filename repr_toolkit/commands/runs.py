@@ -70,7 +70,7 @@ def study(options: Namespace, settings: Settings) -> None:
         alone = runs[0].config["model"]["decoder"] is None
         table = folder / ("verification.md" if alone else "comparison.md")
         print(table.read_text("utf-8"))
-        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        for file in sorted(path for path in folder.glob("[!.]*") if path.is_file()):
             print(f"  {file}")
 
 

@@ -7,7 +7,7 @@ from copy import copy
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -125,7 +125,12 @@ class ImageData:
         probability that its intensity says: the published protocol of binarised MNIST. "dynamic"
         samples training images anew at every step of training, as a function of seed, step and
         image, and all others as "fixed" does. What is sampled has a fingerprint of its own.
+
+        Raises ValueError for another kind.
         """
+        if kind not in get_args(BinariseKind):
+            kinds = ", ".join(get_args(BinariseKind))
+            raise ValueError(f"data.binarise is one of {kinds}, not {kind!r}")
         binary = self.quantised(2)
         if kind != "threshold":
             for split in binary.splits.values():

@@ -110,3 +110,9 @@ def test_by_its_name(tmp_path: Path) -> None:
     for wrong, message in [({"binarise": "often"}, "binarise"), ({"levels": 4}, "asks for 4")]:
         with pytest.raises(ValueError, match=message):
             complete({**recipe, "data": {**recipe["data"], **wrong}})
+
+
+def test_another_kind_is_refused() -> None:
+    kind: Any = "dynamc"
+    with pytest.raises(ValueError, match="threshold, fixed, dynamic, not 'dynamc'"):
+        load_data("digits", binarise=kind)
