@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -263,9 +264,17 @@ def test_how_to_go_on_with_what_is_kept() -> None:
     assert continuation("evaluate", ["evaluate", "runs/a"]) == ""
 
 
+@pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_tells_how_to_go_on(user_folder: Path, number: int, status: int) -> None:
-    tiny = {**TINY, "training": {"steps": 100_000, "validate_every": 10}}
+def test_a_signal_tells_how_to_go_on(
+    user_folder: Path, number: int, status: int, workers: int
+) -> None:
+    """It reaches the processes that load data too, which leave it to the main one and end with it."""
+    tiny = {
+        **TINY,
+        "data": {**TINY["data"], "workers": workers},
+        "training": {"steps": 100_000, "validate_every": 1},  # mostly within a validation
+    }
     (user_folder / "long.yaml").write_text(yaml.safe_dump(tiny))
     with subprocess.Popen(
         [sys.executable, "-m", "repr_toolkit", "train", "long.yaml", "--seed", "1"],
@@ -275,6 +284,7 @@ def test_a_signal_tells_how_to_go_on(user_folder: Path, number: int, status: int
         text=True,
         # A shell's background job, which a test run may be, ignores interrupts.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        start_new_session=True,
     ) as process:
         try:
             deadline = time.monotonic() + 120
@@ -282,10 +292,11 @@ def test_a_signal_tells_how_to_go_on(user_folder: Path, number: int, status: int
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
-            process.send_signal(number)
+            os.killpg(process.pid, number)
             _, error = process.communicate(timeout=60)
         finally:
-            process.kill()  # else leaving would wait for its 100,000 steps
+            with suppress(ProcessLookupError):  # where all have ended
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == status
     (line,) = [line for line in error.splitlines() if line.startswith("repr-toolkit: ")]
     assert re.search("stopped by (Ctrl-C|SIGTERM) after step [0-9,]+ of 100,000; go on with:", line)

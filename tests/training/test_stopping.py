@@ -2,8 +2,9 @@
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
-from multiprocessing import active_children, current_process
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,11 @@ def send(
     def signalled(self: LossMonitor, trainer: Any, *arguments: Any, **named: Any) -> None:
         former(self, trainer, *arguments, **named)
         if trainer.global_step == step:
-            for process in (*active_children(), current_process()):
-                assert process.pid is not None
-                os.kill(process.pid, number)
+            # From another process, as signals come: loaders end by one of the main process.
+            loaders = [str(child.pid) for child in active_children()]
+            if loaders:
+                subprocess.run(["kill", f"-{number}", *loaders], check=True)
+            os.kill(os.getpid(), number)
 
     monkeypatch.setattr(LossMonitor, hook, signalled)
 
