@@ -269,7 +269,7 @@ def test_how_to_go_on_with_what_is_kept() -> None:
 def test_a_signal_tells_how_to_go_on(
     user_folder: Path, number: int, status: int, workers: int
 ) -> None:
-    """It reaches the processes that load data too, which leave it to the main one and end with it."""
+    """It reaches the processes that load data too, which leave it to the main one, and end then."""
     tiny = {
         **TINY,
         "data": {**TINY["data"], "workers": workers},
