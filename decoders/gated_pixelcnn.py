@@ -95,7 +95,7 @@ class GatedPixelCNN(PixelDecoder):
             )
             for i in range(layers)
         )
-        self._add_head(features, head_features or features)
+        self._add_head(features, features if head_features is None else head_features)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_shape(x)

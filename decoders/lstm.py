@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from repr_toolkit.decoders.conditioning import condition_layer, conditioned
 from repr_toolkit.decoders.masked import RowLeft
 from repr_toolkit.decoders.matrices import parts, state_matrices
+from repr_toolkit.decoders.pixel_network import Block
 from repr_toolkit.decoders.recurrence import lstm
 
 
@@ -71,3 +72,21 @@ class LSTMLayer(nn.Module):
         if self.up is None:
             return maps, skip
         return maps + self.up(state) if self.residual else self.up(state), skip
+
+
+def lstm_block(kernel_size: int, *, diagonal: bool, residual: bool, skip: bool) -> Block:
+    """What makes each `LSTMLayer` of a network; with `skip` the last has no maps but the head's."""
+
+    def block(maps: Tensor, groups: Tensor, map_channels: int, last: bool) -> nn.Module:
+        return LSTMLayer(
+            maps,
+            groups,
+            kernel_size=kernel_size,
+            diagonal=diagonal,
+            map_channels=map_channels,
+            residual=residual,
+            up=not (skip and last),
+            skip=skip,
+        )
+
+    return block

@@ -60,7 +60,7 @@ class PixelNetwork(PixelDecoder):
         self.layers = nn.ModuleList(
             block(maps, groups, self.map_channels, i == layers - 1) for i in range(layers)
         )
-        self._add_head(len(maps), head_features or len(maps))
+        self._add_head(len(maps), len(maps) if head_features is None else head_features)
 
     def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self._check_shape(x)

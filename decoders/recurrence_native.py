@@ -64,7 +64,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What `recurrence._backward_steps` returns."""
     directions, pixels, batch, width = gates.shape
-    by_gates = torch.empty_like(gates)
+    by_gates = gates.new_empty(gates.shape)
     by_x = gates.new_empty(batch, pixels, directions, width)
     by_outside = gates.new_empty(batch, 2, directions, width // 4)
     kept = {"out": grad, "gates": gates, "states": states, "cells": cells, "weight": taps}

@@ -2,11 +2,11 @@
 
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from repr_toolkit.decoders.conditioning import ConditioningKind
 from repr_toolkit.decoders.likelihoods import PixelLikelihood
-from repr_toolkit.decoders.lstm import LSTMLayer
+from repr_toolkit.decoders.lstm import lstm_block
 from repr_toolkit.decoders.pixel_network import PixelNetwork
 from repr_toolkit.decoders.walks.row_lstm import RowLSTMWalk
 
@@ -51,18 +51,6 @@ class RowLSTM(PixelNetwork):
         map_features: int = 32,
         likelihood: PixelLikelihood = "categorical",
     ) -> None:
-        def block(maps: Tensor, groups: Tensor, map_channels: int, last: bool) -> nn.Module:
-            return LSTMLayer(
-                maps,
-                groups,
-                kernel_size=kernel_size,
-                diagonal=False,
-                map_channels=map_channels,
-                residual=residual,
-                up=not (skip and last),
-                skip=skip,
-            )
-
         super().__init__(
             image_shape,
             h_dim,
@@ -75,7 +63,7 @@ class RowLSTM(PixelNetwork):
             conditioning=conditioning,
             map_features=map_features,
             likelihood=likelihood,
-            block=block,
+            block=lstm_block(kernel_size, diagonal=False, residual=residual, skip=skip),
         )
 
     def walk(self, h: Tensor | None, batch: int) -> RowLSTMWalk:

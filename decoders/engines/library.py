@@ -12,6 +12,7 @@ import tempfile
 from functools import cache
 from logging import getLogger
 from pathlib import Path
+from threading import Lock
 
 HEADERS = Path(__file__).parent
 """The folder of the headers that kernels share."""
@@ -21,6 +22,8 @@ FLAGS = (
 )
 
 log = getLogger("repr_toolkit.sampling")
+
+_building = Lock()
 
 
 class BuildError(RuntimeError):
@@ -38,7 +41,8 @@ def library(source: Path, functions: tuple[str, ...]) -> ctypes.CDLL | BuildErro
     machine.
     """
     try:
-        return _load(build(source), functions)
+        with _building:  # of the threads that ask at once, one builds
+            return _load(build(source), functions)
     except (BuildError, OSError, ValueError, RuntimeError) as error:
         reason = BuildError(str(error))
         log.warning("without the kernel of %s, several times slower: %s", source.name, reason)

@@ -158,7 +158,7 @@ def structure(kind: type[S], tensors: Mapping[str, Tensor | None], **numbers: An
 def require_memory(status: int) -> None:
     """Raise MemoryError unless a kernel's function returned 0."""
     if status:
-        raise MemoryError("there is no memory for drawing so many images at once; draw fewer")
+        raise MemoryError("there is no memory for so many images at once; take fewer")
 
 
 def _wait_through_interrupts(done: Event) -> None:

@@ -18,6 +18,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import choose_evenly
+from repr_toolkit.support.console import say
 
 
 def originals_of(run: Run, model: EncoderDecoder, options: Namespace) -> dict[str, Tensor]:
@@ -31,6 +32,8 @@ def originals_of(run: Run, model: EncoderDecoder, options: Namespace) -> dict[st
     if model.encoder is not None and model.encoder.source != "image":
         raise ValueError(f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures")
     decoder = model.decoder
+    if run.config["data"].get("binarise") in ("fixed", "dynamic"):
+        say("the pictures are cut at half, where the run's images were sampled in two levels")
     return {"image": read_pictures(options.pictures, decoder.image_shape, decoder.levels)}
 
 

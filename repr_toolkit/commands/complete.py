@@ -29,7 +29,12 @@ def complete(options: Namespace, settings: Settings) -> None:
     batch = originals_of(run, model, options)
     with engine_log_shown():
         drawn = complete(model, batch, mask, n=options.n, **drawing(options))
-    hidden = torch.where(mask, drawn.originals, levels // 2)[:, None].to(torch.uint8)
+    # A chequerboard, which no picture is taken for, at two levels too.
+    rows_and_columns = torch.arange(mask.shape[0])[:, None] + torch.arange(mask.shape[1])
+    board = torch.where(
+        rows_and_columns % 2 == 0, (levels - 1) // 3, levels - 1 - (levels - 1) // 3
+    )
+    hidden = torch.where(mask, drawn.originals, board)[:, None].to(torch.uint8)
     rows = torch.cat([drawn.originals[:, None], hidden, drawn.images], dim=1)  # (N, 2 + n, …)
     print("log p(x|h) in nats: of the original, then of its completions")
     for number, nats in enumerate(drawn.nats.tolist()):
@@ -39,7 +44,7 @@ def complete(options: Namespace, settings: Settings) -> None:
             "What is drawn sees only what comes before it in the model's order: earlier pixels do "
             "not know of later ones that are known, and the two need not fit."
         )
-    if model.encoder is not None and model.encoder.source == "image":
+    if model.encoder is not None and model.encoder.source != "label":
         print("h is that of the whole original, and may tell of what is hidden.")
     save_rows(rows, levels, options, {"mask": mask.numpy(), "nats": drawn.nats.numpy()})
 

@@ -33,7 +33,9 @@ def sampled(
     """
     # Numbers of equal count, since numpy takes a shorter list for one that ends in zeros.
     key = (0, 0, 0) if draw is None else (1, *draw)
-    noise = np.empty(images.shape, np.float32)
+    noise = np.empty(images.shape, np.uint64)
     for into, row in zip(noise, rows.tolist(), strict=True):
-        np.random.default_rng([*key, row]).random(out=into, dtype=np.float32)
-    return (noise * (levels - 1) < images).astype(np.uint8)
+        # The raw stream, which alone NumPy promises to keep.
+        into.flat = np.random.PCG64([*key, row]).random_raw(into.size)
+    uniform = (noise >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+    return (uniform * (levels - 1) < images).astype(np.uint8)

@@ -124,7 +124,8 @@ class ImageData:
         "threshold" cuts at half. "fixed" samples every image once, a pixel being 1 with the
         probability that its intensity says: the published protocol of binarised MNIST. "dynamic"
         samples training images anew at every step of training, as a function of seed, step and
-        image, and all others as "fixed" does. What is sampled has a fingerprint of its own.
+        image, and all others as "fixed" does; that takes the batches of `StepSampler`, and other
+        loaders are given those of "fixed". What is sampled has a fingerprint of its own.
 
         Raises ValueError for another kind.
         """

@@ -64,9 +64,9 @@ def load_data(
     "threshold", "fixed" or "dynamic" sampling (see `ImageData.binarised`).
 
     Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
-    have, a size that the source cannot take and a fold that does not exist; FileNotFoundError for a
-    missing file (with the places looked in and where to get it); and what the loaders raise for
-    damaged files.
+    have, or that `binarise` does not make, a size that the source cannot take and a fold that does
+    not exist; FileNotFoundError for a missing file (with the places looked in and where to get it);
+    and what the loaders raise for damaged files.
 
     >>> data = load_data("digits", levels=4)
     >>> data
@@ -75,6 +75,8 @@ def load_data(
     >>> batch["image"].shape, batch["label"]
     (torch.Size([3, 1, 8, 8]), tensor([2, 0, 8]))
     """
+    if binarise is not None and levels not in (None, 2):
+        raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")
     data = _load(source, root, size, download)
     if size is not None and data.image_shape[1:] != (size, size):
         raise ValueError(
@@ -84,8 +86,6 @@ def load_data(
         )
     data = data if fold is None else choose_fold(data, fold, folds)
     if binarise is not None:
-        if levels not in (None, 2):
-            raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")
         return data.binarised(binarise)
     return data if levels is None else data.quantised(levels)
 

@@ -9,10 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from repr_toolkit.decoders import AutoregressiveDecoder, Decoder, full_precision
+from repr_toolkit.data import ImageSplit
+from repr_toolkit.decoders import AutoregressiveDecoder, Decoder
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.runs.bits import log_likelihoods
 from repr_toolkit.sampling.draw import decode
 
 MASKS = ("top", "left", "box")
@@ -31,7 +33,7 @@ class Completions:
     nats: Tensor
     """float64 (N, 1 + n): log p(x|h) of the original, and of each completion"""
     exact: bool
-    """Whether each is a draw from p(unknown | known, h), as what is known comes first"""
+    """Whether each is a draw from p(unknown | known, h), at temperature 1: the known comes first"""
 
 
 def complete(
@@ -57,13 +59,12 @@ def complete(
     noise = common_noise(decoder, n, seed)
     images = decode(decoder, h, noise, known=originals, mask=mask, **how)
     shown = torch.cat([originals[:, None], images], dim=1)
-    device = next(decoder.parameters()).device
-    with torch.inference_mode(), full_precision(device):
-        nats = [
-            decoder.log_prob(column.to(device), None if h is None else h.to(device)).double().cpu()
-            for column in shown.unbind(1)
-        ]
-    return Completions(originals, mask, images, torch.stack(nats, 1), known_first(decoder, mask))
+    of_each = None if h is None else h.repeat_interleave(1 + n, 0)
+    split = ImageSplit(
+        {"image": shown.flatten(0, 1).numpy()}, np.arange(len(originals) * (1 + n)), decoder.levels
+    )
+    nats = log_likelihoods(model, split, [of_each], seed=seed)[0].unflatten(0, (-1, 1 + n))
+    return Completions(originals, mask, images, nats, known_first(decoder, mask))
 
 
 def known_first(decoder: Decoder, mask: Tensor) -> bool:

@@ -38,10 +38,9 @@ def test_what_is_known_stays_and_each_has_its_likelihood(name: str) -> None:
     assert drawn.exact == (name == "top")
     for j in range(5):
         expected = net.decoder.log_prob(drawn.images[:, j]).detach().double()
-        torch.testing.assert_close(drawn.nats[:, 1 + j], expected)
-    torch.testing.assert_close(
-        drawn.nats[:, 0], net.decoder.log_prob(batch["image"]).detach().double()
-    )
+        torch.testing.assert_close(drawn.nats[:, 1 + j], expected, rtol=1e-6, atol=0)
+    expected = net.decoder.log_prob(batch["image"]).detach().double()
+    torch.testing.assert_close(drawn.nats[:, 0], expected, rtol=1e-6, atol=0)
     assert torch.equal(complete(net, batch, mask, n=5).images, drawn.images)
 
 
@@ -96,5 +95,5 @@ def test_the_command(
         mask = kept["mask"]
     for column in range(1, 4):
         assert (rows[:, column][..., mask] == rows[:, 0][..., mask]).all()
-    assert (rows[:, 1][..., ~mask] == 17 // 2).all()
+    assert set(rows[:, 1][..., ~mask].flatten().tolist()) == {5, 11}  # of 0…16, a chequerboard
     assert Path("complete.png").exists()
