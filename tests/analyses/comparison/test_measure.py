@@ -3,7 +3,6 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from PIL import Image
 
 from repr_toolkit.analyses.comparison import measure as comparison_of_runs
 from repr_toolkit.analyses.comparison import probes
-from repr_toolkit.analyses.comparison.blocks import blocks, caption_of
+from repr_toolkit.analyses.comparison.blocks import caption_of
 from repr_toolkit.analyses.comparison.measure import bits_of_draws, measure, squared_errors
 from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.analyses.judge import train_judge
@@ -23,7 +22,6 @@ from repr_toolkit.data import load_data
 from repr_toolkit.decoders import GatedPixelCNN, bits_per_dim
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import bits_given, evaluate
 from repr_toolkit.runs.kept import Kept, Result, keep_together, kept_together
 from repr_toolkit.runs.run import Run, load
@@ -427,54 +425,8 @@ def test_runs_on_other_images_are_refused(
 # The result
 
 
-def variant() -> dict[str, Any]:
-    some, probe = Number(0.123456, 0.1, 0.15, error=0.0123), Number(0.912, 0.884, 0.934)
-    numbers = dict.fromkeys(("bits_per_dim", "bits_per_dim_other_h", "mse_one"), some)
-    numbers |= {"difference": Number(-0.2, -0.2196, -0.1804, error=0.01), "probe": probe}
-    counts = ("h_dim", "encoder_parameters", "decoder_parameters", "seconds", "steps")
-    return {**dict.fromkeys(counts, 9), "likelihood": "exact", "numbers": as_json(numbers)}
-
-
-def comparison(names: list[str]) -> dict[str, Any]:
-    variants = {name: variant() for name in names}
-    asked = {"split": "test", "images": 500, "draws": 4}
-    return {**asked, "variants": variants, "classifiers": []}
-
-
 def test_json_holds_the_comparison(study: tuple[Path, dict[str, Run]]) -> None:
     stored = json.loads((study[0] / "comparison.json").read_text())
     assert [*stored["variants"]] == [*study[1]]
     assert stored["figures"] == ["figure3.png", "figure6.png"]
     assert csv_text(csv_rows(stored)) == (study[0] / "comparison.csv").read_text()
-
-
-def test_four_variants_stand_side_by_side() -> None:
-    names = ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
-    table = as_text(blocks(comparison(names))).partition("\n\n")[2]
-    widths = {len(line) for line in table.splitlines()}
-    assert len(widths) == 1
-    assert widths.pop() <= 100
-    assert "\n\n" not in table
-    assert "−0.200 ± 0.010" in table
-    assert "91.2 (88.4–93.4)" in table
-
-
-def test_more_variants_go_below() -> None:
-    table = as_text(blocks(comparison([f"variant_{n}" for n in range(7)])))
-    assert max(map(len, table.splitlines())) <= 100
-    assert table.count("| bits/dim ") == 2
-    for n in range(7):
-        assert f"variant_{n} " in table
-
-
-def test_an_untrained_encoder_is_of_its_runs_seed(tmp_path: Path) -> None:
-    data = load_data("digits")
-    of_labels = probes.LabelProbes(data)
-    accuracies = []
-    for seed in (0, 1, 0):
-        run = untrained_run(tmp_path / f"run{len(accuracies)}", seed=seed)
-        found = of_labels.of_h("h", load(run), run)
-        assert found["probe"] == found["probe_untrained"]  # since nothing is trained
-        accuracies.append(found["probe"])
-    assert len(of_labels.untrained) == 2
-    assert accuracies[0] == accuracies[2] != accuracies[1]

@@ -1,0 +1,40 @@
+"""The table of a comparison fits a terminal, whatever its number of variants."""
+
+from typing import Any
+
+from repr_toolkit.analyses.comparison.blocks import blocks
+from repr_toolkit.page.terminal import as_text
+from repr_toolkit.support.stats import Number, as_json
+
+
+def variant() -> dict[str, Any]:
+    some, probe = Number(0.123456, 0.1, 0.15, error=0.0123), Number(0.912, 0.884, 0.934)
+    numbers = dict.fromkeys(("bits_per_dim", "bits_per_dim_other_h", "mse_one"), some)
+    numbers |= {"difference": Number(-0.2, -0.2196, -0.1804, error=0.01), "probe": probe}
+    counts = ("h_dim", "encoder_parameters", "decoder_parameters", "seconds", "steps")
+    return {**dict.fromkeys(counts, 9), "likelihood": "exact", "numbers": as_json(numbers)}
+
+
+def comparison(names: list[str]) -> dict[str, Any]:
+    variants = {name: variant() for name in names}
+    asked = {"split": "test", "images": 500, "draws": 4}
+    return {**asked, "variants": variants, "classifiers": []}
+
+
+def test_four_variants_stand_side_by_side() -> None:
+    names = ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
+    table = as_text(blocks(comparison(names))).partition("\n\n")[2]
+    widths = {len(line) for line in table.splitlines()}
+    assert len(widths) == 1
+    assert widths.pop() <= 100
+    assert "\n\n" not in table
+    assert "−0.200 ± 0.010" in table
+    assert "91.2 (88.4–93.4)" in table
+
+
+def test_more_variants_go_below() -> None:
+    table = as_text(blocks(comparison([f"variant_{n}" for n in range(7)])))
+    assert max(map(len, table.splitlines())) <= 100
+    assert table.count("| bits/dim ") == 2
+    for n in range(7):
+        assert f"variant_{n} " in table
