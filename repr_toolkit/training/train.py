@@ -227,6 +227,9 @@ class Fitting:
             self.trainer.strategy.barrier()
             exit_code = 0
         finally:
+            # Lightning ends the processes that load data, but after a stop within a validation
+            # those of the training images live on, and with them what they share with this one.
+            self.trainer.fit_loop.teardown()
             model.stop_threads()
             torch.set_num_threads(threads)
             if self.wandb and self.trainer.is_global_zero:

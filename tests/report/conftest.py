@@ -28,9 +28,13 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report([study(tmp_path_factory.mktemp("reported") / "study")])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The machine's own Chromium."""
+    """The machine's own Chromium.
+
+    It ends with its module: it waits for its driver to see the end of a pipe, which a process that
+    another test forks would hold open.
+    """
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     if found is None:
         pytest.skip("no Chromium here; on Debian: apt-get install chromium")

@@ -107,6 +107,7 @@ def test_stops_one_after_another(
             with pytest.raises(Stopped) as stop:
                 train(config, run, resume=True)
         assert stop.value.code == status
+        assert active_children() == []
     train(config, run, resume=True)
     assert_same_weights(Run(run), whole["dropout and an average"])
     assert metrics(Run(run)) == metrics(whole["dropout and an average"])
