@@ -102,7 +102,7 @@ def data_settings(settings: Settings) -> dict[str, Any]:
 
     Raises ValueError for any other setting, and for a value that cannot be.
     """
-    names = ("source", "root", "levels", "size", "download", "fold", "folds", "binarise")
+    names = ("source", "root", "levels", "size", "download", "fold", "folds", "inner", "binarise")
     given = {}
     for setting, text in settings.items():
         section, _, name = setting.partition(".")

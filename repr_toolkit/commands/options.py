@@ -31,7 +31,7 @@ A run brings its own data, and an .npz with embeddings is data. For everything e
 
   --data.source mnist5k                             a data set's name, an .npz file, a folder …
   --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
-                                                    download, fold, folds and binarise too
+                                                    download, fold, folds, inner and binarise too
 """
 
 PICTURES = "PNG to write, with the values beside it; or the .npz alone"

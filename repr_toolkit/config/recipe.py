@@ -23,7 +23,7 @@ Config = dict[str, Any]
 _SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
 _METRIC = ("model.metric.loss", "model.metric.miner")
 _CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
-_TOP = ("about", "seed", "data", "model", "training", "trainer", "study")
+_TOP = ("about", "seed", "data", "model", "training", "trainer", "study", "choose")
 
 _TRAINER_ARGUMENTS = {
     "training.steps": "max_epochs min_epochs max_steps min_steps max_time fast_dev_run "
@@ -51,6 +51,7 @@ _BOUNDS = {
     "data.size": (1, 2**14),
     "data.folds": (2, 1000),
     "data.fold": (0, 999),
+    "data.inner": (0, 999),
     "data.images_per_identity": (2, 2**20),
     "training.steps": (1, _MANY),
     "training.validate_every": (1, _MANY),
@@ -115,6 +116,8 @@ def complete(raw: Mapping[str, Any]) -> Config:
     if raw.get("study") is not None:
         config["study"] = deepcopy(_mapping("study", raw["study"]))
         variants(config)
+    if raw.get("choose") is not None:
+        config["choose"] = deepcopy(_mapping("choose", raw["choose"]))
     return config
 
 
@@ -146,7 +149,7 @@ def variants(config: Mapping[str, Any]) -> dict[str, Config]:
     study = config.get("study")
     if not study:
         raise ValueError("this recipe is not a study: it has no section `study`")
-    base = {key: value for key, value in config.items() if key != "study"}
+    base = {key: value for key, value in config.items() if key not in ("study", "choose")}
     configs: dict[str, Config] = {}
     for name, settings in study.items():
         if not re.fullmatch(r"\w[\w.-]*", str(name)):
@@ -163,7 +166,7 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
     Settings that change no result are ignored: about, data.root, data.download and data.workers.
     """
-    ignored = {"about", "study", "data.root", "data.download", "data.workers"}
+    ignored = {"about", "study", "choose", "data.root", "data.download", "data.workers"}
 
     def walk(left: Any, right: Any, path: str) -> Iterable[str]:
         if path in ignored:
@@ -324,6 +327,8 @@ def _check_ranges(config: Config) -> None:
     fold, folds = data["fold"], data["folds"]
     if fold is not None and fold >= folds:
         raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")
+    if data["inner"] is not None and (fold is None or data["inner"] >= folds):
+        raise ValueError(f"data.inner is 0…{folds - 1}, beside a data.fold, not {data['inner']}")
     k, batch_size = data["images_per_identity"], data["batch_size"]
     if k is not None and (batch_size % k or batch_size < 2 * k):
         raise ValueError(

@@ -29,6 +29,8 @@ class Data:
         fold: Number, 0…folds−1, of the fold of a cross-validation by identity whose splits are
             used; null keeps those of the data.
         folds: Folds of such a cross-validation.
+        inner: Number, 0…folds−1, of the fold of an inner cross-validation of the people whom `fold`
+            does not test; those whom it tests are in no split.
         binarise: Two levels of intensity: threshold cuts at half; fixed samples each image once,
             the published protocol of binarised MNIST; dynamic samples training images anew at
             every step, by seed, step and image, and all others once.
@@ -47,6 +49,7 @@ class Data:
     download: bool = False
     fold: int | None = None
     folds: int = 4
+    inner: int | None = None
     binarise: Literal["threshold", "fixed", "dynamic"] | None = None
     batch_size: int = 32
     images_per_identity: int | None = None

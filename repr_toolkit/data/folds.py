@@ -11,12 +11,14 @@ from repr_toolkit.data.images import Array, ImageData
 LEAST_PEOPLE = 2  # people in a split, which compares at least two
 
 
-def fold_people(people: Array, fold: int, folds: int) -> dict[str, Array]:
+def fold_people(people: Array, fold: int, folds: int, inner: int | None = None) -> dict[str, Array]:
     """The codes of the people of train, val and test, ascending; the same ones every time.
 
     In a random order that never changes (`numpy.random.default_rng(0)`) the people are cut into
     `folds` groups of nearly equal size. Group `fold` is test. Of the other people the first tenth
-    of that order, at least two, are val, and the rest train.
+    of that order, at least two, are val, and the rest train. With `inner` they are instead cut in
+    the same way, into the splits of that fold: what is chosen by it knows nothing of whom `fold`
+    tests.
 
     Raises ValueError for a fold outside 0…folds−1, and if a split would have fewer than two people.
     """
@@ -33,6 +35,8 @@ def fold_people(people: Array, fold: int, folds: int) -> dict[str, Array]:
     others = np.concatenate([group for number, group in enumerate(groups) if number != fold])
     held = _held(len(others))
     splits = {"train": others[held:], "val": others[:held], "test": groups[fold]}
+    if inner is not None:
+        return fold_people(others, inner, folds)
     return {split: np.sort(codes) for split, codes in splits.items()}
 
 
@@ -41,7 +45,7 @@ def _held(people: int) -> int:
     return max(LEAST_PEOPLE, round(people / 10))
 
 
-def choose_fold(data: ImageData, fold: int, folds: int) -> ImageData:
+def choose_fold(data: ImageData, fold: int, folds: int, inner: int | None = None) -> ImageData:
     """The same data with the splits of `fold_people` in place of their own.
 
     `identity_key` names the key that identifies people. The fingerprint covers the new splits.
@@ -50,11 +54,11 @@ def choose_fold(data: ImageData, fold: int, folds: int) -> ImageData:
     codes = data.arrays[identity_key(data)]
     rows = np.sort(np.concatenate([*data.rows.values()]))  # without the images in no split
     try:
-        people = fold_people(codes[rows], fold, folds)
+        people = fold_people(codes[rows], fold, folds, inner)
     except ValueError as error:
         raise ValueError(f"{data.name}: {error}") from error
     folded = copy(data)
-    folded.name = f"{data.name}, fold {fold}"
+    folded.name = f"{data.name}, fold {fold}" + ("" if inner is None else f".{inner}")
     folded.rows = {split: rows[np.isin(codes[rows], members)] for split, members in people.items()}
     digest = hashlib.sha256(data.fingerprint.encode())
     for split, members in folded.rows.items():

@@ -45,6 +45,7 @@ def load_data(
     download: bool = False,
     fold: int | None = None,
     folds: int = 4,
+    inner: int | None = None,
     binarise: BinariseKind | None = None,
 ) -> ImageData:
     """The data set that `source` names.
@@ -60,8 +61,9 @@ def load_data(
     `levels` quantises to fewer levels of intensity, ⌊v · levels / stored levels⌋. `size` is the
     side of the images for photos, orl_faces, CelebA, LFWPeople and folders. The function that loads
     a source describes its splits. `fold`, 0…`folds`−1, replaces them by those of a fold of a
-    cross-validation by person (see `choose_fold`). `binarise` makes two levels of all, by
-    "threshold", "fixed" or "dynamic" sampling (see `ImageData.binarised`).
+    cross-validation by person, and `inner` by those of a fold within it (see `choose_fold`).
+    `binarise` makes two levels of all, by "threshold", "fixed" or "dynamic" sampling (see
+    `ImageData.binarised`).
 
     Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
     have, or that `binarise` does not make, a size that the source cannot take and a fold that does
@@ -84,7 +86,7 @@ def load_data(
             f"data.size cannot change that; it can for photos, orl_faces, CelebA, LFWPeople and "
             f"folders of images"
         )
-    data = data if fold is None else choose_fold(data, fold, folds)
+    data = data if fold is None else choose_fold(data, fold, folds, inner)
     if binarise is not None:
         return data.binarised(binarise)
     return data if levels is None else data.quantised(levels)

@@ -48,7 +48,7 @@ def read_facts(file: Path) -> Facts:
 def settings_checksum(raw: Mapping[str, Any]) -> str:
     """A checksum of a configuration without what changes no result, such as where data lie."""
     data = raw.get("data")
-    kept = {key: value for key, value in raw.items() if key not in ("about", "study")}
+    kept = {key: value for key, value in raw.items() if key not in ("about", "study", "choose")}
     if isinstance(data, Mapping):
         elsewhere = ("root", "download", "workers")
         kept["data"] = {key: value for key, value in data.items() if key not in elsewhere}

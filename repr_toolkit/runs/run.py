@@ -278,7 +278,7 @@ def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
 
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `repr_toolkit.data.load_data` for a configuration."""
-    keys = ("source", "root", "levels", "size", "download", "fold", "folds", "binarise")
+    keys = ("source", "root", "levels", "size", "download", "fold", "folds", "inner", "binarise")
     return {key: config["data"][key] for key in keys}
 
 

@@ -53,11 +53,11 @@ def train(
     """Train the model of a recipe, write the run directory, and return the run.
 
     A recipe is the name of a packaged one, a YAML file, or the mapping that such a file holds; its
-    section `study` plays no part. `settings` are values by the dotted names of the recipe's
-    entries. With `resume`, a run that was cut goes on from its last checkpoint and ends in the same
-    weights as without the cut; a finished run stays as it is, and a run that does not exist starts.
-    `wandb` also logs to Weights & Biases, as a run of the directory's name in `group`. `data` is
-    the recipe's data, if the caller has loaded it already.
+    sections `study` and `choose` play no part. `settings` are values by the dotted names of the
+    recipe's entries. With `resume`, a run that was cut goes on from its last checkpoint and ends in
+    the same weights as without the cut; a finished run stays as it is, and a run that does not
+    exist starts. `wandb` also logs to Weights & Biases, as a run of the directory's name in
+    `group`. `data` is the recipe's data, if the caller has loaded it already.
 
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
@@ -70,7 +70,7 @@ def train(
     if first and not resume:
         run.require_new()
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
-    config = complete({key: value for key, value in whole.items() if key != "study"})
+    config = complete({k: v for k, v in whole.items() if k not in ("study", "choose")})
     config = apply_settings(config, settings or {})
     trust_recipe(config)
     data = data or load_data(**data_arguments(config))

@@ -78,6 +78,25 @@ def test_the_cut_depends_on_the_people_alone() -> None:
         fold_people(order[:7], 1, 2)
 
 
+def test_an_inner_fold_knows_nobody_whom_the_outer_one_tests() -> None:
+    data = people_data()
+    codes = data.arrays["identity"]
+    for fold, outer in enumerate(folds_of(data, 3)):
+        others = np.unique(codes[np.r_[outer.rows["train"], outer.rows["val"]]]).tolist()
+        tested: list[int] = []
+        for inner in range(3):
+            folded = choose_fold(data, fold, 3, inner)
+            people = [set(codes[folded.rows[split]].tolist()) for split in SPLITS]
+            assert sorted(set.union(*people)) == others
+            assert sum(map(len, people)) == len(others)  # nobody is in two splits
+            assert folded.fingerprint != outer.fingerprint
+            assert folded.name == f"toy, fold {fold}.{inner}"
+            tested += people[2]
+        assert sorted(tested) == others
+    with pytest.raises(ValueError, match=r"data\.fold is 0…2 for data\.folds 3, not 3"):
+        choose_fold(data, 0, 3, 3)
+
+
 def test_fewer_levels_stay() -> None:
     data = people_data(levels=16)
     folded = choose_fold(data.quantised(4), 0, 4)

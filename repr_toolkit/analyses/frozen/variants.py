@@ -114,7 +114,7 @@ def study_of(
         for h in sources:
             # By the file's name, so that the folder of a study may be moved.
             data: dict[str, Any] = {"source": f"{h.name}.npz", "root": str(folder.resolve())}
-            data |= {"levels": None, "size": None, "fold": None, "download": False}
+            data |= {"levels": None, "size": None, "fold": None, "inner": None, "download": False}
             of_data = {**settings, **{f"data.{key}": value for key, value in data.items()}}
             arguments = {"h_dim": h.dim, "source": "embedding", "made_by": h.made_by}
             kinds = {"Precomputed": h.name}

@@ -70,6 +70,12 @@ class Verifications:
         }
 
 
+def measure_alone(run: Run, split: str = "test") -> Verification:
+    """Verification by a finished run's h on a split of its data, without baselines."""
+    _, h, data = _of_run(run, split)
+    return verify(h, data.splits[split].column(identity_key(data)).numpy())
+
+
 def measure(
     run: Run, split: str = "test", *, seed: int = 0, batch_size: int = 256, progress: bool = False
 ) -> Verifications:
@@ -78,6 +84,12 @@ def measure(
     Raises ValueError for a run without an encoder, or whose encoder reads who is in the image
     instead of the image, for data that do not say who that is, and as `verify` does.
     """
+    name, h, data = _of_run(run, split, batch_size=batch_size, progress=progress)
+    return _beside_baselines(str(run.path), name, h, data, split, seed)
+
+
+def _of_run(run: Run, split: str, **how: Any) -> tuple[str, Floats, ImageData]:
+    """The name of a run's h, h of a split (N, h_dim), and the run's data."""
     model = load(run).to(fastest_device())
     if model.encoder is None:
         raise ValueError(
@@ -91,9 +103,8 @@ def measure(
             f"nothing to verify; give a run whose encoder reads images or embeddings"
         )
     images = data.split(split)
-    h = encode_split(model, images, batch_size=batch_size, progress=progress)
-    name = f"{type(model.encoder).__name__}, h ({h.shape[1]})"
-    return _beside_baselines(str(run.path), name, h.numpy(), data, split, seed)
+    h = encode_split(model, images, **how)
+    return f"{type(model.encoder).__name__}, h ({h.shape[1]})", h.numpy(), data
 
 
 def measure_stored(data: ImageData, split: str = "test", *, seed: int = 0) -> Verifications:

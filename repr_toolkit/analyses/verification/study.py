@@ -23,12 +23,12 @@ PROTOCOL = 2
 """A number, to be raised whenever the same question comes to have another answer."""
 
 
-def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
+def measure_variants(runs: Mapping[str, Run], split: str = "test", *, chosen: str = "") -> Result:
     """Measure finished runs, by variant name, on a split of their data: the folds, or one for all.
 
     The arrays are the bytes of the files verification.csv, verification.md and roc.png. Where all
     variants have different data, as the folds of a cross-validation have, the means over them are
-    added.
+    added. `chosen` says how settings were chosen, as a sentence.
     """
     results: dict[str, Verifications] = {}
     for number, (name, run) in enumerate(runs.items(), 1):
@@ -42,6 +42,7 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test") -> Result:
     numbers = {name: result.as_dict() for name, result in results.items()}
     remarks = [
         *([means_text([*results.values()])] if folds else []),
+        *([chosen] if chosen else []),
         f"Training took at most {longest} a variant, on {devices}.",
         "Pairs of images, by the cosine of h, of pixels or of components.",
         *notes([*numbers.values()], " (in verification.csv)"),

@@ -1,6 +1,7 @@
 """The verification of a study's encoders: of folds, of variants, and in the report."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,22 @@ from repr_toolkit.analyses.verification.baselines import (
     PIXELS,
     WHITENED,
 )
-from repr_toolkit.analyses.verification.measure import measure, measure_stored, roc_lines
+from repr_toolkit.analyses.verification.measure import (
+    measure,
+    measure_alone,
+    measure_stored,
+    roc_lines,
+)
 from repr_toolkit.analyses.verification.study import csv_rows, means_text, variants_table
 from repr_toolkit.cli import main
-from repr_toolkit.config.recipe import complete
+from repr_toolkit.config.recipe import complete, variants
 from repr_toolkit.data import load_data
 from repr_toolkit.page.blocks import Picture, Table
 from repr_toolkit.page.terminal import table_text
 from repr_toolkit.report import write_report
 from repr_toolkit.runs.kept import keep
 from repr_toolkit.runs.run import Run
-from repr_toolkit.study import run_study
+from repr_toolkit.study import INNER, inner_study, run_study
 from repr_toolkit.support.tables import number_text
 from toys.reports import Page
 
@@ -94,6 +100,59 @@ def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
     assert f"{np.mean(aucs):.3f} (" in text.split("mean AUC")[1].splitlines()[0]
     assert "above raw pixels" in text or "beside raw pixels" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_settings_are_chosen_on_people_whom_the_fold_does_not_test(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    sizes = {"narrow": 1, "wide": 5}
+    choices = {name: {"model.encoder.init_args.h_dim": h_dim} for name, h_dim in sizes.items()}
+    folds = {f"fold{fold}": {"data.fold": fold, "data.folds": 2} for fold in range(2)}
+    data = {**config["data"], "batch_size": 8}
+    whole = complete({**config, "data": data, "study": folds, "choose": choices})
+    runs = run_study(whole, tmp_path)
+    aucs = json.loads((tmp_path / "choice.json").read_text())["auc"]
+    text = " ".join((tmp_path / "verification.md").read_text().split())
+    for run in runs:
+        data = run.load_data()
+        tested = set(data.splits["test"].column("identity").tolist())
+        means = {}
+        for choice in choices:
+            means[choice] = 0.0
+            for inner in range(2):
+                trained = Run(tmp_path / INNER / f"{run.path.name}.{choice}.{inner}")
+                splits = trained.load_data().splits.values()
+                assert not tested & {code for s in splits for code in s.column("identity").tolist()}
+                means[choice] += measure_alone(trained).auc.value / 2
+                assert aucs[trained.path.name] == measure_alone(trained).auc.value
+        best = max(means, key=means.__getitem__)
+        assert run.info["h_dim"] == sizes[best]
+        assert f"{run.path.name} {best} ({means[best]:.4f})" in text
+
+
+@pytest.mark.parametrize(
+    ("choice", "study", "error"),
+    [
+        ({}, {"one": {}}, r"choose: .* a data\.fold in every variant"),
+        (
+            {},
+            {"fold0": {"data.fold": 0}, "whole": None},
+            r"choose: .* a data\.fold in every variant",
+        ),
+        ({"model.margin": 1}, {"fold0": {"data.fold": 0}}, r"study\.fold0\.a\.0: unknown setting"),
+        ({}, {}, "it has no section `study`"),
+    ],
+)
+def test_choices_need_folds_and_people_to_tell_apart(
+    config: dict[str, Any], choice: dict[str, Any], study: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(ValueError, match=error):
+        variants(inner_study(complete({**config, "choose": {"a": choice}}) | {"study": study}))
+
+
+def test_an_inner_fold_is_within_a_fold(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"data\.inner is 0…3, beside a data\.fold, not 0"):
+        complete({**config, "data": {**config["data"], "inner": 0}})
 
 
 def test_a_finished_study_is_not_compared_again(
