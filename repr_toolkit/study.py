@@ -31,9 +31,9 @@ def run_study(
     was made with other settings, and where some variants have a decoder and others train an encoder
     alone. BlockingIOError says who is at work on the study, if another process is.
 
-    With a section `choose` the settings of each variant are chosen first, in `study_dir`/.inner (see
-    `inner_study`): those whose encoders tell people apart by the highest mean AUC over the inner
-    folds. choice.json has every AUC.
+    With a section `choose` the settings of each variant are chosen first, by the runs of
+    `inner_study` in `study_dir`/.inner: those whose encoders tell people apart by the highest mean
+    AUC over the inner folds. choice.json has every AUC.
     """
     study_dir = Path(study_dir)
     kinds = {"metric" in variant["model"] for variant in variants(config).values()}

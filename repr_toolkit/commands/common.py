@@ -31,10 +31,17 @@ def originals_of(run: Run, model: EncoderDecoder, options: Namespace) -> dict[st
         return held_out[choose_evenly(len(held_out), options.images)]
     if model.encoder is not None and model.encoder.source != "image":
         raise ValueError(f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures")
-    decoder = model.decoder
+    return {"image": pictures_for(run, model, options.pictures)}
+
+
+def pictures_for(run: Run, model: EncoderDecoder, paths: Sequence[str]) -> Tensor:
+    """Image files as a run's model takes them (see `read_pictures`).
+
+    Says so where they are made two levels in another way than the run's own images.
+    """
     if run.config["data"].get("binarise") in ("fixed", "dynamic"):
         say("the pictures are cut at half, where the run's images were sampled in two levels")
-    return {"image": read_pictures(options.pictures, decoder.image_shape, decoder.levels)}
+    return read_pictures(paths, model.decoder.image_shape, model.decoder.levels)
 
 
 def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> Tensor:
@@ -61,14 +68,14 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
 
 
 def encode_pictures(
-    model: EncoderDecoder, files: Sequence[str], weights: str | None, *, instead: str
+    run: Run, model: EncoderDecoder, files: Sequence[str], weights: str | None, *, instead: str
 ) -> tuple[Tensor, Tensor]:
-    """Picture files at a model's size, uint8 (N, C, H, W), and their h (N, h_dim).
+    """Picture files at the size of a run's model, uint8 (N, C, H, W), and their h (N, h_dim).
 
     Of an encoder of faces they are the faces in photographs, embedded by the FaceNet of
     `weights` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
     what to do `instead`, and for a model without one; and what `encode_photographs` and
-    `read_pictures` raise.
+    `pictures_for` raise.
     """
     if model.encoder is None:
         raise ValueError("the model has no encoder, and so no h of a picture")
@@ -78,7 +85,7 @@ def encode_pictures(
         raise ValueError(
             f"the model's encoder reads {model.encoder.source!r}, not pictures; {instead}"
         )
-    images = read_pictures(files, model.decoder.image_shape, model.decoder.levels)
+    images = pictures_for(run, model, files)
     h = encode_batch(model, {"image": images})
     return images, h
 

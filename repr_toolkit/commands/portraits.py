@@ -40,13 +40,14 @@ def interpolate(options: Namespace, settings: Settings) -> None:
 
     from repr_toolkit.commands.common import encode_pictures
     from repr_toolkit.commands.results import require_pictures, save_rows
-    from repr_toolkit.runs.run import load_with_decoder
+    from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness
 
     require_pictures(options)
     model = load_with_decoder(options.run)
     ends, (a, b) = encode_pictures(
+        Run(options.run),
         model,
         [options.a, options.b],
         options.weights,

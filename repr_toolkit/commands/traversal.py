@@ -83,9 +83,8 @@ def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
     if not numbered:
         model = load_with_decoder(run)
         instead = "give numbers of images of a split instead of files"
-        return {
-            "pictures": encode_pictures(model, options.pictures, options.weights, instead=instead)
-        }
+        encoded = encode_pictures(run, model, options.pictures, options.weights, instead=instead)
+        return {"pictures": encoded}
     if len(numbered) < len(options.pictures):
         raise ValueError(
             f"give picture files or numbers of images, not both: there is no file {numbered[0]}"

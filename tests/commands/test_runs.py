@@ -14,7 +14,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.runs.run import Run
 from toys.processes import started
-from toys.runs import TINY
+from toys.runs import TINY, untrained_run
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,25 @@ def test_reconstruct_pictures(trained: Path) -> None:
     assert (images[:, 0] == means.astype(np.uint8).astype(int) * 17 // 256).all()
     assert (images[0] == images[1]).all()  # the same picture by the same noise
     assert (images[:, 1] != images[:, 2]).any()
+
+
+@pytest.mark.parametrize("how", ["fixed", "threshold"])
+def test_pictures_of_two_levels_are_said_to_be_cut(
+    how: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the run's own images were sampled, and by every command that takes pictures."""
+    run = untrained_run(tmp_path / "two", binarise=how)
+    Image.new("L", (8, 8), 100).save("grey.png")
+    for command, *words in (
+        ("reconstruct", "grey.png"),
+        ("complete", "grey.png"),
+        ("interpolate", "grey.png", "grey.png"),
+        ("traverse", "grey.png", "--along", "coordinate:0", "--measure", "0"),
+        ("edit", "grey.png", "--along", "coordinate:0"),
+    ):
+        assert main([command, str(run.path), *words]) == 0, command
+        said = capsys.readouterr()
+        assert ("cut at half" in said.out + said.err) == (how == "fixed"), command
 
 
 def test_reconstruct_images_of_a_split(trained: Path) -> None:

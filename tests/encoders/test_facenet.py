@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repr_toolkit.encoders import FaceNet
+from repr_toolkit.encoders.state import read_state
 from repr_toolkit.testing import check
 from toys.processes import SHARED_DATA
 
@@ -184,6 +185,21 @@ def test_weights_from_a_file(
     assert facenet.identity == untrained.identity
     own = facenet.net.state_dict()
     assert all(torch.equal(own[key], stored[key].to(own[key].dtype)) for key in own)
+
+
+def test_a_safetensors_is_not_looked_into_as_a_zip_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last bytes are weights, which may look like the end of one."""
+    asked: list[Path] = []
+    monkeypatch.setattr("zipfile.is_zipfile", lambda path: bool(asked.append(path)))
+    safe, other = tmp_path / "a.safetensors", tmp_path / "a.pt"
+    weights = {"a": torch.tensor([*b"PK\x05\x06", *18 * [0]], dtype=torch.uint8)}
+    save_file(weights, safe)
+    torch.save(weights, other)
+    for file in (safe, other):
+        assert torch.equal(read_state(file)["a"], weights["a"])
+    assert asked == [other]
 
 
 def test_none_is_for_weights_that_a_state_dict_brings(untrained: FaceNet) -> None:

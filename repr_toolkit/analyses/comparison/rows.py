@@ -44,6 +44,12 @@ ROWS = (
     ),
     (
         BITS,
+        "draws_minus_images",
+        "draws minus images",
+        "the same less the bits/dim of the very images whose h they are drawn from",
+    ),
+    (
+        BITS,
         "bits_per_dim_other_h",
         "bits/dim, other h",
         "given the h of another image; the dearer, the more h matters",

@@ -101,6 +101,11 @@ def test_bits_of_own_draws(study: tuple[Path, dict[str, Run]]) -> None:
         assert float(line["bits_per_dim_draws"]) == pytest.approx(float(bits.mean()), rel=1e-5)
         error = float(line["bits_per_dim_draws_standard_error"])
         assert error == pytest.approx(float(bits.std()) / np.sqrt(6), rel=1e-4)
+        with torch.no_grad():  # of the same images, so that the difference is paired
+            less = bits - bits_per_dim(model.decoder.log_prob(batch["image"], h), (1, 8, 8))
+        assert float(line["draws_minus_images"]) == pytest.approx(float(less.mean()), rel=1e-4)
+        error = float(line["draws_minus_images_standard_error"])
+        assert error == pytest.approx(float(less.std()) / np.sqrt(6), rel=1e-4)
     assert "of its own draws" in (folder / "comparison.md").read_text("utf-8")
 
 
