@@ -136,9 +136,12 @@ class Command(ArgumentParser):
             "--trust", action="store_true", help="let runs import whatever they name, and say what"
         )
 
-    def add_argument(self, *names: str, **how: Any) -> argparse.Action:
-        """Take an argument, and remember how."""
-        self.options |= dict.fromkeys(names, how)
+    def add_argument(self, *names: str, words: str = "", **how: Any) -> argparse.Action:
+        """Take an argument, and remember how.
+
+        `words` is the regular expression of each of several values, after which others may stand.
+        """
+        self.options |= {name: {**how, "words": words} for name in names}
         action: argparse.Action = super().add_argument(*names, **how)
         return action
 

@@ -9,6 +9,11 @@ from jsonargparse.typing import NonNegativeInt
 
 from repr_toolkit.commands.options import DATA_HELP, Settings, add_command
 
+PROBES = ("logistic", "ridge", "knn", "mlp")
+
+TARGET = r"(?!(.+=)?(pixels|pca|thumbnail|labels|untrained:.+)$)\w+(\[\d+\])?(=[^./]+)?"
+"""A target on the command line, which is no source."""
+
 
 def probe(options: Namespace, settings: Settings) -> None:
     """Say what representations know, by probes of every label and attribute of the data.
@@ -69,11 +74,17 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "--targets",
         nargs="+",
-        metavar="KEY",
-        help="labels and attributes to read, by their keys (default: all there are)",
+        metavar="TARGET",
+        words=TARGET,
+        help="labels and attributes to read: KEY, KEY[i], KEY=VALUE, or a label's name (default: "
+        "all keys)",
     )
     command.add_argument(
-        "--probes", nargs="+", metavar="PROBE", help="logistic, ridge, knn or mlp (default: all)"
+        "--probes",
+        nargs="+",
+        choices=PROBES,
+        metavar="PROBE",
+        help=f"{', '.join(PROBES)} (default: all)",
     )
     command.add_count("--images", None, "images of each split at the most (default: all)")
     command.add_shared("--seed")

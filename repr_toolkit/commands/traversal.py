@@ -23,6 +23,8 @@ column of one) that has two values, or KEY=VALUE. A PICTURE is an image file, or
 image of the split.
 """
 
+DIRECTION = r"\w+:.+"
+
 
 def traverse(options: Namespace, settings: Settings) -> None:
     """Move the h of images of a split, or of pictures, step by step along directions.
@@ -123,6 +125,7 @@ def add_commands(subcommands: Any) -> None:
         "--along",
         nargs="+",
         metavar="DIRECTION",
+        words=DIRECTION,
         help="(default: the first principal directions and the means of labels)",
     )
     command.add_count("--images", 3, "of the split to show, without pictures")
@@ -141,6 +144,11 @@ def add_commands(subcommands: Any) -> None:
         "pictures", nargs="+", metavar="PICTURE", help="image files, or numbers of images"
     )
     command.add_argument(
-        "--along", nargs="+", metavar="DIRECTION", required=True, help="such as mean:smile"
+        "--along",
+        nargs="+",
+        metavar="DIRECTION",
+        words=DIRECTION,
+        required=True,
+        help="such as mean:smile",
     )
     _add_options(command, out="edit.png", alpha=[-1.0, 0.0, 1.0])

@@ -1,5 +1,6 @@
 """The order of a command line's words: any for the user, the one that argparse needs."""
 
+import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,8 +11,8 @@ def in_order(words: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> 
     """The words of a command with positional ones first, or behind a "--" that is there already.
 
     `options` holds the arguments of `add_argument` for each option by its name. An option of
-    several values ends where a word is none of its type, or, where it takes any text, is a whole
-    number or names a file that exists.
+    several values ends where a word is none of its choices or of its type. Where it takes any text,
+    it ends where the pattern `words` does not fit, at a whole number and at a file that exists.
 
     >>> in_order(["a", "--labels", "1", "2", "b"], {"--labels": {"nargs": "+", "type": int}})
     ['a', 'b', '--labels', '1', '2']
@@ -32,16 +33,20 @@ def in_order(words: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> 
             continue
         if rest:
             last.append(rest.popleft())
-        while rest and how.get("nargs") == "+" and _is_value(rest[0], how.get("type")):
+        while rest and how.get("nargs") == "+" and _is_value(rest[0], how):
             last.append(rest.popleft())
     return [*first, *last]
 
 
-def _is_value(word: str, kind: Any) -> bool:
-    if kind is None:
-        return not (word.startswith("-") or word.isdigit() or Path(word).exists())
+def _is_value(word: str, how: Mapping[str, Any]) -> bool:
+    if "choices" in how:
+        return word in how["choices"]
+    if "type" not in how:
+        if word.startswith("-") or word.isdigit() or Path(word).exists():
+            return False
+        return re.fullmatch(how.get("words") or ".*", word) is not None
     try:
-        kind(word)
+        how["type"](word)
     except ValueError:
         return False
     return True

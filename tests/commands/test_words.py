@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from repr_toolkit.analyses.probing.classifiers import PROBES as KINDS
 from repr_toolkit.cli import parse
+from repr_toolkit.commands.probe import PROBES, TARGET
+from repr_toolkit.representations.sources import SIMPLE
 from toys.processes import ROOT
 
 # Words that belong together, and what they say.
@@ -20,11 +23,17 @@ COMMANDS: dict[str, tuple[list[str], dict[str, Any]]] = {
     "reconstruct": (["RUN", "--out x.png", "picture.png", "-n 3"], {"n": 3, "out": "x.png"}),
     "sample": (["runs/a", "--labels 1 2", "--overwrite"], {"labels": [1, 2], "overwrite": True}),
     "traverse": (
-        ["docs", "README.md", "--alpha -1 0 1", "--along mean:7 principal:0"],
+        ["docs", "a.png", "--alpha -1 0 1", "--along mean:7 principal:0"],
         {"alpha": [-1, 0, 1], "along": ["mean:7", "principal:0"]},
     ),
     "edit": (["docs", "README.md", "3", "--along mean:7"], {"along": ["mean:7"]}),
-    "probe": (["README.md", "--probes knn", "--seed=4"], {"probes": ["knn"], "seed": 4}),
+    "probe": (
+        [
+            *("README.md", "--targets label attributes[3] label=7 --seed=4"),
+            *("--probes knn ridge", "x=pixels"),
+        ],
+        {"targets": ["label", "attributes[3]", "label=7"], "probes": ["knn", "ridge"], "seed": 4},
+    ),
     "train": (["RECIPE", "--training.steps 3", "--resume"], {"resume": True}),
 }
 
@@ -68,3 +77,18 @@ def documented() -> Iterator[str]:
 @pytest.mark.parametrize("line", sorted(set(documented())))
 def test_a_documented_command_is_understood(line: str) -> None:
     parse(shlex.split(line))
+
+
+def test_probes_are_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuple(KINDS) == PROBES
+    with pytest.raises(SystemExit):
+        parse(["probe", "pca", "--probes", "mpl"])
+    assert "'mpl'" in (said := capsys.readouterr().err)
+    assert all(name in said for name in PROBES)
+
+
+def test_the_words_for_sources_are_no_targets() -> None:
+    for source in (*SIMPLE, "untrained:a", "a.npz", "torchvision.models.resnet18", "x=pca"):
+        assert re.fullmatch(TARGET, source) is None
+        args, _ = parse(["probe", "--targets", "label", source])
+        assert (args.probe.targets, args.probe.sources) == (["label"], [source])

@@ -21,8 +21,8 @@ from torchvision import datasets
 
 from repr_toolkit.analyses.judge import obstacle
 from repr_toolkit.analyses.probing import find_targets
-from repr_toolkit.analyses.traversal.attributes import find_attribute
 from repr_toolkit.data import load_data
+from repr_toolkit.data.attributes import find_attribute
 from repr_toolkit.data.cache import Contents, cached, file_stamp
 from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.from_torchvision import FILES, TORCHVISION

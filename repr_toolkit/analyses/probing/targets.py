@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.attributes import find_attribute
 from repr_toolkit.data.images import SPLITS, find_column
 
 Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
@@ -23,7 +24,8 @@ class Target:
     """Something to read from h.
 
     Attributes:
-        name: The batch key, with the column in brackets where a key holds several codes.
+        name: The batch key, with the column in brackets where a key holds several codes; or what
+            names one class or attribute, whose values are then 1 where an image has it, else 0.
         values: Of each split, int64 codes (n,) or real numbers, float64 (n, k).
         rows: Of each split, the positions of these n images in it, ascending.
         dropped: Of each split, how many of the images asked for had no finite value.
@@ -68,25 +70,36 @@ def find_targets(
 ) -> tuple[list[Target], list[Skipped]]:
     """The targets of a data set, and the keys that cannot be one.
 
-    Every key is a target but the image and the embedding, or those of `names` alone, in which
-    KEY[i] is one column of a key (see `ImageSplit.column`). Integers and truth values are codes to
-    classify, each column by itself. Floating numbers are regressed, all that belong to an image
-    together; images without a finite value are dropped and counted. A key is skipped where its
-    training values are all the same, and codes are where no validation or no test image has one of
-    training, as people of disjoint splits. `rows` gives the positions of the images to look at in
-    each split (default: all). Raises ValueError for a name that the data lack.
+    Every key is a target but the image and the embedding, or those of `names` alone: KEY, one
+    column KEY[i] of it (see `ImageSplit.column`), or what `find_attribute` knows. Integers and
+    truth values are codes to classify, each column by itself. Floating numbers are regressed, all
+    that belong to an image together; images without a finite value are dropped and counted. A key
+    is skipped where its training values are all the same, and codes are where no validation or no
+    test image has one of training, as people of disjoint splits. `rows` gives the positions of the
+    images to look at in each split (default: all). Raises ValueError for a name that the data lack.
     """
     keys = [key for key in data.arrays if key not in NEVER]
+    attributes = {}
     for name in names or ():
         meant = find_column(data.arrays, name)
-        if meant is None or meant[0] not in keys:
-            known = ", ".join(keys) or "none"
-            raise ValueError(f"{data.name} has no target {name!r} to probe; there are {known}")
+        try:
+            if meant is None:
+                attributes[name] = attribute = find_attribute(data, name)
+                meant = find_column(data.arrays, attribute.key)
+            if meant is None or meant[0] not in keys:
+                raise ValueError(f"{data.name} has no target {name!r}")
+        except ValueError as error:
+            raise ValueError(f"{error}; to probe there are {', '.join(keys) or 'none'}") from error
     rows = rows or {split: np.arange(len(data.splits[split])) for split in SPLITS}
     targets: list[Target] = []
     skipped: list[Skipped] = []
     for key in dict.fromkeys(names or keys):
-        columns = {split: data.splits[split].column(key).numpy()[rows[split]] for split in SPLITS}
+        columns: Mapping[str, Values] = {
+            split: attributes[key].flags(data, split, chosen.tolist())
+            if key in attributes
+            else data.splits[split].column(key).numpy()[chosen]
+            for split, chosen in rows.items()
+        }
         if columns["train"].dtype.kind == "f":
             candidates = [_real(key, columns, rows)]
         elif (count := prod(columns["train"].shape[1:])) <= COLUMNS:

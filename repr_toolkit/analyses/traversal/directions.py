@@ -19,8 +19,8 @@ from repr_toolkit.analyses.probing.classifiers import (
     one_thread,
     regressions,
 )
+from repr_toolkit.data.attributes import Flags
 
-Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
 DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork
 from repr_toolkit.analyses.judge import obstacle, train_judge
-from repr_toolkit.analyses.traversal.attributes import default_directions, find_direction
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
+from repr_toolkit.analyses.traversal.named import default_directions, find_direction
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
@@ -78,7 +78,7 @@ def measure(
     """Move the h of some images along directions, decode it, and measure how the pictures change.
 
     Args:
-        along: Names of directions (`attributes.KINDS`), by default `default_directions`. They are
+        along: Names of directions (`named.KINDS`), by default `default_directions`. They are
             made of the h of training images.
         steps: The number of values of α, equally spaced from −span to span.
         span: By default each direction's own (`Direction.span`).

@@ -55,6 +55,25 @@ def test_one_column_of_a_key_is_a_target() -> None:
         find_targets(data, ["image[0]"])
 
 
+def test_a_class_or_an_attribute_is_a_target_by_any_of_its_names() -> None:
+    """The names are those of directions, and what is wrong lists what there is."""
+    labels, smiles = codes(), codes(classes=2, seed=3)
+    data = image_data(label=labels, smile=smiles)
+    data.names["label"] = ("ant", "bee", "cat", "dog")
+    names = ["cat", "label=2", "2", "smile", "smile=0"]
+    targets, [] = find_targets(
+        data, names, rows={"train": np.arange(9), "val": np.arange(9), "test": np.arange(2, 9)}
+    )
+    assert [target.name for target in targets] == names
+    for target in targets[:3]:
+        assert target.classes == 2
+        np.testing.assert_array_equal(target.values["test"], labels[362:369] == 2)
+    np.testing.assert_array_equal(targets[4].values["train"], smiles[:9] == 0)
+    for name in ("laugh", "label=9", "embedding=1"):
+        with pytest.raises(ValueError, match=f"{name}.*are label, smile, its labels ant, bee"):
+            find_targets(data, [name])
+
+
 def test_people_are_a_target_only_where_they_recur() -> None:
     parted = np.repeat(np.arange(52), 10)  # the splits part them
     [], [skip] = find_targets(image_data(identity=parted))
@@ -103,5 +122,5 @@ def test_what_is_no_target(values: np.ndarray, why: str) -> None:
 
 
 def test_a_name_that_there_is_not() -> None:
-    with pytest.raises(ValueError, match="no target 'smile' to probe; there are label"):
+    with pytest.raises(ValueError, match=r"attribute 'smile'; .*; to probe there are label"):
         find_targets(image_data(label=codes()), ["smile"])

@@ -1,24 +1,13 @@
-"""Directions by their names, such as `mean:7`, and the classes and attributes that these name."""
+"""The classes and attributes of images by their names, such as `7`, `smile` or `KEY=VALUE`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from repr_toolkit.analyses.probing.classifiers import Features
-from repr_toolkit.analyses.traversal.directions import (
-    Direction,
-    Flags,
-    coordinate,
-    mean_difference,
-    principal,
-    probe,
-)
-from repr_toolkit.data import ImageData
-from repr_toolkit.data.images import find_column
+from repr_toolkit.data.images import ImageData, find_column
 
-KINDS = "coordinate:NUMBER, principal:NUMBER, probe:WHAT or mean:WHAT"
-CLASSES = 10  # labels in the default directions
+Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
     if equals:
         code = _code(data, key, value)
         if code is None:
-            raise ValueError(f"{data.name} has no {text}; {_offer(data)}")
+            raise ValueError(f"{data.name} has no {text}; {offer(data)}")
         return Attribute(text, key, code)
     if _is_column(data, text):
         values = np.unique(data.splits["train"].column(text).numpy())
@@ -68,7 +57,7 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
         code = _code(data, key, text)
         if code is not None:
             return Attribute(text, key, code)
-    raise ValueError(f"{data.name} has neither a class nor an attribute {text!r}; {_offer(data)}")
+    raise ValueError(f"{data.name} has neither a class nor an attribute {text!r}; {offer(data)}")
 
 
 def _code(data: ImageData, key: str, text: str) -> int | None:
@@ -87,7 +76,8 @@ def _is_column(data: ImageData, name: str) -> bool:
     return column is not None and (column[1] is not None or data.arrays[name].ndim == 1)
 
 
-def _offer(data: ImageData) -> str:
+def offer(data: ImageData) -> str:
+    """The keys, columns and labels that a text may name, in words."""
     keys = [key for key, array in data.arrays.items() if array.ndim == 1]
     keys += [
         f"{key}[0] to {key}[{array.shape[1] - 1}]"
@@ -98,47 +88,3 @@ def _offer(data: ImageData) -> str:
     names = data.names.get("label", ())
     few = f", its labels {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""
     return known + few
-
-
-def default_directions(data: ImageData, dimension: int) -> list[str]:
-    """The first four principal directions and the mean-difference vectors of up to ten labels."""
-    chosen = [f"principal:{number}" for number in range(min(4, dimension))]
-    if "label" in data.arrays:
-        codes = np.unique(data.splits["train"].column("label").numpy())
-        if len(codes) > 1:
-            chosen += [f"mean:{_label(data, code)}" for code in codes[:CLASSES].tolist()]
-    return chosen
-
-
-def _label(data: ImageData, code: int) -> str:
-    """A label's name, with its key where the name alone means something else."""
-    name = data.name_of("label", code)
-    try:
-        alone = find_attribute(data, name)
-    except ValueError:
-        return f"label={name}"
-    return name if (alone.key, alone.code) == ("label", code) else f"label={name}"
-
-
-def find_direction(
-    spec: str, data: ImageData, h: Mapping[str, Features], indices: Mapping[str, list[int]]
-) -> tuple[Direction, Attribute | None]:
-    """The direction that a text names, and the attribute that it leads to, if any.
-
-    `h` holds vectors (N, d) of the splits train and val, `indices` the numbers of their images.
-    Raises ValueError for a text that is none of `KINDS`, and where the direction does.
-    """
-    kind, _, what = spec.partition(":")
-    if kind in ("coordinate", "principal"):
-        if not what.isdecimal():
-            raise ValueError(f"{spec!r} names no direction: {kind}:NUMBER is expected")
-        make = coordinate if kind == "coordinate" else principal
-        return make(h["train"], int(what)), None
-    if kind not in ("probe", "mean") or not what:
-        raise ValueError(f"{spec!r} names no direction: there are {KINDS}")
-    attribute = find_attribute(data, what)
-    flags = {split: attribute.flags(data, split, rows) for split, rows in indices.items()}
-    if kind == "mean":
-        return mean_difference(h["train"], flags["train"], attribute.name), attribute
-    checked = (h["val"], flags["val"])
-    return probe(h["train"], flags["train"], attribute.name, checked), attribute

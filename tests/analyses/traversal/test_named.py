@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from repr_toolkit.analyses.traversal.attributes import (
-    default_directions,
-    find_attribute,
-    find_direction,
-)
 from repr_toolkit.analyses.traversal.directions import mean_difference
+from repr_toolkit.analyses.traversal.named import default_directions, find_direction
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.attributes import find_attribute
 from toys.data import cloud
 
 
