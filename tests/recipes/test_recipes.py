@@ -23,7 +23,15 @@ from repr_toolkit.training.train import train
 RECIPES = Path(__file__).parents[2] / "recipes"
 STUDIES = [name for name in list_recipes() if "study" in load_recipe(name)]
 WHOLE_STUDY = "bottleneck_tinyimagenet"  # trained to its end, pictures and comparison included
-NOT_RUN = ("bottleneck_imagenet32", "gated_cifar10", "gated_imagenet32")
+NOT_RUN = (
+    "bottleneck_imagenet32",
+    "gated_cifar10",
+    "gated_imagenet32",
+    "pixelrnn_cifar10",
+    "pixelrnn_imagenet32",
+    "pixelrnn_imagenet64",
+    "pixelrnn_mnist",
+)
 
 SHRUNK = {
     "data.batch_size": 4,
@@ -46,6 +54,8 @@ class Shape(NamedTuple):
 
 
 SHAPES = {  # 32×32 RGB otherwise
+    "imagenet64": Shape((3, 64, 64), 256),
+    "mnist": Shape((1, 28, 28), 256),
     "mnist5k": Shape((1, 28, 28), 16),
     "orl_faces": Shape((1, 112, 92), 256),
     "repr_toolkit.data.known_bits.known_bits": Shape((1, 6, 6), 4),
@@ -56,7 +66,8 @@ SHAPES = {  # 32×32 RGB otherwise
 
 def shape_of(config: dict[str, Any]) -> Shape:
     shape = SHAPES.get(config["data"]["source"], Shape((3, 32, 32), 256))
-    return shape._replace(levels=config["data"]["levels"] or shape.levels)
+    levels = 2 if config["data"]["binarise"] else config["data"]["levels"]
+    return shape._replace(levels=levels or shape.levels)
 
 
 @pytest.fixture
@@ -74,7 +85,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def images(count: int, shape: tuple[int, ...]) -> np.ndarray:
         return draw.integers(0, 256, (count, *shape), dtype=np.uint8)
 
-    for name in ("mnist5k", "photos", "cifar10", "tinyimagenet32_20cls"):
+    for name in ("mnist", "mnist5k", "photos", "cifar10", "tinyimagenet32_20cls"):
         shape = SHAPES.get(name, Shape((3, 32, 32), 256)).image_shape
         arrays = {}
         for split, count in (("train", 24), ("test", 12)):
@@ -95,10 +106,13 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image=images(48, SHAPES["orl_faces"].image_shape),
         identity=np.arange(48) // 3,
     )
-    (root / "imagenet32").mkdir()
-    for file, count in (("train_data_batch_1", 24), ("train_data_batch_2", 24), ("val_data", 12)):
-        arrays = {"data": images(count, (3 * 32 * 32,)), "labels": np.arange(count) % 2 + 1}
-        np.savez(root / "imagenet32" / f"{file}.npz", **arrays)
+    files = {"train_data_batch_1": 24, "train_data_batch_2": 24, "val_data": 12}
+    for side in (32, 64):
+        batches = root / f"imagenet{side}"
+        batches.mkdir()
+        for file, count in files.items():
+            arrays = {"data": images(count, (3 * side**2,)), "labels": np.arange(count) % 2 + 1}
+            np.savez(batches / f"{file}.npz", **arrays)
     return root
 
 
@@ -118,7 +132,7 @@ def shrunk(name: str, root: Path, variant: str | None = None) -> dict[str, Any]:
     encoder = config["model"]["encoder"]
     if encoder is not None and encoder["class_path"].endswith("ConvBottleneck"):
         settings["model.encoder.init_args.features"] = 4
-    if config["data"]["source"] in ("mnist5k", "photos", "cifar10", "orl_faces"):
+    if config["data"]["source"] in ("mnist", "mnist5k", "photos", "cifar10", "orl_faces"):
         settings["data.source"] = f"{config['data']['source']}.npz"
     return apply_settings(config, settings)
 
@@ -154,12 +168,21 @@ def test_the_recipes_are_these() -> None:
         "bottleneck_imagenet32",
         "bottleneck_mnist5k",
         "bottleneck_photos",
+        "bottleneck_rnn_mnist5k",
         "bottleneck_tinyimagenet",
         "classes_mnist5k",
         "classes_tinyimagenet",
         "gated_cifar10",
         "gated_imagenet32",
         "information_known_bits",
+        "pixelrnn_cifar10",
+        "pixelrnn_depth_mnist5k",
+        "pixelrnn_imagenet32",
+        "pixelrnn_imagenet64",
+        "pixelrnn_mnist",
+        "pixelrnn_mnist5k",
+        "pixelrnn_residual_mnist5k",
+        "pixelrnn_time_mnist5k",
         "portraits_lfw",
         "triplet_orl",
         "where_digits",
@@ -236,6 +259,81 @@ def test_conditionings_are_compared_at_equal_parameters(name: str) -> None:
         assert f"{size:,}" in (RECIPES / f"{name}.yaml").read_text("utf-8")
 
 
+def decoder_size(config: dict[str, Any]) -> int:
+    built = build(config, shape_of(config))
+    return sum(parameter.numel() for parameter in built.decoder.parameters())
+
+
+def test_networks_are_compared_at_equal_parameters_and_steps_or_time() -> None:
+    recipe = load_recipe("pixelrnn_mnist5k")
+    found, timed = variants(recipe), variants(load_recipe("pixelrnn_time_mnist5k"))
+    classes = [own["model"]["decoder"]["class_path"].rpartition(".")[2] for own in found.values()]
+    assert classes == ["PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM"]
+    sizes = [decoder_size(own) for own in found.values()]
+    assert max(sizes) < 1.05 * min(sizes)
+    for size in sizes:
+        assert f"{size:,}" in (RECIPES / "pixelrnn_mnist5k.yaml").read_text("utf-8")
+    for own in found.values():
+        assert all(key.startswith("model.decoder") for key in differences(recipe, own))
+    assert list(found) == list(timed)
+    longer = ["training.steps", "training.validate_every"]
+    for name, own in found.items():
+        same = name == "diagonal_bilstm"  # whose time the others have
+        assert differences(own, timed[name]) == ([] if same else longer)
+
+
+def test_ablations_change_one_thing() -> None:
+    arguments = "model.decoder.init_args"
+    changed = {
+        name: {
+            variant: {key.removeprefix(f"{arguments}."): value for key, value in settings.items()}
+            for variant, settings in load_recipe(name)["study"].items()
+        }
+        for name in ("pixelrnn_residual_mnist5k", "pixelrnn_depth_mnist5k")
+    }
+    assert changed["pixelrnn_residual_mnist5k"] == {
+        "neither": {"residual": False},
+        "skip": {"residual": False, "skip": True},
+        "residual": {},
+        "both": {"skip": True},
+    }
+    depths = changed["pixelrnn_depth_mnist5k"]
+    assert depths == {f"layers{n}": {"layers": n} if n > 1 else {} for n in (1, 2, 3, 6, 9, 12)}
+    base = load_recipe("pixelrnn_depth_mnist5k")["model"]["decoder"]["init_args"]
+    assert base["layers"] == 1
+
+
+def test_bottleneck_rnn_is_the_demo_with_another_decoder() -> None:
+    demo = variants(load_recipe("bottleneck_mnist5k"))["pixelcnn_m10"]
+    changed = differences(demo, load_recipe("bottleneck_rnn_mnist5k"))
+    for key in changed:
+        assert key.startswith("model.decoder.") or key == "training.compile"
+    assert "model.decoder.class_path" in changed
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "features"),
+    [
+        ("pixelrnn_mnist", 7, 16),
+        ("pixelrnn_cifar10", 12, 129),  # 128, but for three groups
+        ("pixelrnn_imagenet32", 12, 384),
+        ("pixelrnn_imagenet64", 4, 513),
+    ],
+)
+def test_pixelrnns_of_the_papers_sizes(name: str, layers: int, features: int) -> None:
+    config = load_recipe(name)
+    for own in variants(config).values() if name in STUDIES else [config]:
+        arguments = own["model"]["decoder"]["init_args"]
+        cnn = own["model"]["decoder"]["class_path"].endswith(".PixelCNN")
+        assert (arguments["layers"], arguments["features"]) == (15 if cnn else layers, features)
+        assert arguments.get("head_features") == (None if name == "pixelrnn_mnist" else 1026)
+        assert arguments.get("residual", True) == (name != "pixelrnn_imagenet64")
+    text = (RECIPES / f"{name}.yaml").read_text("utf-8")
+    for here, paper in ((129, 128), (513, 512)):
+        assert (f"{paper} features, here {here}" in text) == (features == here)
+    assert ("1026" in text) == ("here 1026" in text)
+
+
 def test_folds_differ_only_in_whom_they_test() -> None:
     config = load_recipe("triplet_orl")
     for number, (variant, own) in enumerate(variants(config).items()):
@@ -260,6 +358,7 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
         "bottleneck_photos",
         "classes_mnist5k",
         "information_known_bits",
+        "pixelrnn_mnist5k",
         "triplet_orl",
         "where_digits",
     ],
