@@ -56,20 +56,16 @@ def inner_study(config: Mapping[str, Any]) -> Config:
     Its variants are named VARIANT.CHOICE.FOLD. Raises ValueError for a recipe that is no
     study, trains no encoder alone, or has a variant that is no fold.
     """
-    folds = {name: variant["data"] for name, variant in variants(config).items()}
-    if "metric" not in config["model"] or any(data["fold"] is None for data in folds.values()):
+    folds = [variant["data"] for variant in variants(config).values()]
+    if "metric" not in config["model"] or any(data["fold"] is None for data in folds):
         raise ValueError(
             "choose: settings are chosen by telling people apart in an inner cross-validation, so "
             "that it needs a model.metric, and a data.fold in every variant of the study"
         )
     study = {
-        f"{name}.{choice}.{fold}": {
-            **(config["study"][name] or {}),
-            **(settings or {}),
-            "data.inner": fold,
-        }
-        for name, data in folds.items()
-        for choice, settings in config["choose"].items()
+        f"{name}.{choice}.{fold}": {**(settings or {}), **(chosen or {}), "data.inner": fold}
+        for (name, settings), data in zip(config["study"].items(), folds, strict=True)
+        for choice, chosen in config["choose"].items()
         for fold in range(data["folds"])
     }
     return {**{key: value for key, value in config.items() if key != "choose"}, "study": study}

@@ -183,7 +183,7 @@ def check(options: Namespace, settings: Settings) -> None:
     Arguments of the class are given as settings: --init_args.features 8
     """
     from repr_toolkit.config.yaml_text import parse_yaml
-    from repr_toolkit.testing import check
+    from repr_toolkit.testing import Remark, check
 
     arguments = {}
     for name, value in settings.items():
@@ -192,7 +192,7 @@ def check(options: Namespace, settings: Settings) -> None:
             raise ValueError(f"--{name}: arguments of the class are given as --init_args.NAME")
         arguments[key] = parse_yaml(value)
     for sentence in check(options.class_path, channels=options.channels, **arguments):
-        print(f"{'–' if sentence.endswith(')') and ': (' in sentence else '✓'} {sentence}")
+        print(f"{'–' if isinstance(sentence, Remark) else '✓'} {sentence}")
 
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:

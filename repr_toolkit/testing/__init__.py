@@ -12,12 +12,12 @@ from torch import nn
 
 from repr_toolkit.decoders import Decoder
 from repr_toolkit.encoders.networks import accepted
-from repr_toolkit.testing.contract import ContractError, randomised
+from repr_toolkit.testing.contract import ContractError, Remark, randomised
 from repr_toolkit.testing.decoder import check_decoder
 from repr_toolkit.testing.encoder import check_encoder
 from repr_toolkit.testing.enumeration import check_enumerated
 
-__all__ = ["ContractError", "check", "check_decoder", "check_encoder", "randomised"]
+__all__ = ["ContractError", "Remark", "check", "check_decoder", "check_encoder", "randomised"]
 
 OF_DATA = {"image_shape": (3, 32, 32), "levels": 256, "h_dim": 10, "num_classes": 10}
 """The arguments that data would give to an encoder that takes them."""
@@ -29,8 +29,8 @@ def check(class_path: str, *, channels: int | None = None, **init_args: Any) -> 
     A decoder is built for each of its `check_shapes`, of those with `channels` if that is stated,
     with and without h, and for h that is a map if it takes `h_shape`; then all images of a tiny
     space are listed. Any other class is an encoder. `init_args` are its further arguments;
-    image_shape, h_dim or h_shape among them take the place of the sizes above. A sentence in
-    brackets says what could not be checked.
+    image_shape, h_dim or h_shape among them take the place of the sizes above. A `Remark` says
+    what could not be checked.
 
     Raises ContractError for the first sentence that does not hold, and ValueError where the class
     cannot be imported or built.
@@ -63,7 +63,7 @@ def check(class_path: str, *, channels: int | None = None, **init_args: Any) -> 
     for shape, kind in variants:
         decoder = build(kind, shape, init_args.get("levels", 5))
         passed = [*check_decoder(decoder), *check_enumerated(partial(build, kind), shape)]
-        sentences += [f"{_name(decoder)}: {sentence}" for sentence in passed]
+        sentences += [type(sentence)(f"{_name(decoder)}: {sentence}") for sentence in passed]
     return sentences
 
 

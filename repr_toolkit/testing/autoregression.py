@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder
-from repr_toolkit.testing.contract import Contract, randomised
+from repr_toolkit.testing.contract import Contract, Remark, randomised
 
 DRAWS = 8
 """Draws of the parameters; their Jacobians are joined, since a ReLU may be off in one of them."""
@@ -47,10 +47,10 @@ def check_autoregression(
     sees = depends.view(groups, height, width, channels, height, width)
     place = place.view(channels, height, width)
     if decoder.whole_past:
-        blind = _blind_spot(sees, place)
+        blind = _blind_spot(sees, place) + _blind_channels(sees)
         require(not blind, "it has no blind spot", blind[:8])
     else:
-        contract.sentences.append(_field(sees, place))
+        contract.sentences.append(Remark(_field(sees, place)))
     if h is not None:
         require(reached.all(), "h reaches every sub-pixel")
 
@@ -109,6 +109,28 @@ def _blind_spot(sees: Tensor, place: Tensor) -> list[str]:
         if height * width > 1 and not sees[g, :, :, k].any():
             missed.append(f"channel {g} of no pixel sees channel {k} of any")
     return missed
+
+
+def _blind_channels(sees: Tensor) -> list[str]:
+    """Where a channel does not see a channel of another pixel, although channels see that pixel.
+
+    By the offset of the pixel, wherever in the image, up to half of the image away: farther ones
+    are too few to know that no unit was off in them.
+    """
+    groups, height, width, channels = sees.shape[:4]
+    reach = torch.zeros(groups, channels, 2 * height - 1, 2 * width - 1, dtype=torch.bool)
+    for r, c in product(range(height), range(width)):
+        rows, columns = slice(height - 1 - r, -r or None), slice(width - 1 - c, -c or None)
+        reach[:, :, rows, columns] |= sees[:, r, c]
+    lacking = reach.any(1).any(0) & ~reach
+    lacking[:, :, height - 1, width - 1] = False  # its own pixel
+    return [
+        f"channel {g} does not see channel {k} at rows {row:+d}, columns {column:+d}"
+        for g, k, row, column in (
+            lacking.nonzero() - torch.tensor([0, 0, height - 1, width - 1])
+        ).tolist()
+        if abs(row) <= height // 2 and abs(column) <= width // 2
+    ]
 
 
 def _field(sees: Tensor, place: Tensor) -> str:

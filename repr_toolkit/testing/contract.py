@@ -16,6 +16,10 @@ class ContractError(ValueError):
     """A sentence of the contract that does not hold for a class."""
 
 
+class Remark(str):
+    """A sentence that says what was seen, or what could not be checked, and certifies nothing."""
+
+
 class Contract:
     """The sentences that hold, in `sentences`; ContractError for the first that does not."""
 

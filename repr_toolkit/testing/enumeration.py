@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from repr_toolkit.decoders import AutoregressiveDecoder, Decoder
-from repr_toolkit.testing.contract import Contract, randomised
+from repr_toolkit.testing.contract import Contract, Remark, randomised
 
 Shape = tuple[int, int, int]
 
@@ -34,7 +34,7 @@ def check_enumerated(build: Callable[[Shape, int], Decoder], shape: Shape) -> li
     """Check the class that `build` builds, in the first tiny space that it takes.
 
     Returns the sentences that hold; raises ContractError for the first that does not. A class that
-    takes no tiny space is not checked, which a sentence in brackets says.
+    takes no tiny space is not checked, which a `Remark` says.
     """
     for size, levels in tiny_spaces(shape):
         try:
@@ -51,7 +51,7 @@ def check_enumerated(build: Callable[[Shape, int], Decoder], shape: Shape) -> li
             for one in [None] if h is None else h:
                 _check(decoder, images, one, name, contract)
         return [*dict.fromkeys(contract.sentences)]
-    return [f"(it takes no space of at most {MOST_IMAGES:,} images: their sum is not checked)"]
+    return [Remark(f"it takes no space of at most {MOST_IMAGES:,} images: no sum is checked")]
 
 
 def all_images(shape: Shape, levels: int) -> Tensor:

@@ -88,6 +88,19 @@ class BlindGreen(GatedPixelCNN):
         return super().params(x, h)
 
 
+class BlindToBlue(GatedPixelCNN):
+    """Its G sees B of pixels to the left, of none above; R and B see it everywhere."""
+
+    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        params = super().params(x, h)
+        rows = []
+        for row in range(x.shape[2]):
+            seen = x.clone()
+            seen[:, 2, :row] = 0
+            rows.append(super().params(seen, h)[:, 1, row])
+        return torch.stack([params[:, 0], torch.stack(rows, 1), params[:, 2]], 1).contiguous()
+
+
 class OfTheBatch(Deconv):
     """The likelihood of an image depends on the others of its batch."""
 
@@ -193,6 +206,10 @@ def test_what_the_contract_allows_passes(name: str) -> None:
     [
         (Masked((1, 5, 12), levels=3), r"it has no blind spot.*does not see"),
         (BlindGreen((3, 4, 4), levels=3, **SMALL), "G does not see R of its own pixel"),
+        (
+            BlindToBlue((3, 4, 4), levels=3, **SMALL),
+            r"no blind spot.*channel 1 does not see channel 2 at rows -1, columns \+0",
+        ),
         (Halved((1, 4, 4), levels=3, **SMALL), "subpixel_log_prob is the likelihood given params"),
         (HalfAGaussian((1, 4, 4), levels=3, features=4), "levels sum to one"),
         (SamplesBlack((1, 4, 4), levels=3, **SMALL), "the smallest whose CDF exceeds the noise"),

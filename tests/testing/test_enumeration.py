@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from repr_toolkit.cli import main
 from repr_toolkit.decoders import Decoder, Deconv, GatedPixelCNN
-from repr_toolkit.testing import ContractError, check, check_encoder
+from repr_toolkit.testing import ContractError, Remark, check, check_encoder
 from repr_toolkit.testing.enumeration import MOST_IMAGES, Shape, all_images, check_enumerated
 from toys.autoregressive import ByColumns, Coupled, Dequantised, Striped
 from toys.encoders import Thumbnail
@@ -105,10 +105,20 @@ def test_a_stochastic_bound_holds_beyond_chance() -> None:
 
 def test_what_takes_no_tiny_space_is_told() -> None:
     (sentence,) = check_enumerated(partial(built, Large, 0, {"features": 4}), (1, 5, 12))
-    assert (
-        sentence
-        == f"(it takes no space of at most {MOST_IMAGES:,} images: their sum is not checked)"
-    )
+    assert sentence == f"it takes no space of at most {MOST_IMAGES:,} images: no sum is checked"
+    assert isinstance(sentence, Remark)
+
+
+def test_only_what_was_checked_is_ticked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a sentence looks like."""
+    said = ["grey: a sentence (that holds)", Remark("grey: pixel (4, 6) sees 21 of 54")]
+    monkeypatch.setattr("repr_toolkit.testing.check", lambda *_, **__: said)
+    assert main(["check", "any.Class"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"✓ {said[0]}", f"– {said[1]}"]
+    passed = check(f"{Large.__module__}.Large", features=4)
+    assert {type(s) for s in passed if "no sum" in s} == {Remark}
 
 
 def test_all_images_are_different() -> None:

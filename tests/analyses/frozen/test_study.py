@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from repr_toolkit.analyses.frozen import run_frozen, study
 from repr_toolkit.analyses.frozen.study import WRITTEN
@@ -67,6 +68,28 @@ def test_h_is_standardised_by_training_images(data: ImageData) -> None:
     np.testing.assert_allclose(found.h["test"][:, 0], expected, rtol=1e-4, atol=1e-5)
     assert not found.h["test"][:, 1].any()  # a constant is no information
     assert found.made_by == "maker of a 0, standardised"
+
+
+@pytest.mark.parametrize("conditioning", ["vector", "positional", "spatial"])
+def test_a_fresh_decoder_sees_h_of_any_source_alike(data: ImageData, conditioning: str) -> None:
+    """Whatever the size of h, as an untrained encoder's is tiny: it enters at one size."""
+    h = made("a", data)
+    tiny = replace(h, h={s: 0.005 * v - 3 for s, v in h.h.items()})
+    decoder = {**PIXELCNN, "init_args": {**PIXELCNN["init_args"], "conditioning": conditioning}}
+    recipe = complete({**RECIPE, "model": {**RECIPE["model"], "decoder": decoder}})
+    study = variants(study_of(recipe, [standardised(h)], Path(), [0], ()))
+    fresh = build(study["a"], data).decoder
+    x = data.splits["train"][range(20)]["image"]
+
+    def moved(source: Representation) -> Tensor:
+        """How an exchange of h moves what the decoder predicts."""
+        given = torch.from_numpy(source.h["train"][:20])
+        with torch.no_grad():
+            return fresh.subpixel_log_prob(x, given) - fresh.subpixel_log_prob(x, given.roll(1, 0))
+
+    seen = moved(standardised(h))
+    torch.testing.assert_close(moved(standardised(tiny)), seen, rtol=1e-2, atol=1e-5)
+    assert seen.square().mean() > 30**2 * moved(tiny).square().mean()
 
 
 def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_path: Path) -> None:
@@ -188,6 +211,9 @@ def test_a_study(
         assert own.config[key] == null.config[key]
     train = [Run(folder / name).load_data().splits["train"].column("image") for name in names[:2]]
     np.testing.assert_array_equal(*train)
+    for file in (folder / "frozen").iterdir():  # every source enters at one size, the control too
+        size = load_data(str(file)).splits["train"].column("embedding").std(0, correction=0)
+        assert ((size - 1).abs() < 1e-4).logical_or(size == 0).all()
 
     found = kept.numbers
     assert (found["split"], found["seeds"], found["likelihood"]) == ("test", [0, 1, 2], "exact")
