@@ -79,6 +79,7 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
     Where there is an encoder, also given another image's h, and the difference of the two.
     """
+    from repr_toolkit.page.cells import nats_cell
     from repr_toolkit.page.intervals import interval_notes
     from repr_toolkit.runs.bits import evaluate
 
@@ -91,7 +92,6 @@ def evaluate(options: Namespace, settings: Settings) -> None:
     print(f"{result['run']}, {result['split']}: {result['images']} images")
     titles = {
         "bits_per_dim": f"bits/dim ({result['likelihood']})",
-        "nats": "nats an image",
         "bits_per_dim_other_h": "given another image's h",
         "difference": "difference",
         "bits_per_dim_train": "of training images",
@@ -100,7 +100,8 @@ def evaluate(options: Namespace, settings: Settings) -> None:
         if key in result:
             estimate = result[key]
             error = f" ± {estimate['error']:.4f}" if "error" in estimate else ""
-            print(f"  {title:24}{estimate['value']:9.4f}{error}")
+            nats = f"  {nats_cell(estimate, result)} nats" if result["levels"] == 2 else ""
+            print(f"  {title:24}{estimate['value']:9.4f}{error}{nats}")
     named = [(title, result[key].get("how", "")) for key, title in titles.items() if key in result]
     for note in interval_notes(named):
         print(f"  {note}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from math import log
 from typing import Any
 
 from repr_toolkit.page.blocks import Cell
@@ -23,6 +24,15 @@ def number_cell(
     known = number if isinstance(number, Number) else Number(**number)
     text, error, interval = number_parts(known, scale, digits)
     return Cell(text, interval or (f"± {error}" if error else ""), error, known.how)
+
+
+def nats_cell(number: Number | Numbers | None, of: Numbers) -> Cell:
+    """Bits/dim as nats an image, where a result `of` them has images of two levels; else blank.
+
+    The literature states likelihoods of such images so. `of` has `levels` and `dims`.
+    """
+    of_two_levels = of.get("levels") == 2 and "dims" in of  # no dims in earlier versions' results
+    return number_cell(number, of["dims"] * log(2)) if of_two_levels else Cell()
 
 
 def share_of(number: Number | Numbers | None) -> Cell:

@@ -47,9 +47,19 @@ class Series:
 
 
 def line_chart(
-    prefix: str, alt: str, series: Sequence[Series], *, x: str, y: str, log: bool = False
+    prefix: str,
+    alt: str,
+    series: Sequence[Series],
+    *,
+    x: str,
+    y: str,
+    log: bool = False,
+    second: tuple[str, float] | None = None,
 ) -> str:
-    """Lines over a common axis, with `log` a logarithmic y; `prefix` makes the SVG's ids unique."""
+    """Lines over a common axis, with `log` a logarithmic y; `prefix` makes the SVG's ids unique.
+
+    `second` is another unit of y at the right: its name, and how many of it one of y is.
+    """
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
@@ -71,6 +81,13 @@ def line_chart(
             axes.set_yscale("log")
             _few_plain_ticks(axes)
         axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
+        if second is not None:
+            name, factor = second
+            right = axes.secondary_yaxis(
+                "right", functions=(lambda value: value * factor, lambda value: value / factor)
+            )
+            right.set_ylabel(name)
+            right.spines["right"].set_visible(True)
         if len(series) > 1:
             axes.legend(frameon=False, handlelength=2.6, borderaxespad=0)
         return _svg(figure, prefix, alt)

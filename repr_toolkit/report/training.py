@@ -1,6 +1,8 @@
 """How training went, from metrics.csv."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from math import log, prod
 
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
@@ -32,8 +34,15 @@ def curves(reported: Reported) -> Section:
         series = lines(key, metrics, dots=True)
         if any(len(line.x) > 1 for line in series):
             alt = f"bits/dim of {images} at each validation: {_ends(series)}"
-            svg = line_chart(f"curve-{key.split('/')[0]}", alt, series, x="step", y="bits/dim")
-            blocks.append(Chart(svg, f"bits/dim of {images}, at each validation"))
+            caption, second = f"bits/dim of {images}, at each validation", None
+            if nats := _nats_for_a_bit(reported.configs[line.name] for line in series):
+                second = ("nats an image", nats)
+                scaled = [replace(line, y=[nats * value for value in line.y]) for line in series]
+                alt += f" In nats an image: {_ends(scaled)}"
+                caption += "; at the right, nats an image"
+            prefix = f"curve-{key.split('/')[0]}"
+            svg = line_chart(prefix, alt, series, x="step", y="bits/dim", second=second)
+            blocks.append(Chart(svg, caption))
     for name, run in reported.runs.items():
         if not metrics[name]:
             blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
@@ -53,6 +62,14 @@ def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:
         part = model.get("decoder") or model["metric"]["loss"]
         groups.setdefault(str(part["class_path"]).rpartition(".")[2], []).append(name)
     return groups
+
+
+def _nats_for_a_bit(configs: Iterable[Config]) -> float | None:
+    """Nats an image for a bit/dim, where all decoders are of images of one size and two levels."""
+    arguments = [config["model"]["decoder"]["init_args"] for config in configs]
+    sizes = {prod(each["image_shape"]) for each in arguments if each["levels"] == 2}
+    of_two_levels = all(each["levels"] == 2 for each in arguments) and len(sizes) == 1
+    return sizes.pop() * log(2) if of_two_levels else None
 
 
 def _ends(series: list[Series]) -> str:

@@ -205,9 +205,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Bits/dim of a finished run on a split of its data, ready for JSON.
 
-    Keys: `run`, `split`, `images`, `levels`, `likelihood` ("exact" or "upper bound", of the bits),
-    `remark` (what else there is to know of them, or ""), `bits_per_dim`, `nats` an image where
-    levels = 2, where there is an encoder `bits_per_dim_other_h` (given another image's h, see
+    Keys: `run`, `split`, `images`, `levels`, `dims`, `likelihood` ("exact" or "upper bound", of the
+    bits), `remark` (what else there is to know of them, or ""), `bits_per_dim`, `nats` an image
+    where levels = 2, where there is an encoder `bits_per_dim_other_h` (given another image's h, see
     `other_h`) and `difference` (given its h minus given another's, paired by image), and
     `bits_per_dim_train`, of training images. The last five are `Number`s as dicts. Raises
     ValueError for a split that the data lacks.
@@ -227,6 +227,7 @@ def evaluate(
         "split": split,
         "images": len(bits),
         "levels": model.decoder.levels,
+        "dims": prod(model.decoder.image_shape),
         "likelihood": model.decoder.likelihood_label,
         "remark": model.decoder.remark,
         **{key: number.as_dict() for key, number in numbers.items()},

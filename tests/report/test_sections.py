@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from repr_toolkit.analyses.information.measure import measure
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
 from repr_toolkit.page.blocks import Cell, Missing, Picture, Row, Section, Strip, Table
-from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.page.cells import nats_cell, number_cell, share_of
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
 from repr_toolkit.page.pictures import overlay, shown, tiled
@@ -30,6 +31,7 @@ from repr_toolkit.report import missing, write_report
 from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import analysis_sections, pictures, summary
+from repr_toolkit.report.training import curves
 from repr_toolkit.runs.kept import Kept, keep, keep_together
 from repr_toolkit.runs.metrics import read_metrics
 from repr_toolkit.runs.run import Run
@@ -50,6 +52,13 @@ def test_cells_show_numbers_to_their_errors_digits_and_no_nan() -> None:
     assert number_cell(Number(NAN, 0.1, 0.2, error=0.1)) == share_of(Number(NAN)) == Cell()
     assert number_cell(Number(1.0, NAN, 2.0), digits=1) == Cell("1.0")
     assert number_cell(None) == share_of(None) == Cell()
+
+
+def test_bits_of_two_levels_stand_in_nats_too() -> None:
+    bits = Number(0.25, 0.2, 0.3, error=0.01)
+    digits = {"levels": 2, "dims": 784}
+    assert nats_cell(bits, digits) == Cell("135.9", "108.7–163.0", "5.4")  # 784 · ln 2 of each
+    assert nats_cell(None, digits) == nats_cell(bits, {**digits, "levels": 3}) == Cell()
 
 
 def test_captions_say_what_all_runs_were_measured_with() -> None:
@@ -111,6 +120,30 @@ def test_charts_take_the_pages_colours_and_share_no_id() -> None:
         assert "&lt;b&gt;" in svg
         assert "a_$b$" in svg
     assert "h[3]" in bar_chart("r", "bars", ["h[3]"], [1.0], [(0.5, 1.5)], x="bits")
+
+
+def test_training_curves_of_two_levels_have_nats_at_the_right(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    file.write_text("step,val/bits_per_dim\n1,0.5\n2,0.25\n", "utf-8")
+
+    def shown(levels: int, width: int) -> list[Any]:
+        arguments = {"a": {"levels": 2, "image_shape": [1, 28, 28]}}
+        arguments["b"] = {"levels": levels, "image_shape": [1, 28, width]}
+        configs = {
+            name: {"model": {"decoder": {"class_path": "X", "init_args": of}}}
+            for name, of in arguments.items()
+        }
+        runs = dict.fromkeys(configs, SimpleNamespace(metrics_file=file))
+        reported: Any = SimpleNamespace(runs=runs, configs=configs)
+        return curves(reported).blocks
+
+    [chart] = shown(2, 28)
+    assert "nats an image" in chart.caption
+    assert "In nats an image: a from 272 to 136;" in chart.svg  # 784 · ln 2 of 0.5 and 0.25
+    assert chart.svg.count("nats an image") == 2  # a label of the axis, and for readers
+    for others in ((3, 28), (2, 27)):
+        [chart] = shown(*others)
+        assert "nats" not in chart.svg + chart.caption
 
 
 def test_a_chart_may_be_of_a_run_with_a_backslash_in_its_name() -> None:

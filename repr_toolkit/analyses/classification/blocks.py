@@ -1,12 +1,11 @@
 """Bayes' rule: what a model knows of the label, whom it confuses, and what classifiers know."""
 
 from collections.abc import Callable, Mapping
-from math import log
 from typing import Any
 
 from repr_toolkit.analyses.calibration import calibration_rows
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of, spanned, with_p
+from repr_toolkit.page.cells import nats_cell, number_cell, share_of, spanned, with_p
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import plain
 
@@ -54,19 +53,13 @@ def _table(results: Mapping[str, Numbers]) -> Table:
         row("bits/dim, without it", "bits_per_dim_marginal", "of Σ p(y) p(x|y)"),
         row("p(x|y)", "likelihood", "exact, or a bound", Cell),
     ]
-    if any(result["levels"] == 2 for result in every):
-        keys = {"bits_per_dim": "given the label", "bits_per_dim_marginal": "without it"}
-        for key, told in keys.items():
-            cells = [
-                number_cell(result[key], result["dims"] * log(2))
-                if result["levels"] == 2
-                else Cell()
-                for result in every
-            ]
-            rows.insert(-1, Row(f"nats an image, {told}", cells, "of two levels"))
+    keys = {"bits_per_dim": "given the label", "bits_per_dim_marginal": "without it"}
+    for key, told in keys.items():
+        cells = [nats_cell(result[key], result) for result in every]
+        rows.insert(-1, Row(f"nats an image, {told}", cells, "of two levels"))
     images = spanned(result["images"] for result in every)
     caption = f"{images} {every[0]['split']} images, classified by Bayes’ rule."
-    return Table(caption, list(results), rows)
+    return Table(caption, list(results), [row for row in rows if not row.empty])
 
 
 def _confusion(name: str, result: Numbers) -> Table:

@@ -11,13 +11,14 @@ from repr_toolkit.analyses.classification.blocks import minus_bayes
 from repr_toolkit.analyses.comparison.rows import (
     BITS,
     CALIBRATION,
+    IN_NATS,
     MODEL,
     RECONSTRUCTION,
     ROWS,
     SHARES,
 )
 from repr_toolkit.page.blocks import Block, Cell, Picture, Row, Table
-from repr_toolkit.page.cells import number_cell, share_of, with_p
+from repr_toolkit.page.cells import nats_cell, number_cell, share_of, with_p
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.tables import plain
 
@@ -62,6 +63,10 @@ def blocks(numbers: Numbers) -> list[Block]:
         label, about = label.format(first=names[0]), about.format(first=names[0])
         paired = key.endswith("minus_first")
         rows.append(Row(label, cells, about, group, intervals=paired))
+        if key in IN_NATS:
+            cells = [nats_cell(n, numbers) for n in values]
+            about = "the same, in nats an image"
+            rows.append(Row(f"{label}, nats", cells, about, group, intervals=paired))
     rows += [
         *calibration_rows(
             [variant.get("softmax") for variant in variants],

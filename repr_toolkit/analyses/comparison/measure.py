@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -232,13 +233,14 @@ class _Comparison:
         """What all variants have in common, and their numbers, once they are measured."""
         classifiers, fitted = self._of_pixels()
         one = self.classification
-        of_labels = {"prior_entropy_bits": one.prior_entropy, "dims": one.subpixels} if one else {}
+        of_labels = {"prior_entropy_bits": one.prior_entropy} if one else {}
         return {
             "data": self.data.name,
             "split": self.split_name,
             "images": len(self.split),
             "train_images": len(self.data.splits["train"]),
             "levels": self.data.levels,
+            "dims": prod(self.data.image_shape),
             "reconstructed": len(self.measured),
             "draws": self.draws,
             "seed": self.seed,

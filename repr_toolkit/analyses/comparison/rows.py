@@ -124,6 +124,13 @@ ROWS = (
 )
 """Group, name among a variant's numbers, label and explanation of every row of numbers."""
 
+IN_NATS = tuple(
+    key
+    for _, key, _, _ in ROWS
+    if key == "difference" or key.startswith("bits_per_dim_")  # bits_per_dim itself has a row
+)
+"""Bits/dim that stand in nats an image, too, where images have two levels."""
+
 SHARES = (
     "judged",
     "judged_real",

@@ -1,6 +1,7 @@
 """A study of frozen h as blocks: the bits that each saves a decoder of one kind and budget."""
 
 from collections.abc import Mapping, Sequence
+from math import log
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,12 @@ def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
     return [*blocks, Notes(_notes(numbers, bool(masked), "saved_map" in arrays))]
 
 
+def _in_other_units(bits: float, numbers: Numbers) -> str:
+    """Bits of an image a sub-pixel, and where it has two levels as nats."""
+    nats = f"; {plain(bits * log(2), 1)} nats" if numbers["levels"] == 2 else ""
+    return f"{plain(bits / numbers['dims'], 4)} a dim{nats}"
+
+
 def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
     every = list(sources.values())
     nulls = {null["dim"]: float(np.mean(null["bits_of_seeds"])) for null in numbers["nulls"]}
@@ -71,12 +78,15 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
         Row("m", [Cell(f"{source['dim']:,}") for source in every], "numbers in h"),
         Row(
             "h = 0",
-            [Cell(plain(bits, 1), f"{plain(bits / numbers['dims'], 4)} a dim") for bits in of_null],
+            [Cell(plain(bits, 1), _in_other_units(bits, numbers)) for bits in of_null],
             "bits of an image given m zeros: the null",
         ),
         Row(
             "own h",
-            [Cell(plain(source["bits"], 1)) for source in every],
+            [
+                Cell(plain(source["bits"], 1), _in_other_units(source["bits"], numbers))
+                for source in every
+            ],
             "bits of an image given its h",
         ),
         Row("bits saved", [saved_cell(source["usable"]) for source in every], USABLE),

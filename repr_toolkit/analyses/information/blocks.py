@@ -1,7 +1,6 @@
 """What h tells of an image in bits, by each run's own decoder."""
 
 from collections.abc import Mapping
-from math import log
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from repr_toolkit.analyses.information.pieces import (
     saved_cell,
 )
 from repr_toolkit.page.blocks import Block, Cell, Notes, Row, Table
-from repr_toolkit.page.cells import Numbers, number_cell, spanned, with_remark
+from repr_toolkit.page.cells import Numbers, nats_cell, number_cell, spanned, with_remark
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.tables import per_cent, plain
@@ -69,21 +68,13 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
             "the same a sub-pixel",
             needs,
         ),
+        Row(
+            "own h, nats",
+            [nats_cell(result["bits_per_dim"], result) for result in results],
+            "of an image of two levels given its h",
+            needs,
+        ),
     ]
-    if any(result["levels"] == 2 for result in results):
-        rows.append(
-            Row(
-                "own h, nats",
-                [
-                    number_cell(result["bits_per_dim"], result["dims"] * log(2))
-                    if result["levels"] == 2
-                    else Cell()
-                    for result in results
-                ],
-                "of an image of two levels given its h",
-                needs,
-            )
-        )
     for kind, (title, about) in KINDS.items():
         cells = [_saved(result["saves"].get(kind), kind == "without") for result in results]
         rows.append(Row(title, cells, about, needs))

@@ -32,6 +32,14 @@ def test_four_variants_stand_side_by_side() -> None:
     assert "91.2 (88.4–93.4)" in table
 
 
+def test_bits_of_two_levels_have_nats_below_them() -> None:
+    numbers = comparison(["first", "second"])
+    assert "nats" not in as_text(blocks(numbers))
+    table = as_text(blocks({**numbers, "levels": 2, "dims": 784}))
+    assert "bits/dim, other h, nats" in table
+    assert "−108.7 ± 5.4" in table  # the difference, −0.2 · 784 · ln 2
+
+
 def test_more_variants_go_below() -> None:
     table = as_text(blocks(comparison([f"variant_{n}" for n in range(7)])))
     assert max(map(len, table.splitlines())) <= 100

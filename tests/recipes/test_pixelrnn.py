@@ -1,0 +1,87 @@
+"""Recipes of PixelRNNs: what their studies compare, and the paper's sizes."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from repr_toolkit.config.build import build
+from repr_toolkit.config.recipe import differences, load_recipe, variants
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+def decoder_size(config: dict[str, Any]) -> int:
+    built = build(config, SimpleNamespace(image_shape=(1, 28, 28), levels=2))
+    return sum(parameter.numel() for parameter in built.decoder.parameters())
+
+
+def test_networks_are_compared_at_equal_parameters_and_steps_or_time() -> None:
+    recipe = load_recipe("pixelrnn_mnist5k")
+    found, timed = variants(recipe), variants(load_recipe("pixelrnn_time_mnist5k"))
+    classes = [own["model"]["decoder"]["class_path"].rpartition(".")[2] for own in found.values()]
+    assert classes == ["PixelCNN", "GatedPixelCNN", "RowLSTM", "DiagonalBiLSTM"]
+    sizes = [decoder_size(own) for own in found.values()]
+    assert max(sizes) < 1.05 * min(sizes)
+    for size in sizes:
+        assert f"{size:,}" in (RECIPES / "pixelrnn_mnist5k.yaml").read_text("utf-8")
+    for own in found.values():
+        assert all(key.startswith("model.decoder") for key in differences(recipe, own))
+    assert list(found) == list(timed)
+    longer = ["training.steps", "training.validate_every"]
+    for name, own in found.items():
+        same = name == "diagonal_bilstm"  # whose time the others have
+        assert differences(own, timed[name]) == ([] if same else longer)
+
+
+def test_ablations_change_one_thing() -> None:
+    arguments = "model.decoder.init_args"
+    changed = {
+        name: {
+            variant: {key.removeprefix(f"{arguments}."): value for key, value in settings.items()}
+            for variant, settings in load_recipe(name)["study"].items()
+        }
+        for name in ("pixelrnn_residual_mnist5k", "pixelrnn_depth_mnist5k")
+    }
+    assert changed["pixelrnn_residual_mnist5k"] == {
+        "neither": {"residual": False},
+        "skip": {"residual": False, "skip": True},
+        "residual": {},
+        "both": {"skip": True},
+    }
+    depths = changed["pixelrnn_depth_mnist5k"]
+    assert depths == {f"layers{n}": {"layers": n} if n > 1 else {} for n in (1, 2, 3, 6, 9, 12)}
+    base = load_recipe("pixelrnn_depth_mnist5k")["model"]["decoder"]["init_args"]
+    assert base["layers"] == 1
+
+
+def test_bottleneck_rnn_is_the_demo_with_another_decoder() -> None:
+    demo = variants(load_recipe("bottleneck_mnist5k"))["pixelcnn_m10"]
+    changed = differences(demo, load_recipe("bottleneck_rnn_mnist5k"))
+    for key in changed:
+        assert key.startswith("model.decoder.") or key == "training.compile"
+    assert "model.decoder.class_path" in changed
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "features"),
+    [
+        ("pixelrnn_mnist", 7, 16),
+        ("pixelrnn_cifar10", 12, 129),  # 128, but for three groups
+        ("pixelrnn_imagenet32", 12, 384),
+        ("pixelrnn_imagenet64", 4, 513),
+    ],
+)
+def test_pixelrnns_of_the_papers_sizes(name: str, layers: int, features: int) -> None:
+    config = load_recipe(name)
+    for own in variants(config).values() if "study" in config else [config]:
+        arguments = own["model"]["decoder"]["init_args"]
+        cnn = own["model"]["decoder"]["class_path"].endswith(".PixelCNN")
+        assert (arguments["layers"], arguments["features"]) == (15 if cnn else layers, features)
+        assert arguments.get("head_features") == (None if name == "pixelrnn_mnist" else 1026)
+        assert arguments.get("residual", True) == (name != "pixelrnn_imagenet64")
+    text = (RECIPES / f"{name}.yaml").read_text("utf-8")
+    for here, paper in ((129, 128), (513, 512)):
+        assert (f"{paper} features, here {here}" in text) == (features == here)
+    assert ("1026" in text) == ("here 1026" in text)
