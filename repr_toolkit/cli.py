@@ -41,7 +41,7 @@ EXPECTED = (
 """The errors that the toolkit raises for wrong input, shown in one line. Others are bugs and show
 their traceback; with --debug these do too."""
 
-TAKE_SETTINGS = ("train", "study", "check", "embed", "probe", "frozen")
+TAKE_SETTINGS = ("train", "study", "check", "field", "embed", "probe", "frozen")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

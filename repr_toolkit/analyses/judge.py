@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from repr_toolkit.analyses.classification.pixel_classifiers import (
@@ -13,7 +14,7 @@ from repr_toolkit.analyses.classification.pixel_classifiers import (
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import find_column
 from repr_toolkit.support.choose import choose_evenly
-from repr_toolkit.support.stats import share
+from repr_toolkit.support.stats import Groups, Number, share
 
 JUDGE_IMAGES = 20_000  # that a judge is trained on
 
@@ -51,6 +52,28 @@ def train_judge(
         "train_images": len(codes),
     }
     return network, facts
+
+
+def read_in(
+    judge: PixelNetwork, drawn: Tensor, codes: NDArray[np.int64], groups: Groups | None = None
+) -> dict[str, Number]:
+    """How often a judge names the codes (N,) of images in what was drawn from them.
+
+    `own` in an image's own draws, uint8 (N, n, C, H, W), and `chance` in those of the N−1 others.
+    Intervals treat the draws of an image, and the images of a group, as the cluster that they are.
+    Raises ValueError for fewer than two images.
+    """
+    count, draws = drawn.shape[:2]
+    if count < 2:
+        raise ValueError("chance is what other images' draws say: it needs two images at least")
+    read = judge.classify(drawn.flatten(0, 1)).reshape(count, draws)
+    named = (read[None] == codes[:, None, None]).mean(2)  # code i in the draws of image j
+    own = named.diagonal()
+    others = (named.sum(1) - own) / (count - 1)
+    return {
+        "own": share(own, groups, each=draws),
+        "chance": share(others, groups, each=draws),
+    }
 
 
 def require_judgeable(data: ImageData, key: str, split: str) -> None:

@@ -10,6 +10,7 @@ from repr_toolkit.commands import (
     complete,
     embed,
     faces,
+    field,
     frozen,
     information,
     invariance,
@@ -39,6 +40,7 @@ MODULES = (
     traversal,
     information,
     frozen,
+    field,
     report,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""

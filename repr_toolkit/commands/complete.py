@@ -1,11 +1,15 @@
 """The command that completes images."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
+
+if TYPE_CHECKING:
+    from repr_toolkit.runs.run import Run
+    from repr_toolkit.sampling.complete import Completions
 
 
 def complete(options: Namespace, settings: Settings) -> None:
@@ -13,9 +17,13 @@ def complete(options: Namespace, settings: Settings) -> None:
 
     Every row of the result is an original, what is known of it, and N completions; a column has the
     same noise. Prints log p(x|h) of each. Without pictures, images of a split are taken.
+
+    With --judge KEY each completion has noise of its own, and what is printed is how often a
+    classifier of real images names the original's code, such as its label.
     """
     import torch
 
+    from repr_toolkit.analyses.judge import require_judgeable
     from repr_toolkit.commands.common import originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
@@ -23,12 +31,17 @@ def complete(options: Namespace, settings: Settings) -> None:
 
     require_pictures(options)
     run = Run(options.run)
+    if options.judge is not None:
+        if options.pictures:
+            raise ValueError("--judge is for images of a split, whose codes are known: name none")
+        require_judgeable(run.load_data(), options.judge, options.split)
     model = load_with_decoder(run)
     levels = model.decoder.levels
     mask = mask_of(options.mask, model.decoder.image_shape[1:])
     batch = originals_of(run, model, options)
     with engine_log_shown():
-        drawn = complete(model, batch, mask, n=options.n, **drawing(options))
+        own_noise = options.judge is not None
+        drawn = complete(model, batch, mask, n=options.n, own_noise=own_noise, **drawing(options))
     # A chequerboard, which no picture is taken for, at two levels too.
     rows_and_columns = torch.arange(mask.shape[0])[:, None] + torch.arange(mask.shape[1])
     board = torch.where(
@@ -36,9 +49,14 @@ def complete(options: Namespace, settings: Settings) -> None:
     )
     hidden = torch.where(mask, drawn.originals, board)[:, None].to(torch.uint8)
     rows = torch.cat([drawn.originals[:, None], hidden, drawn.images], dim=1)  # (N, 2 + n, …)
-    print("log p(x|h) in nats: of the original, then of its completions")
-    for number, nats in enumerate(drawn.nats.tolist()):
-        print(f"  {number:>3} {nats[0]:12.2f}  " + "".join(f"{value:12.2f}" for value in nats[1:]))
+    if options.judge is None:
+        print("log p(x|h) in nats: of the original, then of its completions")
+        for number, nats in enumerate(drawn.nats.tolist()):
+            print(
+                f"  {number:>3} {nats[0]:12.2f}  " + "".join(f"{each:12.2f}" for each in nats[1:])
+            )
+    else:
+        print_judged(run, drawn, options)
     if not drawn.exact:
         print(
             "What is drawn sees only what comes before it in the model's order: earlier pixels do "
@@ -47,6 +65,44 @@ def complete(options: Namespace, settings: Settings) -> None:
     if model.encoder is not None and model.encoder.source != "label":
         print("h is that of the whole original, and may tell of what is hidden.")
     save_rows(rows, levels, options, {"mask": mask.numpy(), "nats": drawn.nats.numpy()})
+
+
+def print_judged(run: "Run", drawn: "Completions", options: Namespace) -> None:
+    """How often a judge names the originals' codes in completions, in originals and by chance."""
+    from repr_toolkit.analyses.judge import read_in, train_judge
+    from repr_toolkit.page.blocks import Notes, Row, Table
+    from repr_toolkit.page.cells import share_of
+    from repr_toolkit.page.intervals import interval_notes, numbers_of
+    from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.support.choose import choose_evenly
+    from repr_toolkit.support.stats import share
+
+    data, key = run.load_data(), options.judge
+    judge, facts = train_judge(data, key, options.split, seed=options.seed)
+    held_out = data.split(options.split)
+    chosen = choose_evenly(len(held_out), options.images)
+    groups, codes = held_out.groups(chosen), held_out.column(key)[chosen].numpy()
+    read = read_in(judge, drawn.images, codes, groups)
+    rows = [
+        Row(label, [share_of(number)], about)
+        for label, number, about in (
+            ("in completions", read["own"], f"{options.n} of each image"),
+            ("in originals", share(judge.classify(drawn.originals) == codes, groups), ""),
+            ("by chance", read["chance"], "in the completions of the other images"),
+        )
+    ]
+    table = Table(
+        f"How often a judge names the {key} of {len(chosen)} {options.split} images, given "
+        f"{options.mask}.",
+        ["share, %"],
+        rows,
+    )
+    notes = [
+        f"The judge: a small convolutional network, trained on {facts['train_images']:,} real "
+        f"images; right on {share_of(facts['accuracy'])} % of all {facts['test_images']:,}.",
+        *interval_notes(numbers_of([table])),
+    ]
+    print(as_text([table, Notes(notes)]), end="")
 
 
 def add_commands(subcommands: Any) -> None:
@@ -59,5 +115,10 @@ def add_commands(subcommands: Any) -> None:
         "is known (default: top)",
     )
     command.add_count("-n", 4, "completions of each original")
+    command.add_argument(
+        "--judge",
+        metavar="KEY",
+        help="say how often a classifier of real images names the original's, such as the label",
+    )
     command.add_drawing(1.0)
     command.add_out(default="complete.png")

@@ -43,11 +43,13 @@ def complete(
     *,
     n: int = 4,
     seed: int = 0,
+    own_noise: bool = False,
     **how: Any,
 ) -> Completions:
     """n completions of every image of a batch, of which `mask`, bool (H, W), says what is known.
 
-    Completion j of every image has the noise of draw j. Where there is an encoder, h is that of
+    Completion j of every image has the noise of draw j; with `own_noise` each has noise of its own,
+    so that images are independent cases. Where there is an encoder, h is that of
     the whole original, which it may tell of. `how` are further arguments of `decode`. Raises
     ValueError for a decoder that does not complete, and a mask of another size.
     """
@@ -56,7 +58,9 @@ def complete(
         size, other = ("×".join(map(str, shape)) for shape in (originals.shape[2:], mask.shape))
         raise ValueError(f"the mask is of {other} pixels, and the images of {size}")
     h = None if model.encoder is None else encode_batch(model, batch)
-    noise = common_noise(decoder, n, seed)
+    noise = common_noise(decoder, n * len(originals) if own_noise else n, seed)
+    if own_noise:
+        noise = noise.unflatten(0, (-1, n))
     images = decode(decoder, h, noise, known=originals, mask=mask, **how)
     shown = torch.cat([originals[:, None], images], dim=1)
     of_each = None if h is None else h.repeat_interleave(1 + n, 0)

@@ -34,6 +34,7 @@ COMMANDS = (
     "where",
     "verify",
     "check",
+    "field",
     "probe",
     "invariance",
     "information",

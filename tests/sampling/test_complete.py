@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from repr_toolkit.analyses.judge import read_in
 from repr_toolkit.cli import main
 from repr_toolkit.decoders import Deconv, DiagonalBiLSTM
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -42,6 +43,35 @@ def test_what_is_known_stays_and_each_has_its_likelihood(name: str) -> None:
     expected = net.decoder.log_prob(batch["image"]).detach().double()
     torch.testing.assert_close(drawn.nats[:, 0], expected, rtol=1e-6, atol=0)
     assert torch.equal(complete(net, batch, mask, n=5).images, drawn.images)
+
+
+def test_noise_of_their_own_makes_images_independent() -> None:
+    net, batch, mask = model(), images(2), mask_of("top", SHAPE[1:])
+    batch["image"][1] = batch["image"][0]
+    alike = complete(net, batch, mask, n=3).images
+    assert torch.equal(alike[0], alike[1])
+    apart = complete(net, batch, mask, n=3, own_noise=True).images
+    assert not torch.equal(apart[0], apart[1])
+
+
+def test_a_judge_reads_completions_and_those_of_other_images() -> None:
+    """The code of an image is the one that its completions show, but for one of six."""
+
+    class Judge:
+        def classify(self, drawn: torch.Tensor) -> np.ndarray:
+            return drawn[:, 0, 0, 0].long().numpy()
+
+    shown = torch.tensor([[1, 1], [2, 1], [3, 3]] * 2).to(torch.uint8)
+    judge: Any = Judge()
+    numbers = read_in(judge, shown[..., None, None, None], np.array([1, 2, 3] * 2))
+    assert numbers["own"].value == pytest.approx(5 / 6)
+    assert numbers["chance"].value == pytest.approx((2 / 5 + 0.5 / 5 + 1 / 5) / 3)
+    for number in numbers.values():
+        assert number.low is not None
+        assert number.high is not None
+        assert number.low < number.value < number.high
+    with pytest.raises(ValueError, match="two images"):
+        read_in(judge, shown[:1, :, None, None, None], np.array([1]))
 
 
 def test_masks() -> None:
@@ -97,3 +127,14 @@ def test_the_command(
         assert (rows[:, column][..., mask] == rows[:, 0][..., mask]).all()
     assert set(rows[:, 1][..., ~mask].flatten().tolist()) == {5, 11}  # of 0…16, a chequerboard
     assert Path("complete.png").exists()
+    argv = ["complete", str(run.path), "--images", "12", "-n", "2", "--judge", "label"]
+    assert main([*argv, "--out", "judged.npz"]) == 0
+    said = capsys.readouterr().out
+    for row in ("in completions", "in originals", "by chance"):
+        assert f"| {row}" in said
+    assert "label of 12 test images, given top" in said
+    assert main([*argv, "--judge", "embedding"]) == 1
+    assert "cannot be judged by" in capsys.readouterr().err
+    Image.new("L", (8, 8)).save("picture.png")
+    assert main(["complete", str(run.path), "picture.png", "--judge", "label"]) == 1
+    assert "--judge is for images of a split" in capsys.readouterr().err

@@ -24,7 +24,14 @@ from repr_toolkit.support.tables import plain
 
 Numbers = Mapping[str, Any]
 
-HEADINGS = {"mse": "MSE", "pixelcnn": "PixelCNN", "gaussian": "Gaussian"}
+HEADINGS = {
+    "mse": "MSE",
+    "pixelcnn": "PixelCNN",
+    "gated": "Gated PixelCNN",
+    "row_lstm": "Row LSTM",
+    "diagonal_bilstm": "Diagonal BiLSTM",
+    "gaussian": "Gaussian",
+}
 LEADS = {
     "figure6.png": "One original a row, and what each model redraws from its h alone: the one "
     "picture that a model of means gives, or several draws where there is a distribution.",
