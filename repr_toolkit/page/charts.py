@@ -83,9 +83,8 @@ def line_chart(
         axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
         if second is not None:
             name, factor = second
-            right = axes.secondary_yaxis(
-                "right", functions=(lambda value: value * factor, lambda value: value / factor)
-            )
+            there_and_back: Any = (lambda value: value * factor, lambda value: value / factor)
+            right = axes.secondary_yaxis("right", functions=there_and_back)
             right.set_ylabel(name)
             right.spines["right"].set_visible(True)
         if len(series) > 1:

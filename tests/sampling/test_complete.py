@@ -133,8 +133,10 @@ def test_the_command(
     for row in ("in completions", "in originals", "by chance"):
         assert f"| {row}" in said
     assert "label of 12 test images, given top" in said
-    assert main([*argv, "--judge", "embedding"]) == 1
+    assert main([*argv, "--judge", "embedding", "--out", "other.npz"]) == 1
     assert "cannot be judged by" in capsys.readouterr().err
     Image.new("L", (8, 8)).save("picture.png")
-    assert main(["complete", str(run.path), "picture.png", "--judge", "label"]) == 1
+    assert (
+        main(["complete", str(run.path), "picture.png", "--judge", "label", "--out", "o.npz"]) == 1
+    )
     assert "--judge is for images of a split" in capsys.readouterr().err
