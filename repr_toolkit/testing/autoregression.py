@@ -47,7 +47,7 @@ def check_autoregression(
     sees = depends.view(groups, height, width, channels, height, width)
     place = place.view(channels, height, width)
     if decoder.whole_past:
-        blind = _blind_spot(sees, place) + _blind_channels(sees)
+        blind = _blind_spot(sees, place) + _blind_channels(sees, place)
         require(not blind, "it has no blind spot", blind[:8])
     else:
         contract.sentences.append(Remark(_field(sees, place)))
@@ -111,18 +111,21 @@ def _blind_spot(sees: Tensor, place: Tensor) -> list[str]:
     return missed
 
 
-def _blind_channels(sees: Tensor) -> list[str]:
-    """Where a channel does not see a channel of another pixel, although channels see that pixel.
+def _blind_channels(sees: Tensor, place: Tensor) -> list[str]:
+    """Where a channel sees no earlier channel of another pixel, although channels see that pixel.
 
     By the offset of the pixel, wherever in the image, up to half of the image away: farther ones
     are too few to know that no unit was off in them.
     """
     groups, height, width, channels = sees.shape[:4]
+    own = place if groups == channels else place.amin(0, keepdim=True)
     reach = torch.zeros(groups, channels, 2 * height - 1, 2 * width - 1, dtype=torch.bool)
+    earlier = reach.clone()  # at some place of the image
     for r, c in product(range(height), range(width)):
         rows, columns = slice(height - 1 - r, -r or None), slice(width - 1 - c, -c or None)
         reach[:, :, rows, columns] |= sees[:, r, c]
-    lacking = reach.any(1).any(0) & ~reach
+        earlier[:, :, rows, columns] |= place < own[:, r, c].view(-1, 1, 1, 1)
+    lacking = reach.any(1).any(0) & earlier & ~reach
     lacking[:, :, height - 1, width - 1] = False  # its own pixel
     return [
         f"channel {g} does not see channel {k} at rows {row:+d}, columns {column:+d}"

@@ -1,6 +1,7 @@
 """The conformance check passes what keeps the contract and names what breaks it."""
 
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any, ClassVar
 
 import pytest
@@ -163,6 +164,23 @@ class RowsAlone(AutoregressiveDecoder):
         return self.row(x.to(self.row.weight)).unsqueeze(1).movedim(2, -1).contiguous()
 
 
+class RowPlanes(AutoregressiveDecoder):
+    """Of a row R, then G, then B: linear in all that came before."""
+
+    def __init__(self, image_shape: Any, h_dim: int = 0, levels: int = 256) -> None:
+        places = torch.arange(prod(image_shape)).view(image_shape)
+        super().__init__(image_shape, h_dim, levels, order=places.transpose(0, 1).flatten())
+        size = len(self.order)
+        self.weight = nn.Parameter(torch.randn(levels, size, size, generator=torch.manual_seed(0)))
+        place = self.order.argsort()
+        self.register_buffer("earlier", (place < place[:, None]).float(), persistent=False)
+
+    def params(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+        flat = x.flatten(1).to(self.weight)
+        logits = torch.einsum("kde,be->bdk", self.weight * self.earlier, flat)
+        return logits.view(*x.shape, self.levels)
+
+
 class TurnedPixels(Coupled):
     """Its order has B before R, although its likelihood draws R first."""
 
@@ -199,6 +217,10 @@ def test_what_the_contract_allows_passes(name: str) -> None:
     if name == "Dequantised":
         assert any("what it cannot complete it refuses" in sentence for sentence in passed)
     assert any("saved with the weights" in sentence for sentence in passed) == (name == "Centred")
+
+
+def test_an_order_may_hold_a_pixels_channels_apart() -> None:
+    assert "it has no blind spot" in check_decoder(RowPlanes((3, 4, 4), levels=3))
 
 
 @pytest.mark.parametrize(
