@@ -86,11 +86,12 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
 def read_sealed(path: Path, mend: str = AGAIN) -> dict[str, Any]:
     """The mapping in a JSON file; ValueError, naming the file, if it is not as it was written.
 
-    One without a checksum is taken as it is.
+    One without any checksum is taken as it is. Where it has `checksums` of files but none of its
+    own, the name of that is what was damaged.
     """
     facts = read_json(path, mend)
     stated = facts.pop("checksum", None)
-    if stated not in (None, checksum(facts)):
+    if stated != checksum(facts) and not (stated is None and "checksums" not in facts):
         raise ValueError(f"{path} is damaged (its checksum is wrong); {mend}")
     return facts
 

@@ -205,11 +205,9 @@ def test_a_recipe_opens_with_what_a_reader_needs(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("bottleneck")])
 def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
     found = variants(load_recipe(name))
-    without_h = found.pop("pixelcnn_no_h", None)
-    if without_h:  # as the null of an analysis: h of the same size, and constant
-        assert without_h["model"]["encoder"]["class_path"].endswith("encoders.Constant")
-        assert {**without_h, "model": 0} == {**found["pixelcnn_m10"], "model": 0}
-        assert without_h["model"]["decoder"] == found["pixelcnn_m10"]["model"]["decoder"]
+    without_h = found.pop("pixelcnn_no_h")  # as the null of an analysis: h of the same size
+    assert {**without_h, "model": 0} == {**found["pixelcnn_m10"], "model": 0}
+    assert without_h["model"]["decoder"] == found["pixelcnn_m10"]["model"]["decoder"]
     assert list(found) == ["mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"]
     for variant, config in found.items():
         kind, m = variant.split("_m")
@@ -227,6 +225,19 @@ def test_variants_differ_only_in_decoder_and_h_dim(name: str) -> None:
         assert changed == ["model.encoder.init_args.h_dim"]
 
 
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_of_h_has_a_column_without(name: str) -> None:
+    """Unconditional, or given an h that is the same for every image."""
+    encoders = [v["model"]["encoder"] for v in variants(load_recipe(name)).values()]
+    silent = [
+        spec is None
+        or spec["class_path"].endswith(".Constant")
+        or spec["init_args"].get("scale") == 0
+        for spec in encoders
+    ]
+    assert any(silent) or "metric" in load_recipe(name)["model"]
+
+
 @pytest.mark.parametrize("name", [name for name in STUDIES if name.startswith("classes")])
 def test_variants_differ_only_in_being_told_the_class(name: str) -> None:
     found = variants(load_recipe(name))
@@ -242,12 +253,12 @@ def test_conditionings_are_compared_at_equal_parameters(name: str) -> None:
     config = load_recipe(name)
     found = variants(config)
     kinds = ["spatial", "positional", "vector"]  # compared to the first
-    assert list(found) == kinds + ["silent"] * (name == "where_faces")
+    assert list(found) == [*kinds, "silent"]
     sizes = {}
     for variant, own in found.items():
         if variant == "silent":
-            assert differences(found["spatial"], own) == ["model.encoder.init_args.scale"]
-            assert own["model"]["encoder"]["init_args"]["scale"] == 0
+            changed = differences(found["spatial"], own)
+            assert all(key.startswith("model.encoder.") for key in changed)
         else:
             assert own["model"]["decoder"]["init_args"]["conditioning"] == variant
             for key in differences(config, own):

@@ -10,10 +10,9 @@ import pytest
 
 from repr_toolkit.analyses.frozen import blocks as frozen_blocks
 from repr_toolkit.analyses.frozen.study import PROTOCOL
-from repr_toolkit.analyses.information import blocks as information_blocks
-from repr_toolkit.analyses.information.pieces import intervals
+from repr_toolkit.analyses.information import ANALYSIS as INFORMATION
 from repr_toolkit.cli import main
-from repr_toolkit.page.blocks import Chart, Source, Table
+from repr_toolkit.page.blocks import Chart, Notes, Source, Table
 from repr_toolkit.page.html import rich
 from repr_toolkit.report import write_report
 from repr_toolkit.report.frozen import frozen
@@ -24,7 +23,6 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import write_json
 from toys.reports import HOSTILE, Page
 
-ONE_SEED = "Student's t over 500 images; leaves out fit bias and training seeds"
 COMMAND = "repr-toolkit frozen digits_recipe elsewhere/pixelcnn_m3 labels"
 SEEDS = "Student's t over 500 images, and over 3 training seeds; leaves out fit bias"
 OF_BOUND = "Student's t over 5 groups of 4 images; leaves out training seeds"
@@ -172,7 +170,11 @@ def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover()
     blocks = frozen_blocks(kept_study(frozen_numbers()), ["a", "pixelcnn_m3"])
     table, learning, chart, _ = blocks
     assert isinstance(table, Table)
-    assert f"intervals: of bits: {SEEDS}; of lower bounds: {OF_BOUND}." in table.caption
+    assert isinstance(blocks[-1], Notes)
+    said = " ".join(blocks[-1].items)
+    for name in ("bits saved", "h of another image"):
+        assert re.search(f"“{name}”[^:;]*: {re.escape(SEEDS)}", said)
+    assert f"“I(x; h) ≥”: {OF_BOUND}" in said
     assert isinstance(chart, Chart)
     assert "Noise floor: decoders given h = 0 lie 0.5 bits apart (m = 3: 90.0, " in table.caption
     texts = {row.label: [cell.text for cell in row.cells] for row in table.rows}
@@ -198,12 +200,16 @@ def test_a_study_of_frozen_h_says_when_bits_are_saved_and_what_intervals_cover()
 
 def test_tables_of_bits_say_what_their_intervals_cover(study: Path) -> None:
     [kept] = kept_in(study / "pixelcnn_m3", "information")
-    table = information_blocks({"run": kept})[0]
-    assert isinstance(table, Table)
-    assert kept.numbers["saves"]["shuffled"]["bits"]["how"] in table.caption
-    assert kept.numbers["lower_bound"]["bits"]["how"] in table.caption
-    both = intervals([usable(1, ONE_SEED), usable(2), usable(3)])
-    assert both == f"95 % intervals: of bits: {ONE_SEED} or {SEEDS}."
+    *_, notes = INFORMATION.shown({"run": kept})
+    assert isinstance(notes, Notes)
+    text = " ".join(notes.items)
+    assert kept.numbers["saves"]["shuffled"]["bits"]["how"] in text
+    assert kept.numbers["lower_bound"]["bits"]["how"] in text
+    numbers = frozen_numbers()
+    numbers["sources"][0]["usable"]["bits"]["how"] = why = "no interval: 2 photographs are few"
+    *_, notes = frozen_blocks(kept_study(numbers))
+    assert isinstance(notes, Notes)
+    assert f"No interval: “bits saved”: {why.removeprefix('no interval: ')}." in notes.items
 
 
 def test_the_general_note_leaves_room_for_seeds() -> None:

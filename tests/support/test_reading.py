@@ -91,6 +91,12 @@ def test_a_checksum_of_facts(tmp_path: Path) -> None:
         read_sealed(path)
     path.write_text(module.json.dumps(facts))
     assert read_sealed(path) == facts
+    of_files = {"checksums": {"a": "0"}}
+    path.write_text(module.json.dumps(sealed(of_files)))
+    assert read_sealed(path) == of_files
+    path.write_text(path.read_text().replace('"checksum"', '"cjecksum"'))
+    with pytest.raises(ValueError, match="checksum is wrong"):
+        read_sealed(path)
 
 
 def test_metrics_with_a_giant_field_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from repr_toolkit.analyses.information.pieces import (
     bound_note,
     bound_row,
     curves,
-    intervals,
     map_pictures,
     masked_blocks,
     saved_cell,
@@ -24,6 +23,7 @@ from repr_toolkit.analyses.information.usable import LEAST_SEEDS
 from repr_toolkit.page.blocks import Block, Cell, Chart, Notes, Row, Table
 from repr_toolkit.page.cells import Numbers
 from repr_toolkit.page.charts import Series, line_chart
+from repr_toolkit.page.intervals import interval_notes, numbers_of
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.tables import per_cent, plain
@@ -59,7 +59,8 @@ def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
         parts = network["coordinates"]
         blocks.append(bars(f"frozen{number}", caption, parts, "bits lost without it"))
     blocks += masked_blocks(masked, noise_floor(numbers))
-    return [*blocks, Notes(_notes(numbers, bool(masked), "saved_map" in arrays))]
+    notes = _notes(numbers, bool(masked), "saved_map" in arrays)
+    return [*blocks, Notes([*notes, *interval_notes(numbers_of(blocks))])]
 
 
 def _in_other_units(bits: float, numbers: Numbers) -> str:
@@ -125,8 +126,7 @@ def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:
         f"Bits an image{upper}, of {numbers['images']:,} {numbers['split']} images of "
         f"{numbers['data']}, {numbers['levels']} levels: decoders of one kind on each frozen h, "
         f"{numbers['steps']:,} steps, {seeds} seed{'s' if seeds > 1 else ''}. "
-        f"{noise_floor(numbers)} {_control(numbers)} "
-        + intervals([source["usable"] for source in every], bounds)
+        f"{noise_floor(numbers)} {_control(numbers)}"
     )
     columns = [f"{name} (control)" if s["control"] else name for name, s in sources.items()]
     return Table(caption, columns, [row for row in rows if not row.empty])

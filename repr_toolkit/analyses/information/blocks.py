@@ -12,7 +12,6 @@ from repr_toolkit.analyses.information.pieces import (
     bound_note,
     bound_row,
     curves,
-    intervals,
     map_pictures,
     masked_blocks,
     parts_table,
@@ -84,13 +83,9 @@ def _table(numbers: Mapping[str, Numbers]) -> Table:
         ends = [result[key] and plain(result[key]["ceiling"]) for result in results]
         cells = [Cell(end) if end else Cell() for end in ends]
         rows.append(Row("at most", cells, "what this bound can say", bounds))
-    sentence = intervals(
-        [saved for result in results for saved in result["saves"].values()],
-        [result[key] for result in results for key in ("lower_bound", "label_lower_bound")],
-    )
     caption = (
         f"{spanned(result['images'] for result in results)} {results[0]['split']} images, "
-        f"{spanned(result['levels'] for result in results)} levels. {sentence}"
+        f"{spanned(result['levels'] for result in results)} levels."
     )
     return Table(caption, list(numbers), [row for row in rows if not row.empty])
 

@@ -85,22 +85,6 @@ def bound_cell(bound: Numbers | None) -> Cell:
     return with_remark(cell, f"at its ceiling, {plain(bound['ceiling'])}")
 
 
-def intervals(bits: Iterable[Numbers], bounds: Iterable[Numbers | None] = ()) -> str:
-    """A sentence on what the intervals of bits and of lower bounds are, and what they leave out."""
-    of_bits, of_bounds = (
-        " or ".join(
-            dict.fromkeys(n["bits"]["how"] for n in every if n and n["bits"].get("low") is not None)
-        )
-        for every in (bits, bounds)
-    )
-    of_bits, of_bounds = (
-        text and f"of {what}: {text}"
-        for what, text in (("bits", of_bits), ("lower bounds", of_bounds))
-    )
-    every = "; ".join(filter(None, [of_bits, of_bounds]))
-    return f"95 % intervals: {every}." if every else "No number has an interval."
-
-
 def masked_blocks(networks: Mapping[str, Numbers | None], remark: str = "") -> list[Block]:
     """What decoders with random coordinates hidden say, if there are any: a column each."""
     columns = {
@@ -123,8 +107,7 @@ def parts_table(caption: str, columns: Mapping[str, Sequence[Numbers]], most: in
     rows = [Row(part, [cells.get(part, Cell()) for cells in by_name.values()]) for part in named]
     left = max(len(cells.keys() - named.keys()) for cells in by_name.values())
     more = f" {left} of fewer bits are in the JSON." if left else ""
-    sentence = intervals(part for parts in columns.values() for part in parts)
-    return Table(f"{caption} {sentence}{more}", [*columns], rows, corner="Part of h")
+    return Table(f"{caption}{more}", [*columns], rows, corner="Part of h")
 
 
 def _part_cell(part: Numbers) -> Cell:

@@ -11,9 +11,10 @@ from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell
 from repr_toolkit.page.pictures import scale_of, shown, tiled
 from repr_toolkit.runs.kept import Kept
+from repr_toolkit.support.choose import OTHER_H
 
 NOTES = (
-    "Another image’s h shows what chance gives; where h has few values it may equal own h. The "
+    f"Another image’s h: {OTHER_H} Samples that do not hear h are as near to it as to own h. The "
     "images themselves show the best that can be expected.",
     "Runs in one table were given the same h and noise, and their differences are paired by image.",
 )
@@ -37,7 +38,7 @@ def _table(results: Mapping[str, Kept]) -> Table:
     rows = [
         Row(
             label,
-            [number_cell(result.numbers[key], scale, digits) for result in results.values()],
+            [number_cell(result.numbers.get(key), scale, digits) for result in results.values()],
             about,
         )
         for label, key, about in (

@@ -13,7 +13,7 @@ from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
-from repr_toolkit.support.choose import choose_evenly, other_images
+from repr_toolkit.support.choose import choose_evenly, other_h
 from repr_toolkit.support.console import say
 from repr_toolkit.support.stats import Groups, Number, difference, mean, share
 
@@ -54,7 +54,8 @@ def measure_alike(
     and `columns` samples of each, a column of one noise.
 
     The arrays are the scores of each image, float64 (N,): `own_h` (of the samples, against where
-    their h says), `other_h` (against where another image's h says) and `real` (of the images
+    their h says), `other_h` (against where an h says that is another's and differs from their own,
+    NaN for the images that `choose.other_h` gives none) and `real` (of the images
     themselves). Of the pictured images `image` uint8 (rows, C, H, W), `sample` uint8 (rows,
     columns, C, H, W), and the points that h says, `marks` float64 (rows, P, 2), in pixels, x before
     y. And `levels`.
@@ -74,8 +75,10 @@ def measure_alike(
     held_out = data.split(split)
     chosen = choose_evenly(len(held_out), len(held_out) if images is None else images)
     groups = held_out.groups(chosen)
-    others = other_images(len(chosen), seed).numpy()
-    stated: Array = held_out.column(key).numpy()[chosen]
+    h_stated = held_out.column(key)[chosen]
+    stated: Array = h_stated.numpy()
+    pair = other_h(h_stated.reshape(len(chosen), -1), seed)
+    others, differ = (part.numpy() for part in pair)
     shown = distinct(stated, rows)
     if progress:
         say(f"learning to read {key!r} from {data.name}")
@@ -110,13 +113,16 @@ def measure_alike(
         read = reader.read(draw(h, noise[:, None])[:, 0])
         arrays = {
             "own_h": reader.score(read, stated),
-            "other_h": reader.score(read, stated[others]),
+            "other_h": np.where(differ, reader.score(read, stated[others]), np.nan),
             **of_images,
             "sample": draw(h[shown], common_noise(model.decoder, columns, seed)).numpy(),
         }
         asked, numbers = {**options, "images": len(chosen)}, {"run": str(run.path), **facts}
         rate = share if reader.share else mean
-        numbers |= {name: rate(arrays[name], groups) for name in ("own_h", "other_h", "real")}
+        numbers |= {name: rate(arrays[name], groups) for name in ("own_h", "real")}
+        if differ.sum() > 1:
+            of_others = groups and (groups[0][differ], groups[1])
+            numbers["other_h"] = rate(arrays["other_h"][differ], of_others)
         if results:
             asked["minus"] = str(runs[0].path)
             minus = paired(arrays["own_h"], results[0].arrays()["own_h"], groups, reader.share)

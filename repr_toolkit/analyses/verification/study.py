@@ -9,6 +9,7 @@ from repr_toolkit.analyses.verification.measure import Verifications, measure, r
 from repr_toolkit.models.pairs import Verification
 from repr_toolkit.page.blocks import Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
+from repr_toolkit.page.intervals import ONE_RUN, interval_notes, numbers_of
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run
@@ -19,7 +20,7 @@ from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import mean_of
 from repr_toolkit.support.tables import duration, number_text, plain
 
-PROTOCOL = 2
+PROTOCOL = 3
 """A number, to be raised whenever the same question comes to have another answer."""
 
 
@@ -40,16 +41,19 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test", *, chosen: st
     longest = duration(max(seconds.values()))
     devices = " and ".join(sorted({str(info["device"]) for info in infos.values()}))
     numbers = {name: result.as_dict() for name, result in results.items()}
+    table = variants_table(results, folds)
     remarks = [
         *([means_text([*results.values()])] if folds else []),
         *([chosen] if chosen else []),
         f"Training took at most {longest} a variant, on {devices}.",
         "Pairs of images, by the cosine of h, of pixels or of components.",
         *notes([*numbers.values()], " (in verification.csv)"),
+        *interval_notes(numbers_of([table])),
+        ONE_RUN,
     ]
     study = next(iter(runs.values())).path.resolve().parent.name
     title = f"# {study}: telling people apart, {split} images\n\n"
-    text = title + as_text([variants_table(results, folds), Notes(remarks)])
+    text = title + as_text([table, Notes(remarks)])
     files = {
         "roc.png": png_of(roc_picture(roc_lines([*results.values()]))),
         "verification.csv": csv_text(csv_rows(results, seconds)).encode(),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -17,7 +18,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.page.blocks import Cell, Table
 from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.choose import other_images
+from repr_toolkit.support.choose import other_h
 from repr_toolkit.support.stats import Number, share
 from repr_toolkit.training.train import train
 from toys.data import face_file, quadrant_file
@@ -95,9 +96,9 @@ def test_quadrants_are_counted(quadrants: list[Run]) -> None:
     stated = quadrants[0].load_data().splits["test"].column("quadrant").numpy()
     assert number(obedient, "real").value == 1
     assert number(obedient, "own_h") == share(np.ones(30))
-    by_chance = (stated == stated[other_images(30).numpy()]).mean()
-    assert number(obedient, "other_h").value == pytest.approx(by_chance)
-    assert 0 < by_chance < 0.5
+    assert number(obedient, "other_h") == share(np.zeros(30))  # never where its own h says
+    others = stated[other_h(torch.from_numpy(stated)[:, None])[0].numpy()]
+    assert number(stubborn, "other_h").value == pytest.approx((others == 0).mean())
     assert number(stubborn, "own_h").value == pytest.approx((stated == 0).mean())
     assert stubborn.as_dict()["minus_first"]["high"] < 0
 

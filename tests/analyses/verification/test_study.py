@@ -26,6 +26,7 @@ from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import complete, variants
 from repr_toolkit.data import load_data
 from repr_toolkit.page.blocks import Picture, Table
+from repr_toolkit.page.intervals import ONE_RUN
 from repr_toolkit.page.terminal import table_text
 from repr_toolkit.report import write_report
 from repr_toolkit.runs.kept import keep
@@ -99,6 +100,9 @@ def test_a_study_of_folds_ends_in_their_verification(study: Path) -> None:
     text = (study / "verification.md").read_text()
     assert f"{np.mean(aucs):.3f} (" in text.split("mean AUC")[1].splitlines()[0]
     assert "above raw pixels" in text or "beside raw pixels" in text
+    words = " ".join(text.split())
+    assert "over 10 people, 40 images (fewer than 30: with caution)" in words
+    assert ONE_RUN in words
     assert max(map(len, text.splitlines())) <= 100
 
 
