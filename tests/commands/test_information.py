@@ -110,7 +110,7 @@ def test_a_reader_sees_what_the_numbers_are(
         assert note in text
     assert text.startswith("180 test images, 17 levels.")
     assert "Student's t over 180 images" in text.split("95 % intervals: ")[1]
-    few = "5 groups of 4 images (fewer than 30: with caution); leaves out training seeds."
+    few = "5 groups of 4 images (fewer than 30: with caution); leaves out training seeds"
     assert f"Student's t over {few}" in text
     for row in ("all of h hidden", "all of h ", "own h, bits/dim", "I(x; h) ≥", "at most"):
         assert f"| {row}" in out
