@@ -6,6 +6,7 @@ from repr_toolkit.decoders.deconv import Deconv
 from repr_toolkit.decoders.diagonal_bilstm import DiagonalBiLSTM
 from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 from repr_toolkit.decoders.gaussian import GaussianDeconv
+from repr_toolkit.decoders.multiscale import MultiScale, MultiScaleAsPublished
 from repr_toolkit.decoders.pixelcnn import PixelCNN
 from repr_toolkit.decoders.precision import full_precision
 from repr_toolkit.decoders.row_lstm import RowLSTM
@@ -17,6 +18,8 @@ __all__ = [
     "DiagonalBiLSTM",
     "GatedPixelCNN",
     "GaussianDeconv",
+    "MultiScale",
+    "MultiScaleAsPublished",
     "PixelCNN",
     "RowLSTM",
     "bits_per_dim",

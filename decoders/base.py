@@ -142,6 +142,11 @@ class Decoder(nn.Module):
         """
         return bits_per_dim(self.log_prob(x, h), self.image_shape).mean()
 
+    @property
+    def has_preparation(self) -> bool:
+        """Whether it initialises anything from data: whether the class implements `prepare`."""
+        return type(self).prepare is not Decoder.prepare
+
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Initialise from batches (x, h) of training images what is to be; here, nothing.
 

@@ -1,10 +1,12 @@
 """The noise that draws and stochastic likelihoods take, by number and seed."""
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 Law = Literal["uniform", "normal"]
@@ -64,6 +66,19 @@ def draw_noise(shape: tuple[int, ...], law: Law, like: Tensor) -> Tensor:
     return draw(shape, dtype=like.dtype, device=like.device)
 
 
+def noise_beside(noise: Tensor, shape: tuple[int, int, int], law: Law) -> Tensor:
+    """Further noise (B, *shape) for each image of some noise (B, C, H, W), of its dtype and device.
+
+    It follows from that image's noise alone, the same in float32 and float64, by a hash, so that
+    the two are as good as independent.
+    """
+    further = np.empty((len(noise), *shape), np.float32)
+    for row, each in zip(further, noise.double().cpu().numpy(), strict=True):
+        digest = blake2b(each.tobytes(), digest_size=16).digest()
+        _fill(row, law, np.frombuffer(digest, np.uint64), stream=2)
+    return torch.from_numpy(further).to(noise)
+
+
 def _noise(
     law: Law,
     image_shape: tuple[int, int, int],
@@ -77,15 +92,19 @@ def _noise(
     numbers = range(numbers) if isinstance(numbers, int) else list(numbers)
     noise = np.empty((len(numbers), *image_shape), np.float32)
     for row, number in zip(noise, numbers, strict=True):
-        # A generator that is made for this: each key has a stream of its own, and each of the
-        # counter's highest words a part of it that no other reaches.
-        bits = np.random.Philox(
-            key=np.array([seed, number], np.uint64),
-            counter=np.array([0, 0, 0, stream], np.uint64),
-        )
-        generator = np.random.Generator(bits)
-        if law == "uniform":
-            generator.random(out=row, dtype=np.float32)
-        else:
-            generator.standard_normal(out=row, dtype=np.float32)
+        _fill(row, law, np.array([seed, number], np.uint64), stream)
     return torch.from_numpy(noise)
+
+
+def _fill(row: NDArray[np.float32], law: Law, key: NDArray[np.uint64], stream: int) -> None:
+    """Fill an array with noise by a generator that is made for this.
+
+    Each key has a stream of its own, and each of the counter's highest words a part of it that no
+    other reaches.
+    """
+    counter = np.array([0, 0, 0, stream], np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key, counter=counter))
+    if law == "uniform":
+        generator.random(out=row, dtype=np.float32)
+    else:
+        generator.standard_normal(out=row, dtype=np.float32)

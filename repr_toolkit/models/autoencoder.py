@@ -73,7 +73,7 @@ class EncoderDecoder(Learner):
     @property
     def has_preparation(self) -> bool:
         """Whether the decoder initialises anything from data."""
-        return type(self.decoder).prepare is not Decoder.prepare
+        return self.decoder.has_preparation
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         """Initialise the decoder from training images, by `Decoder.prepare`.

@@ -75,7 +75,11 @@ def _name(decoder: Decoder) -> str:
 
 
 def _built(cls: type, class_path: str, arguments: Mapping[str, Any]) -> Any:
+    """The class built as of a recipe, so that arguments may be class specs."""
+    from repr_toolkit.config.build import parse
+
+    spec = {"class_path": class_path, "init_args": dict(arguments)}
     try:
-        return cls(**arguments)
+        return parse(spec, class_path, {}, cls)[2]()
     except TypeError as error:
         raise ValueError(f"{class_path} cannot be built: {error}") from error

@@ -50,7 +50,7 @@ class _Check:
     def preparation(self) -> None:
         """Prepare a decoder that initialises something from data."""
         decoder, require = self.decoder, self.contract.require
-        if type(decoder).prepare is Decoder.prepare:
+        if not decoder.has_preparation:
             return
         again, loaded = deepcopy(decoder), deepcopy(decoder)
         state = torch.random.get_rng_state()

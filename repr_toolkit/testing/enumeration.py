@@ -26,7 +26,9 @@ def tiny_spaces(shape: Shape) -> list[tuple[Shape, int]]:
     """Sizes and levels whose images can be listed, the best first, for images of `shape`."""
     channels = shape[0]
     first: list[tuple[Shape, int]] = [((1, 2, 2), 4)] if channels == 1 else [((channels, 1, 2), 3)]
-    spaces = [*first, ((channels, 2, 2), 2), (shape, 2)]
+    # Three pixels in a row are the least that can be halved twice.
+    spaces = [*first, ((channels, 2, 2), 2), ((channels, 3, 3), 2), ((channels, 1, 3), 2)]
+    spaces.append((shape, 2))
     return [(size, levels) for size, levels in spaces if levels ** prod(size) <= MOST_IMAGES]
 
 

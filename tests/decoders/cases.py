@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -19,6 +20,8 @@ from repr_toolkit.decoders import (
     DiagonalBiLSTM,
     GatedPixelCNN,
     GaussianDeconv,
+    MultiScale,
+    MultiScaleAsPublished,
     PixelCNN,
     RowLSTM,
 )
@@ -28,11 +31,18 @@ from toys.autoregressive import ByColumns, Centred, Coupled, Dequantised, Stripe
 
 Shape = tuple[int, int, int]
 Reach = Callable[[Shape, dict[str, Any]], NDArray[np.bool_]]
-SIZES = {
+GATED_SCALE, PIXELCNN_SCALE, ROW_SCALE, DIAGONAL_SCALE = (
+    partial(make, features=6, layers=1)
+    for make in (GatedPixelCNN, PixelCNN, RowLSTM, DiagonalBiLSTM)
+)
+SCALES: dict[str, Any] = {"small": GATED_SCALE, "large": PIXELCNN_SCALE}
+SIZES: dict[type[Decoder], dict[str, Any]] = {
     GatedPixelCNN: {"features": 6, "layers": 3},
     PixelCNN: {"features": 6, "layers": 2},
     RowLSTM: {"features": 6, "layers": 2},
     DiagonalBiLSTM: {"features": 6, "layers": 2},
+    MultiScale: {"features": 4, "factor": 2} | SCALES,
+    MultiScaleAsPublished: {"features": 4, "factor": 2} | SCALES,
 }
 H = {"h_dim": 2}
 BERNOULLI = {"likelihood": "bernoulli", "levels": 2}
@@ -47,7 +57,8 @@ class Case:
     reach: Reach | None = None
 
     def __str__(self) -> str:
-        settings = "-".join(f"{key}={value}" for key, value in self.kwargs.items())
+        named = {key: getattr(value, "func", value) for key, value in self.kwargs.items()}
+        settings = "-".join(f"{k}={getattr(v, '__name__', v)}" for k, v in named.items())
         return f"{self.make.__name__}-{'×'.join(map(str, self.shape))}-{settings}"
 
     def build(self, shape: Shape | None = None, **kwargs: Any) -> Any:
@@ -75,6 +86,15 @@ def diagonal(shape: Shape, **kwargs: Any) -> Case:
     return Case(DiagonalBiLSTM, shape, kwargs, diagonal_field)
 
 
+def multi_scale(shape: Shape, **kwargs: Any) -> Case:
+    return Case(MultiScale, shape, kwargs)
+
+
+def as_published(shape: Shape, **kwargs: Any) -> Case:
+    return Case(MultiScaleAsPublished, shape, kwargs)
+
+
+BY_MIXTURE = partial(GatedPixelCNN, features=6, layers=1, mixtures=2, **MIXTURE)
 GATED = [
     gated((1, 5, 4)),
     gated((3, 4, 5)),
@@ -123,11 +143,26 @@ DIAGONAL = [
     diagonal((1, 4, 1), **H, conditioning="spatial", map_features=3),
     diagonal((3, 1, 4), **BERNOULLI),
 ]
+MULTI_SCALE = [
+    multi_scale((1, 4, 5)),
+    multi_scale((3, 5, 4), small=PIXELCNN_SCALE, large=GATED_SCALE),
+    multi_scale((3, 3, 4), **H, small=DIAGONAL_SCALE, large=ROW_SCALE),
+    multi_scale((1, 3, 7), **H, conditioning="spatial", large=DIAGONAL_SCALE),
+    multi_scale((3, 4, 3), h_shape=(2, 2, 3), conditioning="cells"),
+    multi_scale((3, 4, 5), **H, small=partial(MultiScale, **SIZES[MultiScale])),
+    multi_scale((3, 4, 3), **H, small=BY_MIXTURE, large=BY_MIXTURE),
+    multi_scale((3, 3, 4), small=ByColumns, large=ByColumns),
+    as_published((1, 4, 5)),
+    as_published((3, 5, 3), **H, large=ROW_SCALE),
+    as_published((3, 4, 5), **H, small=partial(MultiScale, **SIZES[MultiScale])),
+    as_published((1, 5, 4), small=partial(MultiScaleAsPublished, **SIZES[MultiScale])),
+]
 CASES = [
     *GATED,
     *PIXELCNN,
     *ROW_LSTM,
     *DIAGONAL,
+    *MULTI_SCALE,
     Case(Deconv, (3, 4, 5), {"features": 4}),
     Case(Deconv, (1, 5, 3), {"features": 4, **H}),
     Case(GaussianDeconv, (3, 4, 5), {"features": 4}),

@@ -286,7 +286,7 @@ def test_a_faulty_encoder_is_named() -> None:
 
 
 def test_a_class_that_cannot_be_built_is_named() -> None:
-    with pytest.raises(ValueError, match=r"GatedPixelCNN cannot be built.*features"):
+    with pytest.raises(ValueError, match=r"GatedPixelCNN.init_args.*required: features"):
         check("repr_toolkit.decoders.GatedPixelCNN")
 
 
