@@ -1,4 +1,4 @@
-"""The multi-scale models of van den Oord et al. 2016 (arXiv:1601.06759 §3.6): a scale after another.
+"""The multi-scale models of van den Oord et al. 2016 (arXiv:1601.06759 §3.6): one scale by one.
 
 A small decoder makes S(x), every `factor`-th pixel of every `factor`-th row of the image, from its
 upper left corner on; a large one makes the image given S(x), which a deconvolutional network

@@ -195,11 +195,12 @@ def _set(config: Config, key: str, value: Any) -> None:
     known.append("training.optimizer.groups")
     inside = ["trainer", *(f"{name}.init_args" for name in _CLASSES)]
     parent, _, last = key.rpartition(".")
-    if key not in known and (parent not in inside or not last):
+    within = any(f"{parent}.".startswith(f"{name}.") for name in inside)
+    if key not in known and not (within and last):
         raise ValueError(f"unknown setting {key}{_closest(key, [*known, *inside])}")
     place = config
     for part in parent.split(".") if parent else ():
-        if place.get(part) is None:
+        if not isinstance(place.get(part), Mapping):
             raise ValueError(f"{key} cannot be set: {parent} is not in this recipe")
         place = place[part]
     place[last] = value

@@ -70,6 +70,8 @@ def test_packaged_recipes_are_whole(name: str) -> None:
         ({"model.decoder": None}, r"model\.decoder is missing"),
         ({"model.decoder": {"init_args": {}}}, r"model\.decoder\.class_path is missing"),
         ({"model.encoder.init_args.h_dim": 3}, r"model\.encoder\.init_args is not in this recipe"),
+        ({"model.decoder.init_args.a.b": 3}, r"model\.decoder\.init_args\.a is not in this recipe"),
+        ({"training.steps.a": 3}, r"unknown setting training\.steps\.a"),
         (
             {"trainer.max_epochs": 3},
             r"trainer\.max_epochs is set by the toolkit; .*training\.steps",
@@ -98,6 +100,8 @@ def test_settings_are_yaml_and_make_a_new_config() -> None:
             "data.download": "true",
             "model.encoder": "{class_path: c.D, init_args: {h_dim: 4}}",
             "model.encoder.init_args.h_dim": "5",
+            "model.encoder.init_args.inner": "{class_path: c.E, init_args: {n: 1}}",
+            "model.encoder.init_args.inner.init_args.n": "2",
             "trainer.precision": "bf16-mixed",
         },
     )
@@ -105,7 +109,9 @@ def test_settings_are_yaml_and_make_a_new_config() -> None:
     assert changed["training"]["optimizer"]["init_args"]["lr"] == 1e-3
     assert changed["data"]["levels"] is None
     assert changed["data"]["download"] is True
-    assert changed["model"]["encoder"] == {"class_path": "c.D", "init_args": {"h_dim": 5}}
+    inner = {"class_path": "c.E", "init_args": {"n": 2}}
+    arguments = {"h_dim": 5, "inner": inner}
+    assert changed["model"]["encoder"] == {"class_path": "c.D", "init_args": arguments}
     assert changed["trainer"] == {"precision": "bf16-mixed"}
     assert differences(config, changed) == ["model.encoder", "trainer.precision"]
 
