@@ -90,6 +90,9 @@ def _terms(decoder: Any) -> str:
 class _Scales(Decoder):
     """Two scales, of which the small one may be several."""
 
+    small: Decoder
+    large: AutoregressiveDecoder
+
     def __init__(
         self,
         image_shape: Shape,
@@ -128,7 +131,8 @@ class _Scales(Decoder):
             raise ValueError(f"small and large have one likelihood, not {one} and {other}")
         options = self._options(factor, first, then)
         super().__init__(image_shape, h_dim, levels, h_shape=h_shape, **options)
-        self.factor, self.small, self.enlarge, self.large = factor, first, enlarge, then
+        self.factor, self.small, self.enlarge = factor, first, enlarge
+        self.large = cast("AutoregressiveDecoder", then)
 
     @staticmethod
     def _options(factor: int, small: Decoder, large: Decoder) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from repr_toolkit.config.recipe import differences, load_recipe, variants
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
-def decoder_size(config: dict[str, Any]) -> int:
-    built = build(config, SimpleNamespace(image_shape=(1, 28, 28), levels=2))
+def decoder_size(
+    config: dict[str, Any], image_shape: tuple[int, int, int] = (1, 28, 28), levels: int = 2
+) -> int:
+    built = build(config, SimpleNamespace(image_shape=image_shape, levels=levels))
     return sum(parameter.numel() for parameter in built.decoder.parameters())
 
 
@@ -85,3 +87,24 @@ def test_pixelrnns_of_the_papers_sizes(name: str, layers: int, features: int) ->
     for here, paper in ((129, 128), (513, 512)):
         assert (f"{paper} features, here {here}" in text) == (features == here)
     assert ("1026" in text) == ("here 1026" in text)
+
+
+def test_scales_are_compared_at_equal_parameters() -> None:
+    recipe = load_recipe("multiscale_photos")
+    found = variants(recipe)
+    assert list(found) == ["single", "clamped", "as_published"]
+    sizes = [decoder_size(own, (3, 32, 32), 256) for own in found.values()]
+    assert sizes[1] == sizes[2]
+    assert max(sizes) < 1.05 * min(sizes)
+    for size in sizes:
+        assert f"{size:,}" in (RECIPES / "multiscale_photos.yaml").read_text("utf-8")
+    for own in found.values():
+        assert all(key.startswith("model.decoder") for key in differences(recipe, own))
+    changed = differences(found["clamped"], found["as_published"])
+    assert changed == ["model.decoder.class_path"]
+
+
+@pytest.mark.parametrize(("scale", "side"), [("small", 32), ("large", 64)])
+def test_scales_of_the_papers_sizes(scale: str, side: int) -> None:
+    scales = load_recipe("multiscale_imagenet64")["model"]["decoder"]["init_args"]
+    assert scales[scale] == load_recipe(f"pixelrnn_imagenet{side}")["model"]["decoder"]

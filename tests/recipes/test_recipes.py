@@ -27,6 +27,7 @@ NOT_RUN = (
     "bottleneck_imagenet32",
     "gated_cifar10",
     "gated_imagenet32",
+    "multiscale_imagenet64",
     "pixelrnn_cifar10",
     "pixelrnn_imagenet32",
     "pixelrnn_imagenet64",
@@ -124,9 +125,14 @@ def shrunk(name: str, root: Path, variant: str | None = None) -> dict[str, Any]:
         settings["data.images_per_identity"] = 2
     else:
         arguments = config["model"]["decoder"]["init_args"]
+        within = [".init_args."]
+        if "small" in arguments:
+            within = [f".init_args.{scale}.init_args." for scale in ("small", "large")]
+            arguments = arguments["small"]["init_args"]
         settings |= {
-            f"model.decoder.init_args.{key}": value
+            f"model.decoder{place}{key}": value
             for key, value in SHRUNK_DECODER.items()
+            for place in within
             if key in arguments
         }
     encoder = config["model"]["encoder"]
@@ -175,6 +181,8 @@ def test_the_recipes_are_these() -> None:
         "gated_cifar10",
         "gated_imagenet32",
         "information_known_bits",
+        "multiscale_imagenet64",
+        "multiscale_photos",
         "pixelrnn_cifar10",
         "pixelrnn_depth_mnist5k",
         "pixelrnn_imagenet32",
@@ -294,6 +302,7 @@ def test_gated_imagenet32_is_the_papers_model() -> None:
         "bottleneck_photos",
         "classes_mnist5k",
         "information_known_bits",
+        "multiscale_photos",
         "pixelrnn_mnist5k",
         "triplet_orl",
         "where_digits",
