@@ -6,6 +6,7 @@ from math import inf, isinf
 from statistics import mean, stdev
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from rich import box
 from rich.table import Table
 
@@ -116,8 +117,10 @@ def picture(task: str, curves: Sequence[Curve]) -> Figure:
     over_seconds.set(xlabel="CPU-seconds of training, one thread", xscale="log")
     figure.legend(*over_steps.get_legend_handles_labels(), frameon=False, loc="outside right upper")
     for axes in (over_steps, over_seconds):
-        for formatter in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            formatter(lambda value, _: f"{value:g}")
+        # At 1, 2 and 5 of every power of ten: labels of all nine would overlap.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.3)
     return figure
