@@ -81,6 +81,16 @@ class Enlarge(nn.Module):
         return enlarged
 
 
+def _built(name: str, scale: Scale, *sizes: Any, h_shape: tuple[int, ...]) -> Decoder:
+    """The decoder of a scale, which is told the shape of h where h is a map."""
+    of_h: dict[str, Any] = {"h_shape": h_shape} if len(h_shape) == 3 else {}
+    try:
+        return scale(*sizes, **of_h)
+    except TypeError as error:
+        kind = "map" if of_h else "vector"
+        raise ValueError(f"{name} cannot be built for a {kind} as h: {error}") from error
+
+
 def _terms(decoder: Any) -> str:
     """The likelihood of a decoder, in words."""
     likelihood = decoder.likelihood
@@ -108,21 +118,18 @@ class _Scales(Decoder):
     ) -> None:
         whole = Decoder(image_shape, h_dim, levels, h_shape=h_shape)
         channels, height, width = whole.image_shape
-        if not 2 <= factor <= max(height, width):
+        most = max(height, width)
+        if not isinstance(factor, int) or not 2 <= factor <= most:
             raise ValueError(
-                f"factor is from 2 to the image's longer side, {max(height, width)}, not {factor}"
+                f"factor is a whole number from 2 to the image's longer side, {most}, not {factor}"
             )
-        if features < 1:
-            raise ValueError(f"features is at least 1, not {features}")
-        of_h: dict[str, Any] = {"h_shape": whole.h_shape} if len(whole.h_shape) == 3 else {}
+        if not isinstance(features, int) or features < 1:
+            raise ValueError(f"features is a whole number, at least 1, not {features}")
         grid = (channels, -(-height // factor), -(-width // factor))
-        first = small(grid, whole.h_dim, levels, **of_h)
+        first = _built("small", small, grid, whole.h_dim, levels, h_shape=whole.h_shape)
         enlarge = Enlarge(whole, factor, features, conditioning)
         of_map = (features, height, width)
-        try:
-            then = large(whole.image_shape, prod(of_map), levels, h_shape=of_map)
-        except TypeError as error:
-            raise ValueError(f"large cannot be built for a map as h: {error}") from error
+        then = _built("large", large, whole.image_shape, prod(of_map), levels, h_shape=of_map)
         for name, part, kinds in (("small", first, type(self)), ("large", then, ())):
             if not isinstance(part, (AutoregressiveDecoder, kinds)):
                 raise ValueError(f"{name} is {type(part).__name__}: no AutoregressiveDecoder")
@@ -225,18 +232,19 @@ def _as_published(model: "MultiScaleAsPublished", draw: Draw) -> Tensor:
 class MultiScale(_Scales, AutoregressiveDecoder):
     """p(x|h) = p(S(x)|h) · p(rest | S(x), h), exact: the large model copies S(x) (*clamped*).
 
-    `order` is that of the grid first, as the small model makes it, and then of the rest, as the
-    large model does, which is the raster's for all models here.
+    `order` is the grid in the small model's order, and then the rest in the large model's. A
+    `MultiScale` as `small` puts its own grid first.
 
     image_shape is (C, H, W), any H and W; where `factor`, from 2 to the longer side, does not
     divide them, the grid has ⌈H/factor⌉×⌈W/factor⌉ pixels. `small` and `large` build the two
     models, of one likelihood, autoregressive ones: class specs in a recipe, without image_shape,
     h_dim and levels, which they are given here, and in Python a `functools.partial` of the class.
-    A `MultiScale` as `small` makes a third scale, and so on. h reaches the small model as it is;
-    the large one is given a map (features, H, W) of S(x), and of h through `conditioning`, which is
-    as in `GatedPixelCNN`, with `features` channels, too.
+    A `MultiScale` as `small` makes a third scale, and so on. The small model is given h as it is.
+    The large one is given a map (`features`, H, W) instead, made of S(x) and h; `conditioning` says
+    how h enters that map, as in `GatedPixelCNN`, where `features` here is `map_features` there.
 
-    Raises ValueError for a factor that cannot be, and models that do not fit together.
+    Raises ValueError for sizes that cannot be, and for models that cannot be built or do not fit
+    together.
     """
 
     whole_past: ClassVar[bool] = False

@@ -1,18 +1,23 @@
 """Runs of several scales serve the commands as those of one do, exact ones and bounds alike."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from repr_toolkit.analyses.classification import pixel_classifiers
+from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.cli import main
 from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.decoders import MultiScale, MultiScaleAsPublished
+from repr_toolkit.report import inputs
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import PIXELCNN
+from toys.reports import QUICK
 from toys.runs import untrained_run
 
 FEW = ["--part-images", "10", "--bound-images", "20", "--candidates", "4", "--parts", "2"]
@@ -36,6 +41,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[type, Run]:
     }
 
 
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that draws few images, and shows its judge the training images once."""
+    monkeypatch.setattr(inputs, "measure", partial(measure, **QUICK))
+    monkeypatch.setattr(pixel_classifiers, "EPOCHS", 1)
+    monkeypatch.setattr(pixel_classifiers, "SHOWN", 0)
+
+
+@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize("make", [MultiScale, MultiScaleAsPublished])
 def test_every_command_serves_it(
     make: type, runs: dict[type, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -68,6 +82,7 @@ def test_every_command_serves_it(
         assert main(completing) == 1
         assert "cannot complete: it draws whole images" in capsys.readouterr().err
     assert main(["report", run]) == 0
+    assert label[make] in (runs[make].path / "report.html").read_text("utf-8")
 
 
 def test_a_run_keeps_all_arguments_of_all_its_scales(tmp_path: Path) -> None:

@@ -113,6 +113,17 @@ def test_any_factor_up_to_the_longer_side_is_exact(
     )
 
 
+def test_each_of_three_scales_comes_before_the_next() -> None:
+    """The grid of the smallest scale first, and in each scale the raster."""
+    smaller = partial(MultiScale, **SIZES[MultiScale])
+    model = multi_scale((1, 5, 6), small=smaller).build()
+    index = torch.arange(30).view(5, 6)
+    order: list[int] = []
+    for step in (4, 2, 1):
+        order += [i for i in index[::step, ::step].flatten().tolist() if i not in order]
+    assert model.order.tolist() == order
+
+
 def test_the_large_model_sees_what_of_the_grid_comes_later_in_the_raster() -> None:
     torch.manual_seed(0)
     model = multi_scale((1, 4, 4)).build()
@@ -194,13 +205,18 @@ def test_what_does_not_fit_together_is_named() -> None:
         def __init__(self, *sizes: Any, **h: Any) -> None:
             super().__init__(*sizes, **h, likelihood=Sharpened())
 
-    refused("factor is from 2 to the image's longer side, 6, not 7", factor=7)
-    refused("factor is from 2 to the image's longer side, 6, not 1", factor=1)
-    refused("features is at least 1, not 0", features=0)
+    for factor in (7, 1, 2.5, 2.0):
+        whole = f"factor is a whole number from 2 to the image's longer side, 6, not {factor}"
+        refused(whole, factor=factor)
+    for features in (0, 2.5):
+        refused(f"features is a whole number, at least 1, not {features}", features=features)
     refused("one likelihood, not Categorical .*, 5 .* DiscretizedLogisticM", large=BY_MIXTURE)
     refused("one likelihood, not Sharpened", small=Otherwise)
     refused("small is Deconv: no AutoregressiveDecoder", small=partial(Deconv, features=2))
-    refused("large cannot be built for a map .* 'h_shape'", large=partial(Deconv, features=2))
+    for name, h in (("small", {"h_shape": (2, 1, 1), "h_dim": 2}), ("large", {})):
+        of_map: Any = h | {name: partial(Deconv, features=2)}
+        refused(f"{name} cannot be built for a map as h.* 'h_shape'", **of_map)
+    refused("small cannot be built for a vector as h.* 'width'", small=partial(Deconv, width=2))
     published = partial(MultiScaleAsPublished, **SIZES[MultiScale])
     refused("small is MultiScaleAsPublished: no AutoregressiveDecoder", small=published)
     refused("large is MultiScaleA", make=MultiScaleAsPublished, large=published)
