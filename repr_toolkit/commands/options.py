@@ -136,10 +136,12 @@ class Command(ArgumentParser):
             "--trust", action="store_true", help="let runs import whatever they name, and say what"
         )
 
-    def add_argument(self, *names: str, words: str = "", **how: Any) -> argparse.Action:
+    def add_argument(
+        self, *names: str, words: Callable[[str], object] | None = None, **how: Any
+    ) -> argparse.Action:
         """Take an argument, and remember how.
 
-        `words` is the regular expression of each of several values, after which others may stand.
+        `words` says of each of several values, after which others may stand, whether it is one.
         """
         self.options |= {name: {**how, "words": words} for name in names}
         action: argparse.Action = super().add_argument(*names, **how)

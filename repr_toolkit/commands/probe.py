@@ -11,8 +11,12 @@ from repr_toolkit.commands.options import DATA_HELP, Settings, add_command
 
 PROBES = ("logistic", "ridge", "knn", "mlp")
 
-TARGET = r"(?!(.+=)?(pixels|pca|thumbnail|labels|untrained:.+)$)\w+(\[\d+\])?(=[^./]+)?"
-"""A target on the command line, which is no source."""
+
+def is_target(word: str) -> bool:
+    """Whether a word of the command line is no source, so that it may be a target."""
+    from repr_toolkit.representations import Source
+
+    return not Source.parse(word).kind
 
 
 def probe(options: Namespace, settings: Settings) -> None:
@@ -75,9 +79,9 @@ def add_commands(subcommands: Any) -> None:
         "--targets",
         nargs="+",
         metavar="TARGET",
-        words=TARGET,
-        help="labels and attributes to read: KEY, KEY[i], KEY=VALUE, or a label's name (default: "
-        "all keys)",
+        words=is_target,
+        help="labels and attributes to read: KEY, KEY[i], KEY=VALUE, or a label's name, up to "
+        "a word that is a source (default: all keys)",
     )
     command.add_argument(
         "--probes",

@@ -1,5 +1,6 @@
 """The commands that move h along directions: `traverse`, and `edit` of given pictures."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ column of one) that has two values, or KEY=VALUE. A PICTURE is an image file, or
 image of the split.
 """
 
-DIRECTION = r"\w+:.+"
+direction = re.compile(r"\w+:.+").fullmatch
+"""Whether a word of the command line is a direction."""
 
 
 def traverse(options: Namespace, settings: Settings) -> None:
@@ -125,7 +127,7 @@ def add_commands(subcommands: Any) -> None:
         "--along",
         nargs="+",
         metavar="DIRECTION",
-        words=DIRECTION,
+        words=direction,
         help="(default: the first principal directions and the means of labels)",
     )
     command.add_count("--images", 3, "of the split to show, without pictures")
@@ -147,7 +149,7 @@ def add_commands(subcommands: Any) -> None:
         "--along",
         nargs="+",
         metavar="DIRECTION",
-        words=DIRECTION,
+        words=direction,
         required=True,
         help="such as mean:smile",
     )

@@ -1,6 +1,5 @@
 """The order of a command line's words: any for the user, the one that argparse needs."""
 
-import re
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ def in_order(words: Sequence[str], options: Mapping[str, Mapping[str, Any]]) -> 
 
     `options` holds the arguments of `add_argument` for each option by its name. An option of
     several values ends where a word is none of its choices or of its type. Where it takes any text,
-    it ends where the pattern `words` does not fit, at a whole number and at a file that exists.
+    it ends where `words` says no, or else at a whole number and at a file that exists.
 
     >>> in_order(["a", "--labels", "1", "2", "b"], {"--labels": {"nargs": "+", "type": int}})
     ['a', 'b', '--labels', '1', '2']
@@ -42,9 +41,11 @@ def _is_value(word: str, how: Mapping[str, Any]) -> bool:
     if "choices" in how:
         return word in how["choices"]
     if "type" not in how:
-        if word.startswith("-") or word.isdigit() or Path(word).exists():
+        if word.startswith("-"):
             return False
-        return re.fullmatch(how.get("words") or ".*", word) is not None
+        if how.get("words"):
+            return bool(how["words"](word))
+        return not (word.isdigit() or Path(word).exists())
     try:
         how["type"](word)
     except ValueError:

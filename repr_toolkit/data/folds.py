@@ -22,8 +22,9 @@ def fold_people(people: Array, fold: int, folds: int, inner: int | None = None) 
 
     Raises ValueError for a fold outside 0…folds−1, and if a split would have fewer than two people.
     """
-    if not 0 <= fold < folds:
-        raise ValueError(f"data.fold is 0…{folds - 1} for data.folds {folds}, not {fold}")
+    for name, number in {"fold": fold, "inner": 0 if inner is None else inner}.items():
+        if not 0 <= number < folds:
+            raise ValueError(f"data.{name} is 0…{folds - 1} for data.folds {folds}, not {number}")
     order = np.random.default_rng(0).permutation(np.unique(people))
     groups = np.array_split(order, folds)  # the first is a largest, the last a smallest
     rest = len(order) - len(groups[0])

@@ -66,9 +66,9 @@ def load_data(
     `ImageData.binarised`).
 
     Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
-    have, or that `binarise` does not make, a size that the source cannot take and a fold that does
-    not exist; FileNotFoundError for a missing file (with the places looked in and where to get it);
-    and what the loaders raise for damaged files.
+    have, or that `binarise` does not make, a size that the source cannot take, a fold that does not
+    exist and an `inner` without a `fold`; FileNotFoundError for a missing file (with the places
+    looked in and where to get it); and what the loaders raise for damaged files.
 
     >>> data = load_data("digits", levels=4)
     >>> data
@@ -79,6 +79,10 @@ def load_data(
     """
     if binarise is not None and levels not in (None, 2):
         raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")
+    if inner is not None and fold is None:
+        raise ValueError(
+            f"data.inner {inner} is of the people whom a data.fold does not test: set it"
+        )
     data = _load(source, root, size, download)
     if size is not None and data.image_shape[1:] != (size, size):
         raise ValueError(

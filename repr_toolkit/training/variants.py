@@ -1,6 +1,6 @@
 """Trains the variants of a study."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,23 @@ def trained_variants(
             path, group = runs[name].path, study_dir.name
             train(variant, path, resume=True, wandb=wandb, group=group, data=data)
         yield runs
+
+
+def require_fitting(run: Run, choices: Iterable[Config]) -> None:
+    """Raise ValueError, as of the first of these configurations, where a run has none of them.
+
+    A run that does not exist yet has any.
+    """
+    errors: list[ValueError] = []
+    for config in choices if run.path.exists() else ():
+        try:
+            _prepare(run.path.name, config, run)
+        except ValueError as error:
+            errors.append(error)
+        else:
+            return
+    if errors:
+        raise errors[0]
 
 
 def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:

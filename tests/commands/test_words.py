@@ -10,7 +10,7 @@ import pytest
 
 from repr_toolkit.analyses.probing.classifiers import PROBES as KINDS
 from repr_toolkit.cli import parse
-from repr_toolkit.commands.probe import PROBES, TARGET
+from repr_toolkit.commands.probe import PROBES, is_target
 from repr_toolkit.representations.sources import SIMPLE
 from toys.processes import ROOT
 
@@ -89,6 +89,13 @@ def test_probes_are_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_the_words_for_sources_are_no_targets() -> None:
     for source in (*SIMPLE, "untrained:a", "a.npz", "torchvision.models.resnet18", "x=pca"):
-        assert re.fullmatch(TARGET, source) is None
+        assert not is_target(source)
         args, _ = parse(["probe", "--targets", "label", source])
         assert (args.probe.targets, args.probe.sources) == (["label"], [source])
+
+
+def test_whatever_names_a_class_is_a_target() -> None:
+    targets = ["3", "7", "bag", "T-shirt", "ice cream", "label=St. Bernard", "cat", "identity=7"]
+    for order in ([*targets], targets[::-1]):
+        args, _ = parse(["probe", "--targets", *order, "runs/a", "x=pca"])
+        assert (args.probe.targets, args.probe.sources) == (order, ["runs/a", "x=pca"])

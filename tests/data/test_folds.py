@@ -93,7 +93,7 @@ def test_an_inner_fold_knows_nobody_whom_the_outer_one_tests() -> None:
             assert folded.name == f"toy, fold {fold}.{inner}"
             tested += people[2]
         assert sorted(tested) == others
-    with pytest.raises(ValueError, match=r"data\.fold is 0…2 for data\.folds 3, not 3"):
+    with pytest.raises(ValueError, match=r"data\.inner is 0…2 for data\.folds 3, not 3"):
         choose_fold(data, 0, 3, 3)
 
 
@@ -117,3 +117,7 @@ def test_what_cannot_be_cut_is_named() -> None:
         choose_fold(nobody, 0, 4)
     with pytest.raises(ValueError, match=r"data\.fold is 0…3"):
         load_data("orl_faces", fold=-1)
+    with pytest.raises(ValueError, match=r"data\.inner 2 is of .* a data\.fold does not test"):
+        load_data("orl_faces", inner=2)
+    with pytest.raises(ValueError, match=r"data\.inner is 0…3 for data\.folds 4, not -1"):
+        load_data("orl_faces", fold=0, inner=-1)

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
-PROTOCOL = 5
+PROTOCOL = 6
 """A number, to be raised whenever the same question comes to have another answer."""
 
 LAYOUT = 4
@@ -199,7 +199,7 @@ class _Comparison:
         if model.decoder.reconstruction_temperature > 0:
             drawn = bits_of_draws(model, h_measured, len(self.measured), self.seed + 1)
             of_measured = self.split.groups(self.measured)
-            numbers["bits_per_dim_draws"] = mean(drawn, of_measured)
+            numbers["bits_per_dim_draws"] = mean(drawn, None if h is None else of_measured)
             numbers["draws_minus_images"] = mean(drawn - bits[self.measured], of_measured)
         softmax = of_softmaxes(model, self.split, h_measured, self.measured)
         if self.first is not None:

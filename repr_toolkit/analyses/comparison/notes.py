@@ -60,9 +60,10 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
     if "bits_per_dim_draws" in rows:
         sentences.append(
             f"of its own draws: bits/dim of {numbers['reconstructed']} images drawn at temperature "
-            "1, under the model that drew them, given the same h: one draw for each of as many "
-            f"{numbers['split']} images, the same ones and by the same noise in every column. "
-            "draws minus images: less the bits/dim of these images, paired. It would be 0 in the "
+            "1, under the model that drew them: one given the h of each of as many "
+            f"{numbers['split']} images, or given none, by the same noise in every column. "
+            "draws minus images: less the bits/dim of the images, the same ones in every column, "
+            "each less that of its own h. It would be 0 in the "
             "mean if they were draws of the model; where it is far above, its draws derail."
         )
     sentences += _of_classifiers(numbers, rows)

@@ -46,7 +46,7 @@ ROWS = (
         BITS,
         "draws_minus_images",
         "draws minus images",
-        "the same less the bits/dim of the very images whose h they are drawn from",
+        "the same less the bits/dim of as many images: those whose h they are drawn from",
     ),
     (
         BITS,

@@ -20,7 +20,7 @@ from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import mean_of
 from repr_toolkit.support.tables import duration, number_text, plain
 
-PROTOCOL = 3
+PROTOCOL = 4
 """A number, to be raised whenever the same question comes to have another answer."""
 
 
@@ -60,7 +60,7 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test", *, chosen: st
         "verification.md": text.encode(),
     }
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
-    return Result({"split": split, "protocol": PROTOCOL}, numbers, arrays)
+    return Result({"split": split, "protocol": PROTOCOL, "chosen": chosen}, numbers, arrays)
 
 
 def variants_table(results: Mapping[str, Verifications], folds: bool) -> Table:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from repr_toolkit.analyses.comparison.rows import csv_rows
 from repr_toolkit.analyses.judge import train_judge
 from repr_toolkit.analyses.probing.linear import Probe
 from repr_toolkit.cli import main
-from repr_toolkit.data import load_data
+from repr_toolkit.data import ImageSplit, load_data
 from repr_toolkit.decoders import GatedPixelCNN, bits_per_dim
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -107,6 +108,24 @@ def test_bits_of_own_draws(study: tuple[Path, dict[str, Run]]) -> None:
         error = float(line["draws_minus_images_standard_error"])
         assert error == pytest.approx(float(less.std()) / np.sqrt(6), rel=1e-4)
     assert "of its own draws" in (folder / "comparison.md").read_text("utf-8")
+
+
+def test_draws_without_h_belong_to_no_photograph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pairs(split: ImageSplit, indices: Sequence[int] | None = None) -> tuple[np.ndarray, str]:
+        return np.arange(len(split if indices is None else indices)) // 2, "photographs"
+
+    monkeypatch.setattr(ImageSplit, "groups", pairs)
+    runs = {
+        "given": untrained_run(tmp_path / "given"),
+        "plain": untrained_run(tmp_path / "plain", encoder=None),
+    }
+    variants = measure(runs, **SMALL).numbers["variants"]
+    for name, count in {"given": 3, "plain": 6}.items():
+        numbers = variants[name]["numbers"]
+        assert numbers["bits_per_dim_draws"]["count"] == count
+        assert numbers["draws_minus_images"]["count"] == 3  # the images are of photographs
 
 
 def test_bits_of_draws_are_the_entropy_of_the_model() -> None:

@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
+from repr_toolkit import study as study_of_runs
 from repr_toolkit.analyses.verification import ANALYSIS
 from repr_toolkit.analyses.verification.baselines import (
     PIXELS,
@@ -23,16 +26,17 @@ from repr_toolkit.analyses.verification.measure import (
 )
 from repr_toolkit.analyses.verification.study import csv_rows, means_text, variants_table
 from repr_toolkit.cli import main
-from repr_toolkit.config.recipe import complete, variants
+from repr_toolkit.config.recipe import apply_settings, complete, variants
 from repr_toolkit.data import load_data
 from repr_toolkit.page.blocks import Picture, Table
 from repr_toolkit.page.intervals import ONE_RUN
 from repr_toolkit.page.terminal import table_text
 from repr_toolkit.report import write_report
 from repr_toolkit.runs.kept import keep
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.study import INNER, inner_study, run_study
 from repr_toolkit.support.tables import number_text
+from repr_toolkit.training.variants import require_fitting
 from toys.reports import Page
 
 
@@ -132,6 +136,74 @@ def test_settings_are_chosen_on_people_whom_the_fold_does_not_test(
         best = max(means, key=means.__getitem__)
         assert run.info["h_dim"] == sizes[best]
         assert f"{run.path.name} {best} ({means[best]:.4f})" in text
+    assert "model.encoder.init_args.h_dim, among narrow, wide, by an inner" in text
+    assert "No other setting was chosen so" in text
+
+    # The same runs, of settings that the recipe says: the comparison speaks of no choice.
+    said = {
+        f"fold{fold}": {**folds[f"fold{fold}"], "model.encoder.init_args.h_dim": run.info["h_dim"]}
+        for fold, run in enumerate(runs)
+    }
+    run_study(complete({**config, "data": whole["data"], "study": said}), tmp_path)
+    assert "Chosen for each" not in (tmp_path / "verification.md").read_text()
+
+
+def test_a_run_of_no_choice_stops_the_study_before_it_trains(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    whole = complete(
+        {
+            **config,
+            "study": {"one": {"data.fold": 0, "data.folds": 2}},
+            "choose": {str(h_dim): {"model.encoder.init_args.h_dim": h_dim} for h_dim in (1, 5)},
+        }
+    )
+    path, h_dim = tmp_path / "one", "model.encoder.init_args.h_dim"
+    settings = {"data.fold": 0, "data.folds": 2}
+    Run.create(path, apply_settings(config, {**settings, h_dim: 3}))
+    with pytest.raises(ValueError, match=r"one was made with other settings.*h_dim"):
+        run_study(whole, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["one"]
+    choices = [apply_settings(config, {**settings, h_dim: number}) for number in (1, 5)]
+    data = load_data(**data_arguments(choices[1]))
+    made = Run.create(tmp_path / "made", with_fingerprint(choices[1], data))
+    require_fitting(made, choices)
+    with pytest.raises(ValueError, match="made was made with other settings"):
+        require_fitting(made, choices[:1])
+    require_fitting(Run(tmp_path / "none"), [])
+
+
+def test_a_choice_has_the_mean_of_its_own_folds(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its name begins as another's."""
+    asked: list[dict[str, Any]] = []
+
+    @contextmanager
+    def trained(config: dict[str, Any], *_: Any, **__: Any) -> Iterator[dict[str, str]]:
+        asked.append(config)
+        yield {name: name for name in config["study"]}
+
+    def measured(run: str) -> MagicMock:
+        return MagicMock(auc=MagicMock(value=aucs[run.rpartition(".")[0]]))
+
+    aucs = {"fold0.h_1": 0.6, "fold0.h_1.5": 0.1, "fold0.h_2": 0.5}
+    monkeypatch.setattr(study_of_runs, "trained_variants", trained)
+    monkeypatch.setattr(study_of_runs, "measure_alone", measured)
+    monkeypatch.setattr(study_of_runs, "_compare", MagicMock())
+    choices = {name: {"seed": number} for number, name in enumerate(("h_1", "h_1.5", "h_2"))}
+    folds = {"fold0": {"data.fold": 0, "data.folds": 2}}
+    run_study(complete({**config, "study": folds, "choose": choices}), tmp_path)
+    assert asked[1]["study"] == {"fold0": {**folds["fold0"], "seed": 0}}
+    chosen = json.loads((tmp_path / "choice.json").read_text())["chosen"]
+    assert chosen == ["fold0 h_1 (0.6000)"]
+
+
+def test_two_inner_runs_of_one_name_are_refused(config: dict[str, Any]) -> None:
+    fold = {"data.fold": 0, "data.folds": 2}
+    recipe = complete({**config, "study": {"a": fold, "a.b": fold}, "choose": {"b.c": {}, "c": {}}})
+    with pytest.raises(ValueError, match=r"choose: two inner runs would be a\.b\.c\.0; rename"):
+        inner_study(recipe)
 
 
 @pytest.mark.parametrize(
