@@ -238,8 +238,7 @@ def test_what_cannot_be_probed(
     for argv, told in (
         (["nowhere/run"], "no run nowhere/run"),
         (["pixels"], "--data.source"),
-        ([str(run.path), "--targets", "smile"], "no target 'smile' to probe; there are label"),
-        ([str(run.path), "--probes", "svm"], "no probe 'svm'"),
+        ([str(run.path), "--targets", "smile"], "'smile'; its keys of one value an image"),
         ([str(run.path), "--out", "a.csv"], "written as .json"),
         ([str(run.path), str(run.path)], "given twice"),
         ([str(run.path), f"{run.path}/"], "given twice"),
