@@ -12,6 +12,12 @@ from repr_toolkit.config.recipe import differences, load_recipe, variants
 RECIPES = Path(__file__).parents[2] / "recipes"
 
 
+def opening(name: str) -> str:
+    """What a recipe says before its keys, in one line."""
+    text = (RECIPES / f"{name}.yaml").read_text("utf-8").partition("\n\nabout:")[0]
+    return text.replace("\n# ", " ")
+
+
 def decoder_size(
     config: dict[str, Any], image_shape: tuple[int, int, int] = (1, 28, 28), levels: int = 2
 ) -> int:
@@ -61,8 +67,9 @@ def test_ablations_change_one_thing() -> None:
 def test_bottleneck_rnn_is_the_demo_with_another_decoder() -> None:
     demo = variants(load_recipe("bottleneck_mnist5k"))["pixelcnn_m10"]
     changed = differences(demo, load_recipe("bottleneck_rnn_mnist5k"))
-    for key in changed:
-        assert key.startswith("model.decoder.") or key == "training.compile"
+    others = [key for key in changed if not key.startswith("model.decoder.")]
+    assert others == ["training.compile"]
+    assert "not compiled" in opening("bottleneck_rnn_mnist5k")
     assert "model.decoder.class_path" in changed
 
 
@@ -83,10 +90,21 @@ def test_pixelrnns_of_the_papers_sizes(name: str, layers: int, features: int) ->
         assert (arguments["layers"], arguments["features"]) == (15 if cnn else layers, features)
         assert arguments.get("head_features") == (None if name == "pixelrnn_mnist" else 1026)
         assert arguments.get("residual", True) == (name != "pixelrnn_imagenet64")
-    text = (RECIPES / f"{name}.yaml").read_text("utf-8")
+    text = opening(name)
     for here, paper in ((129, 128), (513, 512)):
         assert (f"{paper} features, here {here}" in text) == (features == here)
     assert ("1026" in text) == ("here 1026" in text)
+
+
+def test_lines_are_of_100_characters_at_most() -> None:
+    for kind in ("pixelrnn", "multiscale", "bottleneck"):
+        for file in RECIPES.glob(f"{kind}_*.yaml"):
+            assert max(map(len, file.read_text("utf-8").splitlines())) <= 100, file.name
+
+
+@pytest.mark.parametrize("name", ["pixelrnn_imagenet32", "pixelrnn_imagenet64", "pixelrnn_mnist"])
+def test_a_batch_is_that_of_all_devices(name: str) -> None:
+    assert f"batches of {load_recipe(name)['data']['batch_size']} images" in opening(name)
 
 
 def test_scales_are_compared_at_equal_parameters() -> None:
