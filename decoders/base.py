@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, silent
 from repr_toolkit.decoders.noise import Law, check_noise, draw_noise
 from repr_toolkit.decoders.precision import full_precision
+from repr_toolkit.support.nats import nats_for_a_bit
 
 
 class Refit(NamedTuple):
@@ -123,7 +124,7 @@ class Decoder(nn.Module):
     @property
     def nats_for_a_bit(self) -> float | None:
         """Nats an image for a bit/dim, of two levels, whose results are published so; else None."""
-        return prod(self.image_shape) * log(2) if self.levels == 2 else None
+        return nats_for_a_bit(prod(self.image_shape), self.levels)
 
     @property
     def remark(self) -> str:

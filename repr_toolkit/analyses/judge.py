@@ -18,6 +18,9 @@ from repr_toolkit.support.stats import Groups, Number, share
 
 JUDGE_IMAGES = 20_000  # that a judge is trained on
 
+SHARED = "no interval: the shares are not independent, the same draws stand in many"
+"""Why `read_in` gives chance no interval."""
+
 
 def train_judge(
     data: ImageData, key: str, split: str = "test", *, seed: int = 0
@@ -60,7 +63,8 @@ def read_in(
     """How often a judge names the codes (N,) of images in what was drawn from them.
 
     `own` in an image's own draws, uint8 (N, n, C, H, W), and `chance` in those of the N−1 others.
-    Intervals treat the draws of an image, and the images of a group, as the cluster that they are.
+    The interval of `own` treats the draws of an image, and the images of a group, as the cluster
+    that they are; `chance` has none, since an image's draws stand in the shares of all others.
     Raises ValueError for fewer than two images.
     """
     count, draws = drawn.shape[:2]
@@ -72,7 +76,7 @@ def read_in(
     others = (named.sum(1) - own) / (count - 1)
     return {
         "own": share(own, groups, each=draws),
-        "chance": share(others, groups, each=draws),
+        "chance": Number(float(others.mean()), how=SHARED),
     }
 
 

@@ -62,7 +62,13 @@ def complete(options: Namespace, settings: Settings) -> None:
             "What is drawn sees only what comes before it in the model's order: earlier pixels do "
             "not know of later ones that are known, and the two need not fit."
         )
-    if model.encoder is not None and model.encoder.source != "label":
+    source = None if model.encoder is None else model.encoder.source
+    if options.judge is not None and options.judge.partition("[")[0] == source:
+        print(
+            f"h is made of the {source} itself, which the judge is asked for: its share in "
+            "completions says that h is heeded, not that what is known tells of what is hidden."
+        )
+    elif source is not None and (options.judge is not None or source != "label"):
         print("h is that of the whole original, and may tell of what is hidden.")
     save_rows(rows, levels, options, {"mask": mask.numpy(), "nats": drawn.nats.numpy()})
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from math import log
 from typing import Any
 
 from repr_toolkit.page.blocks import Cell
+from repr_toolkit.support.nats import nats_for_a_bit
 from repr_toolkit.support.stats import Number
 from repr_toolkit.support.tables import number_parts, per_cent
 
@@ -31,8 +31,8 @@ def nats_cell(number: Number | Numbers | None, of: Numbers) -> Cell:
 
     The literature states likelihoods of such images so. `of` has `levels` and `dims`.
     """
-    of_two_levels = of.get("levels") == 2 and "dims" in of  # no dims in earlier versions' results
-    return number_cell(number, of["dims"] * log(2)) if of_two_levels else Cell()
+    nats = nats_for_a_bit(of.get("dims"), of.get("levels"))  # earlier versions' have no dims
+    return number_cell(number, nats) if nats else Cell()
 
 
 def share_of(number: Number | Numbers | None) -> Cell:

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from math import log, prod
+from math import prod
 
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
 from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.metrics import read_metrics
+from repr_toolkit.support.nats import nats_for_a_bit
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 
@@ -67,9 +68,10 @@ def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:
 def _nats_for_a_bit(configs: Iterable[Config]) -> float | None:
     """Nats an image for a bit/dim, where all decoders are of images of one size and two levels."""
     arguments = [config["model"]["decoder"]["init_args"] for config in configs]
-    sizes = {prod(each["image_shape"]) for each in arguments if each["levels"] == 2}
-    of_two_levels = all(each["levels"] == 2 for each in arguments) and len(sizes) == 1
-    return sizes.pop() * log(2) if of_two_levels else None
+    nats = {
+        nats_for_a_bit(prod(each.get("image_shape", [0])), each.get("levels")) for each in arguments
+    }
+    return nats.pop() if len(nats) == 1 else None
 
 
 def _ends(series: list[Series]) -> str:

@@ -126,9 +126,11 @@ def test_training_curves_of_two_levels_have_nats_at_the_right(tmp_path: Path) ->
     file = tmp_path / "metrics.csv"
     file.write_text("step,val/bits_per_dim\n1,0.5\n2,0.25\n", "utf-8")
 
-    def shown(levels: int, width: int) -> list[Any]:
-        arguments = {"a": {"levels": 2, "image_shape": [1, 28, 28]}}
+    def shown(levels: int | None, width: int) -> list[Any]:
+        arguments: dict[str, Any] = {"a": {"levels": 2, "image_shape": [1, 28, 28]}}
         arguments["b"] = {"levels": levels, "image_shape": [1, 28, width]}
+        if levels is None:
+            del arguments["b"]["levels"]
         configs = {
             name: {"model": {"decoder": {"class_path": "X", "init_args": of}}}
             for name, of in arguments.items()
@@ -141,7 +143,7 @@ def test_training_curves_of_two_levels_have_nats_at_the_right(tmp_path: Path) ->
     assert "nats an image" in chart.caption
     assert "In nats an image: a from 272 to 136;" in chart.svg  # 784 · ln 2 of 0.5 and 0.25
     assert chart.svg.count("nats an image") == 2  # a label of the axis, and for readers
-    for others in ((3, 28), (2, 27)):
+    for others in ((3, 28), (2, 27), (None, 28)):
         [chart] = shown(*others)
         assert "nats" not in chart.svg + chart.caption
 

@@ -14,6 +14,7 @@ from repr_toolkit.decoders import Deconv, DiagonalBiLSTM
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.sampling.complete import complete, known_first, mask_of
 from toys.autoregressive import ByColumns, Dequantised
+from toys.encoders import ONE_HOT
 from toys.runs import untrained_run
 
 SHAPE = (1, 6, 4)
@@ -66,10 +67,12 @@ def test_a_judge_reads_completions_and_those_of_other_images() -> None:
     numbers = read_in(judge, shown[..., None, None, None], np.array([1, 2, 3] * 2))
     assert numbers["own"].value == pytest.approx(5 / 6)
     assert numbers["chance"].value == pytest.approx((2 / 5 + 0.5 / 5 + 1 / 5) / 3)
-    for number in numbers.values():
-        assert number.low is not None
-        assert number.high is not None
-        assert number.low < number.value < number.high
+    own, chance = numbers["own"], numbers["chance"]
+    assert own.low is not None
+    assert own.high is not None
+    assert own.low < own.value < own.high
+    assert (chance.low, chance.high, chance.error) == (None, None, None)
+    assert chance.how.startswith("no interval: the shares are not independent")
     with pytest.raises(ValueError, match="two images"):
         read_in(judge, shown[:1, :, None, None, None], np.array([1]))
 
@@ -133,6 +136,8 @@ def test_the_command(
     for row in ("in completions", "in originals", "by chance"):
         assert f"| {row}" in said
     assert "label of 12 test images, given top" in said
+    assert "No interval: “by chance”: the shares are not independent" in said
+    assert "h is that of the whole original" in said
     assert main([*argv, "--judge", "embedding", "--out", "other.npz"]) == 1
     assert "cannot be judged by" in capsys.readouterr().err
     Image.new("L", (8, 8)).save("picture.png")
@@ -140,3 +145,19 @@ def test_the_command(
         main(["complete", str(run.path), "picture.png", "--judge", "label", "--out", "o.npz"]) == 1
     )
     assert "--judge is for images of a split" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("model", [{"encoder": ONE_HOT}, {"encoder": None}])
+def test_a_judge_of_what_h_is_made_of_is_cautioned(
+    model: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = untrained_run(tmp_path / "run", **model)
+    argv = ["complete", str(run.path), "--images", "2", "-n", "1", "--judge", "label"]
+    assert main([*argv, "--out", "judged.npz"]) == 0
+    said = capsys.readouterr().out
+    assert ("h is made of the label itself" in said) == (model["encoder"] is not None)
+    assert "may tell of what is hidden" not in said

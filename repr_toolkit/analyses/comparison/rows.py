@@ -126,8 +126,10 @@ ROWS = (
 
 IN_NATS = tuple(
     key
-    for _, key, _, _ in ROWS
-    if key == "difference" or key.startswith("bits_per_dim_")  # bits_per_dim itself has a row
+    for group, key, _, _ in ROWS
+    # bits_per_dim has a row of nats, and the other rows of labels are bits an image, not a dim.
+    if (group == BITS and key not in ("bits_per_dim", "nats"))
+    or key.startswith("bits_per_dim_marginal")
 )
 """Bits/dim that stand in nats an image, too, where images have two levels."""
 

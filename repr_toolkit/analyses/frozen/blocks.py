@@ -1,7 +1,6 @@
 """A study of frozen h as blocks: the bits that each saves a decoder of one kind and budget."""
 
 from collections.abc import Mapping, Sequence
-from math import log
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.page.intervals import interval_notes, numbers_of
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.choose import OTHER_H
+from repr_toolkit.support.nats import nats_for_a_bit
 from repr_toolkit.support.tables import per_cent, plain
 
 TITLE = "Frozen h, fresh decoders"
@@ -65,8 +65,9 @@ def _blocks(study: Kept, order: Sequence[str]) -> list[Block]:
 
 def _in_other_units(bits: float, numbers: Numbers) -> str:
     """Bits of an image a sub-pixel, and where it has two levels as nats."""
-    nats = f"; {plain(bits * log(2), 1)} nats" if numbers["levels"] == 2 else ""
-    return f"{plain(bits / numbers['dims'], 4)} a dim{nats}"
+    bits /= numbers["dims"]
+    nats = nats_for_a_bit(numbers["dims"], numbers["levels"])
+    return f"{plain(bits, 4)} a dim" + (f"; {plain(bits * nats, 1)} nats" if nats else "")
 
 
 def _table(numbers: Numbers, sources: Mapping[str, Numbers]) -> Table:

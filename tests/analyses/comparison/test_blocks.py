@@ -3,6 +3,7 @@
 from typing import Any
 
 from repr_toolkit.analyses.comparison.blocks import blocks
+from repr_toolkit.analyses.comparison.rows import BITS, ROWS
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.support.stats import Number, as_json
 
@@ -38,6 +39,21 @@ def test_bits_of_two_levels_have_nats_below_them() -> None:
     table = as_text(blocks({**numbers, "levels": 2, "dims": 784}))
     assert "bits/dim, other h, nats" in table
     assert "−108.7 ± 5.4" in table  # the difference, −0.2 · 784 · ln 2
+
+
+def test_every_row_of_bits_a_dim_has_its_nats() -> None:
+    of_a_dim = {
+        key
+        for group, key, label, _ in ROWS
+        if group == BITS or "bits/dim" in label or key.startswith("bits_per_dim")
+    }
+    for key in of_a_dim - {"bits_per_dim", "nats"}:  # the first's nats are the second
+        numbers = comparison(["first", "second"])
+        for each in numbers["variants"].values():
+            each["numbers"] = {key: {"value": 0.5}}
+        [table] = blocks({**numbers, "levels": 2, "dims": 784})
+        [row] = [row for row in table.rows if row.label.endswith(", nats")]
+        assert [cell.text for cell in row.cells] == ["271.714"] * 2
 
 
 def test_more_variants_go_below() -> None:
