@@ -279,7 +279,7 @@ def test_what_cannot_be_probed() -> None:
             probe_alone(given or [h], of, **options)
 
     told("no probe 'svm'; there are logistic, ridge", probes=["svm"])
-    told("no target 'age' to probe; there are label", targets=["age"])
+    told("nor an attribute 'age'.*to probe there are label", targets=["age"])
     told("two representations are named h", h, h)
     told("h is h of other data", of=image_data(label=codes(seed=8)))
     constant = image_data(label=np.zeros(520, int))
