@@ -198,13 +198,14 @@ def paper_figure(
             label.set_math_fontfamily("stix")
             shrink = min(shrink, (stop - start) / label.get_window_extent().width)
             texts.append(label)
-    for label in texts:  # one size for all, with which the longest fits over its columns
-        label.set_fontsize(max(5.0, FONT_SIZE * shrink))
+    heading_size = max(5.0, FONT_SIZE * shrink)  # with which the longest fits over its columns
+    for label in texts:
+        label.set_fontsize(heading_size)
     step = height / max(1, len(names))
     for row, name in enumerate(names):
         x, y = place(-4 * point, -(row + 0.5) * step / point)
         style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "family": "STIXGeneral"}
-        size_of_row = min(name_size, step / point)
+        size_of_row = min(name_size, heading_size, step / point)
         figure.text(x, y, name, fontsize=size_of_row, parse_math=False, **style)
     return figure
 
