@@ -71,9 +71,9 @@ def read_in(
     if count < 2:
         raise ValueError("chance is what other images' draws say: it needs two images at least")
     read = judge.classify(drawn.flatten(0, 1)).reshape(count, draws)
-    named = (read[None] == codes[:, None, None]).mean(2)  # code i in the draws of image j
-    own = named.diagonal()
-    others = (named.sum(1) - own) / (count - 1)
+    own = (read == codes[:, None]).mean(1)
+    named = np.bincount(read.flatten(), minlength=codes.max() + 1)[codes] / draws
+    others = (named - own) / (count - 1)
     return {
         "own": share(own, groups, each=draws),
         "chance": Number(float(others.mean()), how=SHARED),
