@@ -32,6 +32,8 @@ class Analysis:
         blocks: The tables and pictures of what is kept, by the names of the runs.
         obstacle: Why a run cannot be asked this, or None if it can.
         only_split: The split that it is always measured on; "" where that is to choose.
+        protocol: The number of the way it is measured, higher where kept numbers of the former
+            way mean something else; the report leaves those out and says so.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Analysis:
     blocks: Callable[[Mapping[str, Kept]], list[Block]]
     obstacle: Callable[[Run], str | None]
     only_split: str = ""
+    protocol: int = 1
 
     def shown(self, kept: Mapping[str, Kept]) -> list[Block]:
         """The blocks, with what their intervals are among the last notes.

@@ -65,7 +65,7 @@ def probe(options: Namespace, settings: Settings) -> None:
     if out is not None and not options.json:
         print(f"\n{out}")
     for run in map(Run, result.runs):
-        keep(run, "probing", result.of_run(run), options.typed)
+        keep(run, ANALYSIS.name, result.of_run(run), options.typed, ANALYSIS.protocol)
     for source in map(Source.parse, options.sources):
         run = Run(source.path)
         if source.kind == "run" and not source.untrained and str(run.path) not in result.runs:

@@ -40,7 +40,7 @@ def keep_and_show(
     show(analysis.shown, results, options)
     if keep:
         for run, result in findings.items():
-            keep_with_run(run, analysis.name, result, options.typed)
+            keep_with_run(run, analysis.name, result, options.typed, analysis.protocol)
     return results
 
 

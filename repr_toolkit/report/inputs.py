@@ -43,7 +43,9 @@ class Reported:
         """What `choose_kept` chooses of each analysis, by its name, for each run; read once."""
         return {
             analysis.name: {
-                name: choose_kept(run, analysis.name, analysis.only_split or self.split)
+                name: choose_kept(
+                    run, analysis.name, analysis.only_split or self.split, analysis.protocol
+                )
                 for name, run in self.runs.items()
             }
             for analysis in self.analyses_shown

@@ -61,4 +61,5 @@ def measure_all(reported: Reported) -> None:
             except (OSError, ValueError) as error:
                 say(f"  left out: {error}")
             else:
-                keep(run, analysis.name, result, command_of(reported, analysis, run))
+                command = command_of(reported, analysis, run)
+                keep(run, analysis.name, result, command, analysis.protocol)

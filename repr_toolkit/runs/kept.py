@@ -92,13 +92,15 @@ class Kept:
             }
 
 
-def keep(run: Run, name: str, findings: Findings, command: str) -> Kept:
+def keep(run: Run, name: str, findings: Findings, command: str, protocol: int = 1) -> Kept:
     """Write a result of the analysis `name` into the run's folder, each file whole.
 
-    `command` is the typed command. Raises ValueError for arrays of objects, which need pickling.
+    `command` is the typed command, `protocol` the number of the analysis' way to measure. Raises
+    ValueError for arrays of objects, which need pickling.
     """
     data = run.info["data"]["fingerprint"]
-    question = {"asked": {**findings.asked}, "data": data, "weights": run.weights_digest}
+    asked = {**findings.asked, "protocol": protocol}
+    question = {"asked": asked, "data": data, "weights": run.weights_digest}
     return write_kept(place_of(run.path, name, question), question, findings, command)
 
 
@@ -191,19 +193,24 @@ def kept_in(folder: Path, name: str) -> list[Kept]:
     return sorted(map(read_kept, files), key=lambda result: result.when, reverse=True)
 
 
-def choose_kept(run: Run, name: str, split: str) -> tuple[Kept | None, Sequence[str]]:
-    """The newest result of a split and of the run's present weights, if there is one.
+def choose_kept(
+    run: Run, name: str, split: str, protocol: int = 1
+) -> tuple[Kept | None, Sequence[str]]:
+    """The newest result of a split, of the run's present weights and of a protocol, if any.
 
     With it come reasons, each about some results that are left out.
     """
     every = kept_in(run.path, name)
-    present = [result for result in every if result.weights == run.weights_digest]
+    of_protocol = [result for result in every if result.asked.get("protocol", 1) == protocol]
+    present = [result for result in of_protocol if result.weights == run.weights_digest]
     of_split = [r for r in present if r.asked.get("split", split) == split]
     reasons = []
-    if len(present) < len(every):
-        reasons.append(f"{len(every) - len(present)} of other weights than the run has now")
-    if others := sorted({str(k.asked["split"]) for k in present if k not in of_split}):
-        reasons.append(f"{len(present) - len(of_split)} of another split ({', '.join(others)})")
+    if former := len(every) - len(of_protocol):
+        reasons.append(f"{former} measured in another way than today's")
+    if others := len(of_protocol) - len(present):
+        reasons.append(f"{others} of other weights than the run has now")
+    if splits := sorted({str(k.asked["split"]) for k in present if k not in of_split}):
+        reasons.append(f"{len(present) - len(of_split)} of another split ({', '.join(splits)})")
     if of_split[1:]:
         reasons.append(f"{len(of_split) - 1} with other options, older than the one shown")
     return (of_split[0] if of_split else None), reasons

@@ -126,7 +126,7 @@ def test_what_is_kept_for_the_report_is_the_runs_own(
         (90, []),
         (120, []),
     ]
-    assert choose_kept(run, "probing", "test")[0].asked == kept[0].asked
+    assert choose_kept(run, "probing", "test", kept[0].asked["protocol"])[0].asked == kept[0].asked
 
 
 def test_runs_of_equal_beginnings_keep_the_one_untrained_encoder_that_they_share(

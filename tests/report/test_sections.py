@@ -362,7 +362,7 @@ def test_odd_values_deep_in_kept_numbers_are_told_in_one_line(tmp_path: Path) ->
     """Whatever stands in place of any value: a page, or an error that names the file."""
     run = untrained_run(tmp_path / "run")
     options = {"parts": 1, "part_images": 4, "candidates": 4, "bound_images": 32}
-    keep(run, "information", measure(run, **options), "")
+    keep(run, "information", measure(run, **options), "", load_analysis("information").protocol)
     [file] = (run.path / "analysis").glob("information.*.json")
     whole = json.loads(file.read_text("utf-8"))
 

@@ -75,6 +75,16 @@ def test_what_is_of_other_weights_is_not_chosen(run: Run) -> None:
     assert choose_kept(run, "parts", "test") == (None, ["1 of other weights than the run has now"])
 
 
+def test_what_was_measured_in_another_way_is_not_chosen(run: Run) -> None:
+    keep(run, "parts", Answer(1), "")
+    former = "1 measured in another way than today's"
+    assert choose_kept(run, "parts", "test", protocol=2) == (None, [former])
+    keep(run, "parts", Answer(2), "", protocol=2)
+    chosen, reasons = choose_kept(run, "parts", "test", protocol=2)
+    assert chosen is not None
+    assert (chosen.numbers, reasons) == ({"value": 2}, [former])
+
+
 def test_nothing_is_written_that_would_be_pickled(run: Run) -> None:
     with pytest.raises(ValueError, match="Object arrays"):
         keep(run, "parts", Answer(1, {"image": np.array([object()])}), "")

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 import yaml
 
+from repr_toolkit.analyses import load_analysis
 from repr_toolkit.analyses.classification import pixel_classifiers as networks
 from repr_toolkit.analyses.comparison.measure import measure
 from repr_toolkit.analyses.information import measure as information
 from repr_toolkit.analyses.invariance.measure import measure as invariance
 from repr_toolkit.analyses.probing import probe
 from repr_toolkit.analyses.traversal.measure import measure as traversal
-from repr_toolkit.runs.kept import keep, keep_together
+from repr_toolkit.runs.kept import Findings, keep, keep_together
 from repr_toolkit.runs.run import Run, load_with_decoder
 from toys.decoders import DECONV, PIXELCNN
 from toys.runs import untrained_run
@@ -65,22 +66,27 @@ def write_metrics(file: Path) -> None:
         lines.writerows([(15, "", 1.6, 1.7), (20, 1.25, "", ""), (20, "", 1.4, 1.5)])
 
 
+def kept(run: Run, name: str, findings: Findings, command: str) -> None:
+    """Keep what an analysis of today found."""
+    keep(run, name, findings, command, load_analysis(name).protocol)
+
+
 def analyse(run: Run) -> None:
     """Every analysis, as small as can be."""
     few = {"parts": 2, "part_images": 4, "candidates": 2, "bound_images": 8}
-    keep(run, "information", information(run, **few), f"repr-toolkit information {run.path}")
+    kept(run, "information", information(run, **few), f"repr-toolkit information {run.path}")
     usual = networks.SHOWN, networks.EPOCHS
     networks.SHOWN, networks.EPOCHS = 100, 1
     try:
         result = invariance(run, images=6, samples=2, rows=3, k=2)
-        keep(run, "invariance", result, f"repr-toolkit invariance {run.path} --images 6")
+        kept(run, "invariance", result, f"repr-toolkit invariance {run.path} --images 6")
     finally:
         networks.SHOWN, networks.EPOCHS = usual
     along = ["coordinate:0", "principal:0"]
     moved = traversal(run, along=along, steps=3, images=2, measured=4)
-    keep(run, "traversal", moved, f"repr-toolkit traverse {run.path} --steps 3")
+    kept(run, "traversal", moved, f"repr-toolkit traverse {run.path} --steps 3")
     probed = probe(run, probes=["logistic"], images=60, orders=2).of_run(run)
-    keep(run, "probing", probed, f"repr-toolkit probe {run.path} --images 60")
+    kept(run, "probing", probed, f"repr-toolkit probe {run.path} --images 60")
 
 
 class Page(HTMLParser):

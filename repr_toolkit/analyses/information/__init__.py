@@ -16,4 +16,5 @@ ANALYSIS = Analysis(
     measure=measure,
     blocks=blocks,
     obstacle=needs_encoder_and_decoder,
+    protocol=2,
 )

@@ -21,4 +21,5 @@ ANALYSIS = Analysis(
     blocks=blocks,
     obstacle=needs_encoder,
     only_split="test",
+    protocol=2,
 )

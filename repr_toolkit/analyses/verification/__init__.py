@@ -16,4 +16,5 @@ ANALYSIS = Analysis(
     measure=measure,
     blocks=blocks,
     obstacle=obstacle,
+    protocol=2,
 )

@@ -267,7 +267,8 @@ def test_a_variant_that_wandb_does_not_know_joins_the_studys_group(
 
 
 def test_the_report_shows_encoders_that_were_trained_alone(study: Path, tmp_path: Path) -> None:
-    kept = keep(Run(study / "fold0"), ANALYSIS.name, measure(Run(study / "fold0")), "typed")
+    fold = Run(study / "fold0")
+    kept = keep(fold, ANALYSIS.name, measure(fold), "typed", ANALYSIS.protocol)
     page = Page(write_report([study], tmp_path / "report.html").read_text("utf-8"))
     assert page.wrong == []
     ids = [attributes["id"] for attributes in page.all("section")]
