@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from repr_toolkit.decoders.conditioning import ConditioningKind
-from repr_toolkit.decoders.likelihoods import PixelLikelihood
+from repr_toolkit.decoders.likelihoods import LikelihoodKind
 from repr_toolkit.decoders.lstm import lstm_block
 from repr_toolkit.decoders.pixel_network import PixelNetwork
 from repr_toolkit.decoders.walks.diagonal_bilstm import DiagonalBiLSTMWalk
@@ -41,7 +41,8 @@ class DiagonalBiLSTM(PixelNetwork):
         skip: bool = False,
         conditioning: ConditioningKind = "vector",
         map_features: int = 32,
-        likelihood: PixelLikelihood = "categorical",
+        likelihood: LikelihoodKind = "categorical",
+        mixtures: int = 10,
     ) -> None:
         super().__init__(
             image_shape,
@@ -55,6 +56,7 @@ class DiagonalBiLSTM(PixelNetwork):
             conditioning=conditioning,
             map_features=map_features,
             likelihood=likelihood,
+            mixtures=mixtures,
             block=lstm_block(1, diagonal=True, residual=residual, skip=skip),
         )
 

@@ -11,8 +11,6 @@ from einops import rearrange
 from torch import Tensor, nn
 
 LikelihoodKind = Literal["categorical", "bernoulli", "logistic_mixture"]
-PixelLikelihood = Literal["categorical", "bernoulli"]
-"""Those of single sub-pixels, which the network itself tells of the pixel's channels before."""
 
 FAR = 40.0
 """Standard deviations: further out than this, or than where it is, a Gaussian has no mass."""

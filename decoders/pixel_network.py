@@ -20,11 +20,12 @@ the head or None."""
 
 
 class PixelNetwork(PixelDecoder):
-    """p(x|h), sub-pixel by sub-pixel: masked 7×7 (mask A) to 2·h maps, `layers` blocks, the head.
+    """p(x|h) in turn: a masked 7×7 (mask A) to 2·h maps, `layers` blocks, the head.
 
-    `features` is the paper's h, a multiple of C. What the head takes is the last block's maps, or,
-    where blocks have connections to it, their sum. s is added, through V, to the first layer here,
-    and in each block before its nonlinearity. `options` are those of `PixelDecoder`.
+    `features` is the paper's h, a multiple of C unless the network sees whole pixels. What the head
+    takes is the last block's maps, or, where blocks have connections to it, their sum. s is added,
+    through V, to the first layer here, and in each block before its nonlinearity. `options` are
+    those of `PixelDecoder`.
 
     Raises ValueError for sizes that cannot be.
     """

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.conditioning import ConditioningKind, condition_layer, conditioned
-from repr_toolkit.decoders.likelihoods import PixelLikelihood
+from repr_toolkit.decoders.likelihoods import LikelihoodKind
 from repr_toolkit.decoders.masked import Masked, RowLeft
 from repr_toolkit.decoders.pixel_network import PixelNetwork
 from repr_toolkit.decoders.walks.pixelcnn import PixelCNNWalk
@@ -21,13 +21,12 @@ class PixelCNN(PixelNetwork):
     kernel reaches are not seen, however deep it is.
 
     image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number of values.
-    `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it, or
-    "bernoulli", one logit, for two levels.
-    `features` is the paper's h, a multiple of C; `layers` counts the residual blocks, of which
-    the paper has 15; `kernel_size` is the odd n of the blocks' masked n×n convolutions, and
-    `first_kernel_size` that of the first layer; `head_features` is the width between the two
-    layers of the head (default 2·features). `conditioning` and `map_features` are as in
-    `GatedPixelCNN`; s enters, through V, every masked n×n convolution.
+    `likelihood` and `mixtures` are as in `GatedPixelCNN`: with "logistic_mixture" the network sees
+    whole pixels. `features` is the paper's h, a multiple of C unless it does; `layers` counts
+    the residual blocks, of which the paper has 15; `kernel_size` is the odd n of the blocks' masked
+    n×n convolutions, and `first_kernel_size` that of the first layer; `head_features` is the width
+    between the two layers of the head (default 2·features). `conditioning` and `map_features` are
+    as in `GatedPixelCNN`; s enters, through V, every masked n×n convolution.
 
     Raises ValueError for sizes that cannot be.
     """
@@ -48,7 +47,8 @@ class PixelCNN(PixelNetwork):
         head_features: int | None = None,
         conditioning: ConditioningKind = "vector",
         map_features: int = 32,
-        likelihood: PixelLikelihood = "categorical",
+        likelihood: LikelihoodKind = "categorical",
+        mixtures: int = 10,
     ) -> None:
         def block(maps: Tensor, groups: Tensor, map_channels: int, last: bool) -> nn.Module:
             return ResidualBlock(maps, groups, kernel_size, map_channels)
@@ -65,6 +65,7 @@ class PixelCNN(PixelNetwork):
             conditioning=conditioning,
             map_features=map_features,
             likelihood=likelihood,
+            mixtures=mixtures,
             block=block,
         )
 

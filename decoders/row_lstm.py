@@ -5,7 +5,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from repr_toolkit.decoders.conditioning import ConditioningKind
-from repr_toolkit.decoders.likelihoods import PixelLikelihood
+from repr_toolkit.decoders.likelihoods import LikelihoodKind
 from repr_toolkit.decoders.lstm import lstm_block
 from repr_toolkit.decoders.pixel_network import PixelNetwork
 from repr_toolkit.decoders.walks.row_lstm import RowLSTMWalk
@@ -19,9 +19,9 @@ class RowLSTM(PixelNetwork):
     widens by ⌊n/2⌋ a row, and not all its past.
 
     image_shape is (C, H, W), any H and W, C = 1 or 3; levels is the number of values.
-    `likelihood` is "categorical", a softmax for each sub-pixel given the channels before it, or
-    "bernoulli", one logit, for two levels. `features` is the paper's h, a multiple of C; `layers`
-    counts the LSTMs; `kernel_size` is the odd n of input-to-state and state-to-state, and
+    `likelihood` and `mixtures` are as in `GatedPixelCNN`: with "logistic_mixture" the network sees
+    whole pixels. `features` is the paper's h, a multiple of C unless it does; `layers` counts
+    the LSTMs; `kernel_size` is the odd n of input-to-state and state-to-state, and
     `first_kernel_size` that of the first layer; `head_features` is the width between the two layers
     of the head (default 2·features). With `residual` what an LSTM takes in is added to what it
     gives; with `skip` every LSTM is connected to the head directly, which then takes nothing else.
@@ -49,7 +49,8 @@ class RowLSTM(PixelNetwork):
         skip: bool = False,
         conditioning: ConditioningKind = "vector",
         map_features: int = 32,
-        likelihood: PixelLikelihood = "categorical",
+        likelihood: LikelihoodKind = "categorical",
+        mixtures: int = 10,
     ) -> None:
         super().__init__(
             image_shape,
@@ -63,6 +64,7 @@ class RowLSTM(PixelNetwork):
             conditioning=conditioning,
             map_features=map_features,
             likelihood=likelihood,
+            mixtures=mixtures,
             block=lstm_block(kernel_size, diagonal=False, residual=residual, skip=skip),
         )
 

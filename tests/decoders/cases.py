@@ -94,7 +94,10 @@ def as_published(shape: Shape, **kwargs: Any) -> Case:
     return Case(MultiScaleAsPublished, shape, kwargs)
 
 
-BY_MIXTURE = partial(GatedPixelCNN, features=6, layers=1, mixtures=2, **MIXTURE)
+BY_MIXTURE, PIXELCNN_BY_MIXTURE, ROW_BY_MIXTURE, DIAGONAL_BY_MIXTURE = (
+    partial(scale, mixtures=2, **MIXTURE)
+    for scale in (GATED_SCALE, PIXELCNN_SCALE, ROW_SCALE, DIAGONAL_SCALE)
+)
 GATED = [
     gated((1, 5, 4)),
     gated((3, 4, 5)),
@@ -125,6 +128,8 @@ PIXELCNN = [
     pixelcnn((3, 4, 3), **H, conditioning="spatial", map_features=3, kernel_size=1),
     pixelcnn((3, 2, 6), h_shape=(2, 2, 3), levels=256, layers=1),
     pixelcnn((3, 3, 4), **BERNOULLI, **H),
+    pixelcnn((1, 4, 5), **MIXTURE, mixtures=2, first_kernel_size=3),
+    pixelcnn((3, 4, 4), **MIXTURE, **H, features=5, head_features=7, mixtures=3, levels=256),
 ]
 ROW_LSTM = [
     row_lstm((1, 5, 4)),
@@ -133,6 +138,8 @@ ROW_LSTM = [
     row_lstm((1, 3, 5), **H, conditioning="positional", map_features=3, residual=False),
     row_lstm((3, 4, 3), h_shape=(2, 2, 3), skip=True, residual=False, kernel_size=1),
     row_lstm((3, 3, 3), **BERNOULLI),
+    row_lstm((1, 4, 4), **MIXTURE, mixtures=2, residual=False),
+    row_lstm((3, 3, 4), **MIXTURE, **H, features=5, skip=True, head_features=7, mixtures=3),
 ]
 DIAGONAL = [
     diagonal((1, 5, 4)),
@@ -142,6 +149,8 @@ DIAGONAL = [
     diagonal((3, 4, 3), h_shape=(2, 2, 3), skip=True, residual=False),
     diagonal((1, 4, 1), **H, conditioning="spatial", map_features=3),
     diagonal((3, 1, 4), **BERNOULLI),
+    diagonal((1, 4, 4), **MIXTURE, mixtures=2, residual=False),
+    diagonal((3, 3, 4), **MIXTURE, **H, features=5, skip=True, head_features=7, mixtures=3),
 ]
 MULTI_SCALE = [
     multi_scale((1, 4, 5)),
@@ -151,9 +160,11 @@ MULTI_SCALE = [
     multi_scale((3, 4, 3), h_shape=(2, 2, 3), conditioning="cells"),
     multi_scale((3, 4, 5), **H, small=partial(MultiScale, **SIZES[MultiScale])),
     multi_scale((3, 4, 3), **H, small=BY_MIXTURE, large=BY_MIXTURE),
+    multi_scale((3, 3, 4), small=DIAGONAL_BY_MIXTURE, large=ROW_BY_MIXTURE),
     multi_scale((3, 3, 4), small=ByColumns, large=ByColumns),
     as_published((1, 4, 5)),
     as_published((3, 5, 3), **H, large=ROW_SCALE),
+    as_published((3, 4, 4), small=BY_MIXTURE, large=PIXELCNN_BY_MIXTURE),
     as_published((3, 4, 5), **H, small=partial(MultiScale, **SIZES[MultiScale])),
     as_published((1, 5, 4), small=partial(MultiScaleAsPublished, **SIZES[MultiScale])),
 ]

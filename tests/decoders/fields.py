@@ -86,12 +86,13 @@ def network_field(
     """The field of a masked first layer, blocks, and masked 1×1 layers.
 
     `block` fills in what group g of pixel (r, c) sees, given what the maps before see, pixel by
-    pixel in raster order.
+    pixel in raster order. There is one group where the likelihood couples channels.
     """
     channels, height, width = shape
+    groups = 1 if settings.get("likelihood") == "logistic_mixture" else channels
     k = settings.get("first_kernel_size", 7) // 2
-    seen = np.zeros((channels, height, width, channels, height, width), bool)
-    positions = list(product(range(height), range(width), range(channels)))
+    seen = np.zeros((groups, height, width, channels, height, width), bool)
+    positions = list(product(range(height), range(width), range(groups)))
     for r, c, g in positions:
         seen[g, r, c, :, max(r - k, 0) : r, max(c - k, 0) : c + k + 1] = True
         seen[g, r, c, :, r, max(c - k, 0) : c] = True
