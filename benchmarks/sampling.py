@@ -7,15 +7,17 @@ as long loses nothing by drawing the sub-pixels in turn.
 import time
 from collections.abc import Callable
 from functools import partial
+from unittest.mock import patch
 
 import torch
+from torch import Tensor
 
 from benchmarks.ceilings import Ceilings
 from benchmarks.flops import forward_flops, weights_read
 from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
 from benchmarks.training import EAGER, Steps, Way, patches
-from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders import AutoregressiveDecoder, GatedPixelCNN
 from repr_toolkit.decoders.engines import naive
 from repr_toolkit.decoders.engines.draw import Draw
 from repr_toolkit.support.processes import fastest_device
@@ -60,7 +62,7 @@ def paper_model() -> GatedPixelCNN:
     return net.eval().to(fastest_device()).to(memory_format=torch.channels_last)
 
 
-def working(net: GatedPixelCNN) -> list[str]:
+def working(net: AutoregressiveDecoder) -> list[str]:
     """The engines that can run here, slowest first."""
     return [engine for engine in net.engines if net.obstacle(engine) is None]
 
@@ -133,9 +135,9 @@ def complete_naive() -> tuple[float, bool]:
 class Draws:
     """The engines of one model and one forward of it, as calls on the same noise."""
 
-    def __init__(self, net: GatedPixelCNN, batch: int, engines: list[str]) -> None:
+    def __init__(self, net: AutoregressiveDecoder, batch: int, engines: list[str]) -> None:
         self.net, self.batch = net, batch
-        device, weight = fastest_device(), net.gated_layers()[0].vertical.weight
+        device, weight = fastest_device(), next(p for p in net.parameters() if p.ndim == 4)
         channels_last = weight.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if channels_last else torch.contiguous_format
         self.noise = torch.rand(batch, *SHAPE, device=device)
@@ -161,10 +163,11 @@ class Draws:
     def draw(self, engine: str) -> None:
         """Draw the images, and note how many forwards of the network that took."""
         self.forwards[engine] = 0
+        params = self.net.params
 
-        def count(*_: object) -> None:
+        def counted(x: Tensor, h: Tensor | None = None) -> Tensor:
             self.forwards[engine] += 1
+            return params(x, h)
 
-        hook = self.net.gated_layers()[0].register_forward_hook(count)
-        self.net.sample(n=self.batch, noise=self.noise, engine=engine)
-        hook.remove()
+        with patch.object(self.net, "params", counted):
+            self.net.sample(n=self.batch, noise=self.noise, engine=engine)

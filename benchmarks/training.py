@@ -123,7 +123,6 @@ class Steps:
         config = apply_settings(recipe, {**COMMON, **way.settings})
         torch.manual_seed(config["seed"])
         _, decoder, config = build(config, data)
-        decoder = cast(GatedPixelCNN, decoder)
         with TemporaryDirectory() as folder:
             # As `repr-toolkit train` makes it; nothing is written.
             fitting = Fitting(Run(Path(folder) / "run"), config, data)
@@ -132,13 +131,15 @@ class Steps:
         arguments = fitting.model_arguments()
         if not way.in_parts:
             arguments["micro_batch"] = None
-        net = masked_form(decoder) if way.masked else decoder
+        net = masked_form(cast(GatedPixelCNN, decoder)) if way.masked else decoder
         self.model = EncoderDecoder(None, net, **arguments).to(device)
         self.model.trainer = self.trainer
         self.model.on_fit_start()
         self.model.on_train_epoch_start()
         self.optimizer = self.model.configure_optimizers()["optimizer"]
         self.images = images.to(device)
+        if self.model.has_preparation:
+            self.model.prepare([{"image": self.images[:BATCH]}])
         self.losses: list[Tensor] = []
 
     def step(self) -> None:
@@ -233,13 +234,14 @@ def training(ways: Mapping[str, Way], steps: int, seed: int = 0) -> Iterator[dic
 
 def run(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
     """Seconds per step, images per second, and the last losses of each side."""
-    return _compare(f"training at batch {BATCH}, seconds a step", SIDES, rounds, ceilings, steps)
+    work = f"training at batch {BATCH}, seconds a step"
+    return compare(work, SIDES, rounds, ceilings, steps, _flops())
 
 
 def switches(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
     """The step without each of the recipe's settings in turn."""
     work = "training without one setting, seconds a step"
-    return _compare(work, SWITCHES, rounds, ceilings, steps)
+    return compare(work, SWITCHES, rounds, ceilings, steps, _flops())
 
 
 def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
@@ -270,9 +272,21 @@ def patches(steps: int, seed: int = 0) -> tuple[ImageData, Tensor]:
     return data, split[order[: BATCH * steps]]["image"]
 
 
-def _compare(
-    work: str, ways: Mapping[str, Way], rounds: int, ceilings: Ceilings, steps: int
+def _flops() -> float:
+    """The operations that a step of the common decoder needs."""
+    decoder = COMMON["model.decoder"]["init_args"]
+    return BATCH * training_flops(GatedPixelCNN((3, 32, 32), **decoder))
+
+
+def compare(
+    work: str,
+    ways: Mapping[str, Way],
+    rounds: int,
+    ceilings: Ceilings,
+    steps: int,
+    flops: float,
 ) -> Results:
+    """Seconds a step of each way, which needs `flops`, and the last losses."""
     with training(ways, steps * (rounds + 1)) as sides:
         calls: dict[str, Callable[[], None]] = {
             name: partial(side.block, steps) for name, side in sides.items()
@@ -280,11 +294,10 @@ def _compare(
         comparison = alternate(
             work, calls, rounds=rounds, scale=dict.fromkeys(calls, 1 / steps), limit=float("inf")
         )
-        decoder = COMMON["model.decoder"]["init_args"]
         results = compared(
             comparison,
             RECIPE_SIDE,
-            flops=BATCH * training_flops(GatedPixelCNN((3, 32, 32), **decoder)),
+            flops=flops,
             ceiling=lambda name: ceilings.of(sides[name].precision),
         )
         last = max(1, rounds * steps // 3)

@@ -11,7 +11,7 @@ from rich.console import Console
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import ceilings, evaluation, learning, neighbour, sampling
-from benchmarks.agreement import agreement
+from benchmarks.agreement import ENGINES, agreement
 from benchmarks.ceilings import Ceilings
 from benchmarks.curves import Curve, picture, race_table
 from benchmarks.curves import table as table_of_curves
@@ -27,6 +27,7 @@ from benchmarks.training import COMMON, SIDES, SWITCHES, Steps, patches, trainin
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import apply_settings, load_recipe
 from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders.likelihoods import LikelihoodKind
 from repr_toolkit.testing import randomised
 from repr_toolkit.training.trainer import quiet_lightning
 
@@ -310,14 +311,18 @@ def test_the_meter_sees_a_peak() -> None:
     assert meter.peak(lambda: torch.ones(64 * MB // 4)) > 32
 
 
-def test_agreement_tells_a_tie_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("likelihood", ["categorical", "logistic_mixture"])
+def test_agreement_tells_a_tie_from_an_error(
+    likelihood: LikelihoodKind, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
-    model = GatedPixelCNN((3, 6, 6), h_dim=2, levels=256, features=12, layers=2)
-    if obstacle := model.obstacle("native"):
+    model = GatedPixelCNN((3, 6, 6), h_dim=2, features=12, layers=2, likelihood=likelihood)
+    if obstacle := model.obstacle(engine):
         pytest.skip(obstacle)
     x = torch.randint(0, 256, (4, 3, 6, 6), dtype=torch.uint8)
     h, u = torch.randn(4, 2), torch.rand(4, 3, 6, 6)
-    found = agreement(model, x, h, u)
+    found = agreement(model, x, h, u, engine)
     assert found.decisions == x.numel()
     assert found.largest_difference < 1e-5
     assert found.other_choices <= 1
@@ -325,7 +330,7 @@ def test_agreement_tells_a_tie_from_an_error(monkeypatch: pytest.MonkeyPatch) ->
     # A forward that the engine does not follow: the network of the inverted image.
     params = model.params
     monkeypatch.setattr(model, "params", lambda x, h=None: params(255 - x, h))
-    found = agreement(model, x, h, u)
+    found = agreement(model, x, h, u, engine)
     assert found.largest_difference > 1e-3
     assert found.images_parted == 4
     assert found.widest_tie > 1e-4
