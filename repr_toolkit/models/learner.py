@@ -38,6 +38,8 @@ class Learner(LightningModule):
     """The entries of model.json that depend on the kind of model."""
     validation_results: dict[str, float]
     """The last validation's numbers by name, such as val/bits_per_dim."""
+    step_taken: Tensor
+    """Whether the last step moved the weights: bool (), on their device."""
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Learner(LightningModule):
         self._in_parts = micro_batch is not None
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.validation_results = {}
+        self.step_taken = torch.tensor(True)
         self.compiled_core: Callable[[Batch], Tensor] = self.core
         """`core`, compiled during training if `compile` is True."""
         self._parts: MicroBatches | None = None
@@ -112,14 +115,24 @@ class Learner(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
+        """Clip the gradients, and skip the step, weights and all, unless they are finite."""
         # Lightning refuses to clip for fused optimizers because of loss scalers; without a scaler
-        # clipping is sound.
+        # clipping is sound. A scaler skips by itself, and then scales less.
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val and gradient_clip_algorithm == "value":
+            return
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        if gradient_clip_val and gradient_clip_algorithm == "value":
             nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         elif gradient_clip_val:
-            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+            nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
+        self.step_taken = norm.isfinite()
+        if getattr(optimizer, "_step_supports_amp_scaling", False):  # the device decides by itself
+            fused: Any = optimizer
+            fused.found_inf = (~self.step_taken).float()
+        elif not bool(self.step_taken):
+            for parameter in self.parameters():
+                parameter.grad = None
 
     def on_fit_start(self) -> None:
         if self._compile:

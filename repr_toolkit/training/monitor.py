@@ -13,19 +13,28 @@ from torch import Tensor
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.runs.run import Run
 
+MOST_SKIPPED = 10
+"""The number of steps in a row whose gradients are not finite that ends a training."""
+
 
 class LossMonitor(Callback):
     """Logs the mean training loss, the learning rate and the speed every `interval` steps.
 
     The device sums the loss, and the host reads the sum at the end of an interval and before each
     checkpoint. The device also remembers the first step whose loss is not finite, so that the
-    error that stops the run can name it.
+    error that stops the run can name it. A step that was skipped, since its gradient is not finite
+    (`Learner.step_taken`), is counted and is no part of the mean; `MOST_SKIPPED` in a row, or a
+    whole interval of fewer steps, stop the run.
 
     Attributes:
         loss: The mean training loss of the last interval; NaN before the first.
+        skipped: The number of skipped steps of the run, as last read.
     """
 
     _sum: Tensor
+    _taken: Tensor
+    _skipped: Tensor
+    _in_a_row: Tensor
     _bad_step: Tensor
     _count: int
     _interval_started: float
@@ -36,9 +45,12 @@ class LossMonitor(Callback):
         self._interval = interval
         self._earlier = 0.0
         self._started: float | None = None
-        self._begun: dict[str, Any] = {"sum": 0.0, "count": 0, "seconds": 0.0}
+        self._begun: dict[str, Any] = {"sum": 0.0, "seconds": 0.0}
+        self._begun |= dict.fromkeys(("count", "taken", "skipped", "in_a_row"), 0)
         self._reset(torch.device("cpu"))
         self.loss = float("nan")
+        self.skipped = 0
+        self._skipped = self._in_a_row = torch.zeros((), dtype=torch.long)
 
     @property
     def seconds(self) -> float:
@@ -50,6 +62,11 @@ class LossMonitor(Callback):
         self._started = time.monotonic()
         self._reset(pl_module.device)
         self._sum += self._begun["sum"]
+        self._taken += self._begun["taken"]
+        device = pl_module.device
+        self._skipped, self._in_a_row = (
+            torch.tensor(self._begun[key], device=device) for key in ("skipped", "in_a_row")
+        )
         self._count = self._begun["count"]
         self._interval_started = self._started - self._begun["seconds"]
 
@@ -72,10 +89,14 @@ class LossMonitor(Callback):
     ) -> None:
         assert isinstance(outputs, Mapping)  # what Lightning makes of a step's loss
         loss: Tensor = outputs["loss"].detach()
-        step = trainer.global_step
-        self._sum += loss
+        assert isinstance(pl_module, Learner)
+        step, taken = trainer.global_step, pl_module.step_taken.to(loss.device)
+        self._sum += torch.where(taken, loss, 0)
+        self._taken += taken
+        self._skipped += ~taken
+        self._in_a_row = torch.where(taken, 0, self._in_a_row + 1)
         self._bad_step = torch.where(
-            torch.isfinite(loss) | (self._bad_step > 0), self._bad_step, step
+            torch.isfinite(loss) | ~taken | (self._bad_step > 0), self._bad_step, step
         )
         self._count += 1
         if step % self._interval == 0:
@@ -113,17 +134,34 @@ class LossMonitor(Callback):
         checkpoint["loss_interval"] = {
             "sum": float(trainer.strategy.reduce(self._sum, reduce_op="mean")),
             "count": self._count,
+            "taken": int(self._taken),
+            "skipped": int(self._skipped),
+            "in_a_row": int(self._in_a_row),
             "seconds": time.monotonic() - self._interval_started if self._count else 0.0,
         }
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._begun = checkpoint.get("loss_interval", self._begun)
+        stated = checkpoint.get("loss_interval", {})
+        self._begun |= {"taken": stated.get("count", 0), **stated}
 
     def _mean(self, trainer: Trainer) -> float:
-        """The mean loss of the interval so far, over all processes; an error if not finite."""
-        loss = float(trainer.strategy.reduce(self._sum / max(1, self._count), reduce_op="mean"))
+        """The mean loss of the interval so far, over all processes; an error if not finite.
+
+        It is that of the last interval where every step was skipped.
+        """
+        self.skipped = int(self._skipped)
+        in_a_row, most = int(self._in_a_row), min(MOST_SKIPPED, self._interval)
+        if in_a_row >= most:  # of the gradients that all processes share
+            self._stop(
+                f"no step of the last {in_a_row} had a finite gradient, from step "
+                f"{trainer.global_step - in_a_row + 1} on, and they were skipped"
+            )
+        if self._count and not int(self._taken):
+            return self.loss
+        mean = self._sum / self._taken.clamp(min=1)
+        loss = float(trainer.strategy.reduce(mean, reduce_op="mean"))
         if not isfinite(loss):  # reduced, so every process stops
             bad = trainer.strategy.reduce(self._bad_step.double(), reduce_op="max")
             self._stop(f"the training loss at step {int(bad)} is not finite ({loss})")
@@ -137,12 +175,15 @@ class LossMonitor(Callback):
             "train/images_per_second": self._count * self._batch_size / seconds,
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
         }
+        if self.skipped:
+            metrics["train/skipped_steps"] = self.skipped
         for logger in trainer.loggers:
             logger.log_metrics(metrics, trainer.global_step)
         self._reset(pl_module.device)
 
     def _reset(self, device: torch.device) -> None:
         self._sum = torch.zeros((), device=device)
+        self._taken = torch.zeros((), dtype=torch.long, device=device)
         self._bad_step = torch.zeros((), dtype=torch.long, device=device)
         self._count = 0
 

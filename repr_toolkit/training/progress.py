@@ -82,7 +82,7 @@ def in_words(results: Mapping[str, float], model: LightningModule) -> str:
     """The numbers of a validation, with nats beside bits/dim of images of two levels."""
     nats = model.decoder.nats_for_a_bit if isinstance(model, EncoderDecoder) else None
     return ", ".join(
-        f"{name} {value:.4f}"
+        f"{name} {value:{'.1e' if name.endswith('error') else '.4f'}}"
         + (f" ({nats * value:.2f} nats)" if nats and name.endswith("bits_per_dim") else "")
         for name, value in results.items()
     )

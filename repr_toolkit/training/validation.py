@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders import Flow
 from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches
@@ -26,6 +27,7 @@ CALIBRATION_IMAGES = 1024
 FINAL_CALIBRATION_IMAGES = 10_000
 CALIBRATION_SUBPIXELS = 32_000_000  # the most that a calibration holds in memory
 TRAIN_IMAGES = 256
+ROUND_TRIPS = 64  # validation images whose way to z and back is measured
 
 
 class Results(Callback):
@@ -53,7 +55,8 @@ class Validation(Results):
     Calibration and the bits/dim of training images use evenly spaced training images, the same
     at each validation. The last validation calibrates on more of them, for the saved model. All
     of it runs in eval mode and float32, on the averaged weights if there is an average. `results`
-    holds the last numbers, train/bits_per_dim and val/bits_per_dim.
+    holds the last numbers, train/bits_per_dim and val/bits_per_dim, and of a flow
+    val/round_trip_error, the largest of `Flow.round_trip_error`.
     """
 
     def __init__(
@@ -91,6 +94,13 @@ class Validation(Results):
             for batch, images in zip(measured, numbers, strict=True)
         ]
         self.results = {"train/bits_per_dim": float(torch.cat(bits).double().mean())}
+        if isinstance(pl_module.decoder, Flow):
+            val = self._data.splits["val"]
+            errors = [
+                pl_module.decoder.round_trip_error(batch["image"], pl_module.encode(batch))
+                for batch in batches(val, spaced(val, ROUND_TRIPS), self._batch_size, device)
+            ]
+            self.results["val/round_trip_error"] = float(torch.cat(errors).max())
         if trainer.is_global_zero and self._pictures:
             self._draw(trainer, pl_module)
 

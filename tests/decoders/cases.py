@@ -14,15 +14,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repr_toolkit.decoders import (
+    NICE,
     AutoregressiveDecoder,
     Decoder,
     Deconv,
     DiagonalBiLSTM,
+    Flow,
     GatedPixelCNN,
     GaussianDeconv,
+    Glow,
     MultiScale,
     MultiScaleAsPublished,
     PixelCNN,
+    RealNVP,
     RowLSTM,
 )
 from repr_toolkit.decoders.engines.draw import Draw
@@ -41,6 +45,9 @@ SIZES: dict[type[Decoder], dict[str, Any]] = {
     PixelCNN: {"features": 6, "layers": 2},
     RowLSTM: {"features": 6, "layers": 2},
     DiagonalBiLSTM: {"features": 6, "layers": 2},
+    Glow: {"scales": 2, "steps": 2, "features": 6},
+    NICE: {"layers": 3, "hidden": 2, "features": 6},
+    RealNVP: {"scales": 1, "features": 4, "blocks": 1},
     MultiScale: {"features": 4, "factor": 2} | SCALES,
     MultiScaleAsPublished: {"features": 4, "factor": 2} | SCALES,
 }
@@ -168,6 +175,20 @@ MULTI_SCALE = [
     as_published((3, 4, 5), **H, small=partial(MultiScale, **SIZES[MultiScale])),
     as_published((1, 5, 4), small=partial(MultiScaleAsPublished, **SIZES[MultiScale])),
 ]
+FLOWS = [
+    Case(NICE, (1, 5, 3)),
+    Case(NICE, (3, 3, 4), {**H, "levels": 256}),
+    Case(NICE, (1, 4, 4), {"h_shape": (2, 2, 3)}),
+    Case(Glow, (1, 4, 8)),
+    Case(Glow, (3, 4, 4), {**H, "levels": 256, "permutation": "plain", "memory": "invert"}),
+    Case(Glow, (1, 8, 4), {**H, "conditioning": "spatial", "coupling": "additive", "scales": 1}),
+    Case(Glow, (3, 4, 4), {"h_shape": (2, 2, 3), "permutation": "shuffle", "memory": "recompute"}),
+    Case(Glow, (1, 4, 4), {"dequantisation": "variational", "permutation": "reverse", "scales": 1}),
+    Case(RealNVP, (1, 4, 6)),
+    Case(RealNVP, (3, 4, 4), {**H, "levels": 256, "scales": 2, "memory": "invert"}),
+    Case(RealNVP, (1, 4, 4), {"h_shape": (2, 2, 3), "dequantisation": "variational"}),
+    Case(RealNVP, (3, 3, 5), {**H, "conditioning": "positional", "scales": 0}),
+]
 CASES = [
     *GATED,
     *PIXELCNN,
@@ -185,6 +206,7 @@ CASES = [
     Case(Striped, (1, 5, 4)),
     Case(Centred, (3, 3, 4), H),
     Case(Dequantised, (3, 3, 4), H),
+    *FLOWS,
 ]
 
 
@@ -207,6 +229,10 @@ def one_of_each_structure() -> list[Case]:
 
 def is_autoregressive(case: Case) -> bool:
     return issubclass(case.make, AutoregressiveDecoder)
+
+
+def is_flow(case: Case) -> bool:
+    return issubclass(case.make, Flow)
 
 
 def small_pixelcnn(shape: Shape, **kwargs: Any) -> GatedPixelCNN:

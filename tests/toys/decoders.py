@@ -93,7 +93,8 @@ class Known(Drawn):
 class Independent(Decoder):
     """Every sub-pixel has its own softmax, shifted by h; with dropout, a buffer, and a fuse.
 
-    `explode_at` makes the loss infinite at that step of training, counted from 1; 0 never.
+    `explode_at` makes the loss infinite at that step of training, counted from 1, and `poison_at`
+    its gradient alone, for `bad_steps` steps each; 0 never.
     """
 
     engines: ClassVar[Mapping[str, Engine]] = Drawn.engines
@@ -107,6 +108,7 @@ class Independent(Decoder):
         dropout: float = 0.0,
         explode_at: int = 0,
         poison_at: int = 0,
+        bad_steps: int = 1,
     ) -> None:
         super().__init__(image_shape, h_dim, levels)
         self.bias = nn.Parameter(0.01 * torch.randn(*image_shape, levels))
@@ -114,6 +116,7 @@ class Independent(Decoder):
         self.dropout = nn.Dropout(dropout)
         self.explode_at = explode_at
         self.poison_at = poison_at
+        self.bad_steps = bad_steps
         self.steps_seen = 0
         self.register_buffer("mean_intensity", torch.tensor(-1.0))
 
@@ -135,9 +138,11 @@ class Independent(Decoder):
     def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         self.steps_seen += torch.is_grad_enabled()
         loss = -self.log_prob(x, h).mean() / (prod(self.image_shape) * log(2))
-        if self.steps_seen == self.explode_at:
+        if self.explode_at and 0 <= self.steps_seen - self.explode_at < self.bad_steps:
             return loss / 0.0
-        if self.steps_seen == self.poison_at:  # a finite loss whose gradient is not
+        if (
+            self.poison_at and 0 <= self.steps_seen - self.poison_at < self.bad_steps
+        ):  # a finite loss whose gradient is not
             return loss + (self.bias - self.bias.detach()).abs().sum().sqrt()
         return loss
 

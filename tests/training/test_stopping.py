@@ -113,14 +113,19 @@ def test_stops_one_after_another(
     assert metrics(Run(run)) == metrics(whole["dropout and an average"])
 
 
-def test_nothing_is_kept_of_a_step_that_diverged(
+def test_a_stop_forgets_no_step_that_was_skipped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send(monkeypatch, "on_train_batch_end", 7)
     config = small(model__decoder__init_args__explode_at=7)
-    with pytest.raises(FloatingPointError, match="step 7 is not finite"):
-        train(config, tmp_path / "run")
-    assert [path.name for path in Run(tmp_path / "run").checkpoints()] == ["step_0000004.ckpt"]
+    whole = train(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        send(patch, "on_train_batch_end", 7)
+        with pytest.raises(Stopped):
+            train(config, tmp_path / "run")
+    resumed = train(config, tmp_path / "run", resume=True)
+    assert_same_weights(resumed, whole)
+    assert metrics(resumed) == metrics(whole)
+    assert metrics(whole)[-1]["train/skipped_steps"] or metrics(whole)[-2]["train/skipped_steps"]
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -272,25 +273,43 @@ def test_a_full_disk_stops_the_run_and_keeps_the_former_checkpoint(
     assert_same_weights(run, whole)
 
 
-@pytest.mark.parametrize(
-    ("setting", "message"),
-    [
-        ("explode_at", r"training loss at step 7 is not finite.*step_0000004\.ckpt"),
-        ("poison_at", r"(loss at step 8|step 8 a weight) is not finite.*step_0000004\.ckpt"),
-    ],
-)
-def test_a_diverging_run_stops_with_its_last_good_checkpoint(
-    tmp_path: Path, setting: str, message: str
-) -> None:
-    step = 7 if setting == "explode_at" else 8
-    config = small(**{f"model__decoder__init_args__{setting}": step})
+@pytest.mark.parametrize("setting", ["explode_at", "poison_at"])
+def test_a_diverging_run_stops_with_its_last_good_checkpoint(tmp_path: Path, setting: str) -> None:
+    """After as many steps in a row without a finite gradient as an interval has."""
+    settings = {f"model__decoder__init_args__{setting}": 7}
+    config = small(**settings, model__decoder__init_args__bad_steps=9)
     run = Run(tmp_path / "diverging")
+    message = r"no step of the last 6 had a finite gradient, from step 7 on.*step_0000008\.ckpt"
     with pytest.raises(FloatingPointError, match=message):
         train(config, run.path)
     assert not run.finished
-    (checkpoint,) = run.checkpoints()
-    state = torch.load(checkpoint, weights_only=True)["state_dict"]
+    state = torch.load(run.checkpoints()[-1], weights_only=True)["state_dict"]
     assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.parametrize("setting", ["explode_at", "poison_at"])
+@pytest.mark.parametrize("optimizer", ["torch.optim.Adam", "repr_toolkit.training.muon.Muon"])
+def test_a_step_whose_gradient_is_not_finite_is_skipped(
+    tmp_path: Path, setting: str, optimizer: str
+) -> None:
+    """By optimizers that skip on the device, and by those that do not: as if it were not there."""
+    settings: dict[str, Any] = {
+        "training__optimizer": {"class_path": optimizer, "init_args": {"lr": 0.01}},
+        "training__schedule": "constant",
+        "training__ema_decay": 0,
+    }
+    if optimizer.endswith("Muon"):
+        settings["training__optimizer"]["init_args"]["orthogonal"] = False
+
+    def trained(steps: int, **more: Any) -> Run:
+        lengths = {"training__steps": steps, "training__validate_every": steps}
+        return train(small(**settings, **lengths, **more), tmp_path / str(steps))
+
+    skipping = trained(4, **{f"model__decoder__init_args__{setting}": 4})
+    assert_same_weights(skipping, trained(3))
+    *_, last = [row for row in metrics(skipping) if row["train/loss"]]
+    assert float(last["train/skipped_steps"]) == 1
+    assert isfinite(float(last["train/loss"]))
 
 
 @pytest.mark.parametrize(
