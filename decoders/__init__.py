@@ -12,6 +12,7 @@ from repr_toolkit.decoders.gated_pixelcnn import GatedPixelCNN
 from repr_toolkit.decoders.gaussian import GaussianDeconv
 from repr_toolkit.decoders.multiscale import MultiScale, MultiScaleAsPublished
 from repr_toolkit.decoders.pixelcnn import PixelCNN
+from repr_toolkit.decoders.pixelcnnpp.model import PixelCNNpp
 from repr_toolkit.decoders.precision import full_precision
 from repr_toolkit.decoders.row_lstm import RowLSTM
 
@@ -28,6 +29,7 @@ __all__ = [
     "MultiScale",
     "MultiScaleAsPublished",
     "PixelCNN",
+    "PixelCNNpp",
     "RealNVP",
     "RowLSTM",
     "bits_per_dim",

@@ -52,7 +52,7 @@ class PixelDecoder(AutoregressiveDecoder):
 
     def scale(self, x: Tensor) -> Tensor:
         """Levels 0…levels−1 to the network's input in [−1, 1], in the parameters' dtype."""
-        return x.to(self.head_hidden.weight.dtype) * (2 / (self.levels - 1)) - 1
+        return x.to(self.head_logits.weight.dtype) * (2 / (self.levels - 1)) - 1
 
     def condition_map(self, h: Tensor | None) -> Tensor | None:
         """s (B, map_channels, H or 1, W or 1) of h, or None without h."""
@@ -63,12 +63,15 @@ class PixelDecoder(AutoregressiveDecoder):
 
     def _params(self, maps: Tensor) -> Tensor:
         """The likelihood's parameters (B, C or 1, H, W, K), from the last maps (B, p, H, W)."""
-        hidden = F.relu(self.head_hidden(F.relu(maps)))
+        return self._logits(F.relu(self.head_hidden(F.relu(maps))))
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """The likelihood's parameters (B, C or 1, H, W, K), from the last layer's input."""
         # In channels-last memory the K parameters of a sub-pixel, or pixel, lie side by side.
         hidden = hidden.contiguous(memory_format=torch.channels_last)
         if self.likelihood.coupled:
             # A mean in bfloat16 would be off by as much as half a level of 256.
-            with torch.autocast(maps.device.type, enabled=False):
+            with torch.autocast(hidden.device.type, enabled=False):
                 logits = self.head_logits(hidden.to(self.head_logits.weight.dtype))
         else:
             logits = self.head_logits(hidden)

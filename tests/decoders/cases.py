@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fields import diagonal_field, gated_field, pixelcnn_field, row_field
+from fields import diagonal_field, gated_field, pixelcnn_field, pixelcnnpp_field, row_field
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from repr_toolkit.decoders import (
     MultiScale,
     MultiScaleAsPublished,
     PixelCNN,
+    PixelCNNpp,
     RealNVP,
     RowLSTM,
 )
@@ -48,11 +49,13 @@ SIZES: dict[type[Decoder], dict[str, Any]] = {
     Glow: {"scales": 2, "steps": 2, "features": 6},
     NICE: {"layers": 3, "hidden": 2, "features": 6},
     RealNVP: {"scales": 1, "features": 4, "blocks": 1},
+    PixelCNNpp: {"features": 4, "blocks": 1, "mixtures": 2},
     MultiScale: {"features": 4, "factor": 2} | SCALES,
     MultiScaleAsPublished: {"features": 4, "factor": 2} | SCALES,
 }
 H = {"h_dim": 2}
 BERNOULLI = {"likelihood": "bernoulli", "levels": 2}
+CATEGORICAL = {"likelihood": "categorical"}
 MIXTURE = {"likelihood": "logistic_mixture"}
 
 
@@ -91,6 +94,10 @@ def row_lstm(shape: Shape, **kwargs: Any) -> Case:
 
 def diagonal(shape: Shape, **kwargs: Any) -> Case:
     return Case(DiagonalBiLSTM, shape, kwargs, diagonal_field)
+
+
+def pixelcnnpp(shape: Shape, **kwargs: Any) -> Case:
+    return Case(PixelCNNpp, shape, kwargs, pixelcnnpp_field)
 
 
 def multi_scale(shape: Shape, **kwargs: Any) -> Case:
@@ -159,6 +166,15 @@ DIAGONAL = [
     diagonal((1, 4, 4), **MIXTURE, mixtures=2, residual=False),
     diagonal((3, 3, 4), **MIXTURE, **H, features=5, skip=True, head_features=7, mixtures=3),
 ]
+PIXELCNNPP = [
+    pixelcnnpp((1, 5, 4)),
+    pixelcnnpp((3, 4, 7), blocks=2, scales=2),
+    pixelcnnpp((3, 3, 4), **H, levels=256),
+    pixelcnnpp((1, 3, 5), **H, conditioning="positional", map_features=3, scales=1, blocks=2),
+    pixelcnnpp((3, 6, 5), **CATEGORICAL, **H, conditioning="spatial", map_features=3, scales=2),
+    pixelcnnpp((1, 4, 3), **CATEGORICAL, h_shape=(2, 2, 3), conditioning="cells", scales=2),
+    pixelcnnpp((3, 2, 3), **BERNOULLI),
+]
 MULTI_SCALE = [
     multi_scale((1, 4, 5)),
     multi_scale((3, 5, 4), small=PIXELCNN_SCALE, large=GATED_SCALE),
@@ -194,6 +210,7 @@ CASES = [
     *PIXELCNN,
     *ROW_LSTM,
     *DIAGONAL,
+    *PIXELCNNPP,
     *MULTI_SCALE,
     Case(Deconv, (3, 4, 5), {"features": 4}),
     Case(Deconv, (1, 5, 3), {"features": 4, **H}),

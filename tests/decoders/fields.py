@@ -103,3 +103,58 @@ def network_field(
             block(seen, after, g, r, c)
         seen = np.logical_or.accumulate(after)
     return np.logical_or.accumulate(seen)
+
+
+def pixelcnnpp_field(shape: Shape, settings: dict[str, Any]) -> Field:
+    """Of maps whose size is padded to a multiple of the coarsest resolution's cells."""
+    channels, height, width = shape
+    blocks, scales = settings.get("blocks", 1), settings.get("scales", 3)
+    rows, columns = (side + -side % 2 ** (scales - 1) for side in (height, width))
+    image = np.zeros((rows, columns, height, width), bool)  # (r, c, of the image)
+    for r, c in product(range(height), range(width)):
+        image[r, c, r, c] = True
+    steps = {"down": ((-1, 0), (-1, 0, 1)), "right": ((-1, 0), (-1, 0))}
+
+    def conv(before: Field, places: tuple[tuple[int, ...], tuple[int, ...]], s: int = 1) -> Field:
+        after = np.zeros_like(before[::s, ::s])
+        for r, c in product(*map(range, after.shape[:2])):
+            for y, x in product(*places):
+                if s * r + y >= 0 and 0 <= s * c + x < before.shape[1]:
+                    after[r, c] |= before[s * r + y, s * c + x]
+        return after
+
+    def layer(maps: list[Field], shortcut: list[Field] | None = None) -> list[Field]:
+        down, right = maps
+        besides = shortcut or [np.zeros_like(down)] * 2
+        down = down | conv(conv(down, steps["down"]) | besides[0], steps["down"])
+        inside = conv(right, steps["right"]) | down | besides[1]
+        return [down, right | conv(inside, steps["right"])]
+
+    def doubled(maps: list[Field]) -> list[Field]:
+        down, right = (m.repeat(2, 0).repeat(2, 1) for m in maps)
+        down[:, 1:-1:2] |= down[:, 2::2]
+        return [down, right]
+
+    above = conv(image, ((-1,), (-1, 0, 1)))
+    maps = [conv(image, ((-2, -1), (-1, 0, 1))), above | conv(image, ((-1, 0), (-1,)))]
+    passed = [maps]
+    for scale in range(scales):
+        if scale:
+            maps = [conv(m, steps[name], 2) for m, name in zip(maps, steps, strict=True)]
+            passed.append(maps)
+        for _ in range(blocks):
+            maps = layer(maps)
+            passed.append(maps)
+    maps = passed.pop()
+    for scale in reversed(range(scales)):
+        for _ in range(blocks + (scale < scales - 1)):
+            maps = layer(maps, passed.pop())
+        if scale:
+            maps = doubled(maps)
+    past = maps[1][:height, :width]  # (r, c, of the image)
+    if settings.get("likelihood", "logistic_mixture") == "logistic_mixture":
+        return past[None, :, :, None].repeat(channels, 3)
+    seen = past[None, :, :, None].repeat(channels, 3).repeat(channels, 0)
+    for r, c, g in product(range(height), range(width), range(channels)):
+        seen[g, r, c, :g, r, c] = True
+    return seen

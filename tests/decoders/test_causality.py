@@ -3,11 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from cases import Case, diagonal, gated, is_autoregressive, random_h, random_images, those
+from cases import (
+    Case,
+    diagonal,
+    gated,
+    is_autoregressive,
+    pixelcnnpp,
+    random_h,
+    random_images,
+    those,
+)
 from numpy.typing import NDArray
 
 from repr_toolkit.decoders import AutoregressiveDecoder
@@ -42,12 +52,19 @@ def test_the_field_is_that_of_the_kernels(case: Case) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("family", "layers"), [(gated, 6), (diagonal, 1)])
+@pytest.mark.parametrize(
+    ("family", "settings"),
+    [
+        (gated, {"layers": 6}),
+        (diagonal, {"layers": 1}),
+        (pixelcnnpp, {"blocks": 1, "likelihood": "categorical"}),
+    ],
+)
 def test_deep_enough_sees_the_whole_past(
-    family: Callable[..., Case], layers: int, channels: int
+    family: Callable[..., Case], settings: dict[str, Any], channels: int
 ) -> None:
     torch.manual_seed(0)
-    model = family((channels, 5, 7), levels=2, layers=layers).build(features=6 * channels)
+    model = family((channels, 5, 7), levels=2, **settings).build(features=6 * channels)
     dims = prod(model.image_shape)
     in_order = seen(model).reshape(dims, dims)[model.order][:, model.order]
     np.testing.assert_array_equal(in_order, np.tri(dims, k=-1, dtype=bool))
