@@ -55,6 +55,9 @@ class Decoder(nn.Module):
     reconstruction_temperature: ClassVar[float] = 1.0
     """The temperature at which a sample is shown as the reconstruction of an image."""
 
+    deterministic: ClassVar[bool] = False
+    """Whether h alone makes the image, whatever the noise and the temperature."""
+
     engines: ClassVar[Mapping[str, Engine]] = {}
     """The sampling engines that the model has, by name, slowest first; "auto" takes the last that
     works where the model is (see `obstacle`)."""

@@ -35,16 +35,19 @@ def common_noise(decoder: TakesNoise, draws: int | Iterable[int], seed: int = 0)
     return _noise(decoder.sampling_noise, decoder.image_shape, draws, seed, stream=0)
 
 
-def likelihood_noise(decoder: TakesNoise, images: Iterable[int], seed: int = 0) -> Tensor | None:
+def likelihood_noise(
+    decoder: TakesNoise, images: Iterable[int], seed: int = 0, draw: int = 0
+) -> Tensor | None:
     """The noise that `log_prob` takes for the images of these numbers: float32 (n, C, H, W).
 
     On the CPU, of the decoder's `likelihood_noise`; None where that is None. As in `common_noise`
     an image's noise depends on its number, not on its batch, so that all that one image is coded
-    by can be given the same.
+    by can be given the same. Further draws of it, 1, 2 …, are independent of each other.
     """
     if decoder.likelihood_noise is None:
         return None
-    return _noise(decoder.likelihood_noise, decoder.image_shape, images, seed, stream=1)
+    stream = 2 + draw if draw else 1  # 2 is `noise_beside`'s
+    return _noise(decoder.likelihood_noise, decoder.image_shape, images, seed, stream=stream)
 
 
 def check_noise(noise: Tensor, shape: tuple[int, ...], law: Law) -> None:

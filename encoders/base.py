@@ -13,6 +13,7 @@ class Encoder(Protocol):
     - `h_shape`: h is (B, *h_shape), a map (c, h′, w′), and h_dim its product.
     - `made_by`, str or None: which encoder made the vectors that this one reads.
     - `identity`, str: which encoder this is, where its class and weights do not say it best.
+    - `parts`, slices of h by name: what `PART:SOURCE` of the commands that take a source reads.
     - `size`, (height, width): what it enlarges images to, which bounds a batch.
     - `masked(x, keep)` and `count`: h under a mask of its m = count numbers, of an encoder that
       hides random ones in training (see `MaskedCoordinates`).

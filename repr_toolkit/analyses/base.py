@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch.nn import Module
 
 from repr_toolkit.config.build import import_class
+from repr_toolkit.decoders import Flow
 from repr_toolkit.page.blocks import Block, Notes
 from repr_toolkit.page.intervals import ONE_RUN, interval_notes, numbers_of
 from repr_toolkit.runs.kept import Findings, Kept, showing
@@ -87,6 +88,24 @@ def needs_encoder(run: Run) -> str | None:
     if config["model"]["encoder"] is None:
         return "it has no encoder, and so no h"
     return None
+
+
+def has_z(run: Run) -> bool:
+    """Whether a run's code is the z of its decoder: a flow without encoder."""
+    model = run.config["model"]
+    if model["encoder"] is not None or model.get("decoder") is None:
+        return False
+    return issubclass(import_class(model["decoder"]["class_path"], Module, "model.decoder"), Flow)
+
+
+def needs_code(run: Run) -> str | None:
+    """The obstacle of a run that has neither an encoder's h to look at nor a flow's z."""
+    return None if has_z(run) else needs_encoder(run)
+
+
+def needs_code_and_decoder(run: Run) -> str | None:
+    """The obstacle of a run that has no code, or no decoder to draw from it."""
+    return None if has_z(run) else needs_encoder_and_decoder(run)
 
 
 def needs_encoder_and_decoder(run: Run) -> str | None:

@@ -17,6 +17,7 @@ from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_face
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.run import Run
+from repr_toolkit.sampling.draw import draws_that_differ
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 
@@ -70,13 +71,14 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
 def encode_pictures(
     run: Run, model: EncoderDecoder, files: Sequence[str], weights: str | None, *, instead: str
 ) -> tuple[Tensor, Tensor]:
-    """Picture files at the size of a run's model, uint8 (N, C, H, W), and their h (N, h_dim).
+    """Picture files at the size of a run's model, uint8 (N, C, H, W), and their code (N, d).
 
     Of an encoder of faces they are the faces in photographs, embedded by the FaceNet of
     `weights` (see `facenet_of`). Raises ValueError for an encoder that reads no pictures, saying
-    what to do `instead`, and for a model without one; and what `encode_photographs` and
+    what to do `instead`, and for a model without code; and what `encode_photographs` and
     `pictures_for` raise.
     """
+    model = model.coded
     if model.encoder is None:
         raise ValueError("the model has no encoder, and so no h of a picture")
     if knows_faces(model):
@@ -88,6 +90,27 @@ def encode_pictures(
     images = pictures_for(run, model, files)
     h = encode_batch(model, {"image": images})
     return images, h
+
+
+def numbers_of(pictures: Sequence[str]) -> list[int]:
+    """The numbers of images of a split that stand in place of picture files; [] for files.
+
+    Raises ValueError for some of either.
+    """
+    numbered = [name for name in pictures if name.isdecimal() and not Path(name).exists()]
+    if numbered and len(numbered) < len(pictures):
+        raise ValueError(
+            f"give picture files or numbers of images, not both: there is no file {numbered[0]}"
+        )
+    return [int(name) for name in numbered]
+
+
+def draws_of(model: EncoderDecoder, n: int, options: Namespace) -> int:
+    """How many of n draws from one code to make: those that differ, and a word on the others."""
+    count = draws_that_differ(model.coded.decoder, n, options.temperature)
+    if count < n:
+        say("one h has one picture here, whatever the noise: it is drawn once")
+    return count
 
 
 def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:

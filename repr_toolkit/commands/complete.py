@@ -50,7 +50,8 @@ def complete(options: Namespace, settings: Settings) -> None:
     hidden = torch.where(mask, drawn.originals, board)[:, None].to(torch.uint8)
     rows = torch.cat([drawn.originals[:, None], hidden, drawn.images], dim=1)  # (N, 2 + n, …)
     if options.judge is None:
-        print("log p(x|h) in nats: of the original, then of its completions")
+        bound = f", {model.decoder.likelihood_label} of −log p" if model.decoder.is_bound else ""
+        print(f"log p(x|h) in nats{bound}: of the original, then of its completions")
         for number, nats in enumerate(drawn.nats.tolist()):
             print(
                 f"  {number:>3} {nats[0]:12.2f}  " + "".join(f"{each:12.2f}" for each in nats[1:])

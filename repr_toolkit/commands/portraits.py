@@ -31,32 +31,34 @@ def portraits(options: Namespace, settings: Settings) -> None:
 
 
 def interpolate(options: Namespace, settings: Settings) -> None:
-    """Draw rows of pictures from one picture's h to another's.
+    """Draw rows of pictures from one picture's h to another's, or from z to z for a flow.
 
     A row has one noise, so that only h moves; its ends are the two pictures themselves. For a run
-    on face embeddings they are photographs of people.
+    on face embeddings they are photographs of people. Where noise changes nothing there is one row.
+    A PICTURE is an image file, or the number of an image of the split.
     """
     import torch
 
-    from repr_toolkit.commands.common import encode_pictures
+    from repr_toolkit.commands.common import draws_of, encode_pictures, numbers_of
     from repr_toolkit.commands.results import require_pictures, save_rows
+    from repr_toolkit.models.encode import encode_batch
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness
 
     require_pictures(options)
-    model = load_with_decoder(options.run)
-    ends, (a, b) = encode_pictures(
-        Run(options.run),
-        model,
-        [options.a, options.b],
-        options.weights,
-        instead="take a run whose encoder reads them",
-    )
+    run, named = Run(options.run), [options.a, options.b]
+    model = load_with_decoder(run)
+    if numbers := numbers_of(named):
+        batch = run.load_data().split(options.split)[numbers]
+        ends, (a, b) = batch["image"], encode_batch(model, batch)
+    else:
+        instead = "give numbers of images of a split instead of files"
+        ends, (a, b) = encode_pictures(run, model, named, options.weights, instead=instead)
     levels = model.decoder.levels
     with engine_log_shown():
         h = path(a, b, options.steps, options.way)
-        steps = sample(model, h, n=options.rows, **drawing(options))
+        steps = sample(model, h, n=draws_of(model, options.rows, options), **drawing(options))
     images = steps.transpose(0, 1)  # (rows, steps, C, H, W)
     left, right = (end.expand(len(images), 1, *end.shape) for end in ends)
     rows = torch.cat([left, images, right], dim=1)
@@ -85,6 +87,7 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument("b", metavar="PICTURE_B", help="where it ends")
     command.add_count("--steps", 9, "pictures in a row")
     command.add_count("--rows", 4, "rows, each of another noise")
+    command.add_shared("--split")
     command.add_argument(
         "--way",
         choices=("linear", "spherical"),

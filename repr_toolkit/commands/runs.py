@@ -1,6 +1,7 @@
 """The commands that train models and use trained ones."""
 
 import json
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,20 @@ def study(options: Namespace, settings: Settings) -> None:
 def evaluate(options: Namespace, settings: Settings) -> None:
     """Print the bits/dim of a run on a split of its data, with the standard error.
 
-    Where there is an encoder, also given another image's h, and the difference of the two.
+    Where there is an encoder, also given another image's h, and the difference of the two. With
+    --dequantisations K the likelihood of a flow is averaged over K draws of the noise that makes
+    levels continuous, a bound that tightens with K.
     """
     from repr_toolkit.page.cells import nats_cell
     from repr_toolkit.page.intervals import interval_notes
     from repr_toolkit.runs.bits import evaluate
 
     result = evaluate(
-        Path(options.run), options.split, batch_size=options.batch_size, progress=not options.json
+        Path(options.run),
+        options.split,
+        batch_size=options.batch_size,
+        dequantisations=options.dequantisations,
+        progress=not options.json,
     )
     if options.json:
         print(json.dumps(result, indent=2))
@@ -96,17 +103,33 @@ def evaluate(options: Namespace, settings: Settings) -> None:
         "difference": "difference",
         "bits_per_dim_train": "of training images",
     }
+    width = max(24, len(titles["bits_per_dim"]) + 2)
     for key, title in titles.items():
         if key in result:
             estimate = result[key]
             error = f" ± {estimate['error']:.4f}" if "error" in estimate else ""
             nats = f"  {nats_cell(estimate, result)} nats" if result["levels"] == 2 else ""
-            print(f"  {title:24}{estimate['value']:9.4f}{error}{nats}")
+            print(f"  {title:{width}}{estimate['value']:9.4f}{error}{nats}")
+    for row in result.get("over_draws", ()):
+        print(f"  {_over_draws(row, width)}")
     named = [(title, result[key].get("how", "")) for key, title in titles.items() if key in result]
     for note in interval_notes(named):
         print(f"  {note}")
     if result["remark"]:
         print(f"  {result['remark']}")
+
+
+def _over_draws(row: dict[str, Any], width: int) -> str:
+    """Bits/dim over some draws of the noise, with the errors of images and of draws, in a line."""
+    title = f"over {row['draws']} draw{'s' if row['draws'] > 1 else ''} of the noise"
+    parts = [f"± {row['bits_per_dim'].get('error', nan):.4f} by images"]
+    if "draws_error" in row:
+        parts.append(f"± {row['draws_error']:.4f} by draws")
+    if "less" in row:
+        less = row["less"]
+        parts.append(f"{less['value']:.4f} ± {less.get('error', nan):.4f} less than above")
+        parts.append(f"rests on {row['counting']:.1f} draws")
+    return f"{title:{width}}{row['bits_per_dim']['value']:9.4f} {', '.join(parts)}"
 
 
 def sample(options: Namespace, settings: Settings) -> None:
@@ -154,14 +177,14 @@ def sample(options: Namespace, settings: Settings) -> None:
 
 
 def reconstruct(options: Namespace, settings: Settings) -> None:
-    """Draw what the decoder makes of each picture's h.
+    """Draw what the decoder makes of each picture's h, or a flow of its z, which is the picture.
 
     Every row of the result is an original and N reconstructions of it; a column has the same noise
-    in every row.
+    in every row. Where noise changes nothing there is one reconstruction.
     """
     import torch
 
-    from repr_toolkit.commands.common import originals_of
+    from repr_toolkit.commands.common import draws_of, originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
@@ -171,7 +194,8 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     model = load_with_decoder(run)
     batch = originals_of(run, model, options)
     with engine_log_shown():
-        images = reconstruct(model, batch, n=options.n, **drawing(options))
+        n = draws_of(model, options.n, options)
+        images = reconstruct(model, batch, n=n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
     save_rows(rows, model.decoder.levels, options)
 
@@ -227,6 +251,7 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
     command.add_shared("run", "--split", "--batch-size", "--json")
+    command.add_count("--dequantisations", None, "draws of a dequantised likelihood's noise")
 
     command = add_command(subcommands, sample, "draw new images")
     command.add_shared("run")

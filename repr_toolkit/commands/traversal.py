@@ -1,7 +1,6 @@
 """The commands that move h along directions: `traverse`, and `edit` of given pictures."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from repr_toolkit.runs.run import Run
 
 ALONG = """\
-A direction is one of
+A direction is one of the following, where h is z for a flow without encoder:
   coordinate:3     one coordinate of h
   principal:0      a principal direction of the training images' h, 0 the widest
   probe:7          that of a logistic regression for a class, or for an attribute of the data
@@ -80,20 +79,15 @@ def _traverse(options: Namespace, **what: Any) -> None:
 
 def _pictures(run: "Run", options: Namespace) -> dict[str, Any]:
     """The pictures of the command line, as arguments of `measure`."""
-    from repr_toolkit.commands.common import encode_pictures
+    from repr_toolkit.commands.common import encode_pictures, numbers_of
     from repr_toolkit.runs.run import load_with_decoder
 
-    numbered = [name for name in options.pictures if name.isdecimal() and not Path(name).exists()]
-    if not numbered:
-        model = load_with_decoder(run)
-        instead = "give numbers of images of a split instead of files"
-        encoded = encode_pictures(run, model, options.pictures, options.weights, instead=instead)
-        return {"pictures": encoded}
-    if len(numbered) < len(options.pictures):
-        raise ValueError(
-            f"give picture files or numbers of images, not both: there is no file {numbered[0]}"
-        )
-    return {"images": [int(name) for name in numbered]}
+    if numbers := numbers_of(options.pictures):
+        return {"images": numbers}
+    model = load_with_decoder(run)
+    instead = "give numbers of images of a split instead of files"
+    encoded = encode_pictures(run, model, options.pictures, options.weights, instead=instead)
+    return {"pictures": encoded}
 
 
 def _add_options(command: Command, *, out: str | None, alpha: list[float] | None) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders import Decoder, bits_per_dim, full_precision
+from repr_toolkit.decoders import Decoder, Flow, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import likelihood_noise
+from repr_toolkit.models.code import FlowCode, FlowImages
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.micro_batches import Batch
 from repr_toolkit.models.side_by_side import side_by_side
@@ -36,6 +37,31 @@ class EncoderDecoder(Learner):
         self.description = f"{name} → h ({decoder.h_dim}) → {type(decoder).__name__}"
         self.facts = {"likelihood": decoder.likelihood_label, "h_dim": decoder.h_dim}
         self._bits: list[Tensor] = []
+
+    @property
+    def coded(self) -> "EncoderDecoder":
+        """The model whose h is the code of images, and whose decoder draws from it: this one.
+
+        Of a flow without encoder it is z = f(x) as h, and the image of z as what is drawn.
+        """
+        if self.encoder is not None or not isinstance(self.decoder, Flow):
+            return self
+        channels_last = self._layout == torch.channels_last
+        flow = self.decoder
+        both = EncoderDecoder(FlowCode(flow), FlowImages(flow), channels_last=channels_last)
+        return both.to(self.device).train(self.training)
+
+    @property
+    def code_dim(self) -> int:
+        """How many numbers the code of an image has; 0 where there is none."""
+        return self.coded.decoder.h_dim
+
+    def code(self, batch: Batch) -> Tensor | None:
+        """The code of a batch, (B, code_dim): h, or a flow's z where there is no encoder.
+
+        None where there is neither.
+        """
+        return self.coded.encode(batch)
 
     def log_prob(
         self, batch: Batch, h: Tensor | None = None, noise: Tensor | None = None

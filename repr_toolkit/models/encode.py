@@ -48,11 +48,13 @@ def encode_split(
     batch_size: int = 256,
     progress: bool = False,
 ) -> Tensor:
-    """h of the images of a split, or of `indices` of it: float32 (N, h_dim) on the CPU, in order.
+    """The code of a split's images, or of `indices` of it: float32 (N, d) on the CPU, in order.
 
-    Computed as by `encode_by`, on the model's device and in the model's mode (`load` returns it in
-    eval mode). Raises ValueError for a model without encoder.
+    It is h, or a flow's z where there is no encoder (`EncoderDecoder.code`). Computed as by
+    `encode_by`, on the model's device and in the model's mode (`load` returns it in eval mode).
+    Raises ValueError for a model without code.
     """
+    model = model.coded
     return encode_by(model.encode, split, indices, batch_size, model.device, "encoding", progress)
 
 
@@ -114,12 +116,12 @@ def to_device(value: Tensor, device: torch.device) -> Tensor:
 
 
 def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor:
-    """h of a batch, (B, h_dim) on the model's device, in full precision.
+    """The code of a batch, (B, d) on the model's device, in full precision; see `encode_split`.
 
-    Raises ValueError for a model without encoder.
+    Raises ValueError for a model without code.
     """
     with exactly():
-        h = model.encode({key: value.to(model.device) for key, value in batch.items()})
+        h = model.coded.encode({key: value.to(model.device) for key, value in batch.items()})
     return _required(h).clone()  # an ordinary tensor, no longer one of inference mode
 
 

@@ -79,6 +79,11 @@ class Learner(LightningModule):
             return None
         return self.encoder(batch[self.encoder.source]).flatten(1)
 
+    @property
+    def coded(self) -> "Learner":
+        """The model whose h is the code of images: this one."""
+        return self
+
     def lay_out(self) -> None:
         """Bring the weights of all registered modules into the chosen memory layout."""
         # Masks keep theirs: distributed training cannot broadcast a buffer in another layout.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from repr_toolkit.analyses import ANALYSES, load_analysis
-from repr_toolkit.analyses.base import Analysis
+from repr_toolkit.analyses.base import Analysis, needs_code
 from repr_toolkit.analyses.comparison.measure import PROTOCOL, measure
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.runs.kept import Kept, choose_kept, keep_together, kept_together, unsaved
@@ -63,8 +63,8 @@ class Reported:
 
     @property
     def encoders(self) -> list[str]:
-        """The runs that have an encoder, and so an h to be looked at."""
-        return [name for name, of in self.configs.items() if of["model"]["encoder"] is not None]
+        """The runs that have a code to be looked at: the h of an encoder, or a flow's z."""
+        return [name for name, run in self.runs.items() if needs_code(run) is None]
 
     @property
     def decoding(self) -> dict[str, Run]:

@@ -33,14 +33,15 @@ def summary(reported: Reported) -> Section | None:
 
 
 def pictures(reported: Reported) -> Section | None:
-    """Figures 6 and 3 of the runs; None where no run has an encoder."""
+    """Figures 6 and 3 of the runs, and samples of those without encoder; None without a decoder."""
     every = [compared.arrays for compared in reported.compared]
     files = [file for file in LEADS if any(file in arrays for arrays in every)]
     if not files:
         return None
     drawn = [block for compared in reported.compared for block in figures(compared)]
     lead = " ".join(LEADS[file] for file in files)
-    title = "Reconstructions" if "figure6.png" in files else "Samples of each class"
+    titles = {"figure6.png": "Reconstructions", "figure3.png": "Samples of each class"}
+    title = next((titles[file] for file in titles if file in files), "Samples")
     return Section("figures", title, lead, drawn)
 
 

@@ -9,6 +9,7 @@ from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
 from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.metrics import read_metrics
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.nats import nats_for_a_bit
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
@@ -36,6 +37,7 @@ def curves(reported: Reported) -> Section:
         if any(len(line.x) > 1 for line in series):
             alt = f"bits/dim of {images} at each validation: {_ends(series)}"
             caption, second = f"bits/dim of {images}, at each validation", None
+            caption += _bounds({line.name: reported.runs[line.name] for line in series})
             if nats := _nats_for_a_bit(reported.configs[line.name] for line in series):
                 second = ("nats an image", nats)
                 scaled = [replace(line, y=[nats * value for value in line.y]) for line in series]
@@ -72,6 +74,13 @@ def _nats_for_a_bit(configs: Iterable[Config]) -> float | None:
         nats_for_a_bit(prod(each.get("image_shape", [0])), each.get("levels")) for each in arguments
     }
     return nats.pop() if len(nats) == 1 else None
+
+
+def _bounds(runs: Mapping[str, Run]) -> str:
+    """The runs whose bits are no exact ones, and what they are."""
+    labels = {name: run.info.get("likelihood", "exact") for name, run in runs.items()}
+    inexact = [f"{name}: {label}" for name, label in labels.items() if label != "exact"]
+    return f" ({'; '.join(inexact)})" if inexact else ""
 
 
 def _ends(series: list[Series]) -> str:

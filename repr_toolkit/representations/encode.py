@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.encoders.state import weights_digest
+from repr_toolkit.models.code import named_by
 from repr_toolkit.models.encode import encode_by, require_readable
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.processes import fastest_device
@@ -48,16 +49,17 @@ def encode_data(
         key: encode_by(encode, split, None, batch_size, device, f"h of {name}", progress).numpy()
         for key, split in data.splits.items()
     }
-    return Representation(name, made_by, data.fingerprint, data.levels, h)
+    parts = getattr(encoder, "parts", {})
+    return Representation(name, made_by, data.fingerprint, data.levels, h, parts)
 
 
 def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) -> str:
     """Which encoder this is: its own `identity`, or its class with a digest of what makes it.
 
     That is its class's path, its arguments with their defaults (but for where weights came from),
-    and its weights, whatever file they came from.
+    and its weights, whatever file they came from; of a flow's z, those of the flow.
     """
-    kind = type(encoder)
+    kind = type(named_by(encoder))
     stated = getattr(encoder, "identity", None)
     if not isinstance(stated, str):
         digest = hashlib.sha256(f"{kind.__module__}.{kind.__qualname__}".encode())

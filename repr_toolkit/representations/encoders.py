@@ -10,6 +10,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder, activations
 from repr_toolkit.encoders.networks import build_network
 from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.code import named_by
 from repr_toolkit.representations.encode import identity
 from repr_toolkit.representations.representation import RANDOM
 from repr_toolkit.runs.run import Run, load
@@ -19,11 +20,15 @@ from repr_toolkit.support.importing import import_callable
 def run_encoder(
     run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str
 ) -> tuple[str, Encoder, str]:
-    """A name, a run's encoder or a layer of it, trained or not, and its maker."""
-    encoder = _untrained(run) if untrained else load(run).encoder
+    """A name, a run's encoder or a layer of it, trained or not, and its maker.
+
+    The encoder of a flow alone makes its z.
+    """
+    encoder = _untrained(run) if untrained else load(run).coded.encoder
     if encoder is None:
         raise ValueError(f"{run.path} has no encoder, so there is no h")
-    spec = run.config["model"]["encoder"]
+    model = run.config["model"]
+    spec = model["encoder"] or model["decoder"]
     levels = spec["init_args"].get("levels")
     if encoder.source == "image" and levels not in (None, data.levels):
         raise ValueError(
@@ -43,12 +48,13 @@ def run_encoder(
 
 def _untrained(run: Run) -> Encoder | None:
     """The run's encoder with the weights that its training began with."""
-    encoder = assemble(run.config).encoder
+    encoder = assemble(run.config).join().coded.encoder
     if encoder is None:
         return None
     if not any(weight.requires_grad for weight in cast(nn.Module, encoder).parameters()):
+        kind = type(named_by(encoder)).__name__
         raise ValueError(
-            f"the {type(encoder).__name__} of {run.path} has no weights that training changes, so "
+            f"the {kind} of {run.path} has no weights that training changes, so "
             f"untrained it is the same"
         )
     return encoder

@@ -1,7 +1,7 @@
 """What is probed: h of every image of a data set, and what made it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Representation:
         fingerprint: That of the images that h was computed of.
         levels: The levels of these images.
         h: float32 (N, d) for train, val and test, in the order of `data.splits[split]`.
+        parts: Where parts of h with names stand in it, such as the levels of a flow's z.
 
     Raises ValueError for a split that is missing or not (N, d), for splits of different d, and
     where h is not finite.
@@ -34,6 +35,7 @@ class Representation:
     fingerprint: str
     levels: int
     h: Mapping[str, H]
+    parts: Mapping[str, slice] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {split: h.shape for split, h in self.h.items()}

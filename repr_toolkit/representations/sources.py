@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.representations import simple
 from repr_toolkit.representations.encode import encode_data
 from repr_toolkit.representations.encoders import network_encoder, run_encoder
+from repr_toolkit.representations.parts import is_principal, part_of
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.representations.thumbnail import thumbnail
@@ -19,7 +20,7 @@ from repr_toolkit.support.importing import import_callable
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, thumbnail, labels, the import "
     "path of an encoder or network, such as torchvision.models.resnet18, or untrained:RUN, "
-    "untrained:PATH"
+    "untrained:PATH; before any of them a part of h, such as pca10: or level1:"
 )
 UNTRAINED = "untrained:"
 SIMPLE = ("pixels", "pca", "thumbnail", "labels")
@@ -32,7 +33,7 @@ class Source:
     """What makes h, as a text says it: NAME=SOURCE or SOURCE alone.
 
     Attributes:
-        text: The source without its name.
+        text: The source without its name, after what part of its h is meant, if it is a part.
         name: The name, or None.
     """
 
@@ -50,14 +51,40 @@ class Source:
         return cls(match[2], match[1]) if match else cls(text)
 
     @property
+    def part(self) -> str:
+        """The part of h that is meant, such as `pca10` of `pca10:runs/a`; "" for all of it."""
+        name, colon, _ = self.text.partition(":")
+        return name if colon and name.isidentifier() and f"{name}:" != UNTRAINED else ""
+
+    @property
+    def whole(self) -> str:
+        """The source whose part is meant.
+
+        >>> [Source(text).whole for text in ("pca10:untrained:runs/a", "untrained:runs/a")]
+        ['untrained:runs/a', 'untrained:runs/a']
+        """
+        return self.text.removeprefix(f"{self.part}:") if self.part else self.text
+
+    @property
     def untrained(self) -> bool:
         """Whether it is a run or a network before its training."""
-        return self.text.startswith(UNTRAINED)
+        return self.whole.startswith(UNTRAINED)
 
     @property
     def path(self) -> str:
         """The run directory, the file or the import path."""
-        return self.text.removeprefix(UNTRAINED)
+        return self.whole.removeprefix(UNTRAINED)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether h is fitted to the training images: by PCA."""
+        return self.whole == "pca" or is_principal(self.part)
+
+    def with_path(self, path: str, *, untrained: bool | None = None) -> "Source":
+        """The same of another path, and, if `untrained` is given, trained or not."""
+        untrained = self.untrained if untrained is None else untrained
+        part = f"{self.part}:" if self.part else ""
+        return replace(self, text=f"{part}{UNTRAINED if untrained else ''}{path}")
 
     @property
     def kind(self) -> str:
@@ -66,9 +93,9 @@ class Source:
         >>> [Source(text).kind for text in ("pca", "h.npz", "untrained:runs/a", "timm.x", "?")]
         ['simple', 'file', 'run', 'network', '']
         """
-        if self.text in SIMPLE:
+        if self.whole in SIMPLE:
             return "simple"
-        if self.text.endswith(".npz"):
+        if self.whole.endswith(".npz"):
             return "file"
         if "/" in self.path or Path(self.path).is_dir():
             return "run"
@@ -114,7 +141,9 @@ def represent(
       `repr_toolkit.encoders.LayerActivations`), with `weights` of a file or a name, or else
       random ones of `weights_seed`, on images of side `image_size`;
     - `untrained:` before such a path: the same network with random weights all the same, its
-      images scaled as `weights` want them.
+      images scaled as `weights` want them;
+    - a part of h before any of these: `pca10:` for the first ten principal components, fitted on
+      the training images, or a name among the encoder's `parts`, such as `level1:` of a flow's z.
 
     Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load_data`,
     which change a run's own data or an .npz's, and must name a source for everything else.
@@ -132,6 +161,10 @@ def represent(
     how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     if not parsed.kind:
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
+    if parsed.part:
+        how |= {"data_settings": data_settings, "components": components, **network}
+        whole, data = represent(parsed.whole, data, **how)
+        return part_of(whole, parsed.part), data
     if parsed.kind == "network":
         import_callable(parsed.path)  # an error at once, and not after loading data
         data = data or _load_data(settings, source)

@@ -1,7 +1,7 @@
 """Bits per dimension of held-out images, one number per image, with standard errors."""
 
 from collections.abc import Iterator, Sequence
-from math import prod
+from math import log, prod
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from repr_toolkit.models.precision import exactly
 from repr_toolkit.models.side_by_side import side_by_side
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.choose import choose_evenly, other_h
-from repr_toolkit.support.stats import Number, mean
+from repr_toolkit.support.stats import Groups, Number, mean
 
 LOGITS = 2**27  # values of a likelihood that a batch may fill, half a gigabyte of float32
 FITTED_IMAGES, FITTED_SUBPIXELS = 4096, 2**23  # the most that a likelihood is fitted to anew
@@ -106,6 +106,7 @@ def log_likelihoods(
     indices: Sequence[int] | None = None,
     batch_size: int = 256,
     seed: int = 0,
+    draws: int = 1,
     progress: bool = False,
 ) -> Tensor:
     """log p(x|h) of a split's images, or of `indices`, in order, by K tables of h: float64 (K, n).
@@ -114,7 +115,9 @@ def log_likelihoods(
     serves all tables. The likelihoods are float32 without autocast, on the model's device, and
     exact unless `model.decoder.is_bound`. A batch has at most `batch_size` images
     (`likelihood_batch`). A stochastic likelihood takes an image's noise by `seed` and its number in
-    the split, the same for every table. Raises ValueError where a likelihood is not finite.
+    the split, the same for every table; with several `draws` of it there are as many rows for each
+    table, (draws·K, n), all tables by the first draw before all by the next. Raises ValueError
+    where a likelihood is not finite.
     """
     numbers = range(len(split)) if indices is None else indices
     batch_size = likelihood_batch(model, batch_size)
@@ -124,11 +127,11 @@ def log_likelihoods(
     def measured(part: tuple[dict[str, Tensor], int]) -> Tensor:  # (K, b)
         batch, start = part
         rows = slice(start, start + len(batch["image"]))
-        noise = likelihood_noise(model.decoder, numbers[rows], seed)
         every = [
             None if table is None else to_device(table[rows], model.device) for table in tables
         ]
-        return torch.stack([model.log_prob(batch, h, noise) for h in every])
+        noises = (likelihood_noise(model.decoder, numbers[rows], seed, j) for j in range(draws))
+        return torch.stack([model.log_prob(batch, h, noise) for noise in noises for h in every])
 
     with exactly():
         parts = zip(read, range(0, len(numbers), batch_size), strict=True)
@@ -201,19 +204,29 @@ def evaluate(
     *,
     batch_size: int = 256,
     seed: int = 0,
+    dequantisations: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Bits/dim of a finished run on a split of its data, ready for JSON.
+
+    With `dequantisations` k a stochastic likelihood is drawn k times, and a tighter bound stated
+    (`over_draws`).
 
     Keys: `run`, `split`, `images`, `levels`, `dims`, `likelihood` ("exact" or "upper bound", of the
     bits), `remark` (what else there is to know of them, or ""), `bits_per_dim`, `nats` an image
     where levels = 2, where there is an encoder `bits_per_dim_other_h` (given another image's h, see
     `other_h`) and `difference` (given its h minus given another's, paired by image), and
-    `bits_per_dim_train`, of training images. The last five are `Number`s as dicts. Raises
-    ValueError for a split that the data lacks.
+    `bits_per_dim_train`, of training images. The last five are `Number`s as dicts. With
+    `dequantisations` also `over_draws`, a list of dicts. Raises ValueError for a split that the
+    data lacks, and for `dequantisations` of a likelihood that draws nothing.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)
+    if dequantisations is not None and model.decoder.likelihood_noise is None:
+        raise ValueError(
+            f"the likelihood of {type(model.decoder).__name__} is not dequantised: it draws no "
+            f"noise, so that there is nothing to draw again"
+        )
     data = run.load_data()
     images = data.split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
@@ -222,6 +235,10 @@ def evaluate(
     if split != "train":
         count = min(len(images), TRAINING_IMAGES)
         numbers["bits_per_dim_train"] = training_bits(model, data, count, seed=seed, **options)
+    drawn: list[dict[str, Any]] = []
+    if dequantisations is not None:
+        log_prob = log_likelihoods(model, images, [h], seed=seed, draws=dequantisations, **options)
+        drawn = over_draws(log_prob, model.decoder.image_shape, images.groups())
     return {
         "run": str(run.path),
         "split": split,
@@ -231,4 +248,38 @@ def evaluate(
         "likelihood": model.decoder.likelihood_label,
         "remark": model.decoder.remark,
         **{key: number.as_dict() for key, number in numbers.items()},
+        **({"over_draws": drawn} if drawn else {}),
     }
+
+
+def over_draws(
+    log_prob: Tensor, image_shape: tuple[int, int, int], groups: Groups | None = None
+) -> list[dict[str, Any]]:
+    """Bits/dim by the mean likelihood of the first 1, 4, 16, … of k draws, and all: log p (k, n).
+
+    log p(x) ≥ E log (Σ p_j / m) over m draws of the noise, and the more draws, the nearer
+    (arXiv:1509.00519). Each dict has `draws`, m; `bits_per_dim`, whose error is over images, draws
+    included; `draws_error`, the standard error by the draws alone, with the images fixed;
+    `less`, the bits of the row before less these, paired by image (absent from the first);
+    and `counting`, (Σ p_j)² / Σ p_j², how many of the draws the mean rests on, averaged over
+    images. `draws_error` is of first order in the spread of the p_j, and so too small where few
+    draws count; for m = 1 it is by the spread of all draws, and absent where k = 1.
+    """
+    k, count = log_prob.shape
+    to_bits = float(decoders.bits_per_dim(torch.tensor(-1.0, dtype=torch.float64), image_shape))
+    rows: list[dict[str, Any]] = []
+    before = None
+    for m in sorted({4**power for power in range(k.bit_length()) if 4**power < k} | {k}):
+        total = log_prob[:m].logsumexp(0)
+        bits = -to_bits * (total - log(m)).numpy()
+        counting = (2 * total - (2 * log_prob[:m]).logsumexp(0)).exp()
+        row: dict[str, Any] = {"draws": m, "bits_per_dim": mean(bits, groups).as_dict()}
+        if k > 1:
+            # The variance of log Σ p_j by that of the p_j, or for one draw that of log p itself.
+            variance = (m / counting - 1) / (m - 1) if m > 1 else log_prob.var(0)
+            row["draws_error"] = to_bits * float(variance.sum().sqrt()) / count
+        if before is not None:
+            row["less"] = mean(before - bits, groups).as_dict()
+        rows.append(row | {"counting": float(counting.mean())})
+        before = bits
+    return rows

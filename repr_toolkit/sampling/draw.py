@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repr_toolkit.decoders import Decoder
+from repr_toolkit.decoders import Decoder, Flow
 from repr_toolkit.decoders.engines.draw import rounded
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.models.code import FlowImages
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.support.console import bar, span
+from repr_toolkit.support.console import bar, say, span
 from repr_toolkit.support.files import require_writable
 
 
@@ -29,9 +30,11 @@ def sample(
 ) -> Tensor:
     """n images from p(x|h) for each row of h, or from p(x): uint8, values 0…levels−1, on the CPU.
 
+    Of a flow without encoder h is z, which alone makes the image.
+
     Args:
         model: A run's folder, whose model is loaded onto the fastest device, or a model.
-        h: float (N, h_dim), or (N, *h_shape); None for a model without encoder.
+        h: float (N, h_dim), or (N, *h_shape), or of a flow z (N, C·H·W); None to draw from p(x).
         n: The number of images for each h.
         seed: That of the noise. Image j of every h has the noise of draw j (see `common_noise`), so
             that images differ by h alone; the same call gives the same images.
@@ -59,6 +62,8 @@ def sample(
         raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
     if not isinstance(model, EncoderDecoder):
         model = load_with_decoder(model)
+    if h is not None:
+        model = model.coded
     images = decode(
         model.decoder,
         h,
@@ -78,12 +83,31 @@ def reconstruct(
     temperature: float | None = None,
     **how: Any,
 ) -> Tensor:
-    """n reconstructions of every image of a batch, from its h: uint8 (B, n, C, H, W) on the CPU.
+    """n reconstructions of every image of a batch, from its code: uint8 (B, n, C, H, W) on the CPU.
 
     As `sample` of the h of the batch, whose further arguments `how` are, by default at the
-    decoder's `reconstruction_temperature`. Raises ValueError for a model without encoder.
+    decoder's `reconstruction_temperature`. A flow without encoder gives the images back, those that
+    float32 misses by float64. Raises ValueError for a model without code.
     """
+    decoder = model.coded.decoder
+    if isinstance(decoder, FlowImages):
+        images = _reconstructed_by(decoder.flow, batch["image"], how.get("batch_size", 256))
+        return images[:, None].expand(-1, how.get("n", 1), -1, -1, -1)
     return sample(model, encode_batch(model, batch), temperature=temperature, **how)
+
+
+def _reconstructed_by(flow: Flow, x: Tensor, batch_size: int) -> Tensor:
+    """decode(encode(x)), images uint8 (B, C, H, W) on the CPU, and a word on float32's misses."""
+    device = next(flow.parameters()).device
+    parts = [flow.reconstruct(part.to(device)) for part in x.split(batch_size)]
+    images, again = (torch.cat([part[i].cpu() for part in parts]) for i in (0, 1))
+    if missed := int(again.sum()):
+        wrong = int((images != x.cpu()).flatten(1).any(1).sum())
+        say(
+            f"float32 did not give back {missed} of {len(x)} images; float64 did"
+            + (f", but for {wrong}" if wrong else "")
+        )
+    return images
 
 
 def decode(
@@ -133,10 +157,18 @@ def decode(
 
 
 def reconstruction_temperature(decoder: Decoder, temperature: float | None) -> float:
-    """A temperature, or that of the decoder's reconstructions for None, as the decoder takes it."""
-    if temperature is None:
+    """A temperature, or that of the decoder's reconstructions for None, as the decoder takes it.
+
+    It is that of the reconstructions, whatever is asked, where no temperature changes anything.
+    """
+    if temperature is None or decoder.deterministic:
         return decoder.reconstruction_temperature
     return rounded(temperature, next(decoder.parameters()).dtype)
+
+
+def draws_that_differ(decoder: Decoder, n: int, temperature: float | None) -> int:
+    """How many of n draws from one h can differ: all, or one at temperature 0, or of a flow's z."""
+    return n if reconstruction_temperature(decoder, temperature) > 0 else 1
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:

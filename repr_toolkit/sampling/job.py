@@ -15,6 +15,7 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array, Chunks
@@ -109,6 +110,9 @@ class SamplingJob:
     ) -> None:
         """Draw the images into `out`, an .npz, or a .png of the first with the .npz beside it.
 
+        Where temperatures scale the noise, the picture's last row is the first image at
+        temperatures from 0 to 1, evenly spaced.
+
         The .npz holds `image`, uint8 (N, C, H, W); `levels`; `label`, or the `index` in the split
         of the image that h is of, int64 (N,); and `job`, the settings as JSON. Finished chunks are
         kept beside it, in NAME.parts, until it stands, and memory holds a chunk or two, however
@@ -184,9 +188,14 @@ class SamplingJob:
 
     def _save_picture(self, out: Path, chunks: Chunks) -> None:
         shown, columns = self._layout()
+        decoder = self.model.decoder
         images = torch.from_numpy(chunks.take("image", shown))
-        levels = self.model.decoder.levels
-        write_png(out, image_grid(images, columns=columns, levels=levels))
+        if scales_noise(decoder):
+            row = temperature_rows(decoder, self._h(range(1)), columns, self.seed)[0]
+            blank = -len(images) % columns
+            white = row.new_full((blank, *row.shape[1:]), decoder.levels - 1)
+            images = torch.cat([images, white, row])
+        write_png(out, image_grid(images, columns=columns, levels=decoder.levels))
 
     def _layout(self) -> tuple[list[int], int]:
         """The numbers of the images to show, and the number of columns; each label has its row."""

@@ -55,7 +55,9 @@ class TrainingProgress(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         text = in_words(self._validation.results, pl_module)
         if "val/bits_per_dim" in self._validation.results:
-            text = f"bits/dim: {text.replace('/bits_per_dim', '')}"
+            assert isinstance(pl_module, EncoderDecoder)
+            label = pl_module.decoder.likelihood_label
+            text = f"bits/dim ({label}): {text.replace('/bits_per_dim', '')}"
         self._line(trainer.global_step, text)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -16,6 +16,7 @@ from repr_toolkit.decoders.noise import likelihood_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write
@@ -105,7 +106,10 @@ class Validation(Results):
             self._draw(trainer, pl_module)
 
     def _draw(self, trainer: Trainer, model: EncoderDecoder) -> None:
-        """Rows of originals, their reconstructions, and samples; without h, samples alone."""
+        """Rows of originals, their reconstructions, and samples; without h, samples alone.
+
+        Below them stands one draw at temperatures from 0 to 1, where these scale the noise.
+        """
         from repr_toolkit.support.pictures import image_grid
 
         indices = spaced(self._data.splits["val"], self._pictures)
@@ -120,6 +124,9 @@ class Validation(Results):
             if h is not None:
                 rows.append(decoder.sample(h, temperature=decoder.reconstruction_temperature))
             rows += [decoder.sample(h, n=columns if h is None else None) for _ in range(2)]
+        if scales_noise(decoder):
+            row = temperature_rows(decoder, None if h is None else h[:1], columns, self._seed)
+            rows.append(row[0].to(model.device))
         picture = image_grid(torch.cat(rows), columns=columns, levels=decoder.levels)
         save_picture(trainer, self._run, picture, "validation")
 

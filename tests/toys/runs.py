@@ -102,10 +102,17 @@ def narrow(width: float, fade: float = 1.0, **settings: Any) -> dict[str, Any]:
     return small_metric(model__encoder=spec, **settings)
 
 
-def untrained_run(path: Path, *, seed: int = 0, binarise: str | None = None, **model: Any) -> Run:
-    """A finished run on the 8×8 digits whose model is as it was initialised."""
+def untrained_run(
+    path: Path,
+    *,
+    source: str = "digits",
+    seed: int = 0,
+    binarise: str | None = None,
+    **model: Any,
+) -> Run:
+    """A finished run, by default on the 8×8 digits, whose model is as it was initialised."""
     model = {"encoder": CONV, "decoder": PIXELCNN, **model}
-    images = {"source": "digits", "binarise": binarise}
+    images = {"source": source, "binarise": binarise}
     config = complete({"seed": seed, "data": images, "model": model})
     data = load_data(**data_arguments(config))
     torch.manual_seed(seed)

@@ -36,11 +36,14 @@ LEADS = {
     "figure6.png": "One original a row, and what each model redraws from its h alone: the one "
     "picture that a model of means gives, or several draws where there is a distribution.",
     "figure3.png": "Samples of each class, at temperature 1.",
+    "samples.png": "Samples of each model that has no encoder.",
 }
 CAPTIONS = {
     "figure6.png": "A column has the same noise in every row and for every model. The images are "
     "{images}, and not selected.",
     "figure3.png": "A column has the same noise in every row. The samples are not selected.",
+    "samples.png": "At temperature 1; where T = 0 to 1 is written, a row is one noise, scaled by "
+    "rising temperatures, which are no temperatures of probabilities. Not selected.",
 }
 
 
@@ -115,12 +118,14 @@ def _classifiers(numbers: Numbers) -> Table:
 
 
 def figures(kept: Kept) -> list[Block]:
-    """Figure 6, reconstructions of the same images by all models, and Figure 3, of classes."""
+    """Figure 6, reconstructions of the same images, Figure 3, of classes, and samples of p(x)."""
     names = ", ".join(kept.numbers["variants"])
     alts = {
         "figure6.png": "A grid of small pictures: in each row an original image at the left, then "
         f"its reconstructions by {names}.",
         "figure3.png": f"A grid of small pictures: in each row, samples of one class by {names}.",
+        "samples.png": "A grid of small pictures: samples of the models without encoder among "
+        f"{names}.",
     }
     blocks: list[Block] = []
     for file, alt in alts.items():

@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,6 +26,7 @@ from repr_toolkit.data import ImageData, ImageSplit
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import effective_dimension, encode_split
+from repr_toolkit.models.temperatures import scales_noise
 from repr_toolkit.page.blocks import Notes
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.bits import (
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
     from repr_toolkit.analyses.classification.bayes import Classification, Floats
 
-PROTOCOL = 6
+PROTOCOL = 7
 """A number, to be raised whenever the same question comes to have another answer."""
 
 LAYOUT = 4
@@ -73,9 +75,11 @@ def measure(
     random follows from `seed`.
 
     The arrays are the bytes of files by their names: comparison.json, comparison.csv and
-    comparison.md; where a variant's h is of labels figure3.png (samples of each class), and where
-    it is of anything else figure6.png (`rows` originals; one reconstruction by each variant that
-    reconstructs by its mean, `columns` samples of each other).
+    comparison.md; where a variant's h is of labels figure3.png (samples of each class), where it is
+    of anything else figure6.png (`rows` originals; one reconstruction by each variant that
+    reconstructs by its mean, `columns` samples of each other), and where a variant has no encoder
+    samples.png (`rows` times `columns` samples, or, where temperatures scale the noise, `rows` at
+    `columns` temperatures each).
 
     Raises FileNotFoundError where a finished run is missing, and ValueError without runs, for a
     split that the data lacks, and for runs trained on different images.
@@ -183,11 +187,17 @@ class _Comparison:
         self.variants: dict[str, dict[str, Any]] = {}
         self.reconstructions: list[Group] = []  # the columns of Figure 6
         self.samples: list[Group] = []  # the columns of Figure 3
+        self.unconditional: list[Group] = []  # samples of variants without encoder
 
     def measure(self, name: str, run: Run) -> None:
-        """The numbers of a variant, and its columns of a figure where it has an encoder."""
+        """The numbers of a variant, and its columns of a figure where it has a code.
+
+        The code of a flow without encoder is z, which its likelihood is not given.
+        """
         model = load_with_decoder(run)
-        h = None if model.encoder is None else encode_split(model, self.split)
+        coded = model.coded
+        code = None if coded.encoder is None else encode_split(coded, self.split)
+        h = None if model.encoder is None else code
         bits, numbers = own_and_other(model, self.split, h, self.seed, progress=True)
         refitted, remarks = refitted_bits(model, self.data, self.split_name)
         numbers |= refitted
@@ -208,17 +218,20 @@ class _Comparison:
             classes, _ = shown_classes(self.data)
             self.samples.append(class_samples(model, classes, heading(name)[0], seed=self.seed))
             numbers |= self._of_labels(model)
-        elif h is not None:
-            numbers |= self._of_reconstructions(model, h)
-            self.reconstructions.append(self._group(name, model, h))
+        elif code is not None:
+            numbers |= self._of_reconstructions(coded, code)
+            self.reconstructions.append(self._group(name, coded, code))
             if self.probes.images:
-                numbers |= self.probes.of_h(name, model, run)
+                numbers |= self.probes.of_h(name, coded, run)
+        if model.encoder is None:
+            self.unconditional.append(self._samples(name, model))
         if self.first is None:
             self.first = bits
         info = run.info
         self.variants[name] = {
-            "h_dim": model.decoder.h_dim,
-            "effective_dimension": None if h is None else effective_dimension(h),
+            "h_dim": coded.decoder.h_dim,
+            "code": "" if code is None else "z" if h is None else "h",
+            "effective_dimension": None if code is None else effective_dimension(code),
             "softmax": softmax,
             "likelihood": model.decoder.likelihood_label,
             "remark": "; ".join(filter(None, [model.decoder.remark, *remarks])),
@@ -263,6 +276,8 @@ class _Comparison:
             originals = Group(self.split[self.shown]["image"][:, None], "Original")
             groups = [originals, *self.reconstructions]
             figures["figure6.png"] = paper_figure(groups, levels=levels)
+        if self.unconditional:
+            figures["samples.png"] = paper_figure(self.unconditional, levels=levels)
         return {file: png_of(figure) for file, figure in figures.items()}
 
     def _of_labels(self, model: EncoderDecoder) -> dict[str, Number]:
@@ -365,3 +380,16 @@ class _Comparison:
         noise = common_noise(decoder, self.columns, self.seed)[:count]
         images = decode(decoder, h[self.shown], noise, temperature=None, progress=True)
         return Group(images, *heading(name, decoder.h_dim))
+
+    def _samples(self, name: str, model: EncoderDecoder) -> Group:
+        """Samples of p(x), a row of them, or one at several temperatures where these scale it."""
+        decoder, rows = model.decoder, len(self.shown)
+        title = heading(name)[0]
+        if scales_noise(decoder):
+            noise = common_noise(decoder, rows, self.seed)[None]
+            steps = torch.linspace(0, 1, self.columns).tolist()
+            images = [decode(decoder, None, noise, temperature=t)[0] for t in steps]
+            return Group(torch.stack(images, 1), title, "$T$ = 0 to 1")
+        noise = common_noise(decoder, rows * self.columns, self.seed)[None]
+        images = decode(decoder, None, noise, progress=True)[0].unflatten(0, (rows, self.columns))
+        return Group(images, title)

@@ -84,7 +84,13 @@ def notes(numbers: Numbers, runs: Mapping[str, Run]) -> list[str]:
 
 
 def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
-    if "mse_one" in rows:
+    codes = {variant["code"] for variant in numbers["variants"].values()}
+    if "z" in codes:
+        yield (
+            "A flow's h is its z = f(x), which has a number for each sub-pixel and is the image "
+            "itself: reconstructions are exact, and the bits are those of x, given nothing."
+        )
+    if "h" in codes and "mse_one" in rows:
         yield (
             "**An autoencoder's bits are conditional on h(x), whose own cost is not counted**: "
             "they are the bits of x given h, not of x, and more dimensions of h can hide more."

@@ -35,7 +35,7 @@ class LabelProbes:
             self.images = {name: len(indices) for name, indices in self.indices.items()}
         self.at_ends: list[str] = []  # the probes whose penalty is at an end of what was tried
         self.hits: dict[str, npt.NDArray[np.bool_]] = {}  # of each variant's test images
-        self.untrained: dict[str, Number] = {}  # by the encoder's configuration and seed
+        self.untrained: dict[str, Number] = {}  # by the configuration of what makes h, and the seed
 
     def of_h(self, name: str, model: EncoderDecoder, run: Run) -> dict[str, Number]:
         """How well h gives the label, and how well h of the same encoder before training does.
@@ -43,10 +43,11 @@ class LabelProbes:
         `name` is the variant's.
         """
         config = run.config
-        spec = json.dumps([config["model"]["encoder"], config["seed"]], sort_keys=True)
+        made_by = config["model"]["encoder"] or config["model"]["decoder"]
+        spec = json.dumps([made_by, config["seed"]], sort_keys=True)
         if spec not in self.untrained:
             encoder, decoder, _ = build(config)
-            fresh = EncoderDecoder(encoder, decoder).eval().to(model.device)
+            fresh = EncoderDecoder(encoder, decoder).coded.eval().to(model.device)
             self.untrained[spec] = self._of_encoder(f"{name}, untrained", fresh).accuracy
         probe = self._of_encoder(name, model)
         self.hits[name] = probe.hits

@@ -1,6 +1,6 @@
 """What samples of one h have in common, and so what h has fixed; what differs it leaves open."""
 
-from repr_toolkit.analyses.base import Analysis, needs_encoder_and_decoder
+from repr_toolkit.analyses.base import Analysis, needs_code_and_decoder
 from repr_toolkit.analyses.invariance.blocks import blocks
 from repr_toolkit.analyses.invariance.measure import measure
 
@@ -15,5 +15,5 @@ ANALYSIS = Analysis(
     tells="what h leaves open",
     measure=measure,
     blocks=blocks,
-    obstacle=needs_encoder_and_decoder,
+    obstacle=needs_code_and_decoder,
 )

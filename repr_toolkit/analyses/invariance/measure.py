@@ -22,7 +22,7 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load_with_decoder
-from repr_toolkit.sampling.draw import decode, reconstruction_temperature
+from repr_toolkit.sampling.draw import decode, draws_that_differ, reconstruction_temperature
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
 from repr_toolkit.support.stats import Groups
@@ -63,8 +63,8 @@ def measure(
 
     The images are spread evenly over the split, and each has noise of its own. The judge of `key`
     (by default the label or the identity, where the data has one to judge by) is trained on real
-    images. `temperature` is by default the decoder's `reconstruction_temperature`; at 0 samples
-    cannot differ, and one is drawn.
+    images. `temperature` is by default the decoder's `reconstruction_temperature`; at 0, and from
+    the z of a flow, samples cannot differ, and one is drawn.
 
     The arrays are what the pictures show: of up to `rows` images `image` uint8 (rows, C, H, W),
     `sample` uint8 (rows, n, C, H, W), `variance` float32 (rows, C, H, W), the `name` of each code,
@@ -74,7 +74,7 @@ def measure(
     Raises FileNotFoundError for what is no finished run, and ValueError for one without encoder, a
     split that the data lacks, a key that cannot be judged by, and fewer than two images or samples.
     """
-    model = load_with_decoder(run)
+    model = load_with_decoder(run).coded
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h to draw samples of")
     if images < 2 or samples < 2:
@@ -91,7 +91,7 @@ def measure(
     batch, groups = held_out[chosen], held_out.groups(chosen)
     h = encode_split(model, held_out, indices=candidates)
     temperature = reconstruction_temperature(model.decoder, temperature)
-    draws = samples if temperature > 0 else 1
+    draws = draws_that_differ(model.decoder, samples, temperature)
     noise = common_noise(model.decoder, len(chosen) * draws, seed)
     drawn = decode(
         model.decoder,

@@ -1,6 +1,6 @@
 """Probes: what does h know?"""
 
-from repr_toolkit.analyses.base import Analysis, needs_encoder
+from repr_toolkit.analyses.base import Analysis, needs_code
 from repr_toolkit.analyses.probing.blocks import blocks
 from repr_toolkit.analyses.probing.linear import linear_probe
 from repr_toolkit.analyses.probing.mdl import online_code
@@ -19,7 +19,7 @@ ANALYSIS = Analysis(
     tells="what probes read from h",
     measure=measure,
     blocks=blocks,
-    obstacle=needs_encoder,
+    obstacle=needs_code,
     only_split="test",
     protocol=2,
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 from repr_toolkit.analyses.probing.classifiers import Features
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
-from repr_toolkit.representations import Representation, Source, options_for, represent
+from repr_toolkit.representations import Representation, Source, options_for, part_of, represent
 from repr_toolkit.representations.sources import UNTRAINED
 from repr_toolkit.runs.run import Run
 
@@ -58,14 +58,19 @@ class Columns:
     options: Mapping[str, Any]
     all: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
+    known: dict[str, Representation] = field(default_factory=dict)  # all of h, by its source
 
     def options_of(self, source: Source) -> dict[str, Any]:
         """Those that a source gets."""
         return options_for(source, self.sources, self.options)
 
     def represent(self, source: Source) -> Representation:
-        """h of the data by a source."""
-        return represent(source.text, self.data, **self.options_of(source))[0]
+        """h of the data by a source, of which parts are made of one h."""
+        if source.whole not in self.known:
+            how = self.options_of(source)
+            self.known[source.whole] = represent(source.whole, self.data, **how)[0]
+        whole = self.known[source.whole]
+        return part_of(whole, source.part) if source.part else whole
 
     def add(self, h: Representation, source: Source) -> None:
         """Add a column; one whose name is taken is named as its source."""
@@ -99,7 +104,7 @@ class Columns:
         """The columns of runs and their baselines, as `Probing.runs` has them."""
         runs: dict[str, dict[str, str]] = {}
         for source in self.sources:
-            whole = self.options_of(source).get("layer") is None
+            whole = self.options_of(source).get("layer") is None and not source.part
             trained = source.kind == "run" and not source.untrained
             of_data = (self.data.fingerprint, self.data.levels)
             if not (whole and trained and Run(source.path).trained_on == of_data):
@@ -142,20 +147,19 @@ def gather(
         leading = next((s for s in sources if s.kind in ("file", "run")), sources[0])
         tell(f"h of {leading.text}")
         how = options_for(leading, sources, options)
-        known[leading.text], data = represent(leading.text, None, **how)
-    columns = Columns(data, sources, options)
+        known[leading.whole], data = represent(leading.whole, None, **how)
+    columns = Columns(data, sources, options, known=known)
     wanted = []
     for source in given:
         if isinstance(source, Representation):
             columns.all.append(Column(source))
             continue
-        if source.text not in known:
+        if source.whole not in known:
             tell(f"h of {source.text}")
-            known[source.text] = columns.represent(source)
-        h = known[source.text]
+        h = columns.represent(source)
         columns.add(replace(h, name=source.name or h.name), source)
-        untrained = Source(UNTRAINED + source.text)
-        if source.kind == "file" or source.text in ("pca", "labels"):
+        untrained = replace(source.with_path(source.path, untrained=True), name=None)
+        if source.kind == "file" or source.whole in ("pca", "labels"):
             if baselines:
                 columns.left_out[untrained.text] = "it has no encoder"
         elif source.kind == "run" or (source.kind == "network" and not h.is_random):
@@ -178,10 +182,7 @@ def _parsed(made: Made, data: ImageData | None) -> Source | Representation:
         return Representation("h", "arrays", data.fingerprint, data.levels, h)
     path = str(made.path if isinstance(made, Run) else made)
     source = Source.parse(path) if isinstance(made, str) else Source(path)
-    if source.kind != "run":
-        return source
-    path = str(Path(source.path))
-    return replace(source, text=f"{UNTRAINED}{path}" if source.untrained else path)
+    return source if source.kind != "run" else source.with_path(str(Path(source.path)))
 
 
 def encode_images(
@@ -191,9 +192,9 @@ def encode_images(
 
     None where h is of anything else, or was stored.
     """
-    if source.kind == "file" or source.text == "labels":
+    if source.kind == "file" or source.whole == "labels":
         return None
-    others = _with_images(data, images, whole=source.text == "pca")
+    others = _with_images(data, images, whole=source.fitted)
     try:
         return represent(source.text, others, **options)[0].h["test"]
     except ValueError:  # h of labels, of landmarks …, which new images have not

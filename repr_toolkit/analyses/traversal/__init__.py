@@ -1,6 +1,6 @@
 """How pictures change as their h moves along directions."""
 
-from repr_toolkit.analyses.base import Analysis, needs_encoder_and_decoder
+from repr_toolkit.analyses.base import Analysis, needs_code_and_decoder
 from repr_toolkit.analyses.traversal.blocks import blocks
 from repr_toolkit.analyses.traversal.measure import measure
 
@@ -15,5 +15,5 @@ ANALYSIS = Analysis(
     tells="how pictures change as h moves",
     measure=measure,
     blocks=blocks,
-    obstacle=needs_encoder_and_decoder,
+    obstacle=needs_code_and_decoder,
 )

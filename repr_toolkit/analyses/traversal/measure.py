@@ -77,6 +77,8 @@ def measure(
 ) -> Result:
     """Move the h of some images along directions, decode it, and measure how the pictures change.
 
+    Of a flow without encoder h is z.
+
     Args:
         along: Names of directions (`named.KINDS`), by default `default_directions`. They are
             made of the h of training images.
@@ -95,10 +97,10 @@ def measure(
     `levels`. The change of a direction is the mean absolute difference of pictures from each α to
     the next, S − 1 values in intensities of [0, 1].
 
-    Raises FileNotFoundError for an unfinished run, and ValueError for a run without encoder, a
-    split or an image that the data lack, a name of no direction, and where `even_steps` does.
+    Raises FileNotFoundError for an unfinished run, and ValueError for a run without code, a split
+    or an image that the data lack, a name of no direction, and where `even_steps` does.
     """
-    model = load_with_decoder(run)
+    model = load_with_decoder(run).coded
     if model.encoder is None:
         raise ValueError(f"{run.path} has no encoder: there is no h to move")
     data = run.load_data()

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from repr_toolkit.analyses.base import encoder_source, needs_encoder, needs_keys
+from repr_toolkit.analyses.base import encoder_source, needs_code, needs_keys
 from repr_toolkit.analyses.verification.baselines import PIXELS, baselines
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key, people_trained_on
+from repr_toolkit.models.code import named_by
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.models.pairs import Floats, Verification, verify
 from repr_toolkit.runs.run import Run, load
@@ -90,7 +91,7 @@ def measure(
 
 def _of_run(run: Run, split: str, **how: Any) -> tuple[str, Floats, ImageData]:
     """The name of a run's h, h of a split (N, h_dim), and the run's data."""
-    model = load(run).to(fastest_device())
+    model = load(run).to(fastest_device()).coded
     if model.encoder is None:
         raise ValueError(
             f"{run.path} has no encoder, so there is no h that could tell people apart"
@@ -104,7 +105,7 @@ def _of_run(run: Run, split: str, **how: Any) -> tuple[str, Floats, ImageData]:
         )
     images = data.split(split)
     h = encode_split(model, images, **how)
-    return f"{type(model.encoder).__name__}, h ({h.shape[1]})", h.numpy(), data
+    return f"{type(named_by(model.encoder)).__name__}, h ({h.shape[1]})", h.numpy(), data
 
 
 def measure_stored(data: ImageData, split: str = "test", *, seed: int = 0) -> Verifications:
@@ -129,7 +130,7 @@ def obstacle(run: Run) -> str | None:
     source = encoder_source(run)
     if source not in (None, "image", "embedding"):
         return f"its encoder reads {source!r}, neither images nor embeddings"
-    return needs_encoder(run) or needs_keys(run, "identity")
+    return needs_code(run) or needs_keys(run, "identity")
 
 
 def roc_lines(results: Sequence[Verifications]) -> list[Line]:

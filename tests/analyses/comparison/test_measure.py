@@ -31,7 +31,8 @@ from toys.decoders import DECONV
 from toys.encoders import ONE_HOT
 from toys.runs import change_facts, untrained_run
 
-NAMES = ("comparison.json", "comparison.csv", "comparison.md", "figure3.png", "figure6.png")
+FIGURES = ("figure3.png", "figure6.png", "samples.png")
+NAMES = ("comparison.json", "comparison.csv", "comparison.md", *FIGURES)
 SMALL = {"reconstructed": 6, "draws": 3, "rows": 4, "columns": 2}
 
 
@@ -397,5 +398,5 @@ def test_runs_on_other_images_are_refused(
 def test_json_holds_the_comparison(study: tuple[Path, dict[str, Run]]) -> None:
     stored = json.loads((study[0] / "comparison.json").read_text())
     assert [*stored["variants"]] == [*study[1]]
-    assert stored["figures"] == ["figure3.png", "figure6.png"]
+    assert sorted(stored["figures"]) == [*FIGURES]
     assert csv_text(csv_rows(stored)) == (study[0] / "comparison.csv").read_text()
