@@ -19,7 +19,8 @@ A direction is one of the following, where h is z for a flow without encoder:
   mean:7           from the mean h without the class or attribute to the mean h with it
 α counts standard deviations of the training images' h along it, for mean the way between the
 means. An attribute is the code or name of a label or identity, or a key of the data (KEY[i] is a
-column of one) that has two values, or KEY=VALUE. A PICTURE is an image file, or the number of an
+column of one) that has two values, or KEY=VALUE; or brightness, or pose by the data's landmarks,
+above the median training image's. A PICTURE is an image file, or the number of an
 image of the split.
 """
 

@@ -4,10 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from repr_toolkit.data.images import ImageData, find_column
+from repr_toolkit.data.images import ImageData, ImageSplit, find_column
+from repr_toolkit.support.choose import choose_evenly
 
 Flags = npt.NDArray[np.bool_]  # (N,), true for the images that have it
+
+MEASURED = {"brightness": "image", "pose": "landmarks"}
+"""What is measured of every image, and by which key: the mean intensity, and how far the nose is to
+the right of the middle between the eyes, in distances of the eyes."""
+MOST_MEASURED = 20_000  # training images that a median is of
 
 
 @dataclass(frozen=True)
@@ -27,11 +34,30 @@ class Attribute:
         return flags
 
 
+class Measured(Attribute):
+    """More of a number in `MEASURED` than the median training image has."""
+
+    def flags(self, data: ImageData, split: str, indices: list[int]) -> Flags:
+        train = data.splits["train"]
+        median = np.median(_measured(self.key, train, choose_evenly(len(train), MOST_MEASURED)))
+        above: Flags = _measured(self.key, data.splits[split], indices) > median
+        return above
+
+
+def _measured(name: str, split: ImageSplit, rows: list[int]) -> npt.NDArray[np.float32]:
+    """A number of `MEASURED` of images of a split, (n,)."""
+    if name == "brightness":
+        return split[rows]["image"].mean((1, 2, 3), dtype=torch.float32).numpy()
+    left, right, nose = split.column("landmarks")[rows][:, :3].unbind(1)  # (n, 2), x before y
+    return ((nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)).float().numpy()
+
+
 def find_attribute(data: ImageData, text: str) -> Attribute:
     """The attribute that a text names in a data set.
 
     A text is the first of these that fits: KEY=CODE or KEY=NAME · a key of two values, of which the
-    larger is meant (`smile`) · the name or the code of a label · the name of an identity. KEY[i] is
+    larger is meant (`smile`) · the name or the code of a label · the name of an identity ·
+    `brightness` or `pose` (see `MEASURED`), above the median of training images. KEY[i] is
     column i of a key that has several. Raises ValueError for other texts, naming what there is.
     """
     key, equals, value = text.partition("=")
@@ -57,6 +83,8 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
         code = _code(data, key, text)
         if code is not None:
             return Attribute(text, key, code)
+    if MEASURED.get(text) in data.arrays:
+        return Measured(text, text, 1)
     raise ValueError(f"{data.name} has neither a class nor an attribute {text!r}; {offer(data)}")
 
 

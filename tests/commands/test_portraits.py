@@ -288,7 +288,7 @@ def test_a_model_that_takes_no_pictures_says_so(
     for argv, told in (
         (["portraits", alone, "a.png"], "the model has no encoder: it draws nobody in particular"),
         (["interpolate", alone, "a.png", "b.png"], "no encoder, and so no h of a picture"),
-        (["interpolate", labels, "a.png", "b.png"], "reads 'label', not pictures; take a run"),
+        (["interpolate", labels, "a.png", "b.png"], "reads 'label', not pictures; give numbers"),
         (["interpolate", seeing, "a.png", "b.png"], "there is no picture a.png"),
     ):
         assert main(argv) == 1

@@ -19,6 +19,7 @@ from repr_toolkit.sampling.draw import (
     sample,
 )
 from toys.decoders import Drawn
+from toys.flows import Logistic
 from toys.runs import untrained_run
 
 SHAPE = (1, 4, 5)
@@ -187,3 +188,23 @@ def test_where_no_picture_can_be_written(tmp_path: Path) -> None:
         refuse_unwritable(tmp_path / "a.jpg", overwrite=True)
     with pytest.raises(FileNotFoundError, match="missing"):
         refuse_unwritable(tmp_path / "missing" / "a.png", overwrite=True)
+
+
+class Far(Logistic):
+    """A flow whose y lie so far from 0 that float32 cannot tell neighbouring levels apart."""
+
+    def place(self, h: torch.Tensor | None) -> float:
+        return 2.0**16
+
+
+def test_what_float32_does_not_give_back_float64_does(capsys: pytest.CaptureFixture[str]) -> None:
+    batch = {"image": torch.arange(160, dtype=torch.uint8).view(8, *SHAPE)}
+    near, far = Logistic(SHAPE), Far(SHAPE)
+    torch.nn.init.constant_(far.log_scale, 11)
+    for flow, missed in ((near, 0), (far, 8)):
+        model = EncoderDecoder(None, flow).eval()
+        again = reconstruct(model, batch, n=2, temperature=0.7, batch_size=3)
+        assert again.shape == (8, 2, *SHAPE)
+        assert (again == batch["image"][:, None]).all()
+        said = f"float32 did not give back {missed} of 8 images; float64 did"
+        assert (said in capsys.readouterr().out) == bool(missed)
