@@ -6,8 +6,9 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-COUPLING_BOUND = 2.0
-"""The largest |log-scale| of a coupling."""
+COUPLING_BOUND = 0.5
+"""The largest |log-scale| of a coupling. Images unlike any that were trained on meet it in coupling
+after coupling, and rounding errors grow by the product of the scales."""
 NORM_BOUND = 3.0
 """The largest |log-scale| that an actnorm learns."""
 LEAST_DEVIATION = 1e-3

@@ -27,6 +27,9 @@ NOT_RUN = (
     "bottleneck_imagenet32",
     "gated_cifar10",
     "gated_imagenet32",
+    "glow_celeba64",
+    "glow_cifar10",
+    "glow_imagenet32",
     "multiscale_imagenet64",
     "pixelrnn_cifar10",
     "pixelrnn_imagenet32",
@@ -44,7 +47,7 @@ SHRUNK = {
     "trainer.accelerator": "cpu",
     "trainer.devices": 1,
 }
-SHRUNK_DECODER = {"features": 6, "head_features": 6, "layers": 2}
+SHRUNK_DECODER = {"features": 6, "head_features": 6, "layers": 2, "steps": 2, "hidden": 1}
 
 
 class Shape(NamedTuple):
@@ -55,6 +58,7 @@ class Shape(NamedTuple):
 
 
 SHAPES = {  # 32×32 RGB otherwise
+    "celeba": Shape((3, 64, 64), 256),
     "imagenet64": Shape((3, 64, 64), 256),
     "mnist": Shape((1, 28, 28), 256),
     "mnist5k": Shape((1, 28, 28), 16),
@@ -86,7 +90,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def images(count: int, shape: tuple[int, ...]) -> np.ndarray:
         return draw.integers(0, 256, (count, *shape), dtype=np.uint8)
 
-    for name in ("mnist", "mnist5k", "photos", "cifar10", "tinyimagenet32_20cls"):
+    for name in ("mnist", "mnist5k", "photos", "cifar10", "celeba", "tinyimagenet32_20cls"):
         shape = SHAPES.get(name, Shape((3, 32, 32), 256)).image_shape
         arrays = {}
         for split, count in (("train", 24), ("test", 12)):
@@ -138,7 +142,7 @@ def shrunk(name: str, root: Path, variant: str | None = None) -> dict[str, Any]:
     encoder = config["model"]["encoder"]
     if encoder is not None and encoder["class_path"].endswith("ConvBottleneck"):
         settings["model.encoder.init_args.features"] = 4
-    if config["data"]["source"] in ("mnist", "mnist5k", "photos", "cifar10", "orl_faces"):
+    if config["data"]["source"] in ("mnist", "mnist5k", "photos", "cifar10", "celeba", "orl_faces"):
         settings["data.source"] = f"{config['data']['source']}.npz"
     return apply_settings(config, settings)
 
@@ -178,8 +182,15 @@ def test_the_recipes_are_these() -> None:
         "bottleneck_tinyimagenet",
         "classes_mnist5k",
         "classes_tinyimagenet",
+        "flows_mnist5k",
         "gated_cifar10",
         "gated_imagenet32",
+        "glow_celeba64",
+        "glow_cifar10",
+        "glow_imagenet32",
+        "glow_lfw",
+        "glow_mnist5k",
+        "glow_orl_faces",
         "information_known_bits",
         "multiscale_imagenet64",
         "multiscale_photos",
