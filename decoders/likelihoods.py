@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 LikelihoodKind = Literal["categorical", "bernoulli", "logistic_mixture"]
 
+FEW = 1 << 15
+"""Components of mixtures whose arithmetic is as nothing beside the cost of an operation."""
 FAR = 40.0
 """Standard deviations: further out than this, or than where it is, a Gaussian has no mass."""
 
@@ -182,37 +184,53 @@ class DiscretizedLogisticMixture(nn.Module):
     ) -> Tensor:
         """Levels int64 (…) of the channel after those `before` (…, c), for params (…, K), u (…).
 
-        The smallest v with CDF(v) > u, found by bisection; where temperature is not 1, of the pmf
+        The smallest v with CDF(v) > u; where temperature is not 1, of the pmf
         renormalised to the power 1/temperature. That is the pmf of this channel: the components'
         weights given the channels before it stay as they are. Temperature 0 takes the mode.
         """
         if before is None:
             before = u.new_empty(*u.shape, 0)
-        weights = self._joint(params, before)[-1].log_softmax(-1)  # (…, M)
-        mean, log_scale = self._channel(params, before)
+        blocks = self._blocks(params)
+        logits = self._logits(blocks, before)
+        mean, log_scale = self._channel(blocks, before)
         if temperature != 1:
-            log_pmf = self._tabulated(weights, mean, log_scale)
+            log_pmf = self._tabulated(logits.log_softmax(-1), mean, log_scale)
             return Categorical(self.levels).draw(log_pmf, u.to(log_pmf), temperature)
-        weights, inverse_scale = weights.exp(), (-log_scale).exp()
-        u = u.to(weights)
+        return self._search(u.to(logits), logits.softmax(-1), mean, (-log_scale).exp())
+
+    def _search(self, u: Tensor, weights: Tensor, mean: Tensor, inverse_scale: Tensor) -> Tensor:
+        """The smallest level whose CDF exceeds u (…), of components (…, M).
+
+        Of the levels in question, equally spaced ones are looked at, and those between two of them
+        next. Where parameters are few, an operation costs more than its arithmetic, and many levels
+        are looked at together.
+        """
+        last = self.levels - 1
+        ways = 16 if mean.numel() <= FEW else 4
+        step = 1
+        while step < self.levels:
+            step *= ways
         low = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
-        high = low + (self.levels - 1)  # there the CDF is 1
-        for _ in range(self.levels.bit_length()):
-            middle = (low + high) // 2
-            upper = self._scaled(middle.unsqueeze(-1), mean) + self.bin / 2
-            above = (weights * torch.sigmoid(upper * inverse_scale)).sum(-1) > u
-            high = torch.where(above, torch.minimum(middle, high), high)
-            low = torch.where(above, low, middle + 1)
-        return high
+        mean, weights = mean.unsqueeze(-2), weights.unsqueeze(-2)  # (…, 1, M)
+        inverse_scale = inverse_scale.unsqueeze(-2) / last
+        while step > 1:
+            step //= ways
+            # Twice the upper edges of the bins, as integers, in units of levels from the middle.
+            edges = torch.arange(1, ways, device=u.device) * (2 * step) - self.levels
+            edges = (edges + 2 * low.unsqueeze(-1)).to(mean.dtype)
+            upper = torch.sub(edges.unsqueeze(-1), mean, alpha=last)
+            cdf = upper.mul_(inverse_scale).sigmoid_().mul_(weights).sum(-1)
+            low += step * (cdf <= u.unsqueeze(-1)).sum(-1)
+        return low.clamp_max_(last)  # there the CDF is 1, whatever the tails
 
     def _blocks(self, params: Tensor) -> Tensor:
         """The K parameters (…, K) in blocks (…, K/M, M), in float32 at least."""
         blocks: Tensor = _at_least_float32(params).unflatten(-1, (-1, self.mixtures))
         return blocks
 
-    def _channel(self, params: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+    def _channel(self, blocks: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """Means and log-scales (…, M) of the channel after those `before` (…, c)."""
-        blocks, c = self._blocks(params), before.shape[-1]
+        c = before.shape[-1]
         mean = blocks[..., 1 + c, :]
         first = 1 + 2 * self.channels + c * (c - 1) // 2
         for earlier in range(c):
@@ -221,14 +239,25 @@ class DiscretizedLogisticMixture(nn.Module):
         log_scale = blocks[..., 1 + self.channels + c, :]
         return mean, log_scale.clamp(*self.log_scales)
 
+    def _logits(self, blocks: Tensor, before: Tensor) -> Tensor:
+        """The components' logits (…, M) given the channels `before` (…, c)."""
+        logits = blocks[..., 0, :]
+        channels = range(before.shape[-1])
+        if not channels:
+            return logits
+        each = [self._channel(blocks, before[..., :c]) for c in channels]
+        mean, log_scale = (torch.stack(values, -2) for values in zip(*each, strict=True))
+        return logits + self._log_mass(before.unsqueeze(-1), mean, log_scale).sum(-2)
+
     def _joint(self, params: Tensor, x: Tensor) -> Tensor:
         """log π_k + Σ log p_k(x_c | x_<c) of every component up to every channel, (C + 1, …, M).
 
         The first is log π_k alone, the next includes R, and so on, over the c of x (…, c).
         """
-        sums = [self._blocks(params)[..., 0, :].log_softmax(-1)]
+        blocks = self._blocks(params)
+        sums = [blocks[..., 0, :].log_softmax(-1)]
         for c in range(x.shape[-1]):
-            mean, log_scale = self._channel(params, x[..., :c])
+            mean, log_scale = self._channel(blocks, x[..., :c])
             sums.append(sums[-1] + self._log_mass(x[..., c, None], mean, log_scale))
         return torch.stack(sums)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scipy.stats import chi2, norm
 from torch import Tensor
 
-from repr_toolkit.decoders import Deconv, GatedPixelCNN
+from repr_toolkit.decoders import Deconv, GatedPixelCNN, likelihoods
 from repr_toolkit.decoders.likelihoods import (
     Bernoulli,
     Categorical,
@@ -250,6 +250,30 @@ def test_logistic_mixture_draws_what_enumeration_says(channels: int, levels: int
     often = p * count >= 5
     chi_square = ((seen - p * count)[often] ** 2 / (p * count)[often]).sum()
     assert chi2.sf(chi_square, often.sum() - 1) > 1e-3
+
+
+@pytest.mark.parametrize("few", [0, 10**9])
+@pytest.mark.parametrize("levels", [2, 5, 16, 17, 256])
+def test_logistic_mixture_draws_the_smallest_level_whose_cdf_exceeds_u(
+    levels: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many levels are looked at together."""
+    monkeypatch.setattr(likelihoods, "FEW", few)
+    torch.manual_seed(0)
+    like, count = DiscretizedLogisticMixture(3, levels, mixtures=5), 500
+    params, x = (value.double() for value in extreme(like, count))
+    u = torch.rand(count, dtype=torch.float64)
+    for c in range(3):
+        images = x.T[None, :, :, None].to(torch.uint8).repeat(1, 1, 1, levels)
+        images[0, c] = torch.arange(levels)
+        every = params[None, None, :, None].expand(1, 1, count, levels, -1)
+        terms = like.log_prob(every, images)[0, c]  # (count, levels)
+        cdf = terms.exp().cumsum(1)
+        level = like.draw(params, u, 1.0, x[:, :c].long())
+        assert (cdf.gather(1, level[:, None])[:, 0] > u - 1e-9).all()
+        below = cdf.gather(1, (level[:, None] - 1).clamp_min(0))[:, 0]
+        assert ((below <= u + 1e-9) | (level == 0)).all()
+        assert len(level.unique()) > min(levels, 20) / 2
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
