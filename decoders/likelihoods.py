@@ -210,18 +210,18 @@ class DiscretizedLogisticMixture(nn.Module):
         step = 1
         while step < self.levels:
             step *= ways
-        low = torch.zeros(u.shape, dtype=torch.int64, device=u.device)
         mean, weights = mean.unsqueeze(-2), weights.unsqueeze(-2)  # (…, 1, M)
         inverse_scale = inverse_scale.unsqueeze(-2) / last
+        low = torch.zeros_like(u)  # twice the level
         while step > 1:
             step //= ways
-            # Twice the upper edges of the bins, as integers, in units of levels from the middle.
-            edges = torch.arange(1, ways, device=u.device) * (2 * step) - self.levels
-            edges = (edges + 2 * low.unsqueeze(-1)).to(mean.dtype)
-            upper = torch.sub(edges.unsqueeze(-1), mean, alpha=last)
+            # Twice the bins' upper edges, whole numbers, from the middle of all levels.
+            first, end = 2 * step - self.levels, 2 * step * ways - self.levels
+            edges = torch.arange(first, end, 2 * step, dtype=u.dtype, device=u.device)
+            upper = torch.sub((edges + low.unsqueeze(-1)).unsqueeze(-1), mean, alpha=last)
             cdf = upper.mul_(inverse_scale).sigmoid_().mul_(weights).sum(-1)
-            low += step * (cdf <= u.unsqueeze(-1)).sum(-1)
-        return low.clamp_max_(last)  # there the CDF is 1, whatever the tails
+            low = torch.add(low, (cdf <= u.unsqueeze(-1)).sum(-1), alpha=2 * step)
+        return (low / 2).long().clamp_max_(last)  # there the CDF is 1, whatever the tails
 
     def _blocks(self, params: Tensor) -> Tensor:
         """The K parameters (…, K) in blocks (…, K/M, M), in float32 at least."""
@@ -278,23 +278,19 @@ class DiscretizedLogisticMixture(nn.Module):
         bin only the first or the second term is left. So no term is a difference of nearly equal
         numbers, and none is infinite, taken or not, which keeps every gradient finite.
         """
-        inverse_scale = (-log_scale).exp()
-        offset = self._scaled(levels, mean)
-        below = F.logsigmoid((offset + self.bin / 2) * inverse_scale)
-        above = F.logsigmoid((self.bin / 2 - offset) * inverse_scale)
-        inside = torch.log(-torch.expm1(-self.bin * inverse_scale))
-        lowest, highest = levels == 0, levels == self.levels - 1
+        last = self.levels - 1
+        half = (-log_scale).exp() / last  # half a bin
+        # (levels−1)·x is an integer, which is exact, unlike x.
+        middle = torch.sub(2 * levels.to(mean.dtype) - last, mean, alpha=last) * half
+        below = F.logsigmoid(half + middle)
+        above = F.logsigmoid(half - middle)
+        inside = torch.log(-torch.expm1(-2 * half))
+        lowest, highest = levels == 0, levels == last
         return (
             below.masked_fill(highest, 0)
             + above.masked_fill(lowest, 0)
             + inside.masked_fill(lowest | highest, 0)
         )
-
-    def _scaled(self, levels: Tensor, mean: Tensor) -> Tensor:
-        """Levels in units of −1…1, less the mean."""
-        # (levels−1)·x is an integer, which is exact, unlike x.
-        last = self.levels - 1
-        return (2 * levels.to(mean.dtype) - last - last * mean) / last
 
 
 def likelihood_of(kind: LikelihoodKind, channels: int, levels: int, mixtures: int) -> Likelihood:
