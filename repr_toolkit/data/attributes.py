@@ -47,9 +47,12 @@ class Measured(Attribute):
 def _measured(name: str, split: ImageSplit, rows: list[int]) -> npt.NDArray[np.float32]:
     """A number of `MEASURED` of images of a split, (n,)."""
     if name == "brightness":
-        return split[rows]["image"].mean((1, 2, 3), dtype=torch.float32).numpy()
-    left, right, nose = split.column("landmarks")[rows][:, :3].unbind(1)  # (n, 2), x before y
-    return ((nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)).float().numpy()
+        measured = split[rows]["image"].mean((1, 2, 3), dtype=torch.float32)
+    else:
+        left, right, nose = split.column("landmarks")[rows][:, :3].unbind(1)  # (n, 2), x before y
+        measured = (nose - (left + right) / 2)[:, 0] / (right - left).norm(dim=1)
+    numbers: npt.NDArray[np.float32] = measured.numpy()
+    return numbers
 
 
 def find_attribute(data: ImageData, text: str) -> Attribute:

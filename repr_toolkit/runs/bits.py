@@ -1,7 +1,7 @@
 """Bits per dimension of held-out images, one number per image, with standard errors."""
 
 from collections.abc import Iterator, Sequence
-from math import log, prod
+from math import inf, log, prod
 from pathlib import Path
 from typing import Any
 
@@ -262,8 +262,8 @@ def over_draws(
     included; `draws_error`, the standard error by the draws alone, with the images fixed;
     `less`, the bits of the row before less these, paired by image (absent from the first);
     and `counting`, (Σ p_j)² / Σ p_j², how many of the draws the mean rests on, averaged over
-    images. `draws_error` is of first order in the spread of the p_j, and so too small where few
-    draws count; for m = 1 it is by the spread of all draws, and absent where k = 1.
+    images. `draws_error` is the jackknife's; for m = 1 it is by the spread of all draws, and absent
+    where k = 1.
     """
     k, count = log_prob.shape
     to_bits = float(decoders.bits_per_dim(torch.tensor(-1.0, dtype=torch.float64), image_shape))
@@ -275,11 +275,24 @@ def over_draws(
         counting = (2 * total - (2 * log_prob[:m]).logsumexp(0)).exp()
         row: dict[str, Any] = {"draws": m, "bits_per_dim": mean(bits, groups).as_dict()}
         if k > 1:
-            # The variance of log Σ p_j by that of the p_j, or for one draw that of log p itself.
-            variance = (m / counting - 1) / (m - 1) if m > 1 else log_prob.var(0)
+            variance = _jackknife(log_prob[:m]) if m > 1 else log_prob.var(0)
             row["draws_error"] = to_bits * float(variance.sum().sqrt()) / count
         if before is not None:
             row["less"] = mean(before - bits, groups).as_dict()
         rows.append(row | {"counting": float(counting.mean())})
         before = bits
     return rows
+
+
+def _jackknife(log_p: Tensor) -> Tensor:
+    """The variance of log Σ p_j over m draws, log p (m, n), by leaving out one at a time: (n,).
+
+    Unlike that of the linearised logarithm it holds where one draw outweighs all others.
+    """
+    m, total = len(log_p), log_p.logsumexp(0)
+    without = total + (-(log_p - total).exp()).log1p()
+    # Without the largest, which may be all but the whole sum, the difference has no digits left.
+    largest = log_p.argmax(0, keepdim=True)
+    others = log_p.scatter(0, largest, -inf).logsumexp(0, keepdim=True)
+    without = without.scatter(0, largest, others)
+    return (m - 1) / m * (without - without.mean(0)).square().sum(0)

@@ -135,12 +135,14 @@ def test_training_curves_of_two_levels_have_nats_at_the_right(tmp_path: Path) ->
             name: {"model": {"decoder": {"class_path": "X", "init_args": of}}}
             for name, of in arguments.items()
         }
-        runs = dict.fromkeys(configs, SimpleNamespace(metrics_file=file))
+        info = {"a": {}, "b": {"likelihood": "upper bound, ELBO"}}
+        runs = {name: SimpleNamespace(metrics_file=file, info=info[name]) for name in configs}
         reported: Any = SimpleNamespace(runs=runs, configs=configs)
         return curves(reported).blocks
 
     [chart] = shown(2, 28)
     assert "nats an image" in chart.caption
+    assert "(b: upper bound, ELBO)" in chart.caption
     assert "In nats an image: a from 272 to 136;" in chart.svg  # 784 · ln 2 of 0.5 and 0.25
     assert chart.svg.count("nats an image") == 2  # a label of the axis, and for readers
     for others in ((3, 28), (2, 27), (None, 28)):

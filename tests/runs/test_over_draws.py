@@ -51,13 +51,14 @@ def test_the_bound_tightens_towards_the_exact_likelihood() -> None:
     assert 0 < rows[-1]["counting"] < 64
 
 
-def test_the_errors_of_images_and_of_draws_are_told_apart() -> None:
+@pytest.mark.parametrize("spread", [0.3, 3.0])
+def test_the_errors_of_images_and_of_draws_are_told_apart(spread: float) -> None:
     """By simulation: the error by draws is the spread of the mean when only the draws change."""
     generator = torch.Generator().manual_seed(0)
-    images = 5 * torch.randn(40, generator=generator, dtype=torch.float64)
+    images = 20 * spread * torch.randn(40, generator=generator, dtype=torch.float64)
     every = []
     for _ in range(400):
-        draws = 0.3 * torch.randn(16, 40, generator=generator, dtype=torch.float64)
+        draws = spread * torch.randn(16, 40, generator=generator, dtype=torch.float64)
         every.append(over_draws(images + draws, SHAPE))
     for place in range(3):
         means = [rows[place]["bits_per_dim"]["value"] for rows in every]
