@@ -90,7 +90,8 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
             "A flow's h is its z = f(x), which has a number for each sub-pixel and is the image "
             "itself: reconstructions are exact, and the bits are those of x, given nothing."
         )
-    if "h" in codes and "mse_one" in rows:
+    encoded = "h" in codes and "mse_one" in rows
+    if encoded:
         yield (
             "**An autoencoder's bits are conditional on h(x), whose own cost is not counted**: "
             "they are the bits of x given h, not of x, and more dimensions of h can hide more."
@@ -100,7 +101,7 @@ def _of_bits(numbers: Numbers, rows: set[str]) -> Iterator[str]:
         "one σ fitted on training images, which is the weakest likelihood that it can have. With a "
         "σ for each position, or for each level that a mean rounds to, it has a stronger one: what "
         "is left to another decoder is not due to one σ"
-        if "mse_one" in rows
+        if encoded
         else ""
     )
     yield (

@@ -21,6 +21,7 @@ from repr_toolkit.analyses.probing.classifiers import (
 )
 from repr_toolkit.data.attributes import Flags
 
+WIDE = 1000  # numbers in a vector, above which the first principal directions are sought alone
 DEVIATIONS, DIFFERENCE = "standard deviations", "of the difference of means"
 
 
@@ -110,7 +111,10 @@ def principal(h: Features, number: int) -> Direction:
     most = min(h.shape[1], len(h) - 1)
     if not 0 <= number < most:
         raise ValueError(f"h has the principal directions 0…{most - 1}, not {number}")
-    pca = PCA(number + 1, svd_solver="covariance_eigh").fit(h.astype(np.float64))
+    # Few of very many, as of a flow's z, need not all eigenvectors: seconds instead of minutes.
+    few = h.shape[1] > WIDE and number < WIDE // 10
+    solver = "arpack" if few else "covariance_eigh"
+    pca = PCA(number + 1, svd_solver=solver, random_state=0).fit(h.astype(np.float64))
     vector = pca.components_[number]
     vector = vector * np.sign(vector[np.abs(vector).argmax()])
     return _in_deviations(f"principal {number}", vector, h)

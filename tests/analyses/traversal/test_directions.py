@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from repr_toolkit.analyses.traversal import directions
 from repr_toolkit.analyses.traversal.directions import (
     DIFFERENCE,
     coordinate,
@@ -41,6 +42,19 @@ def test_principal_directions_are_those_of_a_known_covariance() -> None:
         principal(h, 4)
     with pytest.raises(ValueError, match=r"principal directions 0…1, not 2"):
         principal(h[:3], 2)
+
+
+def test_the_first_of_many_principal_directions_are_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    draw = np.random.default_rng(0)
+    h = (draw.normal(size=(60, 40)) * np.geomspace(5, 0.1, 40)).astype(np.float32)
+    whole = [principal(h, number) for number in range(3)]
+    monkeypatch.setattr(directions, "WIDE", 30)
+    for number, wanted in enumerate(whole):
+        found = principal(h, number)
+        np.testing.assert_allclose(found.vector, wanted.vector, atol=1e-6)
+        assert found.scale == pytest.approx(wanted.scale)
 
 
 def test_signs_of_principal_directions_are_fixed() -> None:
