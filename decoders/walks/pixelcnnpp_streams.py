@@ -7,6 +7,7 @@ those on the way back. What a convolution sees is the concatenated ELU of its ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -84,8 +85,8 @@ class RightStream:
         besides = [block.beside.kernel()[:, :, 0, 0].unflatten(1, (2, -1, p)) for block in blocks]
         self.beside = torch.stack([w[:, :, 0].flatten(1).t() for w in besides])  # (L, 2·p, p)
         self.shortcut = torch.stack([w[:, :, 1].flatten(1).t() for w in besides[there:]])
-        for conv, block in zip(self.first.bias, blocks, strict=True):
-            conv += bias(block.beside)
+        biases = torch.stack([bias(block.beside) for block in blocks])
+        self.first.bias = self.first.bias + biases.unsqueeze(1)
         self.condition = _conditions(blocks)
         # The last maps on the way there have a slot of their own, before all others.
         first = slice(1, 1 + there) if coarsest else slice(0, 1 + there)
@@ -98,33 +99,15 @@ class RightStream:
         maps = [*zeros(there, batch, p), self.last]
         back_maps = [self.last if coarsest else zeros(batch, p), *zeros(back, batch, p)]
         self.start, self.back, self.result = maps[0], back_maps[0], back_maps[-1]
-        inside, gate = zeros(batch, p), zeros(batch, p)
-        steps = [
-            self._step(slot, before, after, inside, gate)
-            for slot, before, after in zip(
-                range(count),
-                (*reversed(maps[:-1]), *back_maps[:-1]),
-                (*reversed(maps[1:]), *back_maps[1:]),
-                strict=True,
+        layers = [
+            _PixelLayer(slot, self.first, self.second, before, after, self.signs)
+            for slot, (before, after) in enumerate(
+                [*reversed([*pairwise(maps)]), *pairwise(back_maps)]
             )
         ]
-        self.inward_steps, self.outward_steps = steps[:there][::-1], steps[there:]
-        self.last_seen = (self.last.unsqueeze(1), self.first.windows[0].unflatten(1, (2, p)))
-
-    def _step(
-        self, slot: int, before: Tensor, after: Tensor, inside: Tensor, gate: Tensor
-    ) -> tuple[Tensor, ...]:
-        """The views and matrices of a slot; views are made once."""
-        p = before.shape[1]
-        window, window_2 = self.first.windows[1 + slot], self.second.windows[slot]
-        both = gate.new_zeros(len(gate), 2 * p)
-        return (
-            *(before, before.unsqueeze(1), window.unflatten(1, (2, p)), window),
-            *(self.first.collected[0, slot], self.first.here[slot], inside, inside.unsqueeze(1)),
-            *(window_2.unflatten(1, (2, p)), window_2),
-            *(self.second.collected[0, slot], self.second.here[slot], both),
-            *(both[:, :p], both[:, p:], gate, after),
-        )
+        self.inward_layers, self.outward_layers = layers[:there][::-1], layers[there:]
+        self.last_maps = self.last.unsqueeze(1)
+        self.last_seen = self.first.windows[0].unflatten(1, (2, p))
 
     def restart(self) -> None:
         self.first.rows.zero_()
@@ -148,49 +131,54 @@ class RightStream:
 
     def inward(self) -> None:
         """The layers on the way there, from `start` to `last`."""
-        for step in self.inward_steps:
-            self._layer(*step)
+        for layer in self.inward_layers:
+            layer()
         if not self.coarsest:
-            maps, seen = self.last_seen
-            F.elu_(torch.mul(maps, self.signs, out=seen))
+            F.elu_(torch.mul(self.last_maps, self.signs, out=self.last_seen))
         self.to_outward.baddbmm_(self.passed, self.shortcut)
 
     def outward(self) -> None:
         """The layers on the way back, from `back` to `result`."""
-        for step in self.outward_steps:
-            self._layer(*step)
+        for layer in self.outward_layers:
+            layer()
 
     def end(self, column: Tensor) -> None:
         """Keep of the pixel what the next row sees."""
         self.first.keep(column)
         self.second.keep(column)
 
-    def _layer(
+
+class _PixelLayer:
+    """The layer of a slot at a pixel, from maps `before` (B, p) to `after`. Views are made once."""
+
+    def __init__(
         self,
-        maps: Tensor,
-        maps_3: Tensor,
-        seen_3: Tensor,
-        seen: Tensor,
-        collected: Tensor,
-        weight: Tensor,
-        inside: Tensor,
-        inside_3: Tensor,
-        seen_4: Tensor,
-        seen_2: Tensor,
-        collected_2: Tensor,
-        weight_2: Tensor,
-        both: Tensor,
-        f: Tensor,
-        g: Tensor,
-        gate: Tensor,
+        slot: int,
+        first: _Convs,
+        second: _Convs,
+        before: Tensor,
         after: Tensor,
+        signs: Tensor,
     ) -> None:
-        F.elu_(torch.mul(maps_3, self.signs, out=seen_3))
-        torch.addmm(collected, seen, weight, out=inside)
-        F.elu_(torch.mul(inside_3, self.signs, out=seen_4))
-        torch.addmm(collected_2, seen_2, weight_2, out=both)
-        torch.sigmoid(g, out=gate)
-        torch.addcmul(maps, f, gate, out=after)
+        batch, p = before.shape
+        self.before, self.after, self.signs = before, after, signs
+        self.inside, self.gate = before.new_empty(2, batch, p)
+        self.both = before.new_empty(batch, 2 * p)
+        self.f, self.g = self.both.chunk(2, 1)
+        self.seen = [first.seen[slot], second.seen[slot]]
+        # The concatenated ELU of maps (B, 1, p), in two halves (B, 2, p).
+        self.maps = [before.unsqueeze(1), self.inside.unsqueeze(1)]
+        self.halves = [seen.unflatten(1, (2, p)) for seen in self.seen]
+        self.collected = [first.collected[0, slot], second.collected[0, slot]]
+        self.here = [first.here[slot], second.here[slot]]
+
+    def __call__(self) -> None:
+        F.elu_(torch.mul(self.maps[0], self.signs, out=self.halves[0]))
+        torch.addmm(self.collected[0], self.seen[0], self.here[0], out=self.inside)
+        F.elu_(torch.mul(self.maps[1], self.signs, out=self.halves[1]))
+        torch.addmm(self.collected[1], self.seen[1], self.here[1], out=self.both)
+        torch.sigmoid(self.g, out=self.gate)
+        torch.addcmul(self.before, self.f, self.gate, out=self.after)
 
 
 class _Convs:
