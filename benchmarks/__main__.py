@@ -13,13 +13,22 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from benchmarks import ceilings, evaluation, memory, neighbour, pixelrnn, sampling, training
+from benchmarks import (
+    ceilings,
+    evaluation,
+    flows,
+    memory,
+    neighbour,
+    pixelrnn,
+    sampling,
+    training,
+)
 from benchmarks.results import Results
 from benchmarks.table import table
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.training.trainer import quiet_lightning
 
-DEFAULT = ("sampling", "paper", "training", "pixelrnn", "evaluation", "memory")
+DEFAULT = ("sampling", "paper", "training", "pixelrnn", "flows", "evaluation", "memory")
 ON_DEMAND = {
     "switches": "training without each of the recipe's settings in turn",
     "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
@@ -73,6 +82,7 @@ def run(console: Console, parts: list[str], rounds: int, share: float) -> dict[s
         "paper": lambda: sampling.paper(min(rounds, 2), ceiling),
         "training": lambda: training.run(rounds, ceiling),
         "pixelrnn": lambda: pixelrnn.run(rounds),
+        "flows": lambda: flows.run(rounds),
         "switches": lambda: training.switches(rounds, ceiling),
         "neighbour": lambda: neighbour.run(rounds),
         "demo": lambda: neighbour.demo(rounds, share),

@@ -305,3 +305,29 @@ def draw_for(model: Decoder, case: Case, batch: int = 3) -> Draw:
         known, mask = random_images(model, batch), torch.rand(noise.shape) < 0.3
     temperature = (1.0, 0.5, 0.0)[number % 3]
     return Draw(random_h(model, batch), noise, temperature, known, mask)
+
+
+def hard_images(model: Flow) -> Tensor:
+    """Noise, two checkerboards, and constant images, uint8 (6, C, H, W)."""
+    _, height, width = model.image_shape
+    checks = (torch.arange(height)[:, None] + torch.arange(width)) % 2 * (model.levels - 1)
+    plain = torch.zeros(height, width, dtype=torch.int64)
+    patterns = [checks, model.levels - 1 - checks, plain, plain + model.levels - 1]
+    images = torch.stack(patterns).to(torch.uint8)[:, None].expand(-1, *model.image_shape)
+    return torch.cat([random_images(model, 2), images])
+
+
+def tame(model: Any) -> Any:
+    """The model with parameters so small that it is no worse than trained ones to invert."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 0.3
+    return model
+
+
+def prepared(model: Any) -> Any:
+    """The model with the statistics of random images."""
+    x = random_images(model, 64)
+    if model.has_preparation:
+        model.train().prepare([(x, random_h(model, 64))])
+    return model.eval()

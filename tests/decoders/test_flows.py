@@ -1,41 +1,22 @@
 """Flows: z and back, the density's closed form, and what stands in z."""
 
 from math import log, pi, prod
-from typing import Any
 
 import pytest
 import torch
-from cases import Case, is_flow, random_h, random_images, those
-from torch import Tensor
+from cases import (
+    Case,
+    hard_images,
+    is_flow,
+    prepared,
+    random_h,
+    random_images,
+    tame,
+    those,
+)
 
-from repr_toolkit.decoders import NICE, Flow
+from repr_toolkit.decoders import NICE
 from repr_toolkit.decoders.flows.stages import logistic_of_normal, normal_of_logistic
-
-
-def hard_images(model: Flow) -> Tensor:
-    """Noise, two checkerboards, and constant images, uint8 (6, C, H, W)."""
-    _, height, width = model.image_shape
-    checks = (torch.arange(height)[:, None] + torch.arange(width)) % 2 * (model.levels - 1)
-    plain = torch.zeros(height, width, dtype=torch.int64)
-    patterns = [checks, model.levels - 1 - checks, plain, plain + model.levels - 1]
-    images = torch.stack(patterns).to(torch.uint8)[:, None].expand(-1, *model.image_shape)
-    return torch.cat([random_images(model, 2), images])
-
-
-def tame(model: Any) -> Any:
-    """The model with parameters so small that it is no worse than trained ones to invert."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter *= 0.3
-    return model
-
-
-def prepared(model: Any) -> Any:
-    """The model with the statistics of random images."""
-    x = random_images(model, 64)
-    if model.has_preparation:
-        model.train().prepare([(x, random_h(model, 64))])
-    return model.eval()
 
 
 @those(is_flow)

@@ -5,12 +5,10 @@ from typing import Any
 
 import pytest
 import torch
-from test_flows import hard_images, prepared
+from cases import hard_images, prepared
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from benchmarks.flows import KINDS, kept_by_a_step
 from repr_toolkit.decoders import Decoder, Glow, RealNVP
 from repr_toolkit.testing import check
 
@@ -116,43 +114,8 @@ def test_an_image_that_float32_misses_is_done_in_float64() -> None:
     assert again.tolist() == [False, True, False, False, False, False]
 
 
-class Alive(TorchDispatchMode):
-    """Remembers all memory that operations make; `bytes` is what is still held of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.storages: list[tuple[StorageWeakRef, int]] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
-                self.storages.append((StorageWeakRef(storage), storage.nbytes()))
-        return result
-
-    @property
-    def bytes(self) -> int:
-        held = {ref.cdata: size for ref, size in self.storages if not ref.expired()}
-        return sum(held.values())
-
-
-def bytes_of_a_step(memory: str) -> float:
-    """What one more step of flow keeps between the forward and the backward pass."""
-    kept = []
-    for steps in (2, 6):
-        torch.manual_seed(0)
-        model = Glow((3, 16, 16), scales=1, steps=steps, features=64, memory=memory).train()
-        x = torch.randint(0, 256, (8, 3, 16, 16), dtype=torch.uint8)
-        with Alive() as alive:
-            loss = model.loss(x)
-        kept.append(alive.bytes)
-        loss.backward()
-    return (kept[1] - kept[0]) / 4
-
-
 def test_what_a_step_keeps_in_memory() -> None:
-    keep, recompute, invert = map(bytes_of_a_step, ("keep", "recompute", "invert"))
+    keep, recompute, invert = (kept_by_a_step(kind, batch=4) for kind in KINDS)
     assert recompute <= 0.1 * keep
     assert invert <= 0.001 * keep
 
@@ -213,3 +176,28 @@ def test_the_contract_holds(name: str, options: dict[str, Any]) -> None:
     sentences = check(f"repr_toolkit.decoders.{name}", **options)
     assert any("sums to at most one" in sentence for sentence in sentences)
     assert sum("the same noise, the same log_prob" in sentence for sentence in sentences) == 5
+
+
+def test_z_of_held_out_images_is_standard_after_training() -> None:
+    """Pooled by scale: mean 0 ± 0.05 and variance 1 ± 0.05."""
+    torch.manual_seed(0)
+    mix = 20 * (torch.eye(16) + 0.25 * torch.randn(16, 16))
+
+    def drawn(count: int) -> Tensor:
+        values = 128 + torch.randn(count, 16) @ mix
+        return values.clamp(0, 255).to(torch.uint8).view(-1, 1, 4, 4)
+
+    model = Glow((1, 4, 4), scales=2, steps=2, features=8).train()
+    model.prepare([(drawn(256), None)])
+    optimizer = torch.optim.Adam(model.parameters())
+    for step in range(200):
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 200)
+        optimizer.zero_grad()
+        model.loss(drawn(128)).backward()
+        optimizer.step()
+    held_out = drawn(4000)
+    with torch.no_grad():
+        z = model.encode(held_out, noise=torch.rand(held_out.shape))
+    for part in model.z_scales:
+        assert abs(float(z[:, part].mean())) < 0.05
+        assert abs(float(z[:, part].var()) - 1) < 0.05
