@@ -19,6 +19,7 @@ from benchmarks import (
     flows,
     memory,
     neighbour,
+    pixelcnnpp,
     pixelrnn,
     sampling,
     training,
@@ -28,10 +29,20 @@ from benchmarks.table import table
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.training.trainer import quiet_lightning
 
-DEFAULT = ("sampling", "paper", "training", "pixelrnn", "flows", "evaluation", "memory")
+DEFAULT = (
+    "sampling",
+    "paper",
+    "training",
+    "pixelrnn",
+    "pixelcnnpp",
+    "flows",
+    "evaluation",
+    "memory",
+)
 ON_DEMAND = {
     "switches": "training without each of the recipe's settings in turn",
     "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
+    "networks": "training steps of the networks of pixelcnnpp_photos",
     "neighbour": "training and evaluation beside a process that keeps a core busy",
     "demo": "the whole demo quiet and beside such a process, some 15 minutes a round",
     "naive": "16 images by the naive engine from start to end, some 12 minutes",
@@ -83,6 +94,8 @@ def run(console: Console, parts: list[str], rounds: int, share: float) -> dict[s
         "training": lambda: training.run(rounds, ceiling),
         "pixelrnn": lambda: pixelrnn.run(rounds),
         "flows": lambda: flows.run(rounds),
+        "pixelcnnpp": lambda: pixelcnnpp.run(rounds, ceiling),
+        "networks": lambda: pixelcnnpp.networks(rounds),
         "switches": lambda: training.switches(rounds, ceiling),
         "neighbour": lambda: neighbour.run(rounds),
         "demo": lambda: neighbour.demo(rounds, share),

@@ -7,6 +7,7 @@ recipe; a step here lacks the loading of images, the average of the weights and 
 hold for a whole process.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -172,8 +173,9 @@ class Side:
             1, get_context("spawn"), initializer=_begin, initargs=(way, steps, seed)
         )
 
-    def block(self, steps: int) -> None:
-        self._process.submit(_block, steps).result()
+    def block(self, steps: int) -> float:
+        """The CPU-seconds of so many steps, over all threads."""
+        return self._process.submit(_block, steps).result()
 
     def losses(self) -> list[float]:
         """The losses of all steps so far, in bits/dim."""
@@ -204,9 +206,11 @@ def _begin(way: Way, steps: int, seed: int) -> None:
         _steps = Steps(way.also({"seed": seed}), *patches(steps, seed))
 
 
-def _block(steps: int) -> None:
+def _block(steps: int) -> float:
+    begin = time.process_time()
     with quiet_lightning():
         _steps.block(steps)
+    return time.process_time() - begin
 
 
 def _losses() -> list[float]:
@@ -288,7 +292,7 @@ def compare(
 ) -> Results:
     """Seconds a step of each way, which needs `flops`, and the last losses."""
     with training(ways, steps * (rounds + 1)) as sides:
-        calls: dict[str, Callable[[], None]] = {
+        calls: dict[str, Callable[[], object]] = {
             name: partial(side.block, steps) for name, side in sides.items()
         }
         comparison = alternate(

@@ -31,6 +31,7 @@ NOT_RUN = (
     "glow_cifar10",
     "glow_imagenet32",
     "multiscale_imagenet64",
+    "pixelcnnpp_cifar10",
     "pixelrnn_cifar10",
     "pixelrnn_imagenet32",
     "pixelrnn_imagenet64",
@@ -47,7 +48,14 @@ SHRUNK = {
     "trainer.accelerator": "cpu",
     "trainer.devices": 1,
 }
-SHRUNK_DECODER = {"features": 6, "head_features": 6, "layers": 2, "steps": 2, "hidden": 1}
+SHRUNK_DECODER = {
+    "features": 6,
+    "head_features": 6,
+    "layers": 2,
+    "blocks": 1,
+    "steps": 2,
+    "hidden": 1,
+}
 
 
 class Shape(NamedTuple):
@@ -163,7 +171,7 @@ def structure(name: str, variant: str | None) -> str:
         if config["model"][section] is not None:
             config["model"][section]["init_args"].pop(key, None)
     del config["data"]["fold"]
-    return f"{name} {config['model']} {config['data']}"
+    return f"{config['model']} {config['data']}"
 
 
 RUNS = [(name, variant) for name in list_recipes() for variant in runs_of(name)]
@@ -178,9 +186,11 @@ def test_the_recipes_are_these() -> None:
         "bottleneck_imagenet32",
         "bottleneck_mnist5k",
         "bottleneck_photos",
+        "bottleneck_pixelcnnpp",
         "bottleneck_rnn_mnist5k",
         "bottleneck_tinyimagenet",
         "classes_mnist5k",
+        "classes_pixelcnnpp",
         "classes_tinyimagenet",
         "flows_mnist5k",
         "gated_cifar10",
@@ -194,6 +204,8 @@ def test_the_recipes_are_these() -> None:
         "information_known_bits",
         "multiscale_imagenet64",
         "multiscale_photos",
+        "pixelcnnpp_cifar10",
+        "pixelcnnpp_photos",
         "pixelrnn_cifar10",
         "pixelrnn_depth_mnist5k",
         "pixelrnn_imagenet32",
@@ -218,6 +230,7 @@ def test_a_recipe_opens_with_what_a_reader_needs(name: str) -> None:
     assert f"repr-toolkit {'study' if name in STUDIES else 'train'} {name}" in comment
     assert ("Not run here" in comment) == (name in NOT_RUN)
     assert all(load_recipe(name)["about"].values())
+    assert "TIME" not in (RECIPES / f"{name}.yaml").read_text("utf-8")  # to be filled in
     assert f"[{name}]({name}.yaml)" in (RECIPES / "README.md").read_text("utf-8")
 
 

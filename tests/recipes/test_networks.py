@@ -1,4 +1,4 @@
-"""Recipes of PixelRNNs: what their studies compare, and the paper's sizes."""
+"""Recipes of several networks: what their studies compare, and the papers' sizes."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -64,13 +64,48 @@ def test_ablations_change_one_thing() -> None:
     assert base["layers"] == 1
 
 
-def test_bottleneck_rnn_is_the_demo_with_another_decoder() -> None:
+@pytest.mark.parametrize("name", ["bottleneck_rnn_mnist5k", "bottleneck_pixelcnnpp"])
+def test_a_bottleneck_is_the_demo_with_another_decoder(name: str) -> None:
     demo = variants(load_recipe("bottleneck_mnist5k"))["pixelcnn_m10"]
-    changed = differences(demo, load_recipe("bottleneck_rnn_mnist5k"))
+    changed = differences(demo, load_recipe(name))
     others = [key for key in changed if not key.startswith("model.decoder.")]
     assert others == ["training.compile"]
-    assert "not compiled" in opening("bottleneck_rnn_mnist5k")
+    assert "not compiled" in opening(name)
     assert "model.decoder.class_path" in changed
+
+
+def test_pixelcnnpp_stands_beside_the_gated_pixelcnn_at_equal_parameters() -> None:
+    recipe = load_recipe("pixelcnnpp_photos")
+    found = variants(recipe)
+    decoders = {name: own["model"]["decoder"] for name, own in found.items()}
+    assert {name: spec["class_path"].rpartition(".")[2] for name, spec in decoders.items()} == {
+        "gated_softmax": "GatedPixelCNN",
+        "gated_mixture": "GatedPixelCNN",
+        "pixelcnnpp": "PixelCNNpp",
+    }
+    arguments = [decoders[f"gated_{kind}"]["init_args"] for kind in ("softmax", "mixture")]
+    assert [a.get("likelihood") for a in arguments] == [None, "logistic_mixture"]
+    sizes = [decoder_size(own, (3, 32, 32), 256) for own in found.values()]
+    assert max(sizes) < 1.01 * min(sizes)
+    for size in sizes:
+        assert f"{size:,}" in (RECIPES / "pixelcnnpp_photos.yaml").read_text("utf-8")
+    for own in found.values():
+        for key in differences(recipe, own):
+            assert key.startswith(("model.decoder.", "training.optimizer."))
+
+
+def test_pixelcnnpp_cifar10_is_the_papers_model() -> None:
+    config = load_recipe("pixelcnnpp_cifar10")
+    arguments = config["model"]["decoder"]["init_args"]
+    assert arguments == {
+        "features": 160,
+        "blocks": 5,
+        "scales": 3,
+        "mixtures": 10,
+        "dropout": 0.5,
+    }
+    assert config["training"]["ema_decay"] == 0.9995
+    assert f"batches of {config['data']['batch_size']} images" in opening("pixelcnnpp_cifar10")
 
 
 @pytest.mark.parametrize(
