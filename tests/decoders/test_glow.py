@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmarks.flows import KINDS, kept_by_a_step
 from repr_toolkit.decoders import Decoder, Glow, RealNVP
 from repr_toolkit.testing import check
+from repr_toolkit.training.trainer import can_compile
 
 
 def trained_like(model: Any, size: float = 0.05) -> Any:
@@ -201,3 +202,21 @@ def test_z_of_held_out_images_is_standard_after_training() -> None:
     for part in model.z_scales:
         assert abs(float(z[:, part].mean())) < 0.05
         assert abs(float(z[:, part].var()) - 1) < 0.05
+
+
+@pytest.mark.skipif(not can_compile(torch.device("cpu")), reason="torch.compile needs g++")
+@pytest.mark.filterwarnings("ignore")
+def test_the_compiled_loss_is_the_loss() -> None:
+    """With the noise of eager mode, which a compiler otherwise draws in its own way."""
+    torch.manual_seed(0)
+    model = trained_like(Glow((1, 4, 4), 2, scales=1, steps=1, features=4), 0.02).train()
+    x, h = torch.randint(0, 256, (3, 1, 4, 4), dtype=torch.uint8), torch.randn(3, 2)
+    found = []
+    with torch._inductor.config.patch(fallback_random=True):
+        for loss in (model.loss, torch.compile(model.loss, dynamic=False)):
+            torch.manual_seed(1)
+            value = loss(x, h)
+            by = torch.autograd.grad(value, [*model.parameters()])
+            found.append(torch.cat([value.detach()[None], *(each.flatten() for each in by)]))
+    torch.compiler.reset()
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
