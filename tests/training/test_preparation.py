@@ -41,6 +41,20 @@ def test_it_is_skipped_on_resume(tmp_path: Path) -> None:
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
+def test_weight_norms_with_dropout_and_an_average_are_resumed_bit_for_bit(tmp_path: Path) -> None:
+    arguments = {"features": 4, "blocks": 1, "mixtures": 1, "dropout": 0.5}
+    decoder = {"class_path": "repr_toolkit.decoders.PixelCNNpp", "init_args": arguments}
+    config = small(model__decoder=decoder, training__ema_decay=0.9)
+    run = train(config, tmp_path / "run")
+    whole = load_file(run.weights_file)
+    assert whole["decoder.prepared"]
+    run.weights_file.unlink()
+    run.checkpoints()[-1].unlink()
+    train(config, run.path, resume=True)
+    resumed = load_file(run.weights_file)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+
+
 def test_training_draws_and_reads_what_it_would_have(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
