@@ -1,7 +1,6 @@
 """The contract every decoder keeps: p(x|h) as a log-likelihood and as a sampler."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from logging import getLogger
 from math import log, prod
 from typing import ClassVar, NamedTuple
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from repr_toolkit.decoders.engines.draw import Draw, Engine, Progress, silent
 from repr_toolkit.decoders.noise import Law, check_noise, draw_noise
-from repr_toolkit.decoders.precision import full_precision
+from repr_toolkit.decoders.precision import evaluating, full_precision
 from repr_toolkit.support.nats import nats_for_a_bit
 
 
@@ -248,7 +247,7 @@ class Decoder(nn.Module):
         where parameters that are not finite allow no level.
         """
         chosen = self.engines[self.choose_engine(engine, draw)]
-        with self._evaluating(), torch.inference_mode(), full_precision(draw.noise.device):
+        with evaluating(self), torch.inference_mode(), full_precision(draw.noise.device):
             x = chosen.sample(self, draw)
         draw.require_decided()
         return x.clone()  # an ordinary tensor again, no longer one of inference mode
@@ -328,17 +327,6 @@ class Decoder(nn.Module):
             return draw_noise(tuple(x.shape), law, like)
         check_noise(noise, tuple(x.shape), law)
         return noise.to(like)
-
-    @contextmanager
-    def _evaluating(self) -> Iterator[None]:
-        """Eval mode, and afterwards the mode that each module had."""
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
 
 
 def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:

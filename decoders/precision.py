@@ -1,10 +1,11 @@
-"""Where exactness matters: arithmetic in the full precision of the weights."""
+"""Where exactness matters: eval mode, arithmetic in the full precision of the weights."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 
 @contextmanager
@@ -24,3 +25,20 @@ def full_precision(device: torch.device) -> Iterator[None]:
     finally:
         for flag, precision in zip(flags, before, strict=True):
             flag.fp32_precision = precision
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode, and afterwards the mode that each part of a module had.
+
+    Several threads may be in it at once where an outer one, entered before they started, or the
+    module's own mode leaves nothing to change: then nothing is written.
+    """
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

@@ -16,7 +16,7 @@ from repr_toolkit.decoders.flows.dequantisation import DequantisationKind, varia
 from repr_toolkit.decoders.flows.stages import Prior, Stage
 from repr_toolkit.decoders.noise import Law, check_noise
 from repr_toolkit.decoders.noise import likelihood_noise as noise_of_images
-from repr_toolkit.decoders.precision import full_precision
+from repr_toolkit.decoders.precision import evaluating, full_precision
 
 PREPARED_IMAGES = 256
 """The most images whose statistics `prepare` takes: the batch with which the paper begins."""
@@ -77,7 +77,7 @@ class Flow(Decoder):
         if noise is not None:
             check_noise(noise, tuple(x.shape), "uniform")
         like = next(self.parameters())
-        with self._evaluating(), full_precision(x.device):
+        with evaluating(self), full_precision(x.device):
             y, _ = self.dequantise(x, None if noise is None else noise.to(like))
             return self.transform(y, None if h is None else h.to(like))[0]
 
@@ -92,32 +92,43 @@ class Flow(Decoder):
             raise ValueError(f"z of shape (B, {wanted}) expected, not {tuple(z.shape)}")
         self._check_h(h, len(z))
         like = next(self.parameters())
-        with self._evaluating(), full_precision(like.device):
+        with evaluating(self), full_precision(like.device):
             y = self.inverse(z.to(like), None if h is None else h.to(like))
         if not bool(y.isfinite().all()):
             raise ValueError("z, h or weights make an image that is not finite")
         return self.images(y)
 
-    def reconstruct(self, x: Tensor, h: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def reconstruct(
+        self, x: Tensor, h: Tensor | None = None, batch_size: int | None = None
+    ) -> tuple[Tensor, Tensor]:
         """`decode(encode(x))`, and of which images, bool (B,), it had to be done in float64.
 
         These are the ones that the dtype of the weights does not give back exactly. Where they
-        differ from x still, float64 does not either.
+        differ from x still, float64 does not either. At most `batch_size` images are on the
+        device of the weights at a time; x, and what is returned, may be on another.
         """
-        images = self.decode(self.encode(x, h), h)
+        images = self._there_and_back(x, h, batch_size)
         again = (images != x).flatten(1).any(1)
         if bool(again.any()):
-            exact = deepcopy(self).double()
-            given = None if h is None else h[again].double()
-            images[again] = exact.decode(exact.encode(x[again], given), given)
+            missed = x[again], None if h is None else h[again]
+            images[again] = deepcopy(self).double()._there_and_back(*missed, batch_size)
         return images, again
+
+    def _there_and_back(self, x: Tensor, h: Tensor | None, batch_size: int | None) -> Tensor:
+        like, images = next(self.parameters()), torch.empty_like(x)
+        step = batch_size or max(1, len(x))
+        for rows in (slice(start, start + step) for start in range(0, len(x), step)):
+            part, given = x[rows].to(like.device), None if h is None else h[rows].to(like)
+            images[rows] = self.decode(self.encode(part, given), given)
+        return images
 
     @torch.no_grad()
     def round_trip_error(self, x: Tensor, h: Tensor | None = None) -> Tensor:
         """The largest |f⁻¹(f(y)) − y| of each image, (B,), for y in [−½, ½), in full precision."""
         self._check_x(x)
         self._check_h(h, len(x))
-        with self._evaluating(), full_precision(x.device):
+        with evaluating(self), full_precision(x.device):
             y, _ = self.dequantise(x, None)
             given = None if h is None else h.to(y)
             z, _ = self.transform(y, given)

@@ -137,7 +137,8 @@ def sample(options: Namespace, settings: Settings) -> None:
 
     Without an encoder from p(x); with an encoder of labels, N for each of the labels given; with
     any encoder, N from the h of images of a split: of N of them, or of all in turn where N is
-    larger. The noise of image i follows from --seed and i alone.
+    larger. The noise of image i follows from --seed and i alone. Of models that draw by normal
+    noise, the picture's last row is no sample: it is the first image at temperatures from 0 to 1.
 
     Any N fits into memory: chunks that are done are kept in NAME.parts beside --out until all are
     there, and after a kill the same command goes on with --resume. Started by torchrun or srun, the

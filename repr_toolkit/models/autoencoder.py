@@ -1,10 +1,11 @@
 """An encoder and a decoder as one model: h = encoder(batch[source]), log p(x|h) and the loss."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from repr_toolkit.decoders import Decoder, Flow, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import likelihood_noise
@@ -42,14 +43,16 @@ class EncoderDecoder(Learner):
     def coded(self) -> "EncoderDecoder":
         """The model whose h is the code of images, and whose decoder draws from it: this one.
 
-        Of a flow without encoder it is z = f(x) as h, and the image of z as what is drawn.
+        Of a flow without encoder it is z = f(x) as h, and the image of z as what is drawn: a view
+        of the flow, whose device, mode and memory layout stay as they are.
         """
-        if self.encoder is not None or not isinstance(self.decoder, Flow):
-            return self
-        channels_last = self._layout == torch.channels_last
+        return self if self._view is None else self._view
+
+    @cached_property
+    def _view(self) -> "EncoderDecoder | None":
+        """The view that `coded` is; no module of this one, and so in no state and no checkpoint."""
         flow = self.decoder
-        both = EncoderDecoder(FlowCode(flow), FlowImages(flow), channels_last=channels_last)
-        return both.to(self.device).train(self.training)
+        return FlowView(flow) if self.encoder is None and isinstance(flow, Flow) else None
 
     @property
     def code_dim(self) -> int:
@@ -148,3 +151,22 @@ class EncoderDecoder(Learner):
         if self.trainer.world_size > 1:
             total = self.trainer.strategy.reduce(total.to(self.device), reduce_op="sum").cpu()
         self.validation_results = {"val/bits_per_dim": float(total[0] / total[1])}
+
+
+class FlowView(EncoderDecoder):
+    """An unconditional flow as an encoder of z and a decoder of it.
+
+    z and its image are made in eval mode whatever the flow's mode, so that these are, too.
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__(FlowCode(flow), FlowImages(flow))
+        for module in (self, self.encoder, self.decoder):
+            cast("nn.Module", module).training = False
+
+    def lay_out(self) -> None:
+        """Nothing: the flow's weights stay as they lie."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device

@@ -16,7 +16,7 @@ from repr_toolkit.decoders.engines.draw import Engine
 class FlowCode(nn.Module):
     """An encoder: z (B, C·H·W), standardised, of images uint8 (B, C, H, W), by a flow without h.
 
-    `parts` are where the levels of the flow stand in z: `level1`, the finest, and so on.
+    `parts` are where the scales of the flow stand in z: `scale1`, the finest, and so on.
     """
 
     source = "image"
@@ -26,7 +26,7 @@ class FlowCode(nn.Module):
         self.flow = flow
         self.image_shape, self.levels = flow.image_shape, flow.levels
         self.h_dim = prod(flow.image_shape)
-        self.parts = {f"level{number}": part for number, part in enumerate(flow.z_scales, 1)}
+        self.parts = {f"scale{number}": part for number, part in enumerate(flow.z_scales, 1)}
 
     def forward(self, x: Tensor) -> Tensor:
         return self.flow.encode(x)

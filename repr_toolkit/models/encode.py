@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.decoders.precision import evaluating
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.models.side_by_side import side_by_side
@@ -51,11 +52,11 @@ def encode_split(
     """The code of a split's images, or of `indices` of it: float32 (N, d) on the CPU, in order.
 
     It is h, or a flow's z where there is no encoder (`EncoderDecoder.code`). Computed as by
-    `encode_by`, on the model's device and in the model's mode (`load` returns it in eval mode).
-    Raises ValueError for a model without code.
+    `encode_by`, on the model's device and in eval mode. Raises ValueError for a model without code.
     """
-    model = model.coded
-    return encode_by(model.encode, split, indices, batch_size, model.device, "encoding", progress)
+    model, name = model.coded, "encoding"
+    with evaluating(model):  # once, before the threads of which each would change the mode
+        return encode_by(model.encode, split, indices, batch_size, model.device, name, progress)
 
 
 def effective_dimension(h: Tensor) -> float:
@@ -120,8 +121,9 @@ def encode_batch(model: "Learner", batch: Mapping[str, Tensor]) -> Tensor:
 
     Raises ValueError for a model without code.
     """
-    with exactly():
-        h = model.coded.encode({key: value.to(model.device) for key, value in batch.items()})
+    model = model.coded
+    with exactly(), evaluating(model):
+        h = model.encode({key: value.to(model.device) for key, value in batch.items()})
     return _required(h).clone()  # an ordinary tensor, no longer one of inference mode
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from repr_toolkit.encoders import Encoder
 from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.code import named_by
 from repr_toolkit.models.encode import encode_by, require_readable
+from repr_toolkit.representations.parts import require_part
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.processes import fastest_device
 
@@ -28,13 +29,17 @@ def encode_data(
     *,
     batch_size: int = 256,
     progress: bool = False,
+    parts: Sequence[str] = (),
 ) -> Representation:
     """h of all images by an encoder, on the fastest device, in eval mode and full precision.
 
-    Raises ValueError as `require_readable` does, and what the encoder says of images that do not
-    fit it.
+    Raises ValueError as `require_readable` does, for `parts` that h will not have, and what the
+    encoder says of images that do not fit it.
     """
     require_readable(encoder, data, name, mend="")
+    slices: Mapping[str, slice] = getattr(encoder, "parts", {})
+    for part in parts:
+        require_part(part, name, slices, encoder.h_dim, len(data.splits["train"]))
     # An encoder that enlarges its images needs memory for as many pixels.
     size = getattr(encoder, "size", None)
     if isinstance(size, tuple):
@@ -49,8 +54,7 @@ def encode_data(
         key: encode_by(encode, split, None, batch_size, device, f"h of {name}", progress).numpy()
         for key, split in data.splits.items()
     }
-    parts = getattr(encoder, "parts", {})
-    return Representation(name, made_by, data.fingerprint, data.levels, h, parts)
+    return Representation(name, made_by, data.fingerprint, data.levels, h, slices)
 
 
 def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) -> str:

@@ -24,7 +24,7 @@ class Representation:
         fingerprint: That of the images that h was computed of.
         levels: The levels of these images.
         h: float32 (N, d) for train, val and test, in the order of `data.splits[split]`.
-        parts: Where parts of h with names stand in it, such as the levels of a flow's z.
+        parts: Where parts of h with names stand in it, such as the scales of a flow's z.
 
     Raises ValueError for a split that is missing or not (N, d), for splits of different d, and
     where h is not finite.

@@ -20,7 +20,7 @@ from repr_toolkit.support.importing import import_callable
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, thumbnail, labels, the import "
     "path of an encoder or network, such as torchvision.models.resnet18, or untrained:RUN, "
-    "untrained:PATH; before any of them a part of h, such as pca10: or level1:"
+    "untrained:PATH; before any of them a part of h, such as pca10: or scale1:"
 )
 UNTRAINED = "untrained:"
 SIMPLE = ("pixels", "pca", "thumbnail", "labels")
@@ -52,9 +52,13 @@ class Source:
 
     @property
     def part(self) -> str:
-        """The part of h that is meant, such as `pca10` of `pca10:runs/a`; "" for all of it."""
+        """The part of h that is meant, such as `pca10` of `pca10:runs/a`; "" for all of it.
+
+        A path with a colon has none, and a letter before a colon is no part, but a drive.
+        """
         name, colon, _ = self.text.partition(":")
-        return name if colon and name.isidentifier() and f"{name}:" != UNTRAINED else ""
+        named = colon and name.isidentifier() and len(name) > 1 and f"{name}:" != UNTRAINED
+        return name if named and not Path(self.text).exists() else ""
 
     @property
     def whole(self) -> str:
@@ -127,6 +131,7 @@ def represent(
     components: int = 64,
     batch_size: int = 256,
     progress: bool = False,
+    parts: Sequence[str] = (),
     **network: Any,
 ) -> tuple[Representation, ImageData]:
     """h of a data set by whatever `source` names, and the data.
@@ -143,12 +148,14 @@ def represent(
     - `untrained:` before such a path: the same network with random weights all the same, its
       images scaled as `weights` want them;
     - a part of h before any of these: `pca10:` for the first ten principal components, fitted on
-      the training images, or a name among the encoder's `parts`, such as `level1:` of a flow's z.
+      the training images, or a name among the encoder's `parts`, such as `scale1:` of a flow's z.
 
     Without `data` they are those of `data_settings`, arguments of `repr_toolkit.data.load_data`,
     which change a run's own data or an .npz's, and must name a source for everything else.
-    At most `batch_size` images are encoded at a time. Everything is deterministic. `network` are
-    the options of networks that are named above, as `network_encoder` takes them.
+    At most `batch_size` images are encoded at a time. Everything is deterministic. `parts` are
+    names of parts that will be taken of h: one that there is not is an error before anything is
+    encoded. `network` are the options of networks that are named above, as `network_encoder` takes
+    them.
 
     Raises ValueError for a source of none of these kinds, for options that do not go with it, and
     where data, levels or a stored embedding's maker are others than those that belong to it;
@@ -163,13 +170,13 @@ def represent(
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
     if parsed.part:
         how |= {"data_settings": data_settings, "components": components, **network}
-        whole, data = represent(parsed.whole, data, **how)
+        whole, data = represent(parsed.whole, data, parts=[parsed.part], **how)
         return part_of(whole, parsed.part), data
     if parsed.kind == "network":
         import_callable(parsed.path)  # an error at once, and not after loading data
         data = data or _load_data(settings, source)
         made = network_encoder(parsed.path, data, untrained=parsed.untrained, **network)
-        return encode_data(data, *made, **how), data
+        return encode_data(data, *made, parts=parts, **how), data
     for name in OF_NETWORKS:
         if network.get(name) and not (parsed.kind == "run" and name == "layer"):
             raise ValueError(f"{source} takes no {name}, but was given {network[name]!r}")
@@ -179,7 +186,7 @@ def represent(
         data = data or _run_data(Run(parsed.path), settings)
         layer, pool = network.get("layer"), network.get("pool", "mean")
         made = run_encoder(Run(parsed.path), parsed.untrained, data, layer, pool)
-        return encode_data(data, *made, **how), data
+        return encode_data(data, *made, parts=parts, **how), data
     data = data or _load_data(settings, source)
     if source == "pca":
         return simple.pca(data, components, progress=progress), data

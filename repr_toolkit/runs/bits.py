@@ -59,20 +59,27 @@ def bits_given(
 
 
 def own_and_other(
-    model: EncoderDecoder, split: ImageSplit, h: Tensor | None, seed: int = 0, **how: Any
+    model: EncoderDecoder,
+    split: ImageSplit,
+    h: Tensor | None,
+    seed: int = 0,
+    own: npt.NDArray[np.float64] | None = None,
+    **how: Any,
 ) -> tuple[npt.NDArray[np.float64], dict[str, Number]]:
     """Bits/dim of a split's images given their h, float64 (N,), and what is made of them.
 
+    They are `own` where they have been measured before.
     The numbers are `bits_per_dim`, of images of two levels `nats` an image, and, where there are
     two images that `other_h` gives another h by `seed`, over those images `bits_per_dim_other_h`
     and `difference`: own less the other's. See `log_likelihoods` for the further arguments and
     errors.
     """
-    tables, differ = [h], None
+    tables, differ = [h] if own is None else [], None
     if h is not None:
         others, differ = other_h(h, seed)
-        tables = [h, h[others]]
-    bits, *other = bits_given(model, split, tables, seed=seed, **how)
+        tables.append(h[others])
+    measured = bits_given(model, split, tables, seed=seed, **how) if tables else []
+    bits, *other = measured if own is None else [own, *measured]
     numbers = {"bits_per_dim": mean(bits, split.groups())}
     if (nats := model.decoder.nats_for_a_bit) is not None:
         numbers["nats"] = mean(nats * bits, split.groups())
@@ -231,14 +238,15 @@ def evaluate(
     images = data.split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
     h = None if model.encoder is None else encode_split(model, images, **options)
-    bits, numbers = own_and_other(model, images, h, seed, **options)
+    own, drawn = None, []
+    if dequantisations is not None:
+        log_prob = log_likelihoods(model, images, [h], seed=seed, draws=dequantisations, **options)
+        own = decoders.bits_per_dim(log_prob[0], model.decoder.image_shape).numpy()
+        drawn = over_draws(log_prob, model.decoder.image_shape, images.groups())
+    bits, numbers = own_and_other(model, images, h, seed, own, **options)
     if split != "train":
         count = min(len(images), TRAINING_IMAGES)
         numbers["bits_per_dim_train"] = training_bits(model, data, count, seed=seed, **options)
-    drawn: list[dict[str, Any]] = []
-    if dequantisations is not None:
-        log_prob = log_likelihoods(model, images, [h], seed=seed, draws=dequantisations, **options)
-        drawn = over_draws(log_prob, model.decoder.image_shape, images.groups())
     return {
         "run": str(run.path),
         "split": split,

@@ -1,7 +1,7 @@
 """Images drawn from a trained model: samples and reconstructions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,8 @@ from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.code import FlowImages
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.models.precision import exactly
+from repr_toolkit.runs.bits import likelihood_batch
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, say, span
 from repr_toolkit.support.files import require_writable
@@ -89,25 +91,24 @@ def reconstruct(
     decoder's `reconstruction_temperature`. A flow without encoder gives the images back, those that
     float32 misses by float64. Raises ValueError for a model without code.
     """
-    decoder = model.coded.decoder
-    if isinstance(decoder, FlowImages):
-        images = _reconstructed_by(decoder.flow, batch["image"], how.get("batch_size", 256))
+    if isinstance(model.coded.decoder, FlowImages):
+        images = _reconstructed(model, batch["image"], how.get("batch_size", 256))
         return images[:, None].expand(-1, how.get("n", 1), -1, -1, -1)
     return sample(model, encode_batch(model, batch), temperature=temperature, **how)
 
 
-def _reconstructed_by(flow: Flow, x: Tensor, batch_size: int) -> Tensor:
+def _reconstructed(model: EncoderDecoder, x: Tensor, batch_size: int) -> Tensor:
     """decode(encode(x)), images uint8 (B, C, H, W) on the CPU, and a word on float32's misses."""
-    device = next(flow.parameters()).device
-    parts = [flow.reconstruct(part.to(device)) for part in x.split(batch_size)]
-    images, again = (torch.cat([part[i].cpu() for part in parts]) for i in (0, 1))
+    flow, x = cast("Flow", model.decoder), x.cpu()
+    with exactly():
+        images, again = flow.reconstruct(x, batch_size=likelihood_batch(model, batch_size))
     if missed := int(again.sum()):
-        wrong = int((images != x.cpu()).flatten(1).any(1).sum())
+        wrong = int((images != x).flatten(1).any(1).sum())
         say(
             f"float32 did not give back {missed} of {len(x)} images; float64 did"
             + (f", but for {wrong}" if wrong else "")
         )
-    return images
+    return images.clone()  # an ordinary tensor, no longer one of inference mode
 
 
 def decode(

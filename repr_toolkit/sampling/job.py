@@ -19,6 +19,7 @@ from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array, Chunks
+from repr_toolkit.support.console import say
 from repr_toolkit.support.files import Rows
 from repr_toolkit.support.fill import fill
 from repr_toolkit.support.pictures import image_grid, write_png
@@ -111,7 +112,7 @@ class SamplingJob:
         """Draw the images into `out`, an .npz, or a .png of the first with the .npz beside it.
 
         Where temperatures scale the noise, the picture's last row is the first image at
-        temperatures from 0 to 1, evenly spaced.
+        temperatures from 0 to 1, evenly spaced, which is said; the .npz has none of that row.
 
         The .npz holds `image`, uint8 (N, C, H, W); `levels`; `label`, or the `index` in the split
         of the image that h is of, int64 (N,); and `job`, the settings as JSON. Finished chunks are
@@ -195,6 +196,7 @@ class SamplingJob:
             blank = -len(images) % columns
             white = row.new_full((blank, *row.shape[1:]), decoder.levels - 1)
             images = torch.cat([images, white, row])
+            say(f"the last row of {out} is the first image at temperatures from 0 to 1")
         write_png(out, image_grid(images, columns=columns, levels=decoder.levels))
 
     def _layout(self) -> tuple[list[int], int]:

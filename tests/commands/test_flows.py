@@ -129,15 +129,15 @@ def test_invariance_of_z_leaves_nothing_open(run: Run, capsys: pytest.CaptureFix
     assert main(["invariance", str(run.path), "--images", "6", "-n", "3"]) == 0
 
 
-def test_z_is_embedded_whole_or_by_level(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_z_is_embedded_whole_or_by_scale(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["embed", str(run.path), "--out", "z.npz"]) == 0
     assert "h of 64 numbers" in capsys.readouterr().out
-    assert main(["embed", f"level1:{run.path}", "--out", "level1.npz"]) == 0
-    whole, level = load_data("z.npz"), load_data("level1.npz")
-    one, other = (data.splits["test"].column("embedding") for data in (whole, level))
+    assert main(["embed", f"scale1:{run.path}", "--out", "scale1.npz"]) == 0
+    whole, scale = load_data("z.npz"), load_data("scale1.npz")
+    one, other = (data.splits["test"].column("embedding") for data in (whole, scale))
     assert one.shape[1:] == (64,)
     torch.testing.assert_close(other, one[:, :16], rtol=0, atol=0)
-    assert level.encoder == f"{whole.encoder}, level1"
+    assert scale.encoder == f"{whole.encoder}, scale1"
 
 
 def test_probes_read_z_beside_its_parts_and_another_h(
@@ -145,12 +145,12 @@ def test_probes_read_z_beside_its_parts_and_another_h(
 ) -> None:
     other = untrained_run(tmp_path / "h", encoder=CONV, decoder=PIXELCNN)
     z = str(run.path)
-    sources = [z, f"level1:{z}", f"pca3:{z}", f"small=pca2:{other.path}"]
+    sources = [z, f"scale1:{z}", f"pca3:{z}", f"small=pca2:{other.path}"]
     how = ["--probes", "knn", "--images", "60", "--orders", "0", "--no-baselines", "--json"]
     assert main(["probe", *sources, *how]) == 0
     result = json.loads(capsys.readouterr().out)
     dims = {each["name"]: each["dim"] for each in result["representations"]}
-    assert dims == {"flow": 64, "flow.level1": 16, "flow.pca3": 3, "small": 2}
+    assert dims == {"flow": 64, "flow.scale1": 16, "flow.pca3": 3, "small": 2}
     # Only all of z is the run's own.
     [kept] = kept_in(run.path, "probing")
     assert [each["name"] for each in kept.numbers["representations"]] == ["flow"]
@@ -161,7 +161,7 @@ def test_control_tasks_shift_images_for_parts_too(
     run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     how = ["--probes", "knn", "--images", "60", "--orders", "0", "--no-baselines", "--json"]
-    for source in (f"level1:{run.path}", f"pca3:{run.path}"):
+    for source in (f"scale1:{run.path}", f"pca3:{run.path}"):
         assert main(["probe", source, *how]) == 0
         [target] = json.loads(capsys.readouterr().out)["targets"]
         assert target["readings"][0]["control"]["types"] == "view"
@@ -202,9 +202,12 @@ def test_only_a_likelihood_with_noise_is_drawn_again(
     assert "is not dequantised" in capsys.readouterr().err
 
 
-def test_the_picture_of_samples_ends_with_a_row_of_temperatures(run: Run) -> None:
+def test_the_picture_of_samples_ends_with_a_row_of_temperatures(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
     argv = ["sample", str(run.path), "-n", "5", "--temperature", "0.7"]
     assert main([*argv, "--out", "sample.png"]) == 0
+    assert "sample.png is the first image at temperatures from 0 to 1" in printed(capsys)
     stored = arrays("sample.npz")
     assert stored["image"].shape == (5, 1, 8, 8)
     with Image.open("sample.png") as picture:

@@ -1,13 +1,18 @@
 """The code of a model: h of its encoder, or z of a flow that has none."""
 
+import threading
+from copy import deepcopy
+
+import numpy as np
 import pytest
 import torch
 
+from repr_toolkit.data import ImageSplit
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.code import FlowCode
-from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.models.encode import encode_batch, encode_split
 from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from toys.decoders import Bernoulli
 from toys.encoders import Pixels
@@ -67,8 +72,8 @@ def test_a_model_of_neither_kind_has_no_code(batch: dict[str, torch.Tensor]) -> 
         encode_batch(model, batch)
 
 
-def test_the_levels_of_z_have_names(flow: Logistic) -> None:
-    assert FlowCode(flow).parts == {"level1": slice(0, 6), "level2": slice(6, 24)}
+def test_the_scales_of_z_have_names(flow: Logistic) -> None:
+    assert FlowCode(flow).parts == {"scale1": slice(0, 6), "scale2": slice(6, 24)}
 
 
 def test_the_code_leaves_the_flow_in_its_memory_layout() -> None:
@@ -78,6 +83,51 @@ def test_the_code_leaves_the_flow_in_its_memory_layout() -> None:
     assert flow.kernel.is_contiguous(memory_format=torch.channels_last)
     assert model.coded.decoder.h_dim == 24
     assert flow.kernel.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_the_code_leaves_the_flow_where_and_as_it_is(flow: Logistic) -> None:
+    flow.frozen = torch.nn.Identity()
+    model = EncoderDecoder(None, flow)
+    flow.frozen.eval()
+    names = list(model.state_dict())
+    coded = model.coded
+    assert model.coded is coded
+    assert (flow.training, flow.frozen.training) == (True, False)
+    assert list(model.state_dict()) == names
+    copied = deepcopy(model)
+    assert copied.coded.decoder.flow is copied.decoder
+    flow.to("meta")  # and not the model
+    assert model.coded.device.type == "meta"
+    assert flow.log_scale.is_meta
+
+
+class Watched(Logistic):
+    """A flow that records the threads which change its mode, and the modes in which it makes z."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "training":
+            self.__dict__.setdefault("changed", []).append(threading.current_thread())
+
+    def transform(
+        self, y: torch.Tensor, h: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        self.__dict__.setdefault("modes", []).append(self.training)
+        return super().transform(y, h)
+
+
+def test_threads_that_encode_change_no_mode() -> None:
+    images = np.random.default_rng(0).integers(0, 16, (8, *SHAPE), np.uint8)
+    split, flow = ImageSplit({"image": images}, np.arange(8), 16), Watched(SHAPE, levels=16)
+    model, threads = EncoderDecoder(None, flow).train(), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        encode_split(model, split, batch_size=1)
+    finally:
+        torch.set_num_threads(threads)
+    assert flow.modes == [False] * 8
+    assert {*flow.changed} == {threading.current_thread()}
+    assert flow.training
 
 
 def test_a_row_of_temperatures_scales_one_noise(flow: Logistic) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from repr_toolkit.analyses.probing.columns import gather
 from repr_toolkit.data import ImageData
 from repr_toolkit.representations import Representation, Source, represent
 from repr_toolkit.representations.parts import part_of
-from toys.flows import LOGISTIC
+from toys.flows import LOGISTIC, Logistic
 from toys.runs import untrained_run
 
 
@@ -24,9 +25,9 @@ def test_a_source_says_what_part_of_it_is_meant() -> None:
     )
     plain = Source("untrained:runs/a")
     assert (plain.part, plain.whole, plain.fitted) == ("", plain.text, False)
-    level = Source("level1:runs/a")
-    assert not level.fitted
-    assert level.with_path("runs/b", untrained=True).text == "level1:untrained:runs/b"
+    scale = Source("scale1:runs/a")
+    assert not scale.fitted
+    assert scale.with_path("runs/b", untrained=True).text == "scale1:untrained:runs/b"
     assert Source("pca").fitted
 
 
@@ -48,24 +49,50 @@ def test_parts_have_the_names_that_the_encoder_gives_them(data: ImageData) -> No
     top = part_of(named, "top")
     assert top.dim == 8
     np.testing.assert_array_equal(top.h["val"], h.h["val"][:, :8])
-    with pytest.raises(ValueError, match="has no part 'level9', only top, pca1 to pca20"):
-        part_of(named, "level9")
+    with pytest.raises(ValueError, match="has no part 'scale9', only top, pca1 to pca20"):
+        part_of(named, "scale9")
     with pytest.raises(ValueError, match="has 20 principal components, not 21"):
         part_of(named, "pca21")
 
 
-def test_z_and_its_levels_are_representations(tmp_path: Path) -> None:
+def test_z_and_its_scales_are_representations(tmp_path: Path) -> None:
     run = untrained_run(tmp_path / "flow", encoder=None, decoder=LOGISTIC)
     whole, data = represent(str(run.path))
     assert isinstance(whole, Representation)
     assert whole.dim == 64
     assert whole.made_by.startswith("Logistic ")
     assert whole.made_by.endswith(" of 1×8×8 images")
-    first, _ = represent(f"level1:{run.path}", data)
-    rest, _ = represent(f"level2:{run.path}", data)
+    first, _ = represent(f"scale1:{run.path}", data)
+    rest, _ = represent(f"scale2:{run.path}", data)
     for split in data.splits:
         np.testing.assert_array_equal(
             np.concatenate([first.h[split], rest.h[split]], 1), whole.h[split]
         )
     untrained, _ = represent(f"untrained:{run.path}", data)
     np.testing.assert_array_equal(untrained.h["test"], whole.h["test"])  # it never was
+
+
+def test_a_path_with_a_colon_names_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Source("all:runs/a").part == "all"
+    Path("all:runs/a").mkdir(parents=True)
+    assert (Source("all:runs/a").part, Source("all:runs/a").path) == ("", "all:runs/a")
+    assert Source("C:/runs/a").part == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("untraind", "no part 'untraind', only scale1, scale2, pca1 to pca64"),
+        ("pca65", "has 64 principal components, not 65"),
+    ],
+)
+def test_a_part_that_there_is_not_is_an_error_before_anything_is_encoded(
+    part: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = untrained_run(tmp_path / "flow", encoder=None, decoder=LOGISTIC)
+    monkeypatch.setattr(Logistic, "encode", lambda flow, x: pytest.fail("it was encoded"))
+    with pytest.raises(ValueError, match=told):
+        represent(f"{part}:{run.path}")
+    with pytest.raises(ValueError, match=told):
+        gather([str(run.path), f"{part}:{run.path}"])

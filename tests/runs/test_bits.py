@@ -19,7 +19,8 @@ from repr_toolkit.runs.bits import bits_given, bits_per_dim, evaluate, own_and_o
 from repr_toolkit.support.choose import other_h, other_images
 from toys.autoregressive import Dequantised
 from toys.data import CODE_LENGTHS, SHAPE, random_split
-from toys.encoders import Mean
+from toys.encoders import CONV, Mean
+from toys.flows import LOGISTIC
 from toys.runs import known_model, untrained_run
 
 
@@ -222,3 +223,23 @@ def test_evaluate_without_encoder(tmp_path: Path) -> None:
     result = evaluate(run.path)
     assert "difference" not in result
     assert result["bits_per_dim"]["value"] > 0
+
+
+@pytest.mark.parametrize("encoder", [None, CONV])
+def test_no_draw_of_a_likelihood_is_measured_twice(
+    encoder: dict[str, Any] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = untrained_run(tmp_path / "flow", encoder=encoder, decoder=LOGISTIC)
+    once = evaluate(run, "train", progress=False)
+    counts: list[int] = []
+    log_prob = EncoderDecoder.log_prob
+
+    def counted(model: EncoderDecoder, batch: dict[str, Tensor], *args: Any) -> Tensor:
+        counts.append(len(batch["image"]))
+        return log_prob(model, batch, *args)
+
+    monkeypatch.setattr(EncoderDecoder, "log_prob", counted)
+    result = evaluate(run, "train", dequantisations=3, progress=False)
+    assert sum(counts) == result["images"] * (3 if encoder is None else 4)  # once by other h
+    del result["over_draws"]
+    assert result == once

@@ -11,6 +11,7 @@ from repr_toolkit.decoders import Deconv, GatedPixelCNN
 from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
+from repr_toolkit.runs import bits
 from repr_toolkit.runs.run import load_with_decoder
 from repr_toolkit.sampling.draw import (
     decode,
@@ -208,3 +209,41 @@ def test_what_float32_does_not_give_back_float64_does(capsys: pytest.CaptureFixt
         assert (again == batch["image"][:, None]).all()
         said = f"float32 did not give back {missed} of 8 images; float64 did"
         assert (said in capsys.readouterr().out) == bool(missed)
+
+
+def test_reconstructions_of_a_flow_are_made_in_parts_without_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Parts are as small as a likelihood's; one copy in float64 does all that float32 misses."""
+    parts: list[tuple[int, torch.dtype, bool, int]] = []
+
+    class Watched(Far):
+        def encode(
+            self,
+            x: torch.Tensor,
+            h: torch.Tensor | None = None,
+            noise: torch.Tensor | None = None,
+        ) -> torch.Tensor:
+            parts.append((len(x), self.log_scale.dtype, torch.is_grad_enabled(), id(self)))
+            return super().encode(x, h, noise)
+
+    monkeypatch.setattr(bits, "CPU_PIXELS", 3 * 20)
+    far = Watched(SHAPE)
+    torch.nn.init.constant_(far.log_scale, 11)
+    x = torch.arange(160, dtype=torch.uint8).view(8, *SHAPE)
+    again = reconstruct(EncoderDecoder(None, far).eval(), {"image": x})
+    assert (again[:, 0] == x).all()
+    assert not again.is_inference()
+    assert [part[0] for part in parts] == [3, 3, 2] * 2
+    assert [part[1] for part in parts] == [torch.float32] * 3 + [torch.float64] * 3
+    assert not any(part[2] for part in parts)
+    assert len({part[3] for part in parts}) == 2
+
+
+def test_parts_of_reconstructions_have_the_h_of_their_images() -> None:
+    flow, h = Logistic(SHAPE, 2, 8), torch.linspace(-1, 1, 16).view(8, 2)
+    x = images(8)
+    back, again = flow.reconstruct(x, h, batch_size=3)
+    assert (back == x).all()
+    assert not again.any()
+    assert not flow.encode(x, h).equal(flow.encode(x, h.flip(0)))

@@ -13,7 +13,7 @@ LOGISTIC = {"class_path": "toys.flows.Logistic"}
 
 
 class Logistic(Flow):
-    """Each sub-pixel by itself, logistic around the middle of its range; z has two levels.
+    """Each sub-pixel by itself, logistic around the middle of its range; z has two scales.
 
     With h, whose mean moves them all.
     """

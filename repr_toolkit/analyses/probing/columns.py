@@ -67,7 +67,7 @@ class Columns:
     def represent(self, source: Source) -> Representation:
         """h of the data by a source, of which parts are made of one h."""
         if source.whole not in self.known:
-            how = self.options_of(source)
+            how = {**self.options_of(source), "parts": parts_of(source.whole, self.sources)}
             self.known[source.whole] = represent(source.whole, self.data, **how)[0]
         whole = self.known[source.whole]
         return part_of(whole, source.part) if source.part else whole
@@ -117,6 +117,11 @@ class Columns:
         return runs
 
 
+def parts_of(whole: str, sources: Sequence[Source]) -> list[str]:
+    """The parts of one h that some sources mean."""
+    return [source.part for source in sources if source.part and source.whole == whole]
+
+
 def gather(
     made: Sequence[Made],
     data: ImageData | None = None,
@@ -146,7 +151,8 @@ def gather(
             raise ValueError("a representation does not hold its data: give them too")
         leading = next((s for s in sources if s.kind in ("file", "run")), sources[0])
         tell(f"h of {leading.text}")
-        how = options_for(leading, sources, options)
+        parts = parts_of(leading.whole, sources)
+        how = {**options_for(leading, sources, options), "parts": parts}
         known[leading.whole], data = represent(leading.whole, None, **how)
     columns = Columns(data, sources, options, known=known)
     wanted = []

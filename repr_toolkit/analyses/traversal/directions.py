@@ -4,6 +4,7 @@ The vectors are float (N, d); statistics are those of training images. They may 
 a flow's z: nothing here knows what made them or what decodes them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
@@ -100,24 +101,25 @@ def coordinate(h: Features, number: int) -> Direction:
     return _in_deviations(f"coordinate {number}", np.eye(dimension)[number], h)
 
 
-def principal(h: Features, number: int) -> Direction:
-    """Principal direction `number` of h, 0 that of the greatest variance.
+def principal(h: Features, numbers: Sequence[int]) -> list[Direction]:
+    """The principal directions of h of some numbers, 0 that of the greatest variance, by one fit.
 
-    Its sign makes its largest entry positive. Raises ValueError for a number beyond the dimensions
-    of h or the number of vectors.
+    The sign of each makes its largest entry positive. Raises ValueError for a number beyond the
+    dimensions of h or the number of vectors.
     """
     from sklearn.decomposition import PCA
 
     most = min(h.shape[1], len(h) - 1)
-    if not 0 <= number < most:
-        raise ValueError(f"h has the principal directions 0…{most - 1}, not {number}")
+    for number in numbers:
+        if not 0 <= number < most:
+            raise ValueError(f"h has the principal directions 0…{most - 1}, not {number}")
+    last = max(numbers)
     # Few of very many, as of a flow's z, need not all eigenvectors: seconds instead of minutes.
-    few = h.shape[1] > WIDE and number < WIDE // 10
+    few = h.shape[1] > WIDE and last < WIDE // 10
     solver = "arpack" if few else "covariance_eigh"
-    pca = PCA(number + 1, svd_solver=solver, random_state=0).fit(h.astype(np.float64))
-    vector = pca.components_[number]
-    vector = vector * np.sign(vector[np.abs(vector).argmax()])
-    return _in_deviations(f"principal {number}", vector, h)
+    axes = PCA(last + 1, svd_solver=solver, random_state=0).fit(h.astype(np.float64)).components_
+    axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
+    return [_in_deviations(f"principal {number}", axes[number], h) for number in numbers]
 
 
 @one_thread()

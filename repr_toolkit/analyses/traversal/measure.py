@@ -10,7 +10,7 @@ from torch import Tensor
 from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork
 from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
-from repr_toolkit.analyses.traversal.named import default_directions, find_direction
+from repr_toolkit.analyses.traversal.named import default_directions, find_directions
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.models.encode import encode_split
 from repr_toolkit.runs.kept import Result
@@ -116,7 +116,7 @@ def measure(
         keep_length = of_one_length(h["train"])
     names = default_directions(data, h["train"].shape[1]) if along is None else along
     # All before the first is drawn, so that a misspelt one is an error at once.
-    directions = [find_direction(name, data, h, sources) for name in names]
+    directions = find_directions(names, data, h, sources)
     if not isinstance(images, int):
         if max(images) >= len(held_out):
             raise ValueError(

@@ -1,6 +1,6 @@
 """Directions by their names, such as `mean:7`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,20 +39,39 @@ def _label(data: ImageData, code: int) -> str:
     return name if (alone.key, alone.code) == ("label", code) else f"label={name}"
 
 
-def find_direction(
-    spec: str, data: ImageData, h: Mapping[str, Features], indices: Mapping[str, list[int]]
-) -> tuple[Direction, Attribute | None]:
-    """The direction that a text names, and the attribute that it leads to, if any.
+def find_directions(
+    specs: Sequence[str],
+    data: ImageData,
+    h: Mapping[str, Features],
+    indices: Mapping[str, list[int]],
+) -> list[tuple[Direction, Attribute | None]]:
+    """The directions that texts name, each with the attribute that it leads to, if any.
 
     `h` holds vectors (N, d) of the splits train and val, `indices` the numbers of their images.
-    Raises ValueError for a text that is none of `KINDS`, and where the direction does.
+    Raises ValueError for a text that is none of `KINDS`, and where a direction does.
     """
+    numbers = {spec: _number(spec) for spec in specs if spec.startswith("principal:")}
+    directions = principal(h["train"], list(numbers.values())) if numbers else []
+    axes = dict(zip(numbers, directions, strict=True))
+    return [
+        (axes[spec], None) if spec in axes else _direction(spec, data, h, indices) for spec in specs
+    ]
+
+
+def _number(spec: str) -> int:
+    kind, _, number = spec.partition(":")
+    if not number.isdecimal():
+        raise ValueError(f"{spec!r} names no direction: {kind}:NUMBER is expected")
+    return int(number)
+
+
+def _direction(
+    spec: str, data: ImageData, h: Mapping[str, Features], indices: Mapping[str, list[int]]
+) -> tuple[Direction, Attribute | None]:
+    """As `find_directions` of one text, of any but a principal direction."""
     kind, _, what = spec.partition(":")
-    if kind in ("coordinate", "principal"):
-        if not what.isdecimal():
-            raise ValueError(f"{spec!r} names no direction: {kind}:NUMBER is expected")
-        make = coordinate if kind == "coordinate" else principal
-        return make(h["train"], int(what)), None
+    if kind == "coordinate":
+        return coordinate(h["train"], _number(spec)), None
     if kind not in ("probe", "mean") or not what:
         raise ValueError(f"{spec!r} names no direction: there are {KINDS}")
     attribute = find_attribute(data, what)

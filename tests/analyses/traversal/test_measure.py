@@ -75,7 +75,7 @@ def test_without_a_move_stands_the_reconstruction() -> None:
     h = torch.randn(3, 4).double()
     noise = common_noise(decoder, 3, 7)
     own = decode(decoder, h, noise[:, None], engine="naive")[:, 0]
-    frames = traverse(decoder, h, principal(cloud(), 0), [-40, 0, 40], noise, engine="naive")
+    frames = traverse(decoder, h, principal(cloud(), [0])[0], [-40, 0, 40], noise, engine="naive")
     assert (frames[:, 1] == own).all()
     assert (frames[:, [0, 2]] != own[:, None]).any()
 

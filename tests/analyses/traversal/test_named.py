@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from repr_toolkit.analyses.traversal.directions import mean_difference
-from repr_toolkit.analyses.traversal.named import default_directions, find_direction
+from repr_toolkit.analyses.traversal.named import default_directions, find_directions
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.attributes import find_attribute
 from toys.data import cloud
@@ -80,7 +81,7 @@ def test_attributes_that_are_columns_of_a_key() -> None:
             find_attribute(found, text)
     h = {split: cloud(len(part)) for split, part in found.splits.items()}
     rows = {split: list(range(len(part))) for split, part in found.splits.items()}
-    direction, _ = find_direction("mean:attributes[1]", found, h, rows)
+    [(direction, _)] = find_directions(["mean:attributes[1]"], found, h, rows)
     means = [h["train"][wanted == flag].mean(0) for flag in (False, True)]
     np.testing.assert_allclose(direction.vector * direction.scale, means[1] - means[0], atol=1e-5)
 
@@ -89,21 +90,32 @@ def test_directions_by_their_texts() -> None:
     found = data()
     h = {"train": cloud(6), "val": cloud(3, 1)}
     indices = {"train": list(range(6)), "val": list(range(3))}
-    direction, attribute = find_direction("coordinate:3", found, h, indices)
+    [(direction, attribute)] = find_directions(["coordinate:3"], found, h, indices)
     assert (direction.name, attribute) == ("coordinate 3", None)
     for kind in ("mean", "probe"):
-        direction, attribute = find_direction(f"{kind}:cat", found, h, indices)
+        [(direction, attribute)] = find_directions([f"{kind}:cat"], found, h, indices)
         assert attribute is not None
         assert (direction.name, attribute.code) == (f"{kind} cat", 2)
     cats = np.array([True, False] * 3)
     np.testing.assert_array_equal(
-        find_direction("mean:cat", found, h, indices)[0].vector,
+        find_directions(["mean:cat"], found, h, indices)[0][0].vector,
         mean_difference(h["train"], cats, "cat").vector,
     )
     for spec in ("smile", "principal:x", "principal:²", "mean:", "sideways:3", ""):
         with pytest.raises(ValueError, match="names no direction"):
-            find_direction(spec, found, h, indices)
+            find_directions([spec], found, h, indices)
     assert default_directions(found, 2) == ["principal:0", "principal:1", "mean:cat", "mean:7"]
     # A class by its name alone, unless that means something else.
     for cat in (np.array([0, 1] * 6), np.arange(12)):
         assert default_directions(data(cat=cat), 1)[1:] == ["mean:label=cat", "mean:7"]
+
+
+def test_principal_directions_are_of_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, fits, fit = data(), [], PCA.fit
+    monkeypatch.setattr(PCA, "fit", lambda pca, x: (fits.append(pca.n_components), fit(pca, x))[1])
+    h = {"train": cloud(6), "val": cloud(3, 1)}
+    specs = ["principal:2", "mean:cat", "principal:0", "principal:1"]
+    indices = {"train": list(range(6)), "val": list(range(3))}
+    names = [direction.name for direction, _ in find_directions(specs, found, h, indices)]
+    assert names == ["principal 2", "mean cat", "principal 0", "principal 1"]
+    assert fits == [3]
