@@ -194,7 +194,7 @@ class Command(ArgumentParser):
             help="what makes h: a run directory, an .npz with embeddings, pixels, pca, thumbnail, "
             "labels, the import path of an encoder or of a network's class or function, or "
             "untrained:SOURCE; and a part of h before any of these: pca10: for ten principal "
-            "components, level1: for a level of a flow's z",
+            "components, scale1: for a scale of a flow's z",
         )
         for name, how in SOURCE_OPTIONS.items():
             self.add_argument(name, **how)
