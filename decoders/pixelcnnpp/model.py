@@ -37,7 +37,7 @@ class PixelCNNpp(PixelDecoder):
     logit, for two levels. For the latter two the head of RGB takes in the channels before, masked.
     `features` is the width of a stream; in training `dropout` is the probability of it inside of
     blocks. `conditioning` and `map_features` are as in `GatedPixelCNN`; s enters, through V, the
-    gate of every block, at coarser resolutions as its mean over 2×2, 4×4 … positions.
+    gate of every block, at coarser resolutions as its mean over 2×2, 4×4 … positions of the image.
 
     All convolutions are weight-normalised. `prepare` initialises them on the first batch, layer by
     layer, so that each output has mean 0 and standard deviation 1, or 0.1 before a gate. A model
@@ -51,6 +51,9 @@ class PixelCNNpp(PixelDecoder):
         "cached": Engine(cached.sample, walk.obstacle),
         "graph": Engine(graph.sample, graph.obstacle),
     }
+
+    check_shapes: ClassVar[tuple[tuple[int, int, int], ...]] = ((1, 5, 7), (3, 5, 7))
+    """With few blocks a pixel that is wide of another is seen from rows below that are not next."""
 
     prepared: Tensor
 
@@ -155,23 +158,22 @@ class PixelCNNpp(PixelDecoder):
     def condition_maps(self, h: Tensor | None) -> list[Tensor | None]:
         """s at each resolution, (B, map_channels, H / 2^i, W / 2^i) or (B, map_channels, 1, 1)."""
         s = self.condition_map(h)
-        if s is None:
-            return [None] * self.scales
-        maps = [s]
-        if s.shape[2:] != (1, 1):
-            maps = [F.pad(s, (0, self.beyond, 0, self.below))]
+        if s is None or s.shape[2:] == (1, 1):
+            return [s] * self.scales
+        padding = (0, self.beyond, 0, self.below)
+        inside = F.pad(torch.ones_like(s[:1, :1]), padding)
+        maps = [F.pad(s, padding)]
         for _ in range(self.scales - 1):
-            s = maps[-1]
-            # Unlike pooling, with gradients on CUDA that are the same in every run.
-            if s.shape[2:] != (1, 1):
-                s = s.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))
-            maps.append(s)
+            maps.append(_halved(maps[-1] * inside))
+            inside = _halved(inside)
+            maps[-1] = maps[-1] / inside.clamp_min(4.0**-self.scales)
         return [*maps]
 
     def walk(self, h: Tensor | None, batch: int) -> PixelCNNppWalk:
         """The walk through a batch of images that are drawn given h (batch, *h_shape)."""
         return PixelCNNppWalk(self, h, batch)
 
+    @torch.no_grad()
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Initialise all convolutions on the first batch; nothing where that was done before.
 
@@ -194,3 +196,8 @@ class PixelCNNpp(PixelDecoder):
     def values_per_image(self) -> int:
         _, height, width = self.image_shape
         return max(self.head_logits.out_channels, 4 * self.features) * height * width
+
+
+def _halved(maps: Tensor) -> Tensor:
+    """The means over 2×2 positions, with gradients on CUDA that are the same in every run."""
+    return maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).mean((3, 5))

@@ -31,8 +31,13 @@ def initialising(convolutions: Iterable[WeightNormalised]) -> Iterator[None]:
 @contextmanager
 def draws_apart(device: torch.device) -> Iterator[None]:
     """Within, random numbers are those of a seed of its own; afterwards, what they would be."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        # Not `torch.manual_seed`, which would seed the devices that are not restored, too.
+        torch.default_generator.manual_seed(0)
+        for cuda in devices:
+            with torch.cuda.device(cuda):
+                torch.cuda.manual_seed(0)
         yield
 
 

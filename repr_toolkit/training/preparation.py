@@ -17,8 +17,9 @@ class Preparation(Callback):
 
     Only a training that starts afresh has this callback: a checkpoint holds the result. It comes
     before the average of the weights, which copies them in its own setup. It reads evenly spaced
-    training images and draws from a generator of its own, so training's random numbers and its
-    place in the data stay as they are.
+    training images in a random order, so that a batch has not one class or photograph alone, and
+    draws from a generator of its own, so training's random numbers and its place in the data stay
+    as they are.
     """
 
     def __init__(self, data: ImageData, batch_size: int, seed: int) -> None:
@@ -36,10 +37,11 @@ class Preparation(Callback):
             pl_module.decoder.load_state_dict(trainer.strategy.broadcast(state))
 
     def _prepare(self, model: EncoderDecoder, device: torch.device) -> None:
-        chosen = choose_evenly(len(self._split), PREPARATION_IMAGES)
+        evenly = choose_evenly(len(self._split), PREPARATION_IMAGES)
         devices = [device] if device.type == "cuda" else []
         model.to(device)
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)
+            chosen = [evenly[place] for place in torch.randperm(len(evenly)).tolist()]
             model.prepare(batches(self._split, chosen, self._batch_size, device))
         model.to("cpu")  # Lightning expects the weights of all processes on the CPU

@@ -73,6 +73,24 @@ def test_training_draws_and_reads_what_it_would_have(
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
+def test_a_batch_is_of_all_the_data_though_they_are_sorted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        Independent, "prepare", lambda self, batches: seen.extend(x for x, _ in batches)
+    )
+    for name in ("run", "again"):
+        run = train(small(), tmp_path / name)
+    images = run.load_data().splits["train"][:]["image"]
+    numbers = [[int((images == x).flatten(1).all(1).nonzero()[0]) for x in part] for part in seen]
+    half = len(seen) // 2
+    assert numbers[:half] == numbers[half:]
+    assert len({number for part in numbers for number in part}) > 1000  # some digits are equal
+    thirds = [{3 * number // len(images) for number in part} for part in numbers]
+    assert all(part == {0, 1, 2} for part in thirds)
+
+
 def test_the_encoder_is_in_eval_mode_and_the_decoder_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
