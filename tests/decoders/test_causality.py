@@ -20,7 +20,7 @@ from cases import (
 )
 from numpy.typing import NDArray
 
-from repr_toolkit.decoders import AutoregressiveDecoder
+from repr_toolkit.decoders import AutoregressiveDecoder, Decoder
 from repr_toolkit.testing import check_decoder, randomised
 from repr_toolkit.testing.autoregression import jacobians
 
@@ -88,4 +88,7 @@ def test_the_check_finds_nothing_against_it(case: Case) -> None:
     """Every toy of the contract's freedoms passes `check`, on wide images (levels bound it)."""
     levels = min(case.kwargs.get("levels", 5), 5)
     channels = case.shape[0]
-    check_decoder(replace(case, shape=(channels, 3, 7)).build(levels=levels))
+    shape = (channels, 3, 7)
+    if case.make.check_shapes != Decoder.check_shapes:
+        [shape] = [stated for stated in case.make.check_shapes if stated[0] == channels]
+    check_decoder(replace(case, shape=shape).build(levels=levels))
