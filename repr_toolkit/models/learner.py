@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from lightning import LightningModule
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from repr_toolkit.config.optimizer import OptimizerFactory
-from repr_toolkit.models.micro_batches import Batch, MicroBatches, is_pure
+from repr_toolkit.models.micro_batches import Batch, MicroBatches, impurity
+from repr_toolkit.support.console import say
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
@@ -25,7 +26,7 @@ class Learner(LightningModule):
     torch.compile to `core`. `channels_last` chooses that memory layout for weights and, by
     `laid_out`, images. With a `micro_batch`, for a CPU, a training step computes so many images of
     a batch at a time, on one of `threads` threads each, and no operation is shared by threads; a
-    loss that is not pure (`models.micro_batches.is_pure`) takes the whole batch.
+    loss with `models.micro_batches.impurity` takes the whole batch, and says so.
 
     A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
     training step calls `compiled_core`, and each validation sets `validation_results`.
@@ -120,22 +121,26 @@ class Learner(LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the gradients, and skip the step, weights and all, unless they are finite."""
+        """Clip the gradients, and skip the step unless all of them are finite.
+
+        A step that is skipped changes neither weights nor the optimizer's state, but it is a step:
+        the schedule goes on, and the average of the weights takes the unchanged ones in again.
+        """
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
+        self.step_taken = norm.isfinite()
         # Lightning refuses to clip for fused optimizers because of loss scalers; without a scaler
         # clipping is sound. A scaler skips by itself, and then scales less.
         if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
             return
-        norm = nn.utils.get_total_norm([p.grad for p in self.parameters() if p.grad is not None])
         if gradient_clip_val and gradient_clip_algorithm == "value":
             nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
         elif gradient_clip_val:
             nn.utils.clip_grads_with_norm_(self.parameters(), gradient_clip_val, norm)
-        self.step_taken = norm.isfinite()
-        if getattr(optimizer, "_step_supports_amp_scaling", False):  # the device decides by itself
-            fused: Any = optimizer
-            fused.found_inf = (~self.step_taken).float()
-        elif not bool(self.step_taken):
+        if skips_on_device(optimizer):
+            skipping: Any = optimizer
+            skipping.found_inf = (~self.step_taken).float()
+        elif not bool(self.step_taken):  # for which the host waits
             for parameter in self.parameters():
                 parameter.grad = None
 
@@ -146,9 +151,11 @@ class Learner(LightningModule):
     def training_loss(self, batch: Batch) -> Tensor:
         """`compiled_core` of a batch, in parts if there is a `micro_batch`."""
         if self._in_parts and self._parts is None:
-            self._in_parts = is_pure(self.core, self, batch)
-            if not self._in_parts:
+            why = impurity(self.core, self, batch)
+            self._in_parts = not why
+            if why:
                 torch.set_num_threads(self._threads)
+                say(f"  the loss {why}: training.micro_batch is not used, threads share operations")
         if not self._in_parts or self._micro_batch is None:
             return self.compiled_core(batch)
         if self._parts is None:
@@ -179,3 +186,21 @@ class Learner(LightningModule):
         if self._compile:
             self.compiled_core = self.core
             torch.compiler.reset()  # the next model in this process starts with an empty cache
+
+
+def skips_on_device(optimizer: Optimizer) -> bool:
+    """Whether the optimizer's next step changes nothing where its `found_inf`, a tensor, is 1.
+
+    So do torch's fused optimizers and `training.muon.Muon`. Fused SGD makes its momenta in the
+    first step, and would leave them unwritten if it skipped that one.
+    """
+    if isinstance(optimizer, SGD) and any(
+        group["momentum"] and optimizer.state.get(p, {}).get("momentum_buffer") is None
+        for group in optimizer.param_groups
+        for p in group["params"]
+        if p.grad is not None
+    ):
+        return False
+    return hasattr(optimizer, "found_inf") or getattr(
+        optimizer, "_step_supports_amp_scaling", False
+    )

@@ -25,9 +25,9 @@ Part = tuple[Tensor, list[Tensor | None]]
 class MicroBatches:
     """A loss, the mean over a batch, and its gradient as the weighted sum over parts of the batch.
 
-    `loss` is a function of a batch and of `parameters` that `is_pure`. The parts have `size` images
-    (the last one may have fewer) and run on at most `threads` threads. For models on a CPU. Close
-    it after use.
+    `loss` is a function of a batch and of `parameters` without `impurity`. The parts have `size`
+    images (the last one may have fewer) and run on at most `threads` threads. For models on a CPU.
+    Close it after use.
     """
 
     def __init__(
@@ -98,23 +98,23 @@ class MicroBatches:
         return loss.detach().float(), list(gradient)
 
 
-def is_pure(loss: Callable[[Batch], Tensor], module: nn.Module, batch: Batch) -> bool:
-    """Whether a loss of a module draws no random number and writes no buffer.
+def impurity(loss: Callable[[Batch], Tensor], module: nn.Module, batch: Batch) -> str:
+    """What a loss of a module does besides: "draws random numbers", "writes buffers", or "".
 
-    As dropout and batch normalisation would. It is tried on two images of a batch, which changes
+    As dropout and batch normalisation do. It is tried on two images of a batch, which changes
     nothing.
     """
     state, buffers = torch.get_rng_state(), [b.clone() for b in module.buffers()]
     versions = [b._version for b in module.buffers()]
     with torch.no_grad():
         loss({key: value[:2] for key, value in batch.items()})
-    pure = torch.equal(state, torch.get_rng_state())
-    pure &= versions == [b._version for b in module.buffers()]
+    draws = not torch.equal(state, torch.get_rng_state())
+    writes = versions != [b._version for b in module.buffers()]
     torch.set_rng_state(state)
-    if not pure:
+    if writes:
         for buffer, before in zip(module.buffers(), buffers, strict=True):
             buffer.copy_(before)
-    return pure
+    return "draws random numbers" if draws else "writes buffers" if writes else ""
 
 
 class _Loss(torch.autograd.Function):

@@ -15,6 +15,8 @@ from repr_toolkit.runs.run import Run
 
 MOST_SKIPPED = 10
 """The number of steps in a row whose gradients are not finite that ends a training."""
+BORNE = 2
+"""The number of such steps that ends no training, however short the interval."""
 
 
 class LossMonitor(Callback):
@@ -23,8 +25,9 @@ class LossMonitor(Callback):
     The device sums the loss, and the host reads the sum at the end of an interval and before each
     checkpoint. The device also remembers the first step whose loss is not finite, so that the
     error that stops the run can name it. A step that was skipped, since its gradient is not finite
-    (`Learner.step_taken`), is counted and is no part of the mean; `MOST_SKIPPED` in a row, or a
-    whole interval of fewer steps, stop the run.
+    (`Learner.step_taken`), is counted and is no part of the mean. `MOST_SKIPPED` in a row stop the
+    run, and so do more than half of an interval, or all in a row of one that is shorter than
+    `MOST_SKIPPED`, unless they are at most `BORNE`.
 
     Attributes:
         loss: The mean training loss of the last interval; NaN before the first.
@@ -35,6 +38,8 @@ class LossMonitor(Callback):
     _taken: Tensor
     _skipped: Tensor
     _in_a_row: Tensor
+    _longest: Tensor
+    _longest_end: Tensor
     _bad_step: Tensor
     _count: int
     _interval_started: float
@@ -46,7 +51,8 @@ class LossMonitor(Callback):
         self._earlier = 0.0
         self._started: float | None = None
         self._begun: dict[str, Any] = {"sum": 0.0, "seconds": 0.0}
-        self._begun |= dict.fromkeys(("count", "taken", "skipped", "in_a_row"), 0)
+        whole = ("count", "taken", "skipped", "in_a_row", "longest", "longest_end")
+        self._begun |= dict.fromkeys(whole, 0)
         self._reset(torch.device("cpu"))
         self.loss = float("nan")
         self.skipped = 0
@@ -63,6 +69,8 @@ class LossMonitor(Callback):
         self._reset(pl_module.device)
         self._sum += self._begun["sum"]
         self._taken += self._begun["taken"]
+        self._longest += self._begun["longest"]
+        self._longest_end += self._begun["longest_end"]
         device = pl_module.device
         self._skipped, self._in_a_row = (
             torch.tensor(self._begun[key], device=device) for key in ("skipped", "in_a_row")
@@ -90,11 +98,13 @@ class LossMonitor(Callback):
         assert isinstance(outputs, Mapping)  # what Lightning makes of a step's loss
         loss: Tensor = outputs["loss"].detach()
         assert isinstance(pl_module, Learner)
-        step, taken = trainer.global_step, pl_module.step_taken.to(loss.device)
+        step, taken = trainer.global_step, pl_module.step_taken
         self._sum += torch.where(taken, loss, 0)
         self._taken += taken
         self._skipped += ~taken
         self._in_a_row = torch.where(taken, 0, self._in_a_row + 1)
+        self._longest_end = torch.where(self._in_a_row > self._longest, step, self._longest_end)
+        self._longest = torch.maximum(self._longest, self._in_a_row)
         self._bad_step = torch.where(
             torch.isfinite(loss) | ~taken | (self._bad_step > 0), self._bad_step, step
         )
@@ -137,28 +147,35 @@ class LossMonitor(Callback):
             "taken": int(self._taken),
             "skipped": int(self._skipped),
             "in_a_row": int(self._in_a_row),
+            "longest": int(self._longest),
+            "longest_end": int(self._longest_end),
             "seconds": time.monotonic() - self._interval_started if self._count else 0.0,
         }
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        stated = checkpoint.get("loss_interval", {})
-        self._begun |= {"taken": stated.get("count", 0), **stated}
+        self._begun |= checkpoint["loss_interval"]
 
     def _mean(self, trainer: Trainer) -> float:
         """The mean loss of the interval so far, over all processes; an error if not finite.
 
         It is that of the last interval where every step was skipped.
         """
-        self.skipped = int(self._skipped)
-        in_a_row, most = int(self._in_a_row), min(MOST_SKIPPED, self._interval)
-        if in_a_row >= most:  # of the gradients that all processes share
+        self.skipped, taken = int(self._skipped), int(self._taken)
+        # Of the gradients that all processes share, so every process stops.
+        longest, skipped = int(self._longest), self._count - taken
+        if longest >= min(MOST_SKIPPED, max(self._interval, BORNE + 1)):
+            last = int(self._longest_end)
             self._stop(
-                f"no step of the last {in_a_row} had a finite gradient, from step "
-                f"{trainer.global_step - in_a_row + 1} on, and they were skipped"
+                f"steps {last - longest + 1} to {last} had no finite gradient, and were skipped"
             )
-        if self._count and not int(self._taken):
+        if skipped > max(self._interval / 2, BORNE):
+            self._stop(
+                f"{skipped} of the last {self._count} steps, up to step {trainer.global_step}, had "
+                f"no finite gradient, and were skipped"
+            )
+        if self._count and not taken:
             return self.loss
         mean = self._sum / self._taken.clamp(min=1)
         loss = float(trainer.strategy.reduce(mean, reduce_op="mean"))
@@ -183,8 +200,9 @@ class LossMonitor(Callback):
 
     def _reset(self, device: torch.device) -> None:
         self._sum = torch.zeros((), device=device)
-        self._taken = torch.zeros((), dtype=torch.long, device=device)
-        self._bad_step = torch.zeros((), dtype=torch.long, device=device)
+        self._taken, self._longest, self._longest_end, self._bad_step = (
+            torch.zeros((), dtype=torch.long, device=device) for _ in range(4)
+        )
         self._count = 0
 
     def _stop(self, reason: str) -> None:

@@ -30,11 +30,16 @@ class Muon(Optimizer):
     Groups with `orthogonal` False take Adam with `betas` and `eps` instead, as vectors must. The
     first layer and the logits may take either; here they learn faster by Muon too.
 
+    A step where `found_inf`, a float tensor () on the device, is 1 changes neither weights nor
+    state, whatever the gradients are.
+
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks".
 
     Raises ValueError for a rate or a momentum that cannot be, and for a vector in an orthogonal
     group.
     """
+
+    found_inf: Tensor | None = None
 
     def __init__(
         self,
@@ -92,10 +97,15 @@ class Muon(Optimizer):
             if not self.state[weight]:
                 self.state[weight] = {"momentum": torch.zeros_like(weight)}
         momenta = [self.state[weight]["momentum"] for weight in weights]
+        skipped, decay = self.found_inf, 1 - group["lr"] * group["weight_decay"]
+        if skipped is not None:  # then momentum moves to where it is
+            pairs_of = zip(gradients, momenta, strict=True)
+            gradients = [torch.where(skipped > 0, m, g) for g, m in pairs_of]
+            decay = torch.where(skipped > 0, 1.0, decay)
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
         if group["weight_decay"]:
-            torch._foreach_mul_(list[Tensor](weights), 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_mul_(list[Tensor](weights), decay)
         # Matrices of one shape are made orthogonal together.
         together: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
         for weight, update in zip(weights, updates, strict=True):
@@ -107,6 +117,8 @@ class Muon(Optimizer):
         for (rows, columns), pairs in together.items():
             stacked = torch.stack([matrix for _, matrix in pairs])
             step = orthogonalised(stacked, group["steps"]).masked_fill_(stacked == 0, 0)
+            if skipped is not None:
+                step *= 1 - skipped
             scale = -group["lr"] * sqrt(max(1.0, rows / columns))
             changes = step.to(stacked.dtype).unbind()
             targets = [target for target, _ in pairs]
@@ -123,6 +135,9 @@ class Muon(Optimizer):
                     "square": torch.zeros_like(weight),
                 }
         states = [self.state[weight] for weight in weights]
+        fused, skipped = weights[0].device.type in ("cpu", "cuda"), self.found_inf
+        if skipped is not None and not fused and skipped:  # only the fused kernel takes it
+            return
         adam(
             list[Tensor](weights),
             [weight.grad for weight in weights if weight.grad is not None],
@@ -130,7 +145,8 @@ class Muon(Optimizer):
             [state["square"] for state in states],
             [],
             [state["count"] for state in states],
-            fused=weights[0].device.type in ("cpu", "cuda"),
+            fused=fused,
+            found_inf=skipped if fused else None,
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -47,18 +47,16 @@ class TrainingProgress(Callback):
     ) -> None:
         step = trainer.global_step
         text = "" if isnan(self._monitor.loss) else f"loss {self._monitor.loss:.4f}"
+        text += self._skipped
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=step, description=text)
         elif time.monotonic() - self._said > SECONDS_BETWEEN_LINES:
             self._line(step, text)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        text = in_words(self._validation.results, pl_module)
-        if "val/bits_per_dim" in self._validation.results:
-            assert isinstance(pl_module, EncoderDecoder)
-            label = pl_module.decoder.likelihood_label
-            text = f"bits/dim ({label}): {text.replace('/bits_per_dim', '')}"
-        self._line(trainer.global_step, text)
+        self._line(
+            trainer.global_step, in_words(self._validation.results, pl_module) + self._skipped
+        )
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop()
@@ -67,6 +65,13 @@ class TrainingProgress(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         self._stop()
+
+    @property
+    def _skipped(self) -> str:
+        """The number of steps that were skipped so far, if there are any."""
+        count = self._monitor.skipped
+        steps = "step" if count == 1 else "steps"
+        return f"  ({count} {steps} skipped: gradients not finite)" if count else ""
 
     def _line(self, step: int, text: str) -> None:
         self._said = time.monotonic()
@@ -81,10 +86,23 @@ class TrainingProgress(Callback):
 
 
 def in_words(results: Mapping[str, float], model: LightningModule) -> str:
-    """The numbers of a validation, with nats beside bits/dim of images of two levels."""
-    nats = model.decoder.nats_for_a_bit if isinstance(model, EncoderDecoder) else None
-    return ", ".join(
-        f"{name} {value:{'.1e' if name.endswith('error') else '.4f'}}"
-        + (f" ({nats * value:.2f} nats)" if nats and name.endswith("bits_per_dim") else "")
-        for name, value in results.items()
-    )
+    """The numbers of a validation: bits/dim with their label, then the others by their names.
+
+    Nats stand beside bits/dim of images of two levels.
+    """
+    bits: list[str] = []
+    others: list[str] = []
+    for name, value in results.items():
+        if isinstance(model, EncoderDecoder) and name.endswith("/bits_per_dim"):
+            nats = model.decoder.nats_for_a_bit
+            beside = f" ({nats * value:.2f} nats)" if nats else ""
+            bits.append(f"{name.removesuffix('/bits_per_dim')} {value:.4f}{beside}")
+        else:
+            others.append(f"{name} {value:{'.1e' if name.endswith('error') else '.4f'}}")
+    parts = [", ".join(others)] if others else []
+    if bits:
+        assert isinstance(model, EncoderDecoder)
+        parts.insert(0, f"bits/dim ({model.decoder.likelihood_label}): {', '.join(bits)}")
+    if not isfinite(results.get("val/round_trip_error", 0.0)):
+        parts.append("some validation images do not come back from their z")
+    return "; ".join(parts)

@@ -237,8 +237,6 @@ class Fitting:
 
                 wandb.finish(exit_code=exit_code)
         results = in_words(self.validation.results, model)
-        if "likelihood" in model.facts:
-            results += f" ({model.facts['likelihood']})"
         say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")
 
     def introduce(self, model: Learner) -> None:

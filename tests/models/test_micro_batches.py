@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from repr_toolkit.models.autoencoder import EncoderDecoder
-from repr_toolkit.models.micro_batches import MicroBatches, is_pure
+from repr_toolkit.models.micro_batches import MicroBatches, impurity
 from toys.decoders import Independent
 
 BATCH = {"image": torch.ones(6, 1, 1, 1, dtype=torch.uint8)}
@@ -86,8 +86,13 @@ class Counting(Independent):
         return super().loss(x, h)
 
 
-@pytest.mark.parametrize("kind", [Independent, Drawing, Counting])
-def test_a_loss_that_is_not_pure_takes_whole_batches(kind: type[Independent]) -> None:
+@pytest.mark.parametrize(
+    ("kind", "impure"),
+    [(Independent, ""), (Drawing, "draws random numbers"), (Counting, "writes buffers")],
+)
+def test_a_loss_that_is_not_pure_takes_whole_batches(
+    kind: type[Independent], impure: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = EncoderDecoder(None, kind((1, 4, 4), 0, 9), micro_batch=2, threads=2)
     _, batch = model_and_batch()
     sizes: list[int] = []
@@ -100,12 +105,14 @@ def test_a_loss_that_is_not_pure_takes_whole_batches(kind: type[Independent]) ->
     model.compiled_core = noting
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    assert is_pure(model.core, model, batch) == (kind is Independent)
+    assert impurity(model.core, model, batch) == impure
     assert torch.equal(state, torch.get_rng_state())
     assert not dict(model.named_buffers()).get("decoder.calls", torch.zeros(())).any()
     for _ in range(2):
         model.training_loss(batch)
     assert sizes == ([2] * 10 if kind is Independent else [10, 10])
+    told = f"  the loss {impure}: training.micro_batch is not used, threads share operations\n"
+    assert capsys.readouterr().out == (told if impure else "")
     model.stop_threads()
 
 

@@ -178,3 +178,29 @@ def test_a_vector_is_no_matrix() -> None:
         Muon([vector])
     with pytest.raises(ValueError, match="momentum is in"):
         Muon([vector], momentum=1.0)
+
+
+def test_a_skipped_step_changes_nothing() -> None:
+    """The first one too, with weight decay and gradients that are not finite; the next counts."""
+    torch.manual_seed(0)
+    start, gradients = [torch.randn(6, 4), torch.randn(5)], torch.randn(2, 29)
+    bad = torch.full((29,), torch.nan)
+    ends = []
+    for steps in ([*gradients], [bad, gradients[0], bad, gradients[1], bad]):
+        matrix, vector = (nn.Parameter(value.clone()) for value in start)
+        groups = [{"params": [matrix]}, {"params": [vector], "orthogonal": False}]
+        optimizer = Muon(groups, lr=0.1, weight_decay=0.3)
+        for gradient in steps:
+            matrix.grad, vector.grad = gradient[:24].reshape(6, 4), gradient[24:].clone()
+            optimizer.found_inf = (~gradient.isfinite().all()).float()
+            optimizer.step()
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        ends.append([matrix.detach(), vector.detach(), *states])
+    assert len(ends[0]) == 6
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
+    never = Muon([nn.Parameter(start[0].clone())], lr=0.1, weight_decay=0.3)
+    [weight] = never.param_groups[0]["params"]
+    for gradient in gradients:  # and without the question it is the same step
+        weight.grad = gradient[:24].reshape(6, 4)
+        never.step()
+    assert torch.equal(weight.detach(), ends[0][0])
