@@ -15,8 +15,6 @@ from repr_toolkit.runs.run import Run
 
 MOST_SKIPPED = 10
 """The number of steps in a row whose gradients are not finite that ends a training."""
-BORNE = 2
-"""The number of such steps that ends no training, however short the interval."""
 
 
 class LossMonitor(Callback):
@@ -26,8 +24,7 @@ class LossMonitor(Callback):
     checkpoint. The device also remembers the first step whose loss is not finite, so that the
     error that stops the run can name it. A step that was skipped, since its gradient is not finite
     (`Learner.step_taken`), is counted and is no part of the mean. `MOST_SKIPPED` in a row stop the
-    run, and so do more than half of an interval, or all in a row of one that is shorter than
-    `MOST_SKIPPED`, unless they are at most `BORNE`.
+    run, and so do more than half of an interval, or of several that together have as many steps.
 
     Attributes:
         loss: The mean training loss of the last interval; NaN before the first.
@@ -42,6 +39,8 @@ class LossMonitor(Callback):
     _longest_end: Tensor
     _bad_step: Tensor
     _count: int
+    _judged: int
+    _judged_skipped: int
     _interval_started: float
 
     def __init__(self, run: Run, batch_size: int, interval: int) -> None:
@@ -52,7 +51,8 @@ class LossMonitor(Callback):
         self._started: float | None = None
         self._begun: dict[str, Any] = {"sum": 0.0, "seconds": 0.0}
         whole = ("count", "taken", "skipped", "in_a_row", "longest", "longest_end")
-        self._begun |= dict.fromkeys(whole, 0)
+        self._begun |= dict.fromkeys((*whole, "judged", "judged_skipped"), 0)
+        self._judged = self._judged_skipped = 0
         self._reset(torch.device("cpu"))
         self.loss = float("nan")
         self.skipped = 0
@@ -76,6 +76,8 @@ class LossMonitor(Callback):
             torch.tensor(self._begun[key], device=device) for key in ("skipped", "in_a_row")
         )
         self._count = self._begun["count"]
+        self._judged = self._begun["judged"]
+        self._judged_skipped = self._begun["judged_skipped"]
         self._interval_started = self._started - self._begun["seconds"]
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -149,6 +151,8 @@ class LossMonitor(Callback):
             "in_a_row": int(self._in_a_row),
             "longest": int(self._longest),
             "longest_end": int(self._longest_end),
+            "judged": self._judged,
+            "judged_skipped": self._judged_skipped,
             "seconds": time.monotonic() - self._interval_started if self._count else 0.0,
         }
 
@@ -164,16 +168,10 @@ class LossMonitor(Callback):
         """
         self.skipped, taken = int(self._skipped), int(self._taken)
         # Of the gradients that all processes share, so every process stops.
-        longest, skipped = int(self._longest), self._count - taken
-        if longest >= min(MOST_SKIPPED, max(self._interval, BORNE + 1)):
-            last = int(self._longest_end)
+        longest, last = int(self._longest), int(self._longest_end)
+        if longest >= MOST_SKIPPED:
             self._stop(
                 f"steps {last - longest + 1} to {last} had no finite gradient, and were skipped"
-            )
-        if skipped > max(self._interval / 2, BORNE):
-            self._stop(
-                f"{skipped} of the last {self._count} steps, up to step {trainer.global_step}, had "
-                f"no finite gradient, and were skipped"
             )
         if self._count and not taken:
             return self.loss
@@ -196,7 +194,24 @@ class LossMonitor(Callback):
             metrics["train/skipped_steps"] = self.skipped
         for logger in trainer.loggers:
             logger.log_metrics(metrics, trainer.global_step)
+        self._judge(trainer)
         self._reset(pl_module.device)
+
+    def _judge(self, trainer: Trainer) -> None:
+        """Raise FloatingPointError if more than half of the steps since the last time were skipped.
+
+        Never before there are `MOST_SKIPPED` of them, so that the shortest interval bears some.
+        """
+        self._judged += self._count
+        self._judged_skipped += self._count - int(self._taken)
+        if self._judged < MOST_SKIPPED:
+            return
+        if 2 * self._judged_skipped > self._judged:
+            self._stop(
+                f"{self._judged_skipped} of the last {self._judged} steps, up to step "
+                f"{trainer.global_step}, had no finite gradient, and were skipped"
+            )
+        self._judged = self._judged_skipped = 0
 
     def _reset(self, device: torch.device) -> None:
         self._sum = torch.zeros((), device=device)

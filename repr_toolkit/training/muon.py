@@ -99,8 +99,8 @@ class Muon(Optimizer):
         momenta = [self.state[weight]["momentum"] for weight in weights]
         skipped, decay = self.found_inf, 1 - group["lr"] * group["weight_decay"]
         if skipped is not None:  # then momentum moves to where it is
-            pairs_of = zip(gradients, momenta, strict=True)
-            gradients = [torch.where(skipped > 0, m, g) for g, m in pairs_of]
+            both = zip(momenta, gradients, strict=True)
+            gradients = [torch.where(skipped > 0, *pair) for pair in both]
             decay = torch.where(skipped > 0, 1.0, decay)
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         updates = torch._foreach_lerp(gradients, momenta, group["momentum"])

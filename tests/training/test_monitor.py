@@ -19,13 +19,15 @@ STOPS: dict[str, tuple[int, Skipped, str]] = {
     "across two intervals": (50, lambda n: 46 <= n <= 55, "steps 46 to 55 had no finite"),
     "all but one": (50, lambda n: n % 50 > 0, "steps 1 to 49 had no finite"),
     "nine of ten": (50, lambda n: n % 10 > 0, "45 of the last 50 steps, up to step 50, had"),
-    "a short interval": (4, lambda n: n >= 7, "steps 7 to 12 had no finite gradient"),
-    "an interval of one": (1, lambda n: n >= 7, "steps 7 to 9 had no finite gradient"),
+    "short intervals": (4, lambda n: n >= 6, "7 of the last 12 steps, up to step 12, had"),
+    "ten in a row, logged each": (1, lambda n: 5 < n < 16, "steps 6 to 15 had"),
+    "two of three, logged each": (1, lambda n: n % 3 > 0, "7 of the last 10 steps, up to step 10"),
 }
 BORNE: dict[str, tuple[int, Skipped]] = {
     "one of two": (50, lambda n: n % 2 > 0),
     "nine in a row": (50, lambda n: n % 50 in range(21, 30)),
-    "two of three, logged each": (1, lambda n: n % 3 > 0),
+    "three of ten, logged each": (1, lambda n: n % 10 < 3),
+    "three of four, once": (4, lambda n: 5 <= n <= 7),
 }
 
 
