@@ -6,9 +6,12 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+Shape = tuple[int, int, int]
+"""C, H, W."""
 COUPLING_BOUND = 0.5
-"""The largest |log-scale| of a coupling. Images unlike any that were trained on meet it in coupling
-after coupling, and rounding errors grow by the product of the scales."""
+"""The largest |log-scale| of a coupling, unless a model sets another. Images unlike any that were
+trained on meet it in coupling after coupling, and rounding errors grow by the product of the
+scales."""
 NORM_BOUND = 3.0
 """The largest |log-scale| that an actnorm learns."""
 LEAST_DEVIATION = 1e-3
@@ -25,7 +28,7 @@ class Bijection(nn.Module):
     """An invertible map of (B, …), given s, the map that h is made to, or None."""
 
     def forward(self, x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
-        """y and log|det ∂y/∂x|, (B,), or () where it is the same for every x."""
+        """y and log|det ∂y/∂x|: one for each x, (B,), or a scalar, (), that all x share."""
         raise NotImplementedError
 
     def inverse(self, y: Tensor, s: Tensor | None) -> Tensor:
@@ -67,7 +70,7 @@ class Diagonal(Bijection):
 
     BOUND = 8.0
 
-    def __init__(self, shape: tuple[int, int, int]) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.zeros(shape))
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from repr_toolkit.decoders.flows.bijections import Bijection
+from repr_toolkit.decoders.flows.mixing import Inverses, Mixing
 
 MemoryKind = Literal["keep", "recompute", "invert"]
 
@@ -17,7 +18,9 @@ class Chain(Bijection):
 
     In training `memory` "keep" keeps what the backward pass needs of every step; "recompute" keeps
     the input of each and computes it again; "invert" keeps the last output alone, from which each
-    input is recomputed by the inverse, in float32 even under autocast.
+    input is recomputed by the inverse, in float32 even under autocast. No compiler sees through
+    "invert": the chain then runs as written, also in a training that is compiled; "keep" and
+    "recompute" are compiled.
 
     Raises ValueError for another kind.
     """
@@ -28,6 +31,7 @@ class Chain(Bijection):
             raise ValueError(f'memory is "keep", "recompute" or "invert", not {memory!r}')
         self.steps = nn.ModuleList(steps)
         self.memory = memory
+        self._inverses = Inverses([part for part in self.modules() if isinstance(part, Mixing)])
 
     def forward(self, x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
         memory = self.memory if self.training and torch.is_grad_enabled() else "keep"
@@ -44,9 +48,14 @@ class Chain(Bijection):
         return x, total
 
     def inverse(self, y: Tensor, s: Tensor | None) -> Tensor:
-        for step in reversed(cast("list[Bijection]", list(self.steps))):
-            y = step.inverse(y, s)
+        with self._inverses.in_use():
+            for step in self.backwards():
+                y = step.inverse(y, s)
         return y
+
+    def backwards(self) -> list[Bijection]:
+        """The steps, the last first."""
+        return cast("list[Bijection]", list(self.steps))[::-1]
 
 
 def _inverting(chain: Chain, x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -77,26 +86,21 @@ class _ByInversion(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         grad_y, grad_total = grads
         y, s = ctx.saved_tensors
-        chain: Chain = ctx.chain
-        given = None if s is None else s.detach().requires_grad_()
-        by_s: Tensor | None = None
-        gradients: dict[int, Tensor | None] = {}
+        of_s = [] if s is None else [s.detach().requires_grad_()]
+        gradients: dict[Tensor, Tensor] = {}
         with torch.autocast(y.device.type, enabled=False):
-            for step in reversed(cast("list[Bijection]", list(chain.steps))):
+            for step in ctx.chain.backwards():
                 with torch.no_grad():
                     x = step.inverse(y, s)
-                x.requires_grad_()
+                leaves = [x.requires_grad_(), *of_s]
+                leaves += [p for p in step.parameters() if p.requires_grad]
                 with torch.enable_grad():
-                    again, log_det = step(x, given)
-                    outputs = [(again, grad_y)]
-                    if log_det.requires_grad:
-                        outputs.append((log_det.expand(len(x)), grad_total))
-                own = [p for p in step.parameters() if p.requires_grad]
-                inputs = [x, *own] if given is None else [x, *own, given]
-                made, by_made = zip(*outputs, strict=True)
-                by = torch.autograd.grad(made, inputs, by_made, allow_unused=True)
-                if given is not None and by[-1] is not None:
-                    by_s = by[-1] if by_s is None else by_s + by[-1]
-                gradients |= {id(p): g for p, g in zip(own, by[1:], strict=False)}
-                y, grad_y = x.detach(), by[0]
-        return None, grad_y, by_s, *(gradients.get(id(p)) for p in ctx.parameters)
+                    y, log_det = step(x, *(of_s or [None]))
+                    passed_on = (y * grad_y).sum() + (log_det * grad_total).sum()
+                grad_y, *others = torch.autograd.grad(passed_on, leaves, allow_unused=True)
+                for leaf, grad in zip(leaves[1:], others, strict=True):
+                    if grad is not None:
+                        gradients[leaf] = gradients[leaf] + grad if leaf in gradients else grad
+                y = x.detach()
+        by_s = [gradients.get(leaf) for leaf in of_s] or [None]
+        return None, grad_y, *by_s, *map(gradients.get, ctx.parameters)

@@ -22,11 +22,17 @@ class Coupling(Bijection):
 
     A subclass says how x splits, and how it is joined, in the shape of `like`. `affine` False
     leaves the scale at 1. The network gives (B, k·n, …), n channels of shifts and, if affine, n of
-    raw log-scales, which are bounded; under autocast it alone computes in the lower precision.
+    raw log-scales, which are held within ±`bound`; under autocast it alone computes in the lower
+    precision.
+
+    Raises ValueError for a bound that is not positive.
     """
 
-    def __init__(self, network: Network, *, affine: bool) -> None:
+    def __init__(self, network: Network, *, affine: bool, bound: float = COUPLING_BOUND) -> None:
         super().__init__()
+        if not bound > 0:
+            raise ValueError(f"bound, of log-scales, is positive, not {bound}")
+        self.bound = bound
         self.network: Any = network
         self.affine = affine
 
@@ -55,7 +61,7 @@ class Coupling(Bijection):
         if not self.affine:
             return raw, None
         shift, log_scale = raw.chunk(2, 1)
-        return shift, bounded(log_scale, COUPLING_BOUND)
+        return shift, bounded(log_scale, self.bound)
 
 
 class ParityCoupling(Coupling):
@@ -64,8 +70,8 @@ class ParityCoupling(Coupling):
     `odd` says which ones stay (1410.8516 §5.1).
     """
 
-    def __init__(self, network: Network, *, affine: bool, odd: bool) -> None:
-        super().__init__(network, affine=affine)
+    def __init__(self, network: Network, *, affine: bool, odd: bool, **how: Any) -> None:
+        super().__init__(network, affine=affine, **how)
         self.odd = odd
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,8 +116,8 @@ class Perceptron(nn.Module):
 class ChannelCoupling(Coupling):
     """One half of the channels (B, C, H, W) moves the other; `second` says which one stays."""
 
-    def __init__(self, network: Network, *, affine: bool, second: bool = False) -> None:
-        super().__init__(network, affine=affine)
+    def __init__(self, network: Network, *, affine: bool, second: bool = False, **how: Any) -> None:
+        super().__init__(network, affine=affine, **how)
         self.second = second
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,8 +133,10 @@ class CheckerboardCoupling(Coupling):
 
     stays: Tensor
 
-    def __init__(self, network: Network, size: tuple[int, int], *, affine: bool, odd: bool) -> None:
-        super().__init__(network, affine=affine)
+    def __init__(
+        self, network: Network, size: tuple[int, int], *, affine: bool, odd: bool, **how: Any
+    ) -> None:
+        super().__init__(network, affine=affine, **how)
         rows, columns = (torch.arange(side) for side in size)
         stays = (rows[:, None] + columns) % 2 == int(odd)
         self.register_buffer("stays", stays.float(), persistent=False)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from repr_toolkit.decoders.flows.bijections import Shape
 from repr_toolkit.decoders.flows.chain import Chain
 from repr_toolkit.decoders.flows.couplings import CheckerboardCoupling
 from repr_toolkit.decoders.flows.networks import ResidualNet
@@ -19,10 +20,12 @@ class VariationalNoise(nn.Module):
     """u (B, C, H, W) in [0, 1) of an image and uniform noise, by q(u|x) (1902.00275 §3.2).
 
     Four checkerboard couplings of the noise's logits, whose networks see the image. They start as
-    the identity, where u is the noise itself and q = 1.
+    the identity, where u is the noise itself and q = 1. They see no h, and keep in memory what
+    their backward pass needs, whatever the `memory` of the flow; their log-scales are held within
+    ±0.5, whatever its `bound`.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, image_shape: Shape) -> None:
         super().__init__()
         channels, height, width = image_shape
         self.see = nn.Conv2d(channels, FEATURES, 3, padding=1)
@@ -49,9 +52,7 @@ class VariationalNoise(nn.Module):
         return u, log_det + terms.flatten(1).sum(1)
 
 
-def variational_noise(
-    kind: DequantisationKind, image_shape: tuple[int, int, int]
-) -> VariationalNoise | None:
+def variational_noise(kind: DequantisationKind, image_shape: Shape) -> VariationalNoise | None:
     """What makes the noise; None for "uniform". Raises ValueError for another kind."""
     if kind == "uniform":
         return None

@@ -11,15 +11,35 @@ from torch import Tensor, nn
 
 from repr_toolkit.decoders.base import Decoder
 from repr_toolkit.decoders.engines.draw import Draw, Engine, host_obstacle
-from repr_toolkit.decoders.flows.bijections import ActNorm
+from repr_toolkit.decoders.flows.bijections import ActNorm, Shape
 from repr_toolkit.decoders.flows.dequantisation import DequantisationKind, variational_noise
+from repr_toolkit.decoders.flows.mixing import Mixing
 from repr_toolkit.decoders.flows.stages import Prior, Stage
 from repr_toolkit.decoders.noise import Law, check_noise
 from repr_toolkit.decoders.noise import likelihood_noise as noise_of_images
 from repr_toolkit.decoders.precision import evaluating, full_precision
+from repr_toolkit.support.choose import choose_evenly
 
 PREPARED_IMAGES = 256
 """The most images whose statistics `prepare` takes: the batch with which the paper begins."""
+
+
+def halvings(image_shape: Shape) -> int:
+    """The largest L whose 2^L divides both sides of an image."""
+    _, height, width = image_shape
+    return min((side & -side).bit_length() - 1 for side in (height, width))
+
+
+def require_scales(scales: int, image_shape: Shape, least: int) -> None:
+    """Raise ValueError, naming the largest L that works, unless 2^scales divides both sides."""
+    most = halvings(image_shape)
+    if least <= scales <= most:
+        return
+    size = "×".join(map(str, image_shape[1:]))
+    works = f"at most {most} works" if most >= least else "no number of scales works"
+    raise ValueError(
+        f"scales, L, is at least {least}, and 2^L divides {size}: {works}, not {scales}"
+    )
 
 
 def _inverted(model: "Flow", draw: Draw) -> Tensor:
@@ -55,7 +75,7 @@ class Flow(Decoder):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
+        image_shape: Shape,
         h_dim: int = 0,
         levels: int = 256,
         *,
@@ -95,7 +115,7 @@ class Flow(Decoder):
         with evaluating(self), full_precision(like.device):
             y = self.inverse(z.to(like), None if h is None else h.to(like))
         if not bool(y.isfinite().all()):
-            raise ValueError("z, h or weights make an image that is not finite")
+            raise ValueError(f"{self._what_is_not_finite()} make an image that is not finite")
         return self.images(y)
 
     @torch.no_grad()
@@ -136,9 +156,9 @@ class Flow(Decoder):
 
     @property
     def z_scales(self) -> tuple[slice, ...]:
-        """The parts of z, as slices of its values, that leave after each scale, the finest first.
+        """Where in z (B, C·H·W) the values stand that leave after each scale, the finest first.
 
-        Each is a map (c, h, w), flattened.
+        Those of a scale are a map (c, h, w), flattened.
         """
         ends = [*accumulate(prod(prior.part) for prior in self._priors)]
         return tuple(slice(*pair) for pair in zip([0, *ends], ends, strict=False))
@@ -166,10 +186,10 @@ class Flow(Decoder):
         parts = [z[:, part] for part in self.z_scales]
         y: Tensor | None = None
         for stage in reversed(self._stages):
-            own = None
+            left = None
             if stage.prior is not None:
-                own = stage.prior.restored(parts.pop().unflatten(1, stage.prior.part))
-            y = stage.inverse(y, own, h)
+                left = stage.prior.restored(parts.pop().unflatten(1, stage.prior.part))
+            y = stage.inverse(y, left, h)
         return cast("Tensor", y)
 
     def images(self, y: Tensor) -> Tensor:
@@ -197,13 +217,18 @@ class Flow(Decoder):
     def prepare(self, batches: Iterable[tuple[Tensor, Tensor | None]]) -> None:
         """Set the statistics of every actnorm that has none, layer after layer.
 
-        From up to `PREPARED_IMAGES` images, spread evenly over the batches.
+        From up to `PREPARED_IMAGES` images, spread evenly over the batches. Raises ValueError
+        where there is no batch.
         """
         pairs = list(batches)
+        if not pairs:
+            raise ValueError(
+                f"{type(self).__name__} is prepared by batches of images; there are none"
+            )
         x = torch.cat([x for x, _ in pairs])
-        step = max(1, len(x) // PREPARED_IMAGES)
-        h = torch.cat([cast("Tensor", h) for _, h in pairs])[::step] if self.h_dim else None
-        x = x[::step]
+        chosen = choose_evenly(len(x), PREPARED_IMAGES)
+        h = torch.cat([cast("Tensor", h) for _, h in pairs])[chosen] if self.h_dim else None
+        x = x[chosen]
         noise = cast("Tensor", noise_of_images(self, range(len(x)))).to(next(self.parameters()))
         norms = [m for m in self.modules() if isinstance(m, ActNorm) and not bool(m.prepared)]
         try:
@@ -213,6 +238,12 @@ class Flow(Decoder):
         finally:
             for norm in norms:
                 norm.preparing = False
+
+    def _what_is_not_finite(self) -> str:
+        for name, part in self.named_modules():
+            if isinstance(part, Mixing) and not bool(part.inverted()[0].isfinite().all()):
+                return f"the weights of {name}, which have no inverse (those of lu have one),"
+        return "z, h or weights"
 
     @property
     def _stages(self) -> list[Stage]:

@@ -6,35 +6,15 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.conditioning import ConditioningKind, conditioning_of
-from repr_toolkit.decoders.flows.bijections import Bijection, Squeeze
+from repr_toolkit.decoders.flows.bijections import COUPLING_BOUND, Bijection, Shape, Squeeze
 from repr_toolkit.decoders.flows.chain import Chain, MemoryKind
 from repr_toolkit.decoders.flows.couplings import ChannelCoupling
 from repr_toolkit.decoders.flows.dequantisation import DequantisationKind
-from repr_toolkit.decoders.flows.flow import Flow
+from repr_toolkit.decoders.flows.flow import Flow, require_scales
 from repr_toolkit.decoders.flows.mixing import Mixing, PermutationKind
 from repr_toolkit.decoders.flows.networks import ThreeConvs
 from repr_toolkit.decoders.flows.stages import GaussianPrior, Stage
 from repr_toolkit.decoders.streams import apart
-
-Shape = tuple[int, int, int]
-
-
-def halvings(image_shape: Shape) -> int:
-    """The largest L whose 2^L divides both sides of an image."""
-    _, height, width = image_shape
-    return min((side & -side).bit_length() - 1 for side in (height, width))
-
-
-def require_scales(scales: int, image_shape: Shape, least: int) -> None:
-    """Raise ValueError, naming the largest L that works, unless 2^scales divides both sides."""
-    most = halvings(image_shape)
-    if least <= scales <= most:
-        return
-    size = "×".join(map(str, image_shape[1:]))
-    works = f"at most {most} works" if most >= least else "no number of scales works"
-    raise ValueError(
-        f"scales, L, is at least {least}, and 2^L divides {size}: {works}, not {scales}"
-    )
 
 
 class Step(Bijection):
@@ -48,12 +28,13 @@ class Step(Bijection):
         permutation: PermutationKind,
         *,
         affine: bool,
+        bound: float = COUPLING_BOUND,
     ) -> None:
         super().__init__()
         self.mixing = Mixing(channels, permutation)
         outputs = channels if affine else channels // 2
         network = ThreeConvs(channels // 2, outputs, features, s_channels)
-        self.coupling = ChannelCoupling(network, affine=affine)
+        self.coupling = ChannelCoupling(network, affine=affine, bound=bound)
 
     def forward(self, x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
         x, log_det = self.mixing(x, s)
@@ -73,7 +54,14 @@ class Glow(Flow):
     1×1 convolution by its LU decomposition, "plain", the same by its weight, "shuffle", a random
     order that stays, or "reverse". `coupling` is "affine" or "additive". `conditioning` and
     `map_features` say how h becomes a map at each scale (`decoders/conditioning.py`), which every
-    layer of every coupling and every prior gets. `memory` says what training keeps (see `Chain`).
+    layer of every coupling and every prior gets. `memory` says what training keeps (see `Chain`);
+    with "invert" it runs as written, though the training be compiled.
+
+    `bound` holds the log-scales of couplings within ±`bound`, which the paper does not do, and
+    exp of them takes the place of the paper's sigmoid(s + 2): the larger it is, the more a coupling
+    can say, and the sooner an image unlike any that was trained on is not given back. The
+    log-scales of actnorm, of the 1×1 convolutions and of priors are bounded as well; the weights of
+    "plain" are not.
 
     Raises ValueError for sizes that 2^L does not divide, and other values that cannot be.
     """
@@ -92,6 +80,7 @@ class Glow(Flow):
         features: int = 128,
         permutation: PermutationKind = "lu",
         coupling: Literal["affine", "additive"] = "affine",
+        bound: float = COUPLING_BOUND,
         conditioning: ConditioningKind = "vector",
         map_features: int = 16,
         dequantisation: DequantisationKind = "uniform",
@@ -112,10 +101,10 @@ class Glow(Flow):
                 makes_s = conditioning_of(conditioning, self.h_shape, (height, width), map_features)
             s_channels = makes_s.channels if makes_s else 0
             chain: list[Bijection] = [Squeeze()]
-            chain += [
-                Step(channels, features, s_channels, permutation, affine=coupling == "affine")
-                for _ in range(steps)
-            ]
+            for _ in range(steps):
+                affine = coupling == "affine"
+                step = Step(channels, features, s_channels, permutation, affine=affine, bound=bound)
+                chain.append(step)
             split = scale < scales - 1
             shape = (channels, height, width)
             prior = GaussianPrior(shape, s_channels, split=split, learned=True)

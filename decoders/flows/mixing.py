@@ -1,5 +1,7 @@
 """Actnorm and a mixing of channels, as the one 1×1 convolution that they are together."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Literal
 
@@ -35,13 +37,16 @@ class LU(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """W (c, c), and log|det W|."""
         log_diagonal = bounded(self.log_diagonal, NORM_BOUND)
-        lower = self.lower.tril(-1) + torch.eye(len(self.sign)).to(self.lower)
+        lower = self.lower.tril(-1) + torch.diag(torch.ones_like(log_diagonal))
         upper = self.upper.triu(1) + torch.diag(self.sign * log_diagonal.exp())
         return (lower @ upper)[self.order], log_diagonal.sum()
 
 
 class Plain(nn.Module):
-    """W itself learned, at first a random rotation (1807.03039 Eq. 9)."""
+    """W itself learned, at first a random rotation (1807.03039 Eq. 9).
+
+    Unlike all other scales nothing bounds it: training may make it singular.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -93,15 +98,14 @@ def mixing_matrix(kind: PermutationKind | None, channels: int) -> nn.Module:
 class Mixing(Bijection):
     """Actnorm, then y = W·x at every position, computed as one convolution.
 
-    Its inverse is computed in float64, of the very weight that `forward` applies, and kept until
-    that changes.
+    Its inverse is computed in float64, of the very weight that `forward` applies.
     """
 
     def __init__(self, channels: int, kind: PermutationKind | None) -> None:
         super().__init__()
         self.norm = ActNorm(channels)
         self.mix = mixing_matrix(kind, channels)
-        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
+        self.kept: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor, s: Tensor | None) -> tuple[Tensor, Tensor]:
         self.norm.take(x)
@@ -111,8 +115,17 @@ class Mixing(Bijection):
         return y, log_det * prod(x.shape[2:])
 
     def inverse(self, y: Tensor, s: Tensor | None) -> Tensor:
-        weight, bias = self._inverted()
+        """x, by what `Inverses` keeps while it is in use, and by a new inverse otherwise."""
+        weight, bias = self.kept or self.inverted()
         return F.conv2d(y, weight[:, :, None, None], bias)
+
+    @torch.no_grad()
+    def inverted(self) -> tuple[Tensor, Tensor]:
+        """Weight (c, c) and bias (c,) of the inverse; not finite where W is singular."""
+        weight, bias, _ = self._folded()
+        back, info = torch.linalg.inv_ex(weight.double())
+        back = back.masked_fill(info > 0, torch.nan)
+        return back.to(weight), (-back @ bias.double()).to(weight)
 
     def _folded(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weight (c, c), bias (c,) and log-determinant of a pixel."""
@@ -120,17 +133,49 @@ class Mixing(Bijection):
         matrix, log_det = self.mix()
         return matrix * scale, matrix @ bias, log_det + log_scale.sum()
 
-    def _inverted(self) -> tuple[Tensor, Tensor]:
-        """Weight (c, c) and bias (c,) of the inverse."""
+
+class Inverses:
+    """The inverses of mixings, kept until one of their parameters or buffers changes.
+
+    Whether one did is asked by one comparison for all, as a device makes its host wait for each.
+    """
+
+    def __init__(self, mixings: Sequence[Mixing]) -> None:
+        self._mixings = mixings
+        self._kept: tuple[Tensor, list[tuple[Tensor, Tensor]]] | None = None
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Within it the mixings take the kept inverses, which are up to date.
+
+        Several threads may be in it: where the first one to leave takes the inverses away, the
+        others compute them.
+        """
+        if not self._mixings:
+            yield
+            return
+        for mixing, inverse in zip(self._mixings, self._up_to_date(), strict=True):
+            mixing.kept = inverse
+        try:
+            yield
+        finally:
+            for mixing in self._mixings:
+                mixing.kept = None
+
+    def _up_to_date(self) -> list[tuple[Tensor, Tensor]]:
         # Ordinary tensors, which may be kept and used in another mode.
         with torch.inference_mode(False), torch.no_grad():
-            weight, bias, _ = self._folded()
-            now = torch.cat([weight, bias[:, None]], 1)
+            now = torch.cat(
+                [
+                    tensor.flatten()
+                    for mixing in self._mixings
+                    for tensor in (*mixing.parameters(), *mixing.buffers())
+                ]
+            )
             kept = self._kept
-            if kept is None or kept[0].device != now.device or kept[0].dtype != now.dtype:
+            if kept is not None and (kept[0].device, kept[0].dtype) != (now.device, now.dtype):
                 kept = None
             if kept is None or not torch.equal(kept[0], now):
-                back = torch.linalg.inv_ex(weight.double()).inverse
-                kept = now, back.to(now), (-back @ bias.double()).to(now)
+                kept = now, [mixing.inverted() for mixing in self._mixings]
                 self._kept = kept
-        return kept[1:]
+        return kept[1]

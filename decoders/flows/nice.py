@@ -5,7 +5,7 @@ from math import prod
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.conditioning import conditioning_of
-from repr_toolkit.decoders.flows.bijections import Diagonal
+from repr_toolkit.decoders.flows.bijections import Diagonal, Shape
 from repr_toolkit.decoders.flows.chain import Chain
 from repr_toolkit.decoders.flows.couplings import ParityCoupling, Perceptron
 from repr_toolkit.decoders.flows.dequantisation import DequantisationKind
@@ -28,7 +28,7 @@ class NICE(Flow):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int],
+        image_shape: Shape,
         h_dim: int = 0,
         levels: int = 256,
         *,

@@ -1,18 +1,16 @@
 """RealNVP (1605.08803): couplings by checkerboards and by channels, of the logits of pixels."""
 
-from itertools import count
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import nn
 
 from repr_toolkit.decoders.conditioning import ConditioningKind, conditioning_of
-from repr_toolkit.decoders.flows.bijections import Bijection, Logit, Squeeze
+from repr_toolkit.decoders.flows.bijections import COUPLING_BOUND, Bijection, Logit, Shape, Squeeze
 from repr_toolkit.decoders.flows.chain import Chain, MemoryKind
 from repr_toolkit.decoders.flows.couplings import ChannelCoupling, CheckerboardCoupling, Coupling
 from repr_toolkit.decoders.flows.dequantisation import DequantisationKind
-from repr_toolkit.decoders.flows.flow import Flow
-from repr_toolkit.decoders.flows.glow import Shape, require_scales
+from repr_toolkit.decoders.flows.flow import Flow, require_scales
 from repr_toolkit.decoders.flows.mixing import Mixing
 from repr_toolkit.decoders.flows.networks import ResidualNet
 from repr_toolkit.decoders.flows.stages import GaussianPrior, Stage
@@ -26,9 +24,10 @@ class RealNVP(Flow):
     (§3.6). So a grey image of 28×28, which can be halved twice, has L ≤ 2, and L = 0 is
     checkerboards alone, of any size. The pixels are logits of α + (1 − 2α)x, whose log-determinant
     counts. The networks are residual, `blocks` blocks of `features` maps; actnorm takes the place
-    of batch normalisation in them and after each coupling, log-scales are bounded, and the priors
-    are standard normal, unless h moves them. `conditioning`, `map_features` and `memory` are those
-    of `Glow`.
+    of batch normalisation in them and after each coupling, and the priors are standard normal,
+    unless h moves them. The log-scales of couplings are held within ±`bound`, where the paper
+    learns the size of a tanh; actnorm's are bounded as well. `conditioning`, `map_features`,
+    `bound` and `memory` are those of `Glow`.
 
     Raises ValueError for sizes that 2^L does not divide, and other values that cannot be.
     """
@@ -46,6 +45,7 @@ class RealNVP(Flow):
         features: int = 32,
         blocks: int = 2,
         alpha: float = 0.05,
+        bound: float = COUPLING_BOUND,
         conditioning: ConditioningKind = "vector",
         map_features: int = 16,
         dequantisation: DequantisationKind = "uniform",
@@ -59,12 +59,13 @@ class RealNVP(Flow):
         self.stages = nn.ModuleList()
 
         def stage(
-            shape: Shape, kinds: list[bool], first: list[Bijection], leaving: bool | None
+            shape: Shape,
+            first: list[Bijection],
+            couplings: int,
+            kind: Literal["checkerboard", "channels"],
+            leaves: Literal["half", "all"] | None,
         ) -> Stage:
-            """What is `first`, a coupling for each of `kinds`, True by channels, and what leaves.
-
-            That is all if `leaving`, half if not, and nothing if None.
-            """
+            """What is `first`, then couplings of a kind; then half of the channels or all leave."""
             channels, *size = shape
             with apart():
                 makes_s = conditioning_of(
@@ -72,33 +73,35 @@ class RealNVP(Flow):
                 )
             s_channels = makes_s.channels if makes_s else 0
             chain = first
-            for other, by_channels in zip(count(), kinds, strict=False):
-                inputs = channels // 2 if by_channels else channels
+            for number in range(couplings):
+                inputs = channels // 2 if kind == "channels" else channels
                 network = ResidualNet(inputs, 2 * inputs, features, blocks, s_channels)
+                odd = bool(number % 2)
                 coupling: Coupling
-                if by_channels:
-                    coupling = ChannelCoupling(network, affine=True, second=bool(other % 2))
+                if kind == "channels":
+                    coupling = ChannelCoupling(network, affine=True, second=odd, bound=bound)
                 else:
                     place = (size[0], size[1])
                     coupling = CheckerboardCoupling(
-                        network, place, affine=True, odd=bool(other % 2)
+                        network, place, affine=True, odd=odd, bound=bound
                     )
                 chain += [coupling, Mixing(channels, None)]
             prior = None
-            if leaving is not None:
-                prior = GaussianPrior(shape, s_channels, split=not leaving, learned=False)
+            if leaves:
+                prior = GaussianPrior(shape, s_channels, split=leaves == "half", learned=False)
             return Stage(makes_s, Chain(chain, memory), prior)
 
         channels, height, width = image_shape
         first: list[Bijection] = [Logit(alpha)]
         for _ in range(scales):
-            self.stages.append(stage((channels, height, width), 3 * [False], first, None))
+            shape = (channels, height, width)
+            self.stages.append(stage(shape, first, 3, "checkerboard", None))
             first = []
             channels, height, width = 4 * channels, height // 2, width // 2
             shape = (channels, height, width)
-            self.stages.append(stage(shape, 3 * [True], [Squeeze()], False))
+            self.stages.append(stage(shape, [Squeeze()], 3, "channels", "half"))
             channels //= 2
-        self.stages.append(stage((channels, height, width), 4 * [False], first, True))
+        self.stages.append(stage((channels, height, width), first, 4, "checkerboard", "all"))
 
     @property
     def values_per_image(self) -> int:

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.conditioning import Conditioning, condition_layer, conditioned
-from repr_toolkit.decoders.flows.bijections import NORM_BOUND, Bijection, bounded
+from repr_toolkit.decoders.flows.bijections import NORM_BOUND, Bijection, Shape, bounded
 
-Shape = tuple[int, int, int]
 PRIOR_BOUND = 4.0
 """The largest |log σ| of a prior."""
 
@@ -83,15 +82,15 @@ class GaussianPrior(Prior):
         self.condition = zero_condition(s_channels, outputs)
 
     def forward(self, x: Tensor, s: Tensor | None) -> tuple[Tensor | None, Tensor, Tensor]:
-        rest, own = x.tensor_split([x.shape[1] - self.part[0]], 1) if self.split else (None, x)
+        rest, part = x.tensor_split([x.shape[1] - self.part[0]], 1) if self.split else (None, x)
         mean, log_sigma = self._moments(rest, x, s)
-        z = (own - mean) * (-log_sigma).exp()
+        z = (part - mean) * (-log_sigma).exp()
         return rest, z, (-0.5 * z.square() - log_sigma - 0.5 * log(2 * pi)).flatten(1).sum(1)
 
     def inverse(self, rest: Tensor | None, z: Tensor, s: Tensor | None) -> Tensor:
         mean, log_sigma = self._moments(rest, z, s)
-        own = z * log_sigma.exp() + mean
-        return own if rest is None else torch.cat([rest, own], 1)
+        part = z * log_sigma.exp() + mean
+        return part if rest is None else torch.cat([rest, part], 1)
 
     def _moments(
         self, rest: Tensor | None, like: Tensor, s: Tensor | None

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -211,32 +212,50 @@ def test_what_cannot_mix_is_named() -> None:
         mixing_matrix(unknown, 3)
 
 
-def test_the_inverse_is_kept_until_the_weights_change() -> None:
+def test_inverses_are_kept_until_the_weights_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By one comparison for all of them."""
     torch.manual_seed(0)
-    mixing = Mixing(4, "lu")
+    chain = Chain([Mixing(4, "lu"), Mixing(4, "plain"), Step(4, 2, 0, "shuffle", affine=True)])
+    inverted, equal = Mock(wraps=torch.linalg.inv_ex), Mock(wraps=torch.equal)
+    monkeypatch.setattr(torch.linalg, "inv_ex", inverted)
+    monkeypatch.setattr(torch, "equal", equal)
     x = torch.randn(2, 4, 3, 3)
     with torch.inference_mode():
-        mixing.inverse(x, None)
-    kept = mixing._kept
-    mixing.inverse(x, None)
-    assert mixing._kept is kept
-    for parameter in mixing.parameters():  # in a way that no version counter sees
+        chain.inverse(x, None)
+    chain.inverse(x, None)
+    assert (inverted.call_count, equal.call_count) == (3, 1)
+    for parameter in chain.parameters():  # in a way that no version counter sees
         parameter.data.copy_(torch.randn_like(parameter) * 0.3)
-        y, _ = mixing(x, None)
-        torch.testing.assert_close(mixing.inverse(y, None), x, rtol=0, atol=1e-5)
-    assert mixing._kept is not kept
-    y, _ = mixing.double()(x.double(), None)
-    torch.testing.assert_close(mixing.inverse(y, None), x.double(), rtol=0, atol=1e-12)
+        y, _ = chain(x, None)
+        torch.testing.assert_close(chain.inverse(y, None), x, rtol=0, atol=1e-4)
+    y, _ = chain.double()(x.double(), None)
+    torch.testing.assert_close(chain.inverse(y, None), x.double(), rtol=0, atol=1e-12)
+
+
+def test_a_coupling_scales_by_its_bound_at_most() -> None:
+    network = three(2, 4, 0)
+    with torch.no_grad():
+        for parameter in network.out.conv.parameters():
+            parameter.fill_(1e6)
+    for bound in (0.5, 2.0):
+        _, log_scale = ChannelCoupling(network, affine=True, bound=bound).maps(
+            torch.zeros(1, 2, 3, 3), None
+        )
+        assert log_scale is not None
+        torch.testing.assert_close(log_scale, torch.full_like(log_scale, bound))
+    with pytest.raises(ValueError, match="is positive, not 0"):
+        ChannelCoupling(network, affine=True, bound=0)
 
 
 def test_log_scales_are_bounded() -> None:
     """Of parameters beyond all reason every part stays finite, and has its inverse."""
     for build in PARTS.values():
-        part = randomised(build(0))
+        part: Any = randomised(build(0))
         for name, parameter in part.named_parameters():
-            if "log" in name or "start" in name:
+            if "log" in name:
                 parameter.data.fill_(1e6)
         x = torch.rand(2, *SHAPE, dtype=torch.float64) - 0.5
         y, log_det = part(x, None)
         assert y.isfinite().all()
         assert log_det.isfinite().all()
+        torch.testing.assert_close(part.inverse(y, None), x, rtol=0, atol=1e-8)

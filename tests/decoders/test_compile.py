@@ -1,11 +1,13 @@
 """The loss as torch.compile makes it, where it is written for the compiler: the same function."""
 
+from typing import Any
+
 import pytest
 import torch
 from cases import Case, one_of_each_structure, random_h, random_images, small_pixelcnn
 from torch import Tensor
 
-from repr_toolkit.decoders import GatedPixelCNN
+from repr_toolkit.decoders import GatedPixelCNN, Glow
 from repr_toolkit.training.trainer import can_compile
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +50,24 @@ def test_a_level_too_high_cannot_pass_compiled() -> None:
         model.loss(x)
     assert torch.compile(model.loss, dynamic=False, backend="aot_eager")(x).isnan()
     torch.compiler.reset()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_flow_that_computes_its_steps_again_is_one_graph() -> None:
+    torch.manual_seed(0)
+    options: Any = {"scales": 1, "steps": 2, "features": 2}
+    models = [Glow((1, 4, 4), **options, memory=memory).train() for memory in ("keep", "recompute")]
+    models[1].load_state_dict(models[0].state_dict())
+    x, gradients = random_images(models[0], 2), []
+    for model in models:
+        compiled = torch.compile(model.loss, fullgraph=True, backend="aot_eager", dynamic=False)
+        torch.manual_seed(1)  # of the noise
+        compiled(x).backward()
+        gradients.append(
+            torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+        )
+    torch.compiler.reset()
+    torch.testing.assert_close(*gradients)
 
 
 @pytest.mark.parametrize("case", one_of_each_structure(), ids=str)

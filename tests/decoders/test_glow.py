@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import hard_images, prepared
+from cases import hard_images, prepared, random_images
 from torch import Tensor
 
 from benchmarks.flows import KINDS, kept_by_a_step
@@ -47,9 +47,11 @@ def test_sizes_that_cannot_be_halved_are_refused(
         (Glow, {"coupling": "linear"}, "not 'linear'"),
         (Glow, {"permutation": "random"}, "not 'random'"),
         (Glow, {"memory": "none"}, "not 'none'"),
+        (Glow, {"bound": 0.0}, "positive, not 0.0"),
         (Glow, {"dequantisation": "none"}, "not 'none'"),
         (RealNVP, {"alpha": 0.5}, "not at 0.5"),
         (RealNVP, {"blocks": -1}, "not 32 and -1"),
+        (RealNVP, {"bound": -1.0}, "positive, not -1.0"),
     ],
 )
 def test_what_cannot_be_is_named(
@@ -61,23 +63,48 @@ def test_what_cannot_be_is_named(
 
 @pytest.mark.parametrize("make", [Glow, RealNVP])
 def test_z_comes_scale_by_scale(make: Any) -> None:
-    """Half of what is left leaves after each scale, and each part counts."""
-    torch.manual_seed(0)
-    model = trained_like(make((3, 8, 8), scales=2, features=4), 0.01)
+    """Half of what is left leaves after each scale."""
+    model = make((3, 8, 8), scales=2, features=4)
     ends = {Glow: [(0, 96), (96, 192)], RealNVP: [(0, 96), (96, 144), (144, 192)]}
     assert [(part.start, part.stop) for part in model.z_scales] == ends[make]
-    z = torch.randn(1, 192)
-    for part in model.z_scales:
-        changed = z.clone()
-        changed[:, part] += 1
-        assert not torch.equal(model.inverse(changed), model.inverse(z))
+
+
+def test_what_leaves_first_is_made_of_near_pixels() -> None:
+    """A coupling, K = 1, reaches two cells further: of 2×2 pixels at first, then of 4×4."""
+    torch.manual_seed(0)
+    model = trained_like(Glow((1, 16, 16), scales=2, steps=1, features=4), 0.1)
+    y = torch.rand(1, 1, 16, 16) - 0.5
+    jacobian = torch.autograd.functional.jacobian(lambda y: model.transform(y)[0][0], y)
+    for part, cells, reach in zip(model.z_scales, (8, 4), (6, 12), strict=True):
+        seen = jacobian[part].view(-1, cells, cells, 16, 16)[:, 0, 0].abs().amax(0) > 0
+        near = torch.arange(16) < reach
+        assert torch.equal(seen, near[:, None] & near)
+
+
+def test_as_many_images_prepare_as_the_paper_takes() -> None:
+    torch.manual_seed(0)
+    model = Glow((1, 4, 4), scales=1, steps=1, features=2)
+    taken: list[int] = []
+    model.stages[0].register_forward_pre_hook(lambda _, x: taken.append(len(x[0])))
+    for count in (100, 256, 257, 511, 1023):
+        model.prepare([(random_images(model, count), None)])
+    assert taken == [100, 256, 256, 256, 256]
+    with pytest.raises(ValueError, match="Glow is prepared by batches of images; there are none"):
+        model.prepare([])
+
+
+def test_weights_without_inverse_are_named() -> None:
+    model = prepared(Glow((1, 4, 4), scales=1, steps=2, features=2, permutation="plain"))
+    model.stages[0].steps.steps[2].mixing.mix.weight.data.fill_(1)
+    with pytest.raises(ValueError, match=r"weights of stages.0.steps.steps.2.mixing, .* lu have"):
+        model.decode(torch.zeros(1, 16))
 
 
 @pytest.mark.parametrize("levels", [256, 32])
 @pytest.mark.parametrize(("channels", "h_dim"), [(3, 0), (1, 4)])
 @torch.no_grad()
 def test_the_inverse_is_accurate(channels: int, h_dim: int, levels: int) -> None:
-    """At L = 3, K = 8; with weights moved by 5 %, too; what float32 misses float64 does not."""
+    """At L = 3, K = 8, near the first weights; what float32 misses float64 does not."""
     torch.manual_seed(0)
     model = trained_like(
         Glow((channels, 16, 16), h_dim, levels, scales=3, steps=8, features=32), 0.01
@@ -94,6 +121,51 @@ def test_the_inverse_is_accurate(channels: int, h_dim: int, levels: int) -> None
         assert exact.round_trip_error(x, None if h is None else h.double()).max() < 1e-10
         for parameter in model.parameters():
             parameter *= 1 + 0.05 * torch.randn_like(parameter)
+
+
+def smooth_images(count: int) -> Tensor:
+    """Gradients in any direction and colour, with noise of 3 levels, uint8 (count, 3, 16, 16)."""
+    side, place = torch.linspace(-1, 1, 16), torch.randn(3, count, 3, 1, 1)
+    values = 128 + 40 * (place[0] + place[1] * side[:, None] + place[2] * side)
+    return (values + 3 * torch.randn(count, 3, 16, 16)).clamp(0, 255).to(torch.uint8)
+
+
+def test_the_inverse_of_a_trained_model_is_accurate() -> None:
+    """Of images like those trained on, moved by 5 % too; images unlike them come back as well."""
+    torch.manual_seed(0)
+    model = Glow((3, 16, 16), scales=3, steps=8, features=32).train()
+    model.prepare([(smooth_images(256), None)])
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = model.loss(smooth_images(8))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 1  # bits/dim
+    model.eval()
+    with torch.no_grad():
+        for _ in range(2):
+            assert model.round_trip_error(smooth_images(8)).max() < 1e-5
+            x = hard_images(model)
+            images, again = model.reconstruct(x)
+            assert torch.equal(images, x)
+            assert not again.any()
+            for parameter in model.parameters():
+                parameter *= 1 + 0.05 * torch.randn_like(parameter)
+
+
+def test_far_from_trained_the_bound_decides_what_comes_back() -> None:
+    comes_back = []
+    for bound in (0.5, 2.0):
+        torch.manual_seed(0)
+        model = Glow((3, 16, 16), scales=3, steps=8, features=32, bound=bound)
+        x = hard_images(trained_like(model, 0.03))
+        images, _ = model.reconstruct(x)
+        comes_back.append(torch.equal(images, x))
+    assert comes_back == [True, False]
 
 
 class Coarse(Glow):
@@ -153,11 +225,12 @@ def test_variational_noise_begins_as_the_uniform() -> None:
 
 def test_variational_noise_counts_its_density() -> None:
     torch.manual_seed(0)
-    model = trained_like(Glow((1, 2, 4), scales=1, features=4, dequantisation="variational"), 0.02)
+    model = trained_like(Glow((1, 2, 4), scales=1, features=4, dequantisation="variational"), 0.1)
     model = model.double()
     x = torch.randint(0, 256, (1, 1, 2, 4), dtype=torch.uint8)
     u = torch.rand(1, 1, 2, 4, dtype=torch.float64)
     y, log_q = model.dequantise(x, u)
+    assert log_q.detach().abs().min() > 1
     jacobian = torch.autograd.functional.jacobian(
         lambda u: 256 * model.dequantise(x, u)[0].flatten(), u
     ).view(8, 8)
@@ -169,7 +242,7 @@ def test_variational_noise_counts_its_density() -> None:
     ("name", "options"),
     [
         ("Glow", {"steps": 1, "features": 4, "scales": 1}),
-        ("RealNVP", {"features": 4, "blocks": 1, "scales": 1}),
+        ("RealNVP", {"features": 2, "blocks": 0, "scales": 1}),
         ("NICE", {"features": 4, "hidden": 1}),
     ],
 )
