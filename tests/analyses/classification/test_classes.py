@@ -54,9 +54,12 @@ def line(study: dict[str, Run], name: str) -> dict[str, str]:
 def test_what_a_study_writes(study: dict[str, Run], capsys: pytest.CaptureFixture[str]) -> None:
     folder = folder_of(study)
     files = {path.name for path in folder.iterdir() if path.is_file()}
-    assert files == {"figure3.png", "comparison.json", "comparison.csv", "comparison.md", ".lock"}
-    with Image.open(folder / "figure3.png") as picture:
-        assert picture.format == "PNG"
+    tables = {"comparison.json", "comparison.csv", "comparison.md"}
+    pictures = {"figure3.png", "samples.png"}
+    assert files == {*tables, *pictures, ".lock"}
+    for name in pictures:
+        with Image.open(folder / name) as picture:
+            assert picture.format == "PNG"
     before = (folder / "comparison.md").read_bytes()
     (folder / "comparison.md").unlink()
     capsys.readouterr()
@@ -121,10 +124,11 @@ def test_the_report_says_what_its_numbers_mean(study: dict[str, Run]) -> None:
         assert part not in text
 
 
-def test_an_unconditional_study_has_no_figure(tmp_path: Path) -> None:
+def test_an_unconditional_study_has_samples_alone_for_a_figure(tmp_path: Path) -> None:
     runs = {name: untrained_run(tmp_path / name, encoder=None) for name in ("one", "the_same")}
     files = measure(runs).arrays()
-    assert {*files} == {"comparison.json", "comparison.csv", "comparison.md"}
+    tables = {"comparison.json", "comparison.csv", "comparison.md"}
+    assert {*files} == {*tables, "samples.png"}
     assert "| minus one " in files["comparison.md"].tobytes().decode()
 
 
