@@ -159,7 +159,9 @@ class LossMonitor(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        self._begun |= checkpoint["loss_interval"]
+        # Before steps were skipped, a checkpoint stated their number alone: all were taken.
+        stated = checkpoint.get("loss_interval", {})
+        self._begun |= {"taken": stated.get("count", 0), **stated}
 
     def _mean(self, trainer: Trainer) -> float:
         """The mean loss of the interval so far, over all processes; an error if not finite.
