@@ -15,7 +15,7 @@ INSTALLED := $(VENV)/.installed
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s  %s\n", $$1, $$2 }' Makefile
 
-demo: $(INSTALLED) ## train autoencoders on MNIST and compare them (about 6 minutes, 2 cores)
+demo: $(INSTALLED) ## train autoencoders on MNIST and compare them (about 7 minutes, 2 cores)
 	@$(BIN)/repr-toolkit study bottleneck_mnist5k
 
 install: $(INSTALLED) ## create .venv and install the toolkit in it, editable
