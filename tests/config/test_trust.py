@@ -51,7 +51,7 @@ def encoder(**init_args: Any) -> dict[str, Any]:
         (small(training__optimizer={"class_path": EVIL}), "training.optimizer.class_path"),
         (small(data__source="evil.load"), "data.source"),
         (small(data__source="repr_toolkit.cli.main"), "data.source"),
-        (small(data__source="repr_toolkit.data.cache.cache_folder"), "data.source"),
+        (small(data__source="repr_toolkit.data.cache.require_room"), "data.source"),
         (small_metric(model__metric={"loss": {"class_path": EVIL}}), "model.metric.loss.class"),
         (
             small_metric(
