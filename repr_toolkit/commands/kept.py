@@ -127,11 +127,11 @@ def cache(options: Namespace, settings: Settings) -> None:
         things = [thing for thing in things if thing.kind != "torchvision"]
     sizes = {thing: thing.bytes for thing in things}
     if options.json:
-        rows = [
+        entries = [
             {"kind": t.kind, "name": t.name, "path": str(t.path), "date": t.date, "bytes": count}
             for t, count in sizes.items()
         ]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(entries, indent=2))
         return
     rows = [["name", "kind", "date", "size"]]
     kernels = [thing for thing in things if thing.kind == "native"]

@@ -29,12 +29,11 @@ def exists(path: Path) -> bool:
 
 def size_of(path: Path) -> int:
     """The bytes of a file, or of all files in a folder; a link counts as no more than itself."""
+    inside = (Path(place, name) for place, _, names in os.walk(path) for name in names)
     total = 0
-    places = os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]
-    for place, _, names in places:
-        for name in names:
-            with suppress(OSError):  # it may go meanwhile
-                total += Path(place, name).lstat().st_size
+    for file in inside if path.is_dir() else [path]:
+        with suppress(OSError):  # it may go meanwhile
+            total += file.lstat().st_size
     return total
 
 
