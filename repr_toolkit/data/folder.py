@@ -162,11 +162,10 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
 
 def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> list[str]:
     """What is done to images that is no matter of course, in words."""
-    transparent = sum(header.transparent for header in headers)
-    if mode is None:
-        return [f"transparency is not looked at in {transparent:,}"] if transparent else []
-    wanted = "L" if mode == "grey" else "RGB"
+    wanted = {"RGB": "RGB", "grey": "L", None: _usual_mode(headers)}[mode]
     other = Counter(header.mode for header in headers if header.mode != wanted)
+    transparent = sum(header.transparent for header in headers)
+    laid = "laid over white" if mode else "taken as if it had none"
     deep = sum("16" in header.mode for header in headers)
     small = sum(min(h.width, h.height) < (size or 0) for h in headers)
     return [
@@ -176,7 +175,7 @@ def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> 
                 len(other),
                 f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other.most_common())}",
             ),
-            (transparent, f"laid over white: {transparent:,} with transparency"),
+            (transparent, f"{laid}: {transparent:,} with transparency"),
             (deep, f"brought to 8 bits, the upper ones: {deep:,} of 16"),
             (small, f"enlarged: {small:,}"),
         )

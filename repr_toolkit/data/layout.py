@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
-from repr_toolkit.data.walk import Skipped, holds_runs, named, readable_suffixes, skipped_text, walk
+from repr_toolkit.data.walk import Skipped, is_run, named, readable_suffixes, skipped_text, walk
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -53,8 +53,8 @@ def read_layout(folder: Path) -> Layout:
     for splits without train, for a split that is there twice, a folder beside the splits that holds
     images, images beside the classes instead of in one, and classes in some splits only.
     """
-    if holds_runs(folder):
-        raise ValueError(f"{folder} holds runs of this toolkit, not images to train on")
+    if is_run(folder):
+        raise ValueError(f"{folder} is a run of this toolkit, not a folder of images")
     files, skipped = walk(folder)
     if not files:
         suffixes = ", ".join(sorted(readable_suffixes()))
@@ -99,16 +99,19 @@ def read_layout(folder: Path) -> Layout:
 def _outer(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
     """The folders below `folder` to look through, the outermost first."""
     outer: tuple[str, ...] = ()
+    split: tuple[str, ...] | None = None  # above a folder that is named like a split, but train
     inside = [file.relative_to(folder).parts for file in files]
     while True:
         below = [parts[len(outer) :] for parts in inside]
         folders = sorted({parts[0] for parts in below if len(parts) > 1})
         if any(_split(name) == "train" for name in folders):
             return outer
-        if any(len(parts) == 1 for parts in below):
-            return ()  # what looks like an outer folder is the only class
-        if len(folders) > 1:
-            return outer
+        loose = any(len(parts) == 1 for parts in below)
+        if loose or len(folders) > 1:
+            # Where images lie loose, what looks like an outer folder is the only class.
+            return split if split is not None else () if loose else outer
+        if split is None and _split(folders[0]):
+            split = outer
         outer = (*outer, *folders)
 
 

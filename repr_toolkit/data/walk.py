@@ -89,7 +89,8 @@ def walk(folder: Path) -> Walk:
             skipped.append((place, "a link to a folder that is read already"))
             continue
         read[identity] = place
-        entries = list(os.scandir(place))
+        with os.scandir(place) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
         if not entries:
             skipped.append((place, "an empty folder"))
         for entry in entries:
@@ -105,26 +106,29 @@ def walk(folder: Path) -> Walk:
     return Walk(sorted(files), sorted(relative))
 
 
-def holds_runs(folder: Path, levels: int = 2) -> bool:
-    """Whether a folder is a run of this toolkit, or one of runs such as `runs/` or a study's.
-
-    A folder `runs` is one of runs if any is in it, so many `levels` below. One of another name
-    holds nothing else: no other folders and, unless it is a study's, no images.
-    """
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run of this toolkit, finished or not."""
     made = ("model.json", "model.safetensors", "checkpoints", "metrics.csv")
-    if (folder / "config.yaml").is_file() and any((folder / name).exists() for name in made):
+    return (folder / "config.yaml").is_file() and any((folder / name).exists() for name in made)
+
+
+def holds_runs(folder: Path) -> bool:
+    """Whether a folder is a run of this toolkit, or is there for runs, such as `runs/`.
+
+    A folder `runs` is if it has a run or a study of runs. One of another name has runs and no other
+    folders and, unless it is a study's, no images.
+    """
+    if is_run(folder):
         return True
-    with os.scandir(folder) as entries:
-        inside = [entry for entry in entries if entry.name[0] != "."]
+    with os.scandir(folder) as found:
+        inside = [entry for entry in found if entry.name[0] != "."]
     names = [entry.name for entry in inside if entry.is_dir(follow_symlinks=False)]
     others = [folder / name for name in names if name != "analysis"]  # results of a study
-    if not (others and levels):
-        return False
     if folder.name.lower() == "runs":
-        return any(holds_runs(path, levels - 1) for path in others)
+        return any(is_run(path) or any(map(is_run, path.iterdir())) for path in others)
     images = any(Path(entry.name).suffix.lower() in KNOWN for entry in inside)
     study = len(others) < len(names)
-    return (study or not images) and all(holds_runs(path, levels - 1) for path in others)
+    return bool(others) and (study or not images) and all(map(is_run, others))
 
 
 def _left_out(path: Path, *, is_folder: bool, is_file: bool) -> str:
