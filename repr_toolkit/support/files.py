@@ -153,8 +153,8 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
     text = io.StringIO()
     # Python before 3.13 quotes no \r, with which a name of a Mac's files ends.
     odd = any("\r" in str(value) for row in rows for value in row.values())
-    quoting = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n", quoting=quoting)
+    how: Any = {"quoting": csv.QUOTE_ALL} if odd else {}
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n", **how)
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
