@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
+from repr_toolkit.commands.settings import PLACES, data_settings
 from repr_toolkit.commands.words import in_order
 from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
@@ -42,6 +43,8 @@ EXPECTED = (
 their traceback; with --debug these do too."""
 
 TAKE_SETTINGS = ("train", "study", "check", "field", "embed", "probe", "frozen")
+"""Commands whose settings are a recipe's, or arguments of a class or of loading data; other ones
+take those alone that say where the data of runs lie (`Command.finds_data`)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,6 +93,11 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         from repr_toolkit.config.trust import EVERYTHING, trust_paths
 
         trust_paths(EVERYTHING)
+    if settings and command not in TAKE_SETTINGS:
+        given = data_settings(settings, PLACES)
+        from repr_toolkit.runs.places import look_for_data
+
+        look_for_data(**given)
     commands.function(command)(options, settings)
 
 
@@ -108,7 +116,8 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
         start = words.index(command) + 1
         words[start:] = in_order(words[start:], parser.commands[command].options)
     args = parser.parse_args(words or ["--help"])
-    if settings and command not in TAKE_SETTINGS:
+    finds_data = command in parser.commands and parser.commands[command].finds_data
+    if settings and not (command in TAKE_SETTINGS or finds_data):
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     args[command].typed = shlex.join(["repr-toolkit", *argv])
     return args, settings

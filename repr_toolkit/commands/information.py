@@ -40,7 +40,9 @@ def information(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, information, "bits that h carries about images")
+    command = add_command(
+        subcommands, information, "bits that h carries about images", finds_data=True
+    )
     command.add_shared("run", "--split")
     command.add_argument("--without", metavar="RUN", help="run without this h, on the same images")
     command.add_argument("--along", help="what of h is resampled: coordinates or principal")

@@ -81,7 +81,9 @@ def add_commands(subcommands: Any) -> None:
     command.add_drawing(1.0)
     command.add_out(default="portraits.png")
 
-    command = add_command(subcommands, interpolate, "draw the way from one picture to another")
+    command = add_command(
+        subcommands, interpolate, "draw the way from one picture to another", finds_data=True
+    )
     command.add_shared("run")
     command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
     command.add_argument("b", metavar="PICTURE_B", help="where it ends")

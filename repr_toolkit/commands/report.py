@@ -32,7 +32,9 @@ def report(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, report, "one HTML page of everything about runs")
+    command = add_command(
+        subcommands, report, "one HTML page of everything about runs", finds_data=True
+    )
     command.add_argument(
         "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
     )

@@ -280,11 +280,11 @@ def add_commands(subcommands: Any) -> None:
     )
     _add_training(command)
 
-    command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
+    command = add_command(subcommands, evaluate, "bits/dim of a run on a split", finds_data=True)
     command.add_shared("run", "--split", "--batch-size", "--json")
     command.add_count("--dequantisations", None, "draws of a dequantised likelihood's noise")
 
-    command = add_command(subcommands, sample, "draw new images")
+    command = add_command(subcommands, sample, "draw new images", finds_data=True)
     command.add_shared("run")
     command.add_count("-n", 16, "images (for each label)")
     command.add_argument(
@@ -296,7 +296,9 @@ def add_commands(subcommands: Any) -> None:
     command.add_count("--chunk-size", 256, "images drawn and kept at a time")
     command.add_shared("--resume")
 
-    command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
+    command = add_command(
+        subcommands, reconstruct, "draw reconstructions of pictures", finds_data=True
+    )
     command.add_originals()
     command.add_count("-n", 4, "reconstructions of each original")
     command.add_drawing()

@@ -3,6 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_SHAPES = ("levels", "size", "mode", "fold", "folds", "inner", "binarise")
+DATA_ARGUMENTS = ("source", "root", "place", "download", *_SHAPES)
+"""The settings of data that say which images there are, and how they are read."""
+
+ELSEWHERE = ("root", "place", "download", "workers")
+"""The settings of data that change no result, but say where the images lie and who reads them."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -40,6 +47,8 @@ class Data:
         images_per_identity: K, for batches of P = batch_size / K people with K images of each;
             null takes the images in random order.
         workers: Processes that load data beside the training process.
+        place: Absolute path of the folder in which the source was found, which a run or a recipe's
+            file states; it is looked up there last, so that it means the same from anywhere.
         fingerprint: Digest of the images. A run states that of its training images, and is
             resumed only on these.
     """
@@ -57,6 +66,7 @@ class Data:
     batch_size: int = 32
     images_per_identity: int | None = None
     workers: int = 0
+    place: str | None = None
     fingerprint: str | None = None
 
 

@@ -95,8 +95,9 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
                     yield named
     from repr_toolkit.data.sources import names_function
 
-    if names_function(config["data"]["source"], config["data"]["root"]):
-        yield Named("data.source", config["data"]["source"], {})
+    data = config["data"]
+    if names_function(data["source"], data["root"], data["place"]):
+        yield Named("data.source", data["source"], {})
 
 
 def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]:

@@ -1,6 +1,7 @@
 """One string for whatever makes h: `represent` looks up what it means."""
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from repr_toolkit.representations.stored import stored
 from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.run import Run, with_fingerprint
 from repr_toolkit.support.importing import import_callable
+from repr_toolkit.support.processes import first_process
 
 KINDS = (
     "a run directory, an .npz file with embeddings, pixels, pca, thumbnail, labels, the import "
@@ -205,8 +207,12 @@ def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:
 
 
 def _run_data(run: Run, settings: Mapping[str, Any]) -> ImageData:
-    """The run's own data, or what the settings make of them."""
-    data = load_data(**{**run.data_arguments(), **settings})
+    """The run's own data, or what the settings make of them; stderr is told of other ones."""
+    if not settings:
+        return run.load_data()
+    data = load_data(**run.data_arguments(settings))
     if set(settings) <= {"root", "download"}:
-        with_fingerprint(run.config, data)  # which refuses others
+        with_fingerprint(run.config, data, run.info)  # which refuses others
+    elif data.fingerprint != run.config["data"]["fingerprint"] and first_process():
+        print(f"{run.path} was trained on other data than {data!r}", file=sys.stderr)
     return data

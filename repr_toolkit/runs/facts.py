@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repr_toolkit.config.sections import ELSEWHERE
 from repr_toolkit.support.reading import checksum, read_sealed
 
 MEND = "train or copy it again"
@@ -15,7 +16,7 @@ _KINDS: dict[str, Any] = {
     "seconds": (int, float),
     "device": str,
     "parameters": {"encoder": int, "decoder": int},
-    "data": {"name": str, "fingerprint": str},
+    "data": {"name": str, "fingerprint": str, "images": dict},
     "checksums": {"config.yaml": str, "model.safetensors": str},
 }
 
@@ -50,6 +51,5 @@ def settings_checksum(raw: Mapping[str, Any]) -> str:
     data = raw.get("data")
     kept = {key: value for key, value in raw.items() if key not in ("about", "study", "choose")}
     if isinstance(data, Mapping):
-        elsewhere = ("root", "download", "workers")
-        kept["data"] = {key: value for key, value in data.items() if key not in elsewhere}
+        kept["data"] = {key: value for key, value in data.items() if key not in ELSEWHERE}
     return checksum(kept)

@@ -17,6 +17,7 @@ from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
+from repr_toolkit.data.sources import place_of
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
@@ -83,11 +84,16 @@ def train(
     config = complete({k: v for k, v in whole.items() if k not in ("study", "choose")})
     config = apply_settings(config, settings or {})
     trust_recipe(config)
-    data = data or load_data(**data_arguments(config))
     exists = (resume or not first) and run.path.exists()
+    stated = run.config if exists else config
+    if config["data"]["source"] == stated["data"]["source"]:
+        config["data"]["place"] = stated["data"]["place"] or config["data"]["place"]
+    data = data or load_data(**data_arguments(config))
     if exists:
-        with_fingerprint(run.config, data)
+        with_fingerprint(stated, data)
     config = with_fingerprint(config, data)
+    where = {key: config["data"][key] for key in ("source", "root", "place")}
+    config["data"]["place"] = place_of(**where)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
     if encoder is not None:
@@ -285,7 +291,11 @@ class Fitting:
             "parameters": {k: count for k, count in counts.items() if count or k == "encoder"},
             "seconds": self.monitor.seconds,
             "device": self.device_name,
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
+            "data": {
+                "name": self.data.name,
+                "fingerprint": self.data.fingerprint,
+                "images": {name: len(split) for name, split in self.data.splits.items()},
+            },
         }
 
     @property
