@@ -94,7 +94,7 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
 
         trust_paths(EVERYTHING)
     if settings and command not in TAKE_SETTINGS:
-        given = data_settings(settings, PLACES)
+        given = data_settings(settings)
         from repr_toolkit.runs.places import look_for_data
 
         look_for_data(**given)
@@ -117,8 +117,11 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
         words[start:] = in_order(words[start:], parser.commands[command].options)
     args = parser.parse_args(words or ["--help"])
     finds_data = command in parser.commands and parser.commands[command].finds_data
-    if settings and not (command in TAKE_SETTINGS or finds_data):
-        parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
+    known = [f"data.{name}" for name in PLACES] if finds_data else []
+    for name in () if command in TAKE_SETTINGS else settings:
+        if name not in known:
+            takes = f"the settings --{', --'.join(known)}" if known else "no settings"
+            parser.error(f"{command} takes {takes}, but was given --{name}")
     args[command].typed = shlex.join(["repr-toolkit", *argv])
     return args, settings
 

@@ -50,6 +50,8 @@ def train(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.support.console import say
     from repr_toolkit.training.train import train
 
+    if options.start is not None:
+        settings = {**settings, "training.start": json.dumps(options.start)}
     name, config = _configuration(options, settings)
     if options.print_config:
         _print(config)
@@ -273,7 +275,16 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
     _add_training(command)
-    command.add_shared("--resume", help="go on with the run from its last checkpoint")
+    command.add_shared(
+        "--resume",
+        help="go on with the run from its last checkpoint; a finished one, for more training.steps",
+    )
+    command.add_argument(
+        "--from",
+        metavar="RUN",
+        dest="start",
+        help="run whose weights the new run starts from, instead of drawing them",
+    )
 
     command = add_command(
         subcommands, study, "train several variants and compare them", SETTINGS_HELP

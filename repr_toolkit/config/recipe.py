@@ -151,11 +151,11 @@ def variants(config: Mapping[str, Any]) -> dict[str, Config]:
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """The dotted names of the settings in which two configurations differ.
 
-    Settings that change no result are ignored: about, those of `sections.ELSEWHERE`, training.keep
-    and trainer.max_time.
+    Settings that change no result are ignored: about, those of `sections.ELSEWHERE`,
+    training.start (its weights are compared), training.keep and trainer.max_time.
     """
     ignored = {"about", "study", "choose", *(f"data.{key}" for key in ELSEWHERE)}
-    ignored |= {"training.keep", "trainer.max_time"}
+    ignored |= {"training.keep", "training.start", "trainer.max_time"}
 
     def walk(left: Any, right: Any, path: str) -> Iterable[str]:
         if path in ignored:

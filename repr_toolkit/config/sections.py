@@ -82,6 +82,8 @@ class Training:
         warmup: Steps over which the learning rate rises linearly.
         steps: Optimizer steps of the whole run.
         validate_every: Steps between validations; each writes a picture and a checkpoint.
+        start: Run directory whose weights training starts from, instead of drawing them.
+        start_weights: SHA-256 of these weights, which a run states.
         ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
         compile: Whether torch.compile is applied to the training loss.
         channels_last: Whether convolutions run on channels-last memory.
@@ -102,6 +104,8 @@ class Training:
     warmup: int = 0
     steps: int = 1000
     validate_every: int = 500
+    start: str | None = None
+    start_weights: str | None = None
     ema_decay: float = 0.0
     compile: bool = False
     channels_last: bool = True

@@ -17,6 +17,7 @@ _KINDS: dict[str, Any] = {
     "device": str,
     "parameters": {"encoder": int, "decoder": int},
     "data": {"name": str, "fingerprint": str, "images": dict},
+    "start": {"run": str, "weights": str},
     "checksums": {"config.yaml": str, "model.safetensors": str},
 }
 

@@ -68,11 +68,10 @@ class Run:
         """
         run = cls(path)
         run.require_new()
-        text = to_yaml(dict(config))
         # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)
-        write_text(unfinished / run.config_file.name, text)
+        write_text(unfinished / run.config_file.name, to_yaml(dict(config)))
         try:
             unfinished.rename(run.path)
         except OSError:
@@ -186,6 +185,13 @@ class Run:
     def checkpoint(self, step: int) -> Path:
         """The path of a step's checkpoint."""
         return self.checkpoint_dir / f"step_{step:07d}.ckpt"
+
+    def lengthen(self, steps: int) -> None:
+        """State more training steps; a result of fewer, which belongs to those, goes first."""
+        self.weights_file.unlink(missing_ok=True)
+        raw = self._raw_config()
+        raw["training"]["steps"] = steps
+        write_text(self.config_file, to_yaml(raw))
 
     def save_model(self, model: nn.Module, info: Mapping[str, Any]) -> None:
         """Write model.json and, last, model.safetensors, with which the run is finished."""
