@@ -56,9 +56,11 @@ def arguments_now(
 def unlikeness(info: Mapping[str, Any], data: ImageData) -> str:
     """In what data differ from those of training, as far as model.json tells, in brackets."""
     images = info.get("data", {}).get("images", {})
-    pairs = {f"{split} images": (then, len(data.splits[split])) for split, then in images.items()}
-    shapes = info.get("image_shape"), list(data.image_shape)
-    pairs |= {"as (C, H, W)": shapes, "levels": (info.get("levels"), data.levels)}
+    pairs: dict[str, tuple[Any, Any]] = {
+        f"{split} images": (then, len(data.splits[split])) for split, then in images.items()
+    }
+    pairs["as (C, H, W)"] = info.get("image_shape"), list(data.image_shape)
+    pairs["levels"] = info.get("levels"), data.levels
     other = [
         f"{now} {what} instead of {then}"
         for what, (then, now) in pairs.items()
