@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
+from repr_toolkit.support.copies import FOLDER, is_copied, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable
 from repr_toolkit.support.processes import first_process
 
@@ -23,6 +24,9 @@ EVERYTHING = "*"
 """Trusted as if it were every import path."""
 
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+
+_told: set[Path] = set()
+"""The copies of which this process has told that they differ from what is imported."""
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _PLAIN = re.compile(r"[\w./]*")
@@ -52,26 +56,41 @@ def trust_recipe(config: Mapping[str, Any]) -> None:
 def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = False) -> None:
     """Raise ValueError for a run's configuration that names what it may not import.
 
-    With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is.
+    With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is:
+    what the current folder and the installed packages have not is imported from the copies of its
+    source that the run has. stderr is told too of copies that differ from what is imported.
     """
     trusted = _trusted.get()
     try:
-        strange = {path: place for path, place in strangers(config).items() if path not in trusted}
+        named = strangers(config)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    if not strange:
+    if not named:
         return
-    if trust or EVERYTHING in trusted:
-        if first_process():
-            print(f"trusting {file}, which imports {', '.join(strange)}", file=sys.stderr)
+    strange = {path: place for path, place in named.items() if path not in trusted}
+    trust = trust or EVERYTHING in trusted
+    if strange and not trust:
+        path, place = next(iter(strange.items()))
+        raise ValueError(
+            f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the "
+            f"packages that the toolkit depends on, and so it is not imported; if you trust "
+            f"whoever made the run: --trust, or load(run, trust=True)"
+        )
+    copies = file.parent / FOLDER
+    used = use_copies(copies) if trust else []
+    if strange:
+        source = f", and runs {', '.join(used)} in {copies}" if used else ""
+        _say(f"trusting {file}, which imports {', '.join(strange)}{source}")
         trust_paths(*strange)
-        return
-    path, place = next(iter(strange.items()))
-    raise ValueError(
-        f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the packages "
-        f"that the toolkit depends on, and so it is not imported; if you trust whoever made the "
-        f"run: --trust, or load(run, trust=True)"
-    )
+    for copy, now in unlike_now(copies):
+        if copy not in _told:
+            _told.add(copy)
+            _say(f"{now} is imported, and is not what {file.parent} was trained with: see {copy}")
+
+
+def _say(message: str) -> None:
+    if first_process():
+        print(message, file=sys.stderr)
 
 
 def strangers(config: Mapping[str, Any]) -> dict[str, str]:
@@ -121,7 +140,7 @@ def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]
 def _is_here(path: str) -> bool:
     """Whether there is a package or module to import a path from, in the current folder too."""
     top = path.partition(".")[0]
-    if top in sys.modules:
+    if top in sys.modules or is_copied(top):
         return True
     finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
     return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None

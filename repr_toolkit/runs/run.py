@@ -25,6 +25,8 @@ from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_chec
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.runs.places import arguments_now, given_places, unlikeness
+from repr_toolkit.support.copies import FOLDER as CODE
+from repr_toolkit.support.copies import write_copies
 from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device, first_process
@@ -61,10 +63,13 @@ class Run:
         self.wandb_id_file = self.path / "wandb_id.txt"
 
     @classmethod
-    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "Run":
-        """A new run directory with its config.yaml.
+    def create(
+        cls, path: str | Path, config: Mapping[str, Any], sources: Mapping[str, Path] | None = None
+    ) -> "Run":
+        """A new run directory with its config.yaml, and copies of the user's own source files.
 
-        Raises FileExistsError if the directory exists: a run is never overwritten.
+        `sources` has them by the paths that they are imported by (`support.copies`). Raises
+        FileExistsError if the directory exists: a run is never overwritten.
         """
         run = cls(path)
         run.require_new()
@@ -72,6 +77,8 @@ class Run:
         unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)
         write_text(unfinished / run.config_file.name, to_yaml(dict(config)))
+        if sources:
+            write_copies(unfinished / CODE, sources)
         try:
             unfinished.rename(run.path)
         except OSError:

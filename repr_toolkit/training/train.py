@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, apply_settings, complete, load_recipe
 from repr_toolkit.config.trainer import max_time
-from repr_toolkit.config.trust import trust_recipe
+from repr_toolkit.config.trust import strangers, trust_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.data.sources import place_of
@@ -26,6 +26,7 @@ from repr_toolkit.runs.checkpoint_files import checkpoint_step
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
+from repr_toolkit.support.copies import own_sources
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.reading import read_text
@@ -120,7 +121,7 @@ def train(
         if longer and first and not run.finished:
             run.lengthen(fitting.steps)
         if first and not exists:
-            Run.create(run.path, fitting.config)
+            Run.create(run.path, fitting.config, own_sources(strangers(fitting.config)))
             held.enter_context(sole_trainer(run.path))
         fitting.fit(model)
     return run
