@@ -92,3 +92,9 @@ class Training:
     channels_last: bool = True
     micro_batch: int | None = None
     pictures: int = 8
+
+
+SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
+METRIC = ("model.metric.loss", "model.metric.miner")
+CLASSES = ("model.encoder", "model.decoder", *METRIC, "training.optimizer")
+"""The settings that are a class and its arguments: class_path and init_args."""
