@@ -1,6 +1,7 @@
 """What the parsers of several commands share."""
 
 import argparse
+import re
 from collections.abc import Callable
 from inspect import getdoc
 from typing import Any
@@ -72,29 +73,41 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """The arguments and options that several commands share, for `Command.add_shared`."""
 
+
+def image_size(text: str) -> tuple[int, int]:
+    """Height and width of `224` or `224x160`; ValueError for another text."""
+    sides = re.fullmatch(r"([1-9]\d*)(?:[x×,]([1-9]\d*))?", text.strip())
+    if sides is None:
+        raise ValueError(f"a size is one side or HEIGHTxWIDTH, not {text!r}")
+    return int(sides[1]), int(sides[2] or sides[1])
+
+
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "--layer": {"help": "of a network: module whose output is h, by its name (default: the whole)"},
     "--pool": {
-        "choices": ("mean", "max", "none"),
+        "choices": ("mean", "max", "none", "cls", "patches"),
         "default": "mean",
-        "help": "of a network: how its maps or tokens become one vector; none flattens them",
+        "help": "of a network: how its maps or tokens become one vector; none flattens them, cls "
+        "takes the class token, patches the mean of the other tokens",
     },
     "--weights": {
         "help": "of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
-        "download; without it the weights are random"
+        "download; without it they are those that the network draws, or loads by itself"
     },
     "--weights-seed": {
         "type": NonNegativeInt,
         "default": 0,
-        "help": "of a network's random weights",
+        "help": "of the weights that a network draws",
     },
     "--init-args": {
         "metavar": "{NAME: VALUE, …}",
         "help": "arguments of the encoder or network, as YAML",
     },
     "--image-size": {
-        "type": PositiveInt,
-        "help": "of a network: side that the images are brought to (default: what it was made for)",
+        "type": image_size,
+        "metavar": "SIDE or HEIGHTxWIDTH",
+        "help": "of a network: what its images are brought to (default: what it was made for, "
+        "where it or its library says so; else their own size)",
     },
     "--components": {"type": PositiveInt, "default": 64, "help": "of pca"},
     "--batch-size": OPTIONS["--batch-size"],
