@@ -21,6 +21,7 @@ from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_checkpoints
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.support.files import atomic_write, exists, write_json, write_text
@@ -44,7 +45,8 @@ class Run:
         weights_file: The trained weights (their moving average, if there is one); it exists once
             training is finished.
         info_file: Facts about the trained model: steps, bits/dim, sizes, seconds.
-        checkpoint_dir: The last checkpoints, from which training resumes.
+        checkpoint_dir: The last two checkpoints, from which training resumes; of a finished run the
+            last one, or none (`training.keep`).
         metrics_file: A row for each measurement.
         image_dir: A picture for each validation.
         wandb_id_file: The id of the run at Weights & Biases.
@@ -55,7 +57,7 @@ class Run:
         self.config_file = self.path / "config.yaml"
         self.weights_file = self.path / "model.safetensors"
         self.info_file = self.path / "model.json"
-        self.checkpoint_dir = self.path / "checkpoints"
+        self.checkpoint_dir = self.path / FOLDER
         self.metrics_file = self.path / "metrics.csv"
         self.image_dir = self.path / "images"
         self.wandb_id_file = self.path / "wandb_id.txt"
@@ -167,7 +169,21 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""
-        return sorted(self.checkpoint_dir.glob("step_*.ckpt"), key=checkpoint_step)
+        return checkpoints_of(self.path)
+
+    def drop_checkpoints(self, keep: int) -> None:
+        """Delete the checkpoints but the last `keep`."""
+        drop_checkpoints(self.path, keep)
+
+    def require_checkpoint(self) -> Path:
+        """The last checkpoint; FileNotFoundError, which names the way out, if none is kept."""
+        if not (checkpoints := self.checkpoints()):
+            raise FileNotFoundError(
+                f"{self.path} cannot go on: its weights alone are kept, and no checkpoint "
+                f"(training.keep, or repr-toolkit runs --prune). A new run starts from its weights "
+                f"with: repr-toolkit train {self.config_file} --from {self.path} --name NEW"
+            )
+        return checkpoints[-1]
 
     def checkpoint(self, step: int) -> Path:
         """The path of a step's checkpoint."""
@@ -325,8 +341,3 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
     if len({path.name for path in paths}) == len(paths):
         return [path.name for path in paths]
     return [str(path.relative_to(commonpath(paths))) for path in paths]
-
-
-def checkpoint_step(path: Path) -> int:
-    """The step of a checkpoint, from its name."""
-    return int(path.stem.removeprefix("step_"))
