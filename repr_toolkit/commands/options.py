@@ -1,7 +1,6 @@
 """What the parsers of several commands share."""
 
 import argparse
-import re
 from collections.abc import Callable
 from inspect import getdoc
 from typing import Any
@@ -73,15 +72,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """The arguments and options that several commands share, for `Command.add_shared`."""
 
-
-def image_size(text: str) -> tuple[int, int]:
-    """Height and width of `224` or `224x160`; ValueError for another text."""
-    sides = re.fullmatch(r"([1-9]\d*)(?:[x×,]([1-9]\d*))?", text.strip())
-    if sides is None:
-        raise ValueError(f"a size is one side or HEIGHTxWIDTH, not {text!r}")
-    return int(sides[1]), int(sides[2] or sides[1])
-
-
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "--layer": {"help": "of a network: module whose output is h, by its name (default: the whole)"},
     "--pool": {
@@ -104,7 +94,6 @@ SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
         "help": "arguments of the encoder or network, as YAML",
     },
     "--image-size": {
-        "type": image_size,
         "metavar": "SIDE or HEIGHTxWIDTH",
         "help": "of a network: what its images are brought to (default: what it was made for, "
         "where it or its library says so; else their own size)",

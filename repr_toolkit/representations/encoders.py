@@ -24,6 +24,7 @@ def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, p
         raise ValueError(f"{run.path} has no encoder, so there is no h")
     model = run.config["model"]
     spec = model["encoder"] or model["decoder"]
+    shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
     levels = spec["init_args"].get("levels")
     if encoder.source == "image" and levels not in (None, data.levels):
         raise ValueError(
@@ -37,7 +38,6 @@ def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, p
         weights = ""
     elif isinstance(encoder, activations.LayerActivations):
         arguments = spec["init_args"]
-        shape = {"image_shape": data.image_shape, "levels": data.levels}
         drawn, weights = _origin(
             encoder.net,
             arguments["model"],
@@ -48,7 +48,6 @@ def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, p
         )
         made_by += f"{RANDOM}{arguments['seed']}" * drawn
     if layer is not None:
-        shape = {"image_shape": data.image_shape, "levels": data.levels}
         encoder = activations.LayerActivations(cast(nn.Module, encoder), layer, pool, **shape)
         name, made_by = f"{name}.{layer}", identity(encoder, {}, data)
     return Maker(name, encoder, made_by, weights)

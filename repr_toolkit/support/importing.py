@@ -51,7 +51,7 @@ def import_callable(path: str) -> Callable[..., Any]:
     holder = _module_or_class(module_name, path)
     member: Callable[..., Any] | None = getattr(holder, name, None)
     if not callable(member):
-        public = [key for key, value in vars(holder).items() if callable(value)]
+        public = [key for key in dir(holder) if callable(getattr(holder, key, None))]
         close = get_close_matches(name, public, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ImportError(f"{module_name} has no class or function {name}{hint}")
