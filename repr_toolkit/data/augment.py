@@ -55,9 +55,7 @@ class Augmentation:
                 f"reads {source!r}, which may say where that was; leave them off"
             )
 
-    def apply(
-        self, images: NDArray[np.uint8], rows: NDArray[Any], draw: Draw
-    ) -> NDArray[np.uint8]:
+    def apply(self, images: NDArray[np.uint8], rows: NDArray[Any], draw: Draw) -> NDArray[np.uint8]:
         """Images uint8 (B, C, H, W), which stand in these rows of the data, changed by a draw."""
         changed = np.empty_like(images)
         for into, image, row in zip(changed, images, rows.tolist(), strict=True):

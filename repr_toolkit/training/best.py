@@ -11,7 +11,7 @@ from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.validation import Results
 
 JUDGES = {"val/bits_per_dim": -1, "val/auc": 1}
-"""What tells the best validation of a decoder and of an encoder alone, by whether more is better."""
+"""What judges a validation of a decoder, and of an encoder alone: −1 where less is better."""
 IN_A_ROW = 3
 """Validations after the best one, none of them better, of which a training tells."""
 NOTABLE = 0.005

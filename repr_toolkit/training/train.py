@@ -178,14 +178,10 @@ class Fitting:
         self.validation: Results = (
             EmbeddingValidation(run, data, draws=pictures > 0)
             if "metric" in config["model"]
-            else Validation(
-                run, data, batch_size, self.steps, seed, pictures, may_be_saved=early
-            )
+            else Validation(run, data, batch_size, self.steps, seed, pictures, may_be_saved=early)
         )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
-        self.best = Best(
-            self.validation, self.average, self.steps, keeps=keeps, patience=patience
-        )
+        self.best = Best(self.validation, self.average, self.steps, keeps=keeps, patience=patience)
         every = [
             # In this order: the average begins with the prepared weights.
             None if self.checkpoint else Preparation(data, batch_size, seed),

@@ -20,7 +20,7 @@ from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.train import train
 from repr_toolkit.training.validation import Results
 from toys.decoders import DECONV
-from toys.runs import assert_same_weights, metrics, small, small_metric
+from toys.runs import assert_same_weights, metrics, small, small_metric, two_checkpoints
 
 NAME = "val/bits_per_dim"
 
@@ -48,6 +48,7 @@ def config(**settings: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+@two_checkpoints()
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run that keeps its best weights, never interrupted."""
     path = tmp_path_factory.mktemp("runs") / "whole"
