@@ -64,7 +64,7 @@ class Augmentation:
             into[...] = self._changed(image, (raw >> np.uint64(11)) * 2.0**-53)
         return changed
 
-    def _changed(self, image: NDArray[np.uint8], uniform: NDArray[np.float64]) -> NDArray[Any]:
+    def _changed(self, image: NDArray[np.uint8], uniform: NDArray[Any]) -> NDArray[Any]:
         """An image (C, H, W) changed by six numbers in [0, 1)."""
         flip, size, *places = uniform.tolist()
         scale = self.crops + (1 - self.crops) * size
@@ -88,4 +88,5 @@ def _taken(image: NDArray[Any], where: NDArray[np.float64], axis: int) -> NDArra
     if not share.any():
         return values
     nexts = image.take(np.minimum(first + 1, image.shape[axis] - 1), axis).astype(np.float32)
-    return values + (nexts - values) * (share[:, None] if axis == 1 else share)
+    between: NDArray[Any] = values + (nexts - values) * (share[:, None] if axis == 1 else share)
+    return between
