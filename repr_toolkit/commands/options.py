@@ -30,7 +30,7 @@ DATA_HELP = """\
 A run brings its own data, and an .npz with embeddings is data. For everything else they are given:
 
   --data.source mnist5k                             a data set's name, an .npz file, a folder …
-  --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
+  --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size, mode,
                                                     download, fold, folds, inner and binarise too
 """
 
@@ -131,6 +131,7 @@ class Command(ArgumentParser):
             description=description,
             formatter_class=HelpFormatter,
             allow_abbrev=False,
+            print_config=None,  # an option of some commands, which the library knows nothing of
             **how,
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of every error")

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
+from repr_toolkit.support.caches import cache_folder
 from repr_toolkit.support.leftovers import ending, remove_leftovers
 from repr_toolkit.support.reading import file_checksum, read_sealed, reading, sealed, writing
 
@@ -48,22 +49,22 @@ class Contents:
     fingerprinted: Sequence[str] | None = None
 
 
-def cache_folder() -> Path:
-    """`$REPR_TOOLKIT_CACHE`, or `~/.cache/repr-toolkit`."""
-    return Path(os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit")
-
-
 def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
-    """The data set that `build` makes, read from the cache if it was made before.
+    """The data set that `build` makes, read from the cache if made before; see `fill_cache`."""
+    return open_cached(fill_cache(name, key, build), name)
 
-    `build(folder)` writes `KEY.npy` for each batch key into `folder` (see `write_rows`). `key` is
-    any text that tells this content from any other: a fingerprint of the input files and every
-    setting that matters. Processes that build the same data at once each do the whole work, and
-    the first to finish wins.
+
+def fill_cache(name: str, key: str, build: Callable[[Path], Contents]) -> Path:
+    """The folder in the cache of the data set that `build` makes, unless it was made before.
+
+    `build(folder)` writes `KEY.npy` for each batch key into `folder` (see `write_rows`), and what
+    other files it likes. `key` is any text that tells this content from any other: a fingerprint of
+    the input files and every setting that matters. Processes that build the same data at once each
+    do the whole work, and the first to finish wins.
 
     Raises what `build` raises, and OSError if the cache cannot be written; nothing is left behind.
     """
-    digest = hashlib.sha256(f"{VERSION} {name} {key}".encode()).hexdigest()[:20]
+    digest = hashlib.sha256(os.fsencode(f"{VERSION} {name} {key}")).hexdigest()[:20]
     folder = cache_folder() / "data" / f"{Path(name).stem}-{digest}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +83,7 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return _open(folder, name)
+    return folder
 
 
 def require_room(source: Path, size: int) -> None:
@@ -153,7 +154,11 @@ def _fill(folder: Path, name: str, contents: Contents) -> None:
     (folder / META).write_text(json.dumps(sealed(meta)))
 
 
-def _open(folder: Path, name: str) -> ImageData:
+def open_cached(folder: Path, name: str) -> ImageData:
+    """The data set in a folder of the cache.
+
+    Raises ValueError, which names the file, for one that is damaged.
+    """
     mend = f"delete {folder}, and it is made again"
     with reading(folder, mend):
         meta = read_sealed(folder / META, mend)

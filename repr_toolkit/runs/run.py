@@ -9,13 +9,12 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import yaml
 from safetensors.torch import save
 from torch import nn
 
 from repr_toolkit.config.recipe import Config, complete
 from repr_toolkit.config.trust import require_trusted
-from repr_toolkit.config.yaml_text import parse_yaml
+from repr_toolkit.config.yaml_text import parse_yaml, to_yaml
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
@@ -31,6 +30,20 @@ from repr_toolkit.support.reading import file_checksum, read_text, reading, seal
 
 _told: set[Path] = set()
 """The runs of which this process has told that they have no checksums."""
+
+DATA_ARGUMENTS = (
+    "source",
+    "root",
+    "levels",
+    "size",
+    "mode",
+    "download",
+    "fold",
+    "folds",
+    "inner",
+    "binarise",
+)
+"""The settings of a recipe's data that say which images there are, and how they are read."""
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -70,7 +83,7 @@ class Run:
         """
         run = cls(path)
         run.require_new()
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        text = to_yaml(dict(config))
         # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)
@@ -294,8 +307,7 @@ def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
 
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `repr_toolkit.data.load_data` for a configuration."""
-    keys = ("source", "root", "levels", "size", "download", "fold", "folds", "inner", "binarise")
-    return {key: config["data"][key] for key in keys}
+    return {key: config["data"][key] for key in DATA_ARGUMENTS}
 
 
 def with_fingerprint(config: Mapping[str, Any], data: ImageData) -> Config:

@@ -45,6 +45,14 @@ def say(message: str) -> None:
         print(message, flush=True)
 
 
+def aside(message: str) -> None:
+    """Print a line to stderr at once, on the first process only: stdout is for results."""
+    from repr_toolkit.support.processes import first_process
+
+    if first_process():
+        print(message, file=sys.stderr, flush=True)
+
+
 @contextmanager
 def engine_log_shown(shown: bool = True) -> Iterator[None]:
     """Print the log of sampling engines to stderr, each kind of message once."""
