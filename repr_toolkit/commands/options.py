@@ -16,14 +16,14 @@ Action = Callable[[Namespace, Settings], None]
 
 SETTINGS_HELP = """\
 Every entry of a recipe is a setting, written as an option with the dotted path to it; values are
-YAML. `repr-toolkit recipes NAME` shows what there is to set. For example:
+YAML. `repr-toolkit train RECIPE --print_config` shows all that there is to set. For example:
 
   --training.steps 100 --training.validate_every 50 shorter
   --data.root ~/data --data.batch_size 64           other data, other batches
   --data.source my_images.npz                       your own images
   --model.decoder.init_args.layers 4                a smaller model
   --model.encoder.class_path my_project.nets.Mine   your own encoder
-  --trainer.devices 4 --trainer.accelerator gpu     any argument of lightning.Trainer
+  --trainer.devices 4 --trainer.accelerator gpu     arguments of lightning.Trainer
 """
 
 DATA_HELP = """\
