@@ -15,7 +15,7 @@ from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.training.resuming import require_same
 from repr_toolkit.training.start import with_start
-from repr_toolkit.training.train import train
+from repr_toolkit.training.train import require_trainable, train
 
 
 @contextmanager
@@ -69,7 +69,8 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     data = load_data(**data_arguments(variant))
     variant = with_start(with_fingerprint(variant, data), run.config if run.path.exists() else None)
     try:
-        _, join, resolved = assemble(variant, data)
+        encoder, join, resolved = assemble(variant, data)
+        require_trainable(resolved, data, encoder)
         join(optimizer=optimizer_factory(resolved)).make_optimizer()
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
