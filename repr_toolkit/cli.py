@@ -17,6 +17,8 @@ from jsonargparse import Namespace
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
 from repr_toolkit.commands.words import in_order
+from repr_toolkit.support.console import print_anything, tell
+from repr_toolkit.support.pulse import pulse
 from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
 
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
+    print_anything()
     argv = list(sys.argv[1:] if argv is None else argv)
     args, settings = parse(argv)
     command, options = args.command, args[args.command]
@@ -90,7 +93,10 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         from repr_toolkit.config.trust import EVERYTHING, trust_paths
 
         trust_paths(EVERYTHING)
-    commands.function(command)(options, settings)
+    for check in options.checks:
+        check(options, settings)
+    with pulse(command, tell, shown=not options.get("json", False)):
+        commands.function(command)(options, settings)
 
 
 def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
@@ -111,6 +117,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
     if settings and command not in TAKE_SETTINGS:
         parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
     args[command].typed = shlex.join(["repr-toolkit", *argv])
+    args[command].checks = parser.commands[command].checks
     return args, settings
 
 

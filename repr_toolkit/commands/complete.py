@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -120,6 +121,7 @@ def add_commands(subcommands: Any) -> None:
         default="top",
         help="what is known: top or left half, box (all but the middle), or a picture whose white "
         "is known (default: top)",
+        check=checks.mask,
     )
     command.add_count("-n", 4, "completions of each original")
     command.add_argument(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 if TYPE_CHECKING:
@@ -64,25 +65,28 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
         reasons.setdefault(reason, []).append(photo)
     print(f"{len(report.skipped)} photographs skipped")
     for reason, photos in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        # Names may hold bytes that are no text.
-        named = [photo.encode(errors="backslashreplace").decode() for photo in photos[:NAMED]]
         more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
         print(wrapped(f"{reason}, {len(photos)}:", "- "), end="")
-        print(*(f"    {name}" for name in named + more), sep="\n")
+        print(*(f"    {name}" for name in photos[:NAMED] + more), sep="\n")
     print(f"all of them: {job.skipped_file}")
 
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, faces, "photographs to faces and embeddings")
     command.add_argument(
-        "folder", metavar="DIR", help="folder with a sub-folder of photographs for each person"
+        "folder",
+        metavar="DIR",
+        help="folder with a sub-folder of photographs for each person",
+        check=checks.folder,
     )
     command.add_argument("out", metavar="OUT.npz", help="data file to write")
+    command.checks.append(checks.new_output(".npz"))
     command.add_argument(
         "--weights",
         default="vggface2",
         help="FaceNet's: vggface2 or casia-webface, looked for in $REPR_TOOLKIT_DATA and in "
         "torch's cache, else downloaded; or a .pt or .safetensors file",
+        check=checks.weights,
     )
     command.add_count("--image-size", 32, "side of the images in pixels")
     command.add_argument(

@@ -5,6 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 
@@ -62,6 +63,7 @@ def add_commands(subcommands: Any) -> None:
         "--judge",
         metavar="WEIGHTS",
         help="of another FaceNet, a name or a file, to be the second embedder",
+        check=checks.weights,
     )
     command.add_out("PNG to write: photograph, portraits, the training images nearest to them")
     command.add_count("--shown", 12, "people in the pictures")

@@ -4,6 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -75,7 +76,13 @@ def interpolate(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, portraits, "draw new portraits of people")
     command.add_shared("run")
-    command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
+    command.add_argument(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="one person in each",
+        check=checks.photograph,
+    )
     command.add_count("-n", 8, "portraits of each person")
     command.add_shared("--weights")
     command.add_drawing(1.0)
@@ -83,8 +90,9 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, interpolate, "draw the way from one picture to another")
     command.add_shared("run")
-    command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
-    command.add_argument("b", metavar="PICTURE_B", help="where it ends")
+    for name, what in {"a": "where the path begins", "b": "where it ends"}.items():
+        metavar = f"PICTURE_{name.upper()}"
+        command.add_argument(name, metavar=metavar, help=what, check=checks.picture_or_number)
     command.add_count("--steps", 9, "pictures in a row")
     command.add_count("--rows", 4, "rows, each of another noise")
     command.add_shared("--split")

@@ -15,8 +15,13 @@ from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Findings, Kept, unsaved
 from repr_toolkit.runs.kept import keep as keep_with_run
 from repr_toolkit.runs.run import Run, distinct_names
-from repr_toolkit.sampling.draw import refuse_unwritable
-from repr_toolkit.support.files import atomic_write, json_text, require_writable, write_npz
+from repr_toolkit.support.files import (
+    atomic_write,
+    json_text,
+    refuse_unwritable,
+    require_writable,
+    write_npz,
+)
 from repr_toolkit.support.pictures import image_grid, write_png
 
 

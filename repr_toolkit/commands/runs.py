@@ -8,6 +8,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import SETTINGS_HELP, Command, Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -231,10 +232,24 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
     return options.name or Path(options.recipe).stem, apply_settings(config, settings)
 
 
+def _check_new(options: Namespace, settings: Settings) -> None:
+    from repr_toolkit.runs.directory import require_new
+
+    if not (options.resume or checks.further_process()):
+        require_new(Path(options.runs_dir) / (options.name or Path(options.recipe).stem))
+
+
+def _check_study(options: Namespace, settings: Settings) -> None:
+    from repr_toolkit.config.recipe import variants
+
+    variants(_configuration(options, settings)[1])
+
+
 def _add_training(command: Command) -> None:
     """A recipe, and where its runs go."""
     command.add_shared("recipe", "--name", "--runs-dir", "--wandb")
     command.add_shared("--seed", default=None, help="instead of the recipe's seed")
+    command.checks.append(checks.recipe)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -244,11 +259,13 @@ def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
     _add_training(command)
     command.add_shared("--resume", help="go on with the run from its last checkpoint")
+    command.checks.append(_check_new)
 
     command = add_command(
         subcommands, study, "train several variants and compare them", SETTINGS_HELP
     )
     _add_training(command)
+    command.checks.append(_check_study)
 
     command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
     command.add_shared("run", "--split", "--batch-size", "--json")
@@ -274,6 +291,9 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, check, "check anyone's encoder or decoder")
     command.add_argument(
-        "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
+        "class_path",
+        metavar="CLASS_PATH",
+        help="import path, such as my_project.nets.ChannelMean",
+        check=checks.class_path,
     )
     command.add_count("--channels", None, "of the images: 1 for a decoder of grey ones, 3 for RGB")

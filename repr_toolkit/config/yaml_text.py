@@ -23,8 +23,12 @@ class _TooLarge(yaml.YAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error."""
+    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error.
 
+    A byte of a file's name that is no text, as Python writes it, is a character like others.
+    """
+
+    NON_PRINTABLE = re.compile(f"(?![\udc80-\udcff]){yaml.SafeLoader.NON_PRINTABLE.pattern}")
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:

@@ -63,7 +63,7 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
 
     Raises what `build` raises, and OSError if the cache cannot be written; nothing is left behind.
     """
-    digest = hashlib.sha256(f"{VERSION} {name} {key}".encode()).hexdigest()[:20]
+    digest = hashlib.sha256(os.fsencode(f"{VERSION} {name} {key}")).hexdigest()[:20]
     folder = cache_folder() / "data" / f"{Path(name).stem}-{digest}"
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -42,7 +42,6 @@ FILES = {
         "lfw-py/lfw-names.txt",
     ],
 }
-TORCHVISION = tuple(FILES)
 FACES = ("CelebA", "LFWPeople")
 
 

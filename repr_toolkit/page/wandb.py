@@ -12,7 +12,7 @@ from uuid import uuid4
 from PIL import Image
 
 from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
-from repr_toolkit.support.console import say
+from repr_toolkit.support.console import legible, say
 from repr_toolkit.support.reading import read_text
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ def start(folder: Path, **run: Any) -> "Run":
     settings = wandb.Settings()
     if "WANDB_INIT_TIMEOUT" not in environ:
         settings.init_timeout = SECONDS_TO_START
-    run = {"project": PROJECT, "dir": folder, **run}
+    named = {key: legible(value) if isinstance(value, str) else value for key, value in run.items()}
+    run = {"project": PROJECT, "dir": folder, **named}
     try:
         return wandb.init(settings=settings, **run)
     except wandb.Error as error:

@@ -16,11 +16,10 @@ from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.temperatures import scales_noise, temperature_rows
-from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import Rows
+from repr_toolkit.support.files import Rows, refuse_unwritable
 from repr_toolkit.support.fill import fill
 from repr_toolkit.support.pictures import image_grid, write_png
 

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from repr_toolkit.support.console import legible
 from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
@@ -194,7 +195,9 @@ def paper_figure(
             figure.add_artist(Line2D(*zip(*ends, strict=True), color="0.4", linewidth=0.5))
         for text, start, stop, up in [(heading, left, right, 14 if captions else 3), *captions]:
             x, y = place((start + stop) / 2, up)
-            label = figure.text(x, y, text, ha="center", family="STIXGeneral", fontsize=FONT_SIZE)
+            label = figure.text(
+                x, y, legible(text), ha="center", family="STIXGeneral", fontsize=FONT_SIZE
+            )
             label.set_math_fontfamily("stix")
             shrink = min(shrink, (stop - start) / label.get_window_extent().width)
             texts.append(label)
@@ -206,7 +209,7 @@ def paper_figure(
         x, y = place(-4 * point, -(row + 0.5) * step / point)
         style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "family": "STIXGeneral"}
         size_of_row = min(name_size, heading_size, step / point)
-        figure.text(x, y, name, fontsize=size_of_row, parse_math=False, **style)
+        figure.text(x, y, legible(name), fontsize=size_of_row, parse_math=False, **style)
     return figure
 
 
@@ -223,4 +226,4 @@ def text_width(text: str) -> float:
     from matplotlib.textpath import TextPath
 
     font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
-    return float(TextPath((0, 0), text, prop=font).get_extents().width) if text else 0.0
+    return float(TextPath((0, 0), legible(text), prop=font).get_extents().width) if text else 0.0

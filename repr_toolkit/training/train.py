@@ -34,7 +34,7 @@ from repr_toolkit.training.embedding_validation import EmbeddingValidation
 from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
-from repr_toolkit.training.progress import TrainingProgress, in_words
+from repr_toolkit.training.progress import Pace, TrainingProgress, in_words
 from repr_toolkit.training.stopping import Stopping
 from repr_toolkit.training.trainer import can_compile, log_interval, make_trainer, quiet_lightning
 from repr_toolkit.training.validation import Results, Validation
@@ -157,6 +157,7 @@ class Fitting:
             else Validation(run, data, batch_size, self.steps, seed, pictures)
         )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
+        pace = Pace(self.steps, training["validate_every"], batch_size)
         every = [
             # In this order: the average begins with the prepared weights.
             None if self.checkpoint else Preparation(data, batch_size, seed),
@@ -164,7 +165,7 @@ class Fitting:
             _Reseeding(seed),
             self.monitor,
             self.validation,
-            TrainingProgress(self.steps, self.monitor, self.validation),
+            TrainingProgress(pace, self.steps, self.monitor, self.validation),
             *callbacks,
             Stopping(self.steps, log_interval(config)),
             Checkpoints(run, self.monitor, self.first_step),

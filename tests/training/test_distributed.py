@@ -37,7 +37,7 @@ SCRIPT = """
 import json, os, shutil, signal, sys
 from pathlib import Path
 import torch
-from repr_toolkit.runs import Run
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.train import train
