@@ -17,7 +17,7 @@ from jsonargparse import Namespace
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
 from repr_toolkit.commands.words import in_order
-from repr_toolkit.support.console import print_anything, tell
+from repr_toolkit.support.console import print_anything, write_error
 from repr_toolkit.support.pulse import pulse
 from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
@@ -95,7 +95,7 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         trust_paths(EVERYTHING)
     for check in options.checks:
         check(options, settings)
-    with pulse(command, tell, shown=not options.get("json", False)):
+    with pulse(command, write_error, shown=not options.get("json", False)):
         commands.function(command)(options, settings)
 
 

@@ -17,7 +17,7 @@ from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.study import run_study
 from repr_toolkit.training.train import train
-from toys.runs import change_facts, small
+from toys.runs import change_facts, small, two_checkpoints
 
 Compared = list[dict[str, Path]]
 
@@ -53,6 +53,7 @@ VARIANTS = {
 }
 
 
+@two_checkpoints()
 def test_variants_are_trained_once_and_compared(
     tmp_path: Path, compared: Compared, capsys: pytest.CaptureFixture[str]
 ) -> None:

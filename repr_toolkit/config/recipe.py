@@ -164,9 +164,11 @@ def variants(config: Mapping[str, Any]) -> dict[str, Config]:
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """The dotted names of the settings in which two configurations differ.
 
-    Settings that change no result are ignored: about, data.root, data.download and data.workers.
+    Settings that change no result are ignored: about, data.root, data.download, data.workers,
+    training.keep and trainer.max_time.
     """
     ignored = {"about", "study", "choose", "data.root", "data.download", "data.workers"}
+    ignored |= {"training.keep", "trainer.max_time"}
 
     def walk(left: Any, right: Any, path: str) -> Iterable[str]:
         if path in ignored:

@@ -76,6 +76,8 @@ class Training:
             on a CPU: parts of a batch are computed side by side, one thread each. null shares a
             batch among the threads that there are, and the run states how. A model that draws
             random numbers in training, or keeps statistics of batches, takes them whole.
+        keep: What is kept of a finished run beside its results: the last checkpoint, from which it
+            can go on with more steps, or its weights alone.
         pictures: Images in each row of a validation's picture; 0 draws none, for decoders without
             a fast sampling engine. Training by triplets draws a ROC, or none at 0.
     """
@@ -91,4 +93,5 @@ class Training:
     compile: bool = False
     channels_last: bool = True
     micro_batch: int | None = None
+    keep: Literal["checkpoint", "weights"] = "checkpoint"
     pictures: int = 8

@@ -20,15 +20,8 @@ from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
-from repr_toolkit.runs.directory import (
-    CONFIG,
-    FACTS,
-    WEIGHTS,
-    is_finished,
-    require_finished,
-    require_new,
-    require_run,
-)
+from repr_toolkit.runs import directory
+from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_checkpoints
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.support.console import legible, tell
@@ -53,7 +46,8 @@ class Run:
         weights_file: The trained weights (their moving average, if there is one); it exists once
             training is finished.
         info_file: Facts about the trained model: steps, bits/dim, sizes, seconds.
-        checkpoint_dir: The last checkpoints, from which training resumes.
+        checkpoint_dir: The last two checkpoints, from which training resumes; of a finished run the
+            last one, or none (`training.keep`).
         metrics_file: A row for each measurement.
         image_dir: A picture for each validation.
         wandb_id_file: The id of the run at Weights & Biases.
@@ -61,10 +55,10 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.config_file = self.path / CONFIG
-        self.weights_file = self.path / WEIGHTS
-        self.info_file = self.path / FACTS
-        self.checkpoint_dir = self.path / "checkpoints"
+        self.config_file = self.path / directory.CONFIG
+        self.weights_file = self.path / directory.WEIGHTS
+        self.info_file = self.path / directory.FACTS
+        self.checkpoint_dir = self.path / FOLDER
         self.metrics_file = self.path / "metrics.csv"
         self.image_dir = self.path / "images"
         self.wandb_id_file = self.path / "wandb_id.txt"
@@ -93,12 +87,12 @@ class Run:
     def require_new(self) -> None:
         """Raise FileExistsError if the directory exists, BlockingIOError if it is in training."""
         require_no_trainer(self.path)
-        require_new(self.path)
+        directory.require_new(self.path)
 
     @property
     def finished(self) -> bool:
         """Whether training has ended and its result is saved."""
-        return is_finished(self.path)
+        return directory.is_finished(self.path)
 
     @property
     def config(self) -> Config:
@@ -111,7 +105,7 @@ class Run:
 
     def read_config(self, *, trust: bool = False) -> Config:
         """`config`; with `trust` whatever it names may be imported from now on."""
-        require_run(self.path)
+        directory.require_run(self.path)
         try:
             raw = self._raw_config()
             config = complete(raw)
@@ -171,7 +165,21 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""
-        return sorted(self.checkpoint_dir.glob("step_*.ckpt"), key=checkpoint_step)
+        return checkpoints_of(self.path)
+
+    def drop_checkpoints(self, keep: int) -> None:
+        """Delete the checkpoints but the last `keep`."""
+        drop_checkpoints(self.path, keep)
+
+    def require_checkpoint(self) -> Path:
+        """The last checkpoint; FileNotFoundError, which names the way out, if none is kept."""
+        if not (checkpoints := self.checkpoints()):
+            raise FileNotFoundError(
+                f"{self.path} cannot go on: its weights alone are kept, and no checkpoint "
+                f"(training.keep, or repr-toolkit runs --prune). A new run starts from its weights "
+                f"with: repr-toolkit train {self.config_file} --from {self.path} --name NEW"
+            )
+        return checkpoints[-1]
 
     def checkpoint(self, step: int) -> Path:
         """The path of a step's checkpoint."""
@@ -222,7 +230,7 @@ class Run:
 
     def require_finished(self) -> None:
         """Raise FileNotFoundError, naming what is missing, unless this is a finished run."""
-        require_finished(self.path)
+        directory.require_finished(self.path)
 
 
 def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
@@ -324,8 +332,3 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
     if len({path.name for path in paths}) == len(paths):
         return [legible(path.name) for path in paths]
     return [legible(str(path.relative_to(commonpath(paths)))) for path in paths]
-
-
-def checkpoint_step(path: Path) -> int:
-    """The step of a checkpoint, from its name."""
-    return int(path.stem.removeprefix("step_"))

@@ -109,8 +109,13 @@ def say(message: str) -> None:
 
 def tell(message: str) -> None:
     """Print a line to stderr at once."""
-    _print(message, sys.stderr)
+    write_error(message)
     heard(message)
+
+
+def write_error(message: str) -> None:
+    """Print a line to stderr that does not count as something said (see `pulse`)."""
+    _print(message, sys.stderr)
 
 
 def _print(message: str, stream: TextIO) -> None:

@@ -27,14 +27,12 @@ class Work:
         description: What it is.
         total: How many things there are to do; 0 where that is not known.
         drawn: Whether a bar on a terminal shows it already.
-        silence: Seconds of silence before the first line.
         done: How many are done, which may be a fraction.
     """
 
     description: str
     total: float = 0
     drawn: bool = False
-    silence: float | None = None
     done: float = 0
     started: float = field(default_factory=time.monotonic)
 
@@ -72,7 +70,10 @@ def working(work: Work) -> Iterator[Work]:
 
 @contextmanager
 def pulse(first: str, tell: Callable[[str], None], *, shown: bool = True) -> Iterator[None]:
-    """Tell what is being done wherever nothing is said for `SILENCE` seconds, from `first` on."""
+    """Tell what is being done wherever nothing is said for `SILENCE` seconds, from `first` on.
+
+    `tell` prints a line, and does not call `heard`.
+    """
     heard(first)
     if not shown:
         yield
@@ -85,12 +86,9 @@ def pulse(first: str, tell: Callable[[str], None], *, shown: bool = True) -> Ite
             now = time.monotonic()
             work = _works[-1] if _works else _last
             since = max(_last.started, work.started)
-            silence = SILENCE if work.silence is None else work.silence
-            pause = AGAIN if told_at > since else silence
+            pause = AGAIN if told_at > since else SILENCE
             if not work.drawn and now - max(told_at, since) >= pause:
-                started = _last.started
                 tell(work.line(now))
-                _last.started = started
                 told_at = now
 
     thread = threading.Thread(target=beat, name="pulse", daemon=True)

@@ -51,8 +51,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class Checkpoints(Checkpoint):
-    """Writes a checkpoint after every validation and when a signal stops training; keeps two.
+    """Writes a checkpoint after every validation and when a signal stops training.
 
+    Two are kept until training ends, so that one is left where the disk damages the other.
     One that was written during a validation resumes at that validation's beginning. `step` is that
     of the checkpoint that training begins with. Raises FloatingPointError, and writes nothing, once
     a loss or a weight is not finite.
@@ -86,5 +87,4 @@ class Checkpoints(Checkpoint):
         self._last = trainer.global_step
         trainer.save_checkpoint(self._run.checkpoint(self._last))
         if trainer.is_global_zero:
-            for old in self._run.checkpoints()[:-2]:
-                old.unlink()
+            self._run.drop_checkpoints(keep=2)

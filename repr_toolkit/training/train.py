@@ -20,8 +20,9 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import start
+from repr_toolkit.runs.checkpoint_files import checkpoint_step
 from repr_toolkit.runs.lock import sole_trainer
-from repr_toolkit.runs.run import Run, checkpoint_step, data_arguments, with_fingerprint
+from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.processes import first_process
@@ -225,6 +226,7 @@ class Fitting:
                 # the callback, which read it from the checkpoint.
                 result = self.average.averaged() if self.average else model
                 self.run.save_model(result, self.info(model))
+                self.run.drop_checkpoints(0 if self.config["training"]["keep"] == "weights" else 1)
             self.trainer.strategy.barrier()
             exit_code = 0
         finally:

@@ -28,12 +28,13 @@ from repr_toolkit.runs.run import Run, load, load_with_decoder
 from repr_toolkit.training.embedding_validation import Collapse
 from repr_toolkit.training.train import train
 from toys.encoders import WIDE_CONV, Long
-from toys.runs import assert_same_weights, metrics, narrow, small_metric
+from toys.runs import assert_same_weights, metrics, narrow, small_metric, two_checkpoints
 
 PML = "pytorch_metric_learning"
 
 
 @pytest.fixture(scope="module")
+@two_checkpoints()
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with random views, never interrupted."""
     config = small_metric(model__encoder__init_args__augment=True)

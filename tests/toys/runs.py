@@ -2,9 +2,12 @@
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -100,6 +103,15 @@ def narrow(width: float, fade: float = 1.0, **settings: Any) -> dict[str, Any]:
     """A `small_metric` of the encoder `Narrow`."""
     spec = {"class_path": "toys.encoders.Narrow", "init_args": {"width": width, "fade": fade}}
     return small_metric(model__encoder=spec, **settings)
+
+
+@contextmanager
+def two_checkpoints() -> Iterator[None]:
+    """Within it runs keep their last two checkpoints after training too, so that a test can cut."""
+    drop = Run.drop_checkpoints
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "drop_checkpoints", lambda run, keep: drop(run, max(keep, 2)))
+        yield
 
 
 def untrained_run(

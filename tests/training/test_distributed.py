@@ -41,10 +41,12 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.train import train
+from toys.runs import two_checkpoints
 if __name__ == "__main__":
     configs, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     for name, config in configs.items():
-        train(config, folder / name)
+        with two_checkpoints():
+            train(config, folder / name)
     resumed = Run(folder / "resumed")
     if torch.distributed.get_rank() == 0:
         shutil.copytree(folder / "mse", resumed.path)

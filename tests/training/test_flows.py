@@ -14,7 +14,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.encoders import CONV
-from toys.runs import assert_same_weights, metrics, small
+from toys.runs import assert_same_weights, metrics, small, two_checkpoints
 
 GLOW = {"scales": 2, "steps": 2, "features": 6}
 CASES: dict[str, tuple[int, int, str, dict[str, Any], dict[str, Any]]] = {
@@ -44,6 +44,7 @@ def smooth_images(channels: int, levels: int) -> ImageData:
 @pytest.mark.parametrize(
     ("channels", "levels", "name", "init_args", "settings"), CASES.values(), ids=CASES
 )
+@two_checkpoints()
 def test_a_flow_trains_and_resumes_bit_for_bit(
     tmp_path: Path,
     channels: int,

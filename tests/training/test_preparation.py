@@ -12,7 +12,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.runs.run import load
 from repr_toolkit.training.train import train
 from toys.decoders import Independent
-from toys.runs import prepared, small
+from toys.runs import prepared, small, two_checkpoints
 
 
 def lines(journal: Path) -> list[str]:
@@ -29,6 +29,7 @@ def test_it_is_prepared_once_before_the_first_step(tmp_path: Path) -> None:
     assert lines(tmp_path / "journal") == ["prepare", "loss"]
 
 
+@two_checkpoints()
 def test_it_is_skipped_on_resume(tmp_path: Path) -> None:
     config = prepared(tmp_path / "journal")
     run = train(config, tmp_path / "run")
@@ -41,6 +42,7 @@ def test_it_is_skipped_on_resume(tmp_path: Path) -> None:
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
 
 
+@two_checkpoints()
 def test_weight_norms_with_dropout_and_an_average_are_resumed_bit_for_bit(tmp_path: Path) -> None:
     arguments = {"features": 4, "blocks": 1, "mixtures": 1, "dropout": 0.5}
     decoder = {"class_path": "repr_toolkit.decoders.PixelCNNpp", "init_args": arguments}

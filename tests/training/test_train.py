@@ -21,10 +21,11 @@ from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.decoders import Independent
 from toys.processes import own_environment
-from toys.runs import MUON, assert_same_weights, metrics, narrow, small
+from toys.runs import MUON, assert_same_weights, metrics, narrow, small, two_checkpoints
 
 
 @pytest.fixture(scope="module")
+@two_checkpoints()
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run of a plug-in model, never interrupted."""
     return train(small(), tmp_path_factory.mktemp("runs") / "whole")
@@ -98,6 +99,21 @@ def test_a_finished_run_is_left_as_it_is(whole: Run, capsys: pytest.CaptureFixtu
     train(small(), whole.path, resume=True)
     assert "finished already" in capsys.readouterr().out
     assert whole.weights_file.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("checkpoint", [4]), ("weights", [])])
+def test_a_finished_run_keeps_one_checkpoint_or_its_weights_alone(
+    tmp_path: Path, keep: str, kept: list[int]
+) -> None:
+    config = small(training__steps=4, training__validate_every=2, training__keep=keep)
+    run = train(config, tmp_path / "run")
+    assert run.checkpoints() == [run.checkpoint(step) for step in kept]
+    assert load(run).decoder is not None
+    # What is kept is no reason to refuse a run.
+    train({**config, "training": {**config["training"], "keep": "weights"}}, run.path, resume=True)
+    if not kept:
+        with pytest.raises(FileNotFoundError, match=rf"its weights alone.* --from {run.path} "):
+            run.require_checkpoint()
 
 
 def test_a_resume_with_other_settings_is_refused(whole: Run) -> None:
@@ -232,6 +248,7 @@ def test_a_run_without_any_checkpoint_starts_again(whole: Run, tmp_path: Path) -
     assert_same_weights(run, whole)
 
 
+@two_checkpoints()
 def test_without_an_average_the_last_weights_are_kept(tmp_path: Path) -> None:
     run = train(small(training__ema_decay=0), tmp_path / "plain")
     checkpoint = torch.load(run.checkpoints()[-1], weights_only=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from repr_toolkit.cli import main
 from repr_toolkit.training.train import train
 from toys.offline_wandb import records, values
-from toys.runs import small, small_metric
+from toys.runs import small, small_metric, two_checkpoints
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_SILENT", "true")
 
 
+@two_checkpoints()
 def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> None:
     config = small(training__steps=8)
     run = train(config, tmp_path / "run", wandb=True, group="a study")
