@@ -1,5 +1,6 @@
 """The commands that draw people from their face embeddings."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -17,6 +18,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
+    from repr_toolkit.commands.common import numbered
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
@@ -28,7 +30,9 @@ def portraits(options: Namespace, settings: Settings) -> None:
     with engine_log_shown():
         images = sample(model, h, n=options.n, **drawing(options))
     rows = torch.cat([faces[:, None], images], dim=1)  # (N, 1 + n, C, H, W)
-    save_rows(rows, model.decoder.levels, options)
+    names = [Path(photograph).name for photograph in options.photographs]
+    columns = numbered("face", draws=options.n)
+    save_rows(rows, model.decoder.levels, options, column_names=columns, row_names=names)
 
 
 def interpolate(options: Namespace, settings: Settings) -> None:
@@ -70,7 +74,10 @@ def interpolate(options: Namespace, settings: Settings) -> None:
             f"noise by {other_noise.mean():.4f} (mean absolute intensities of [0, 1]); "
             f"closer in {(adjacent < other_noise).sum()} of {len(images)} rows"
         )
-    save_rows(rows, levels, options)
+    columns = [f"{step / (options.steps - 1):.2f}" for step in range(options.steps)]
+    names = [f"noise {number}" for number in range(1, len(rows) + 1)]
+    columns = [*(Path(end).name for end in named[:1]), *columns, Path(named[1]).name]
+    save_rows(rows, levels, options, column_names=columns, row_names=names)
 
 
 def add_commands(subcommands: Any) -> None:

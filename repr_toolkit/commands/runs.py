@@ -186,7 +186,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
-    from repr_toolkit.commands.common import draws_of, originals_of
+    from repr_toolkit.commands.common import draws_of, numbered, originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
@@ -194,12 +194,13 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     require_pictures(options)
     run = Run(options.run)
     model = load_with_decoder(run)
-    batch = originals_of(run, model, options)
+    batch, names = originals_of(run, model, options)
     with engine_log_shown():
         n = draws_of(model, options.n, options)
         images = reconstruct(model, batch, n=n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
-    save_rows(rows, model.decoder.levels, options)
+    columns = numbered("original", draws=n)
+    save_rows(rows, model.decoder.levels, options, column_names=columns, row_names=names)
 
 
 def check(options: Namespace, settings: Settings) -> None:

@@ -54,12 +54,13 @@ class Pace:
         """The speed and the time left after a step, as far as they are known.
 
         >>> pace = Pace(steps=1000, every=500, batch_size=16)
-        >>> for seconds in (60, 0.2, 0.2, *[0.1] * 10): pace.stepped(seconds)
-        >>> pace.words(13)
-        '160 images/s, more than 1 min 39 s left'
+        >>> for seconds in (60, 0.2, 0.2, *[0.125] * 8):
+        ...     pace.stepped(seconds)
+        >>> pace.words(11)
+        '128 images/s, more than 2 min 4 s left'
         >>> pace.validated(20)
         >>> pace.words(500), pace.words(1000)
-        ('160 images/s, 1 min 10 s left', '160 images/s')
+        ('128 images/s, 1 min 22 s left', '128 images/s')
         """
         if self._seconds < TIMED:
             return ""

@@ -50,7 +50,7 @@ def test_compiling_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     lines = capsys.readouterr().out.splitlines()
     assert lines.index("  compiling…") < next(i for i, x in enumerate(lines) if "  step " in x)
     train(small(), tmp_path / "plain")
-    assert "compiling" not in capsys.readouterr().out
+    assert "compiling…" not in capsys.readouterr().out
 
 
 def test_each_line_names_the_skipped_steps(
