@@ -97,4 +97,16 @@ class Resized(nn.Module):
 
 def concatenated_elu(maps: Tensor) -> Tensor:
     """ELU of the maps and of their negatives, (B, p, …) to (B, 2·p, …)."""
+    if torch.compiler.is_compiling():
+        return one_exponential(maps)
     return F.elu(torch.cat([maps, -maps], 1))
+
+
+def one_exponential(maps: Tensor) -> Tensor:
+    """The concatenated ELU by the exponential of −|maps| alone, which serves both halves.
+
+    Inductor lowers F.elu to an expm1 for each. Fused, this takes fewer operations; eagerly, more.
+    """
+    positive = maps > 0
+    below = torch.where(positive, -maps, maps).exp() - 1
+    return torch.cat([torch.where(positive, maps, below), torch.where(positive, below, -maps)], 1)

@@ -13,6 +13,7 @@ from cases import CATEGORICAL, H, pixelcnnpp, random_h, random_images
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import PixelCNNpp
+from repr_toolkit.decoders.pixelcnnpp.blocks import concatenated_elu, one_exponential
 from repr_toolkit.decoders.pixelcnnpp.layers import ShiftedConv, ShiftedTranspose, WeightNormalised
 from repr_toolkit.decoders.pixelcnnpp.preparation import draws_apart, initialising
 from repr_toolkit.testing import check
@@ -342,3 +343,17 @@ def test_impossible_sizes_are_refused() -> None:
     for arguments in ({"features": 0}, {"blocks": 0}, {"scales": 0}, {"dropout": 1.0}):
         with pytest.raises(ValueError, match=r"at least 1|dropout is in"):
             PixelCNNpp((1, 4, 4), **({"features": 4} | arguments))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_form_for_the_compiler_is_the_concatenated_elu(dtype: torch.dtype) -> None:
+    values = torch.tensor([[-200.0, -5, -1e-3, -0.0, 0, 1e-3, 5, 200]], dtype=dtype)
+    found, expected = (values.clone().requires_grad_() for _ in range(2))
+    weights = torch.linspace(1, 2, 16, dtype=dtype).view(1, -1)
+    for maps, function in ((found, one_exponential), (expected, concatenated_elu)):
+        (function(maps) * weights).sum().backward()
+    tolerance = 4 * torch.finfo(dtype).eps
+    torch.testing.assert_close(
+        one_exponential(values), concatenated_elu(values), rtol=0, atol=tolerance
+    )
+    torch.testing.assert_close(found.grad, expected.grad, rtol=0, atol=tolerance)

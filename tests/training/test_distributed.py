@@ -16,7 +16,8 @@ from repr_toolkit.training.train import train
 from toys.processes import own_environment
 from toys.runs import MUON, assert_same_weights, narrow, prepared, small
 
-# The MSE baseline, whose σ is calibrated; and a loss that is of pairs in different processes.
+# The MSE baseline, whose σ is calibrated; a loss that is of pairs in different processes; and a
+# decoder that its first batch initialises.
 CONFIGS = {
     "mse": small(
         model__decoder={
@@ -26,6 +27,13 @@ CONFIGS = {
         training__optimizer=MUON,
     ),
     "metric": narrow(1.0),
+    "pixelcnnpp": small(
+        model__decoder={
+            "class_path": "repr_toolkit.decoders.PixelCNNpp",
+            "init_args": {"features": 2, "blocks": 1, "scales": 2, "mixtures": 2, "dropout": 0.0},
+        },
+        training__optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05}},
+    ),
 }
 
 # Measures without a threshold that one pair of images may cross.
@@ -118,7 +126,7 @@ def test_two_processes_give_the_result_of_one(name: str, folder: Path, tmp_path:
     weights = load_file(two.weights_file)
     for key, value in load_file(one.weights_file).items():
         torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
-    rel = {"mse": 1e-4, "metric": 1e-3}[name]
+    rel = {"mse": 1e-4, "metric": 1e-3, "pixelcnnpp": 1e-4}[name]
     for row, other in zip(rows(one), rows(two), strict=True):
         assert row.keys() == other.keys()
         for key in ("step", *row.keys() & {*SMOOTH}):
