@@ -3,6 +3,7 @@
 import json
 from math import nan
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jsonargparse import Namespace
@@ -53,7 +54,7 @@ def train(options: Namespace, settings: Settings) -> None:
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
     alone = config["model"]["decoder"] is None
     trust = " --trust" if strangers(run.config) else ""
-    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {run.path}{trust}")
+    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {quote(str(run.path))}{trust}")
 
 
 def study(options: Namespace, settings: Settings) -> None:

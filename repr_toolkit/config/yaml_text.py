@@ -28,8 +28,10 @@ class _Loader(yaml.SafeLoader):
     A byte of a file's name that is no text, as Python writes it, is a character like others.
     """
 
-    NON_PRINTABLE = re.compile(f"(?![\udc80-\udcff]){yaml.SafeLoader.NON_PRINTABLE.pattern}")
     depth = 0
+
+    def check_printable(self, data: str) -> None:
+        super().check_printable(re.sub("[\udc80-\udcff]", "x", data))
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.depth > MOST_DEPTH:
