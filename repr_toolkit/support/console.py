@@ -119,7 +119,7 @@ def write_error(message: str) -> None:
 
 
 def _print(message: str, stream: TextIO) -> None:
-    print(legible(message, stream.encoding or "utf-8"), file=stream, flush=True)
+    print(legible(message, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
 
 
 @contextmanager

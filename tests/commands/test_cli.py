@@ -316,8 +316,8 @@ def test_sigterm_ends_any_command_as_ctrl_c_does(
         monkeypatch.setattr(
             commands, "function", lambda _, n=number: lambda *_: os.kill(os.getpid(), n)
         )
-        assert main(["sample", "runs/a"]) == status
-        line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit sample runs/a --resume\n"
+        assert main(["faces", ".", "a.npz"]) == status
+        line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit faces . a.npz --resume\n"
         assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGTERM) == before
     signal.signal(signal.SIGINT, interrupted)
