@@ -14,6 +14,8 @@ from logging import getLogger
 from pathlib import Path
 from threading import Lock
 
+from repr_toolkit.support.caches import cache_folder
+
 HEADERS = Path(__file__).parent
 """The folder of the headers that kernels share."""
 FLAGS = (
@@ -78,8 +80,7 @@ def build(source: Path) -> Path:
     key = hashlib.sha256("\0".join((*compiler, *flags, macros)).encode())
     for file in (source, *sorted(HEADERS.glob("*.h"))):
         key.update(hashlib.sha256(file.read_bytes()).digest())
-    home = os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit"
-    folder = Path(home).expanduser() / "native"
+    folder = cache_folder() / "native"
     path = folder / f"{key.hexdigest()[:24]}.so"
     if path.is_file():
         _require_own(folder, path)

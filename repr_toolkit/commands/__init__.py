@@ -14,6 +14,7 @@ from repr_toolkit.commands import (
     frozen,
     information,
     invariance,
+    kept,
     likeness,
     portraits,
     probe,
@@ -42,6 +43,7 @@ MODULES = (
     frozen,
     field,
     report,
+    kept,
 )
 """In the order in which `repr-toolkit --help` lists their commands."""
 

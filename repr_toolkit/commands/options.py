@@ -140,6 +140,7 @@ class Command(ArgumentParser):
             description=description,
             formatter_class=HelpFormatter,
             allow_abbrev=False,
+            print_config=None,  # an option of some commands, which the library knows nothing of
             **how,
         )
         self.add_argument("--debug", action="store_true", help="show the traceback of every error")

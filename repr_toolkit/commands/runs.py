@@ -1,6 +1,8 @@
 """The commands that train models and use trained ones."""
 
 import json
+import os
+import sys
 from math import nan
 from pathlib import Path
 from shlex import quote
@@ -51,6 +53,9 @@ def train(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.training.train import train
 
     name, config = _configuration(options, settings)
+    if options.print_config:
+        _print(config)
+        return
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
     alone = config["model"]["decoder"] is None
     trust = " --trust" if strangers(run.config) else ""
@@ -67,6 +72,9 @@ def study(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.support.processes import first_process
 
     name, config = _configuration(options, settings)
+    if options.print_config:
+        _print(config)
+        return
     folder = Path(options.runs_dir) / name
     runs = run_study(config, folder, wandb=options.wandb)
     if first_process():
@@ -82,19 +90,28 @@ def evaluate(options: Namespace, settings: Settings) -> None:
 
     Where there is an encoder, also given another image's h, and the difference of the two. With
     --dequantisations K the likelihood of a flow is averaged over K draws of the noise that makes
-    levels continuous, a bound that tightens with K.
+    levels continuous, a bound that tightens with K. The result is kept in RUN/analysis, where
+    `repr-toolkit runs` finds it.
     """
     from repr_toolkit.page.cells import nats_cell
     from repr_toolkit.page.intervals import interval_notes
     from repr_toolkit.runs.bits import evaluate
+    from repr_toolkit.runs.kept import Result, keep
+    from repr_toolkit.runs.run import Run
 
+    run = Run(options.run)
     result = evaluate(
-        Path(options.run),
+        run,
         options.split,
         batch_size=options.batch_size,
         dequantisations=options.dequantisations,
         progress=not options.json,
     )
+    if os.access(run.path, os.W_OK):
+        asked = {"split": options.split, "dequantisations": options.dequantisations}
+        keep(run, "evaluate", Result(asked, result), options.typed)
+    else:
+        print(f"{run.path} may not be written, so that this is not kept there", file=sys.stderr)
     if options.json:
         print(json.dumps(result, indent=2))
         return
@@ -237,7 +254,7 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
 def _check_new(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.runs.directory import require_new
 
-    if not (options.resume or checks.further_process()):
+    if not (options.resume or options.print_config or checks.further_process()):
         require_new(Path(options.runs_dir) / (options.name or Path(options.recipe).stem))
 
 
@@ -247,8 +264,21 @@ def _check_study(options: Namespace, settings: Settings) -> None:
     variants(_configuration(options, settings)[1])
 
 
+def _print(config: dict[str, Any]) -> None:
+    """Print a recipe with all that can be set in it."""
+    from repr_toolkit.config.defaults import with_defaults
+    from repr_toolkit.config.yaml_text import to_yaml
+
+    print(to_yaml(with_defaults(config)), end="")
+
+
 def _add_training(command: Command) -> None:
     """A recipe, and where its runs go."""
+    command.add_argument(
+        "--print_config",
+        action="store_true",
+        help="print all that can be set, with defaults, as a recipe, and train nothing",
+    )
     command.add_shared("recipe", "--name", "--runs-dir", "--wandb")
     command.add_shared("--seed", default=None, help="instead of the recipe's seed")
     command.checks.append(checks.recipe)

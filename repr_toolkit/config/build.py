@@ -160,7 +160,7 @@ def _instantiate(spec: Config, name: str, origins: Origins) -> nn.Module:
     Writing today's defaults, too, lets the configuration rebuild the model when they change.
     """
     _, arguments, instantiate = parse(spec, name, origins, nn.Module)
-    spec["init_args"] = _plain(arguments)
+    spec["init_args"] = plain(arguments)
     return _made(name, instantiate)
 
 
@@ -178,7 +178,7 @@ def _instantiate_nested(spec: Config, name: str, origins: Origins) -> nn.Module:
     parts = {
         key: _instantiate_nested(part, f"{name}.init_args.{key}", {}) for key, part in inner.items()
     }
-    spec["init_args"] = _plain({**arguments, **inner})
+    spec["init_args"] = plain({**arguments, **inner})
     return _made(name, partial(kind, **{**arguments, **parts}))
 
 
@@ -192,10 +192,9 @@ def _made(name: str, instantiate: Callable[[], Any]) -> nn.Module:
     return module
 
 
-def _plain(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def plain(arguments: Any) -> Any:
     """Arguments in YAML's own types."""
-    plain: dict[str, Any] = json.loads(json.dumps(arguments, default=str))
-    return plain
+    return json.loads(json.dumps(arguments, default=str))
 
 
 def _differs(value: Any, expected: Any) -> bool:

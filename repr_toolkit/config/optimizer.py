@@ -33,7 +33,9 @@ def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> Opti
     spec = deepcopy(config["training"]["optimizer"])
     kind, values = _parsed(spec, NAME, spec["init_args"])
     arguments = {key: values[key] for key in spec["init_args"]}
-    chosen = {"fused", "foreach", "differentiable"} & set(arguments)
+    chosen = arguments.get("differentiable") or any(
+        arguments.get(key) is not None for key in ("fused", "foreach")
+    )
     if fused and not chosen and "fused" in values and kind.__module__.startswith("torch.optim"):
         arguments["fused"] = True
     defaults = _made(kind, arguments, NAME).defaults

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import MISSING, asdict, fields
 from difflib import get_close_matches
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from repr_toolkit.config.sections import About, Data, Training
+from repr_toolkit.config.trainer import check_trainer
 from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.support.reading import read_text
 
@@ -24,24 +26,6 @@ _SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training
 _METRIC = ("model.metric.loss", "model.metric.miner")
 _CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
 _TOP = ("about", "seed", "data", "model", "training", "trainer", "study", "choose")
-
-_TRAINER_ARGUMENTS = {
-    "training.steps": "max_epochs min_epochs max_steps min_steps max_time fast_dev_run "
-    "limit_train_batches overfit_batches",
-    "training.validate_every": "limit_val_batches val_check_interval check_val_every_n_epoch "
-    "num_sanity_val_steps enable_checkpointing",
-    "data.batch_size": "accumulate_grad_batches use_distributed_sampler",
-    "data": "reload_dataloaders_every_n_epochs",
-    "--wandb": "logger enable_autolog_hparams model_registry",
-    "training": "callbacks",
-    "trainer.precision and trainer.strategy": "plugins",
-    "the terminal: progress is a bar there and lines elsewhere": "enable_progress_bar",
-    "the summary that training prints": "enable_model_summary",
-    "nothing: validation writes buffers, which inference mode forbids": "inference_mode",
-    "--runs-dir": "default_root_dir",
-    "the other arguments of trainer": "barebones",
-}
-"""What to use instead of the arguments of lightning.Trainer that the toolkit sets itself."""
 
 _MANY = 2**31 - 1
 _BOUNDS = {
@@ -59,6 +43,7 @@ _BOUNDS = {
     "training.warmup": (0, _MANY),
     "training.micro_batch": (1, 2**20),
     "trainer.log_every_n_steps": (1, _MANY),
+    "trainer.accumulate_grad_batches": (1, 2**20),
 }
 """The smallest and the largest value of whole numbers."""
 
@@ -253,24 +238,32 @@ def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
 
 def _section(name: str, raw: Any) -> dict[str, Any]:
     """A section checked against the dataclass that describes it, with its defaults."""
-    import jsonargparse
-
     kind = _SECTIONS[name]
     given = _mapping(name, raw)
     _check_keys(name, given, [f.name for f in fields(kind)])
     for f in fields(kind):
         if f.default is f.default_factory is MISSING and given.get(f.name) is None:
             raise ValueError(f"{name}.{f.name} is missing")
-    # `_class` checks class specs: this parser would import the class, and torch with it.
-    classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in _CLASSES}
-    parser = jsonargparse.ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind, skip=classes)
+    parser, classes = _parser(name)
     plain = {key: deepcopy(value) for key, value in given.items() if key not in classes}
     try:
         values = parser.parse_object(plain).as_dict()
     except Exception as error:  # of a value of any type jsonargparse raises errors of any kind
         raise ValueError(explain(error, name)) from error
     return asdict(kind(**values, **{key: given[key] for key in classes if key in given}))
+
+
+@cache
+def _parser(name: str) -> tuple[Any, set[str]]:
+    """The parser of a section, and the names of its class specs, which it leaves out."""
+    from jsonargparse import ArgumentParser
+
+    kind = _SECTIONS[name]
+    # `_class` checks class specs: this parser would import the class, and torch with it.
+    classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in _CLASSES}
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind, skip=classes)
+    return parser, classes
 
 
 def _class(name: str, raw: Any) -> dict[str, Any]:
@@ -308,12 +301,17 @@ def _optimizer(raw: Any) -> dict[str, Any]:
 
 
 def _trainer(raw: Any) -> dict[str, Any]:
-    trainer = _mapping("trainer", raw)
-    for instead, arguments in _TRAINER_ARGUMENTS.items():
-        for key in arguments.split():
-            if key in trainer:
-                raise ValueError(f"trainer.{key} is set by the toolkit; see {instead}")
-    return deepcopy(trainer)
+    trainer = check_trainer(_mapping("trainer", raw))
+    callbacks = trainer.get("callbacks")
+    if callbacks is not None:
+        if not isinstance(callbacks, list):
+            raise ValueError(
+                f"trainer.callbacks is a list of {{class_path, init_args}}, not {callbacks!r}"
+            )
+        trainer["callbacks"] = [
+            _class(f"trainer.callbacks[{i}]", spec) for i, spec in enumerate(callbacks)
+        ]
+    return trainer
 
 
 def _check_ranges(config: Config) -> None:

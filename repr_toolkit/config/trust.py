@@ -84,6 +84,8 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
     specs = {f"model.{key}": model.get(key) for key in ("encoder", "decoder")}
     specs |= {f"model.metric.{key}": spec for key, spec in model.get("metric", {}).items()}
     specs["training.optimizer"] = config["training"]["optimizer"]
+    for i, spec in enumerate(config["trainer"].get("callbacks") or ()):
+        specs[f"trainer.callbacks[{i}]"] = spec
     for place, spec in specs.items():
         if spec is not None:
             yield Named(f"{place}.class_path", spec["class_path"], {})
@@ -130,10 +132,12 @@ def _known(named: Named) -> bool:
     if not str(getattr(member, "__module__", "")).startswith(PACKAGES):
         return False
     if inspect.isclass(member):
+        from lightning import Callback
         from torch.nn import Module
         from torch.optim import Optimizer
 
-        return issubclass(member, Optimizer if place.startswith("training.") else Module)
+        kinds = {"training": Optimizer, "trainer": Callback}
+        return issubclass(member, kinds.get(place.partition(".")[0], Module))
     return _is_factory(member, beside.get("init_args") or {})
 
 

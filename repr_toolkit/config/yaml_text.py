@@ -86,6 +86,12 @@ def parse_yaml(text: str) -> Any:
         raise ValueError(f"no valid YAML: a value is not of its type ({reason})") from error
 
 
+def to_yaml(values: Any) -> str:
+    """Values of YAML's own types as a text that `parse_yaml` reads, in their order."""
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+    return text
+
+
 def scalars(text: str) -> list[str]:
     """The texts of all scalars in a YAML text, as they stand, for every scanner.
 

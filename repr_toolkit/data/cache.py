@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from repr_toolkit.data.images import SPLITS, Array, ImageData, content_fingerprint
+from repr_toolkit.support.caches import cache_folder
 from repr_toolkit.support.leftovers import ending, remove_leftovers
 from repr_toolkit.support.reading import file_checksum, read_sealed, reading, sealed, writing
 
@@ -46,11 +47,6 @@ class Contents:
     names: Mapping[str, Sequence[str]] = field(default_factory=dict)
     encoder: str | None = None
     fingerprinted: Sequence[str] | None = None
-
-
-def cache_folder() -> Path:
-    """`$REPR_TOOLKIT_CACHE`, or `~/.cache/repr-toolkit`."""
-    return Path(os.environ.get("REPR_TOOLKIT_CACHE") or Path.home() / ".cache" / "repr-toolkit")
 
 
 def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from repr_toolkit.data.cache import Contents, cache_folder, cached, file_stamp, write_rows
+from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
 from repr_toolkit.data.folder import middle_square, write_images
 from repr_toolkit.data.images import SPLITS, Array, ImageData
 from repr_toolkit.data.splits import complete_splits, consecutive
+from repr_toolkit.support.caches import cache_folder
 
 _IDX = (
     "train-images-idx3-ubyte",

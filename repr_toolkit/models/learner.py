@@ -26,7 +26,8 @@ class Learner(LightningModule):
     torch.compile to `core`. `channels_last` chooses that memory layout for weights and, by
     `laid_out`, images. With a `micro_batch`, for a CPU, a training step computes so many images of
     a batch at a time, on one of `threads` threads each, and no operation is shared by threads; a
-    loss with `models.micro_batches.impurity` takes the whole batch, and says so.
+    loss with `models.micro_batches.impurity` takes the whole batch, and says so. Where they are
+    computed `in_turn`, on any device, one part follows another, whatever the loss.
 
     A subclass registers its modules, calls `lay_out`, and sets `description` and `facts`. Its
     training step calls `compiled_core`, and each validation sets `validation_results`.
@@ -53,6 +54,7 @@ class Learner(LightningModule):
         channels_last: bool = False,
         micro_batch: int | None = None,
         threads: int = 1,
+        in_turn: bool = False,
     ) -> None:
         super().__init__()
         self._optimizer = optimizer
@@ -62,7 +64,8 @@ class Learner(LightningModule):
         self._compile = compile
         self._micro_batch = micro_batch
         self._threads = threads
-        self._in_parts = micro_batch is not None
+        self._in_turn = in_turn
+        self._in_parts = micro_batch is not None and not in_turn
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.validation_results = {}
         self.step_taken = torch.tensor(True)
@@ -156,13 +159,12 @@ class Learner(LightningModule):
             if why:
                 torch.set_num_threads(self._threads)
                 say(f"  the loss {why}: training.micro_batch is not used, threads share operations")
-        if not self._in_parts or self._micro_batch is None:
+        if not (self._in_parts or self._in_turn) or self._micro_batch is None:
             return self.compiled_core(batch)
         if self._parts is None:
             parameters = [p for p in self.parameters() if p.requires_grad]
-            self._parts = MicroBatches(
-                self.compiled_core, parameters, self._micro_batch, self._threads
-            )
+            threads = 0 if self._in_turn else self._threads
+            self._parts = MicroBatches(self.compiled_core, parameters, self._micro_batch, threads)
         return self._parts(batch)
 
     def on_train_start(self) -> None:

@@ -1,13 +1,14 @@
-"""The loss of a batch and its gradient, in parts that are computed side by side, a thread each.
+"""The loss of a batch and its gradient, in parts: side by side, a thread each, or one by one.
 
-Threads that share an operation meet at its end, a thousand times a step, and wait there for one
-whose core another process has taken. Parts of a batch meet once a step. What is computed depends
-on the size of the parts alone, not on the number of threads.
+One by one they need the memory of one part. Threads that share an operation meet at its end, a
+thousand times a step, and wait there for one whose core another process has taken. Parts of a batch
+meet once a step. What is computed depends on the size of the parts alone, not on the number of
+threads.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from functools import partial
 from typing import Any
@@ -25,9 +26,9 @@ Part = tuple[Tensor, list[Tensor | None]]
 class MicroBatches:
     """A loss, the mean over a batch, and its gradient as the weighted sum over parts of the batch.
 
-    `loss` is a function of a batch and of `parameters` without `impurity`. The parts have `size`
-    images (the last one may have fewer) and run on at most `threads` threads. For models on a CPU.
-    Close it after use.
+    The parts have `size` images; the last one may have fewer. `loss` is a function of a batch and
+    of `parameters`. On a CPU, if it is without `impurity`, they run on at most `threads` threads;
+    with 0 of them one after another, on any device. Close it after use.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class MicroBatches:
     def __call__(self, batch: Batch) -> Tensor:
         """The mean loss, a scalar; its backward pass gives the parameters their gradients.
 
-        Raises RuntimeError where the loss drew random numbers, whose order would be chance.
+        Raises RuntimeError where parts side by side drew random numbers, in an order that is
+        chance.
         """
         loss: Tensor = _Loss.apply(self, batch, *self._parameters)
         return loss
@@ -59,17 +61,18 @@ class MicroBatches:
         starts = range(0, count, self._size)
         parts = [{k: v[i : i + self._size] for k, v in batch.items()} for i in starts]
         # Autocast is a setting of each thread, but the copies that it keeps are the process's.
+        device = batch["image"].device
         autocast = torch.autocast(
-            "cpu",
-            torch.get_autocast_dtype("cpu"),
-            torch.is_autocast_enabled("cpu"),
+            device.type,
+            torch.get_autocast_dtype(device.type),
+            torch.is_autocast_enabled(device.type),
             cache_enabled=False,
         )
         work = partial(self._part, autocast)
         state = torch.get_rng_state()
-        loss = torch.zeros(())
+        loss = torch.zeros((), device=device)
         total: list[Tensor | None] = [None] * len(self._parameters)
-        with threads_in_operations(1):
+        with threads_in_operations(1) if self._threads else nullcontext():
             # The first batch takes turns: it may compile.
             results = map(work, parts) if self._pool is None else self._pool.map(work, parts)
             for part, (value, gradient) in zip(parts, results, strict=True):
@@ -79,7 +82,7 @@ class MicroBatches:
                     if one is not None:
                         one = one * weight
                         total[i] = one if so_far is None else so_far.add_(one)
-        if not torch.equal(state, torch.get_rng_state()):
+        if self._threads and not torch.equal(state, torch.get_rng_state()):
             raise RuntimeError(
                 "the training loss draws random numbers only sometimes; parts of a batch are "
                 "computed side by side, and the order of the draws would be chance"

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from repr_toolkit.support.locks import lock
-from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.locks import is_locked, lock
 
 FILE = ".lock"
 """The file, in a folder, that names who is training there and is locked meanwhile."""
@@ -20,6 +19,8 @@ def sole_trainer(folder: Path) -> Iterator[None]:
 
     Raises BlockingIOError, which says who is training there, if another process is.
     """
+    from repr_toolkit.support.processes import first_process  # which imports torch
+
     if not first_process():
         yield
         return
@@ -49,3 +50,11 @@ def _lock(folder: Path) -> Callable[[], None]:
         raise BlockingIOError(
             f"{folder} is being trained by {who}; wait for it, stop it, or choose another --name"
         ) from error
+
+
+def in_training(folder: Path) -> str:
+    """Who is training in a folder, such as "process 7 on host since …"; "" if nobody is."""
+    file = folder / FILE
+    if not is_locked(file):
+        return ""
+    return file.read_text("utf-8", errors="replace")[:200] or "another process"

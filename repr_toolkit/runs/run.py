@@ -8,13 +8,12 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
-import yaml
 from safetensors.torch import save
 from torch import nn
 
 from repr_toolkit.config.recipe import Config, complete
 from repr_toolkit.config.trust import require_trusted
-from repr_toolkit.config.yaml_text import parse_yaml
+from repr_toolkit.config.yaml_text import parse_yaml, to_yaml
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
@@ -71,7 +70,7 @@ class Run:
         """
         run = cls(path)
         run.require_new()
-        text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True, width=100)
+        text = to_yaml(dict(config))
         # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)

@@ -13,6 +13,7 @@ PACKAGES = (
     "repr_toolkit.",
     "torch.nn.",
     "torch.optim.",
+    "lightning.pytorch.callbacks.",
     "torchvision.models.",
     "torchvision.ops.",
     "timm.",

@@ -1,8 +1,9 @@
 """Locks: files and folders that one process at a time writes."""
 
 import os
+import time
 from collections.abc import Callable
-from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,11 @@ def lock(path: Path) -> Callable[[], None]:
     # NFS demands that a locked file can be written.
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        flock(descriptor, LOCK_EX | LOCK_NB)
+        try:
+            flock(descriptor, LOCK_EX | LOCK_NB)
+        except BlockingIOError:  # perhaps `is_locked`, which is over in a moment
+            time.sleep(0.1)
+            flock(descriptor, LOCK_EX | LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         raise
@@ -28,3 +33,20 @@ def lock(path: Path) -> Callable[[], None]:
         os.close(descriptor)
 
     return unlock
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has a file locked; False where there is none, or it may not be read."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        flock(descriptor, LOCK_SH | LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks here
+        return False
+    finally:
+        os.close(descriptor)  # which unlocks it
+    return False

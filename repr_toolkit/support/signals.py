@@ -8,15 +8,18 @@ from typing import Any
 
 
 class Stopped(SystemExit):
-    """A signal ended the program; the exit status is 128 + the signal's number, as in a shell."""
+    """A signal ended the program; the exit status is 128 + the signal's number, as in a shell.
 
-    def __init__(self, number: int, reached: str = "") -> None:
+    `by` names something else that ended it, in that signal's place.
+    """
+
+    def __init__(self, number: int, reached: str = "", by: str = "") -> None:
         super().__init__(128 + number)
-        self.number = number
-        self.reached = reached
+        self.number, self.reached, self.by = number, reached, by
 
     def __str__(self) -> str:
-        name = "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
+        signals = "Ctrl-C" if self.number == signal.SIGINT else signal.Signals(self.number).name
+        name = self.by or signals
         return f"stopped by {name}{self.reached and f' {self.reached}'}"
 
 

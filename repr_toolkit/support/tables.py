@@ -1,5 +1,6 @@
 """Numbers and paragraphs as text that fits a terminal."""
 
+from collections.abc import Iterable, Sequence
 from math import floor, isfinite, log10
 from textwrap import fill
 from typing import Any
@@ -13,11 +14,38 @@ NONE = "–"
 """Stands for a missing value."""
 
 
-def wrapped(text: str, bullet: str = "") -> str:
+def wrapped(text: str, bullet: str = "", width: int = WIDTH) -> str:
     """A paragraph in lines of a terminal's width, the first after a bullet such as "- "."""
     options: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
     rest = " " * len(bullet)
-    return fill(text, WIDTH, initial_indent=bullet, subsequent_indent=rest, **options) + "\n"
+    return fill(text, width, initial_indent=bullet, subsequent_indent=rest, **options) + "\n"
+
+
+def columns(rows: Sequence[Sequence[str]], width: int, left: Iterable[int]) -> list[str]:
+    """Rows of cells as lines of aligned columns, those of the numbers `left` to the left.
+
+    A first cell that leaves its row no room in `width` has a line of its own. What cannot be
+    printed in a cell is replaced.
+
+    >>> columns([["a", "1.5"], ["a long name", "12"]], 10, left=[0])
+    ['a      1.5', 'a long name\\n        12']
+    """
+    rows = [
+        ["".join(c if c.isprintable() else "\ufffd" for c in cell) for cell in row] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    room = width - sum(2 + other for other in widths[1:])
+    first = min(widths[0], room)
+    lines = []
+    for name, *cells in rows:
+        rest = "".join(
+            "  " + (cell.ljust(w) if number in left else cell.rjust(w))
+            for number, (cell, w) in enumerate(zip(cells, widths[1:], strict=True), 1)
+        )
+        lines.append(
+            f"{name}\n{'':{first}}{rest}" if len(name) > first else f"{name:{first}}{rest}"
+        )
+    return lines
 
 
 def number_text(number: Number | None, scale: float = 1, digits: int | None = None) -> str:
@@ -85,6 +113,19 @@ def per_cent(share: float) -> str:
 
 def _digits(error: float) -> int:
     return min(4, max(0, 1 - floor(log10(error)))) if error > 0 else 3
+
+
+def size(count: float) -> str:
+    """A number of bytes in words.
+
+    >>> size(512), size(13_400_000), size(7.61e9)
+    ('512 B', '13.4 MB', '7.6 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.{0 if unit == 'B' else 1}f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
 
 
 def duration(seconds: float) -> str:

@@ -1,7 +1,9 @@
 """Checkpoints: all that training needs to go on, in files that are whole or absent."""
 
 import errno
+from io import BytesIO
 from pathlib import Path
+from pickle import PickleError
 from typing import Any
 
 import torch
@@ -15,6 +17,9 @@ from repr_toolkit.support.reading import reading, require_whole
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 
+UNREADABLE = (PickleError, AttributeError, TypeError)
+"""The errors of states that a file cannot hold."""
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes each checkpoint whole or not at all, and reads it without unpickling code."""
@@ -22,12 +27,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Write a checkpoint; OSError where that fails, which leaves the earlier ones whole."""
+        """Write a checkpoint; OSError where that fails, which leaves the earlier ones whole.
+
+        TypeError, naming the callback, for a state that could not be read without its code.
+        """
         path = Path(path)
         path.parent.mkdir(exist_ok=True)
         try:
             with atomic_write(path) as file:
                 torch.save(checkpoint, file)
+                file.flush()
+                # But for the numbers, which stay where they are.
+                torch.load(file.name, map_location="cpu", weights_only=True, mmap=True)
         except (OSError, RuntimeError) as error:
             earlier = sorted(path.parent.glob("*.ckpt"))
             rest = f"{earlier[-1]} is whole" if earlier else "there is no earlier one"
@@ -35,6 +46,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 getattr(error, "errno", None) or errno.EIO,
                 f"the checkpoint {path} could not be written ({error}); {rest}. Make room on the "
                 f"disk, then resume the run",
+            ) from error
+        except UNREADABLE as error:
+            odd = [key for key, state in checkpoint.get("callbacks", {}).items() if _is_odd(state)]
+            whose = " and ".join(name.partition("{")[0] for name in odd) or "something"
+            raise TypeError(
+                f"the state of {whose} cannot be kept in a checkpoint, which holds numbers, texts, "
+                f"tensors, lists and mappings alone; change state_dict of that callback"
             ) from error
 
     def load_checkpoint(
@@ -48,6 +66,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             require_whole(path)
             loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return loaded
+
+
+def _is_odd(state: Any) -> bool:
+    """Whether a state cannot be written, or not be read again without its code."""
+    file = BytesIO()
+    try:
+        torch.save(state, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except UNREADABLE:
+        return True
+    return False
 
 
 class Checkpoints(Checkpoint):

@@ -1,7 +1,10 @@
-"""Ends training at the end of a step once a signal asks for it."""
+"""Ends training at the end of a step once a signal asks for it, or its time is over."""
 
 import os
 import signal
+import time
+from datetime import timedelta
+from math import inf
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -17,6 +20,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class Stopping(Callback):
     """Raises `Stopped` at the end of the step, or of the batch of a validation, of a signal.
 
+    So does the end of `max_time` since this training, or this resume of it, began.
     `Checkpoints` then writes the state. Several processes ask each other every
     `interval` steps, since a GPU waits for the answer: all stop at the same step,
     whichever of them the signal reached, and the first one alone has the exit status of a signal,
@@ -27,11 +31,14 @@ class Stopping(Callback):
     a checkpoint of such a moment into the working directory, which any later training would read.
     """
 
-    def __init__(self, steps: int, interval: int) -> None:
+    def __init__(self, steps: int, interval: int, max_time: timedelta | None = None) -> None:
         self._steps, self._interval = steps, interval
         self._number: int | None = None
+        self._seconds = max_time.total_seconds() if max_time else inf
+        self._end = inf
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end = time.monotonic() + self._seconds
         on_signals(SIGNALS, self._note)  # when training ends, Lightning restores the former ones
 
     def _note(self, number: int, frame: Any) -> None:
@@ -65,10 +72,13 @@ class Stopping(Callback):
     def _stop(self, trainer: Trainer, count: int = 0) -> None:
         if trainer.world_size > 1 and count % self._interval:
             return
-        if not trainer.strategy.reduce_boolean_decision(self._number is not None, all=False):
+        over = time.monotonic() >= self._end
+        asked = self._number is not None or over
+        if not trainer.strategy.reduce_boolean_decision(asked, all=False):
             return
         reached = f"after step {trainer.global_step:,} of {self._steps:,}"
-        stopped = Stopped(self._number or signal.SIGTERM, reached)
+        by = "trainer.max_time" if over and self._number is None else ""
+        stopped = Stopped(self._number or signal.SIGTERM, reached, by)
         if not trainer.is_global_zero:
             stopped.code = 0
         raise stopped

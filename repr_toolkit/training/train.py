@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
+from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.module import ImageDataModule
@@ -37,7 +38,14 @@ from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
 from repr_toolkit.training.progress import Pace, TrainingProgress, in_words
 from repr_toolkit.training.stopping import Stopping
-from repr_toolkit.training.trainer import can_compile, log_interval, make_trainer, quiet_lightning
+from repr_toolkit.training.trainer import (
+    can_compile,
+    log_interval,
+    make_trainer,
+    parts_of_batch,
+    quiet_lightning,
+    user_callbacks,
+)
 from repr_toolkit.training.validation import Results, Validation
 
 
@@ -63,8 +71,9 @@ def train(
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
     that of the run to resume, FloatingPointError where the loss is not finite, and OSError where
-    the disk is full; the last good checkpoint stays. SIGTERM, SIGUSR1 or Ctrl-C ends training after
-    the step that it finds: a checkpoint is written, and `Stopped` raised, a SystemExit.
+    the disk is full; the last good checkpoint stays. SIGTERM, SIGUSR1, Ctrl-C or the end of
+    trainer.max_time ends training after the step that it finds: a checkpoint is written, and
+    `Stopped` raised, a SystemExit.
     """
     run = Run(run_dir)
     first = first_process()  # makes the directory, which other processes may find already
@@ -168,23 +177,21 @@ class Fitting:
             self.validation,
             TrainingProgress(pace, self.steps, self.monitor, self.validation),
             *callbacks,
-            Stopping(self.steps, log_interval(config)),
+            *user_callbacks(config),
+            Stopping(self.steps, log_interval(config), max_time(config["trainer"].get("max_time"))),
             Checkpoints(run, self.monitor, self.first_step),
         ]
         logger = CsvLogger(run.metrics_file, self.first_step)
         self.trainer = make_trainer(config, run.path, [*filter(None, every)], logger)
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
-        if training["micro_batch"] and "metric" in config["model"]:
-            raise ValueError(
-                "training.micro_batch is for models with a decoder; model.metric compares the "
-                "images of a whole batch"
-            )
+        self.parts = parts_of_batch(config, self.trainer.world_size)
         # Of the processes on this machine, each has its share of the threads.
         self.threads = max(1, torch.get_num_threads() // self.trainer.num_devices)
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
         is_new = not run.path.exists()  # one that states no size goes on without parts
-        if is_new and on_cpu and "metric" not in config["model"] and not training["micro_batch"]:
+        shared = "metric" not in config["model"] and not training["micro_batch"] and self.parts == 1
+        if is_new and on_cpu and shared:
             part = -(-batch_size // (self.trainer.world_size * self.threads))
             self.config = apply_settings(config, {"training.micro_batch": part})
 
@@ -197,10 +204,15 @@ class Fitting:
             say("training without torch.compile: it needs a C++ compiler (g++), and there is none")
         # Lightning's loss scaler, of 16-mixed, refuses fused optimizers.
         fused = device.type in ("cpu", "cuda") and self.trainer.precision != "16-mixed"
+        micro_batch = training["micro_batch"] if device.type == "cpu" else None
+        if self.parts > 1:
+            share = self.config["data"]["batch_size"] // self.trainer.world_size
+            micro_batch = -(-share // self.parts)
         return {
             "optimizer": optimizer_factory(self.config, fused=fused),
             "compile": compile,
-            "micro_batch": training["micro_batch"] if device.type == "cpu" else None,
+            "micro_batch": micro_batch,
+            "in_turn": self.parts > 1,
             "threads": self.threads,
             **{key: training[key] for key in ("schedule", "warmup", "steps", "channels_last")},
         }
@@ -220,7 +232,9 @@ class Fitting:
                 model, datamodule=self.images, ckpt_path=self.checkpoint, weights_only=True
             )
             if self.trainer.global_step != self.steps:
-                raise RuntimeError(f"training ended at step {self.trainer.global_step}, too early")
+                if not self.trainer.should_stop:  # as a callback asks for
+                    raise RuntimeError(f"training ended too early: {self.trainer.global_step}")
+                say(f"  a callback ended training at step {self.trainer.global_step:,}")
             if self.trainer.is_global_zero:
                 # A run that resumes after its last step does not train, so the average is only in
                 # the callback, which read it from the checkpoint.
@@ -246,13 +260,14 @@ class Fitting:
         """Say what is trained, on which images and devices, and where the results will be."""
         data, splits = self.data, self.data.splits
         channels, height, width = data.image_shape
+        parts = f" in {self.parts} parts" if self.parts > 1 else ""
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
         say(
             f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
             f"  images: {data.name}, {height}×{width}×{channels}, {data.levels} levels, "
             f"{len(splits['train']):,} to train on, {len(splits['val']):,} to validate\n"
-            f"  {self.steps:,} steps of {self.config['data']['batch_size']} images on "
+            f"  {self.steps:,} steps of {self.config['data']['batch_size']} images{parts} on "
             f"{self.device_name}, precision {self.trainer.precision}\n"
             f"  results: {self.run.path}"
         )

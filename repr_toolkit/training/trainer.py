@@ -1,13 +1,11 @@
 """Makes the Lightning Trainer, and refuses settings under which training would not be exact."""
 
-import inspect
 import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from difflib import get_close_matches
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -16,12 +14,19 @@ import torch
 from jsonargparse import ArgumentParser
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 
+from repr_toolkit.config.build import parse
 from repr_toolkit.config.recipe import explain
+from repr_toolkit.config.trainer import DEFAULTS, REFUSED, require_known
 from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
 PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
+
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+OURS = ("callbacks", "max_time", "accumulate_grad_batches")
+"""The arguments that the toolkit itself carries out."""
 
 
 def make_trainer(
@@ -31,26 +36,26 @@ def make_trainer(
 
     It keeps to the run's `folder`: under SLURM, Lightning begins with any hpc_ckpt_1.ckpt that lies
     in its folder, which by default is the working directory. The section `trainer` of the
-    configuration holds further arguments. Raises ValueError, naming the argument, for one that
-    Trainer does not have, for a precision in which the weights are not float32, and for a strategy
-    that shards the model.
+    configuration holds further arguments, but for `OURS`. Raises ValueError, naming the argument,
+    for one that cannot be set (`repr_toolkit.config.trainer`), for a precision in which the weights
+    are not float32, and for a strategy that shards the model.
     """
-    training, settings = config["training"], config["trainer"]
-    known = list(inspect.signature(Trainer.__init__).parameters)[1:]
-    for key in settings:
-        if key not in known:
-            close = get_close_matches(key, known, n=1, cutoff=0.5)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise ValueError(f"unknown key trainer.{key}: lightning.Trainer has none{hint}")
+    training = config["training"]
+    require_known(config["trainer"])
+    settings = {key: value for key, value in config["trainer"].items() if key not in OURS}
     if settings.get("precision") not in PRECISIONS:
         raise ValueError(
             f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
             f"float32, not {settings['precision']!r}"
         )
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Trainer, "object", skip={*known} - {*settings})
+    skipped = {*DEFAULTS, *REFUSED} - {*settings}
+    parser.add_class_arguments(Trainer, "object", skip=skipped)
     try:
         parser.parse_object({"object": deepcopy(settings)})  # for the types alone
+        if settings.get("profiler") in PROFILERS:  # their default is a log that nobody reads
+            profiler = PROFILERS[settings["profiler"]]
+            settings["profiler"] = profiler(dirpath=folder, filename="profile")
         trainer = Trainer(
             **{**settings, "log_every_n_steps": log_interval(config)},
             max_epochs=training["steps"] // training["validate_every"],
@@ -73,6 +78,47 @@ def make_trainer(
             f"and validation need the whole model on each device"
         )
     return trainer
+
+
+def user_callbacks(config: Mapping[str, Any]) -> list[Callback]:
+    """The callbacks that the section `trainer` names.
+
+    Raises ImportError, TypeError or ValueError, naming the setting, for one that cannot be made.
+    """
+    callbacks = []
+    for number, spec in enumerate(config["trainer"].get("callbacks") or ()):
+        name = f"trainer.callbacks[{number}]"
+        _, _, instantiate = parse(deepcopy(spec), name, {}, Callback)
+        try:
+            callbacks.append(instantiate())
+        except Exception as error:  # of every kind, as anybody's class raises
+            raise ValueError(f"{name}: {explain(error, name)[:300]}") from error
+    return callbacks
+
+
+def parts_of_batch(config: Mapping[str, Any], world_size: int) -> int:
+    """The number of parts in which each process computes its share of a batch, one by one.
+
+    Raises ValueError where a batch cannot be parted so.
+    """
+    name, by = "trainer.accumulate_grad_batches", "training.micro_batch"
+    parts = int(config["trainer"].get("accumulate_grad_batches") or 1)
+    micro_batch, size = config["training"]["micro_batch"], config["data"]["batch_size"]
+    if "metric" in config["model"] and (parts > 1 or micro_batch):
+        raise ValueError(
+            f"{name if parts > 1 else by} is for models with a decoder; model.metric compares the "
+            f"images of a whole batch"
+        )
+    if parts > 1 and micro_batch:
+        raise ValueError(f"{name} and {by} both say how a batch is parted: give one of them")
+    if parts > size // world_size:
+        raise ValueError(
+            f"{name}: {parts} parts of {size // world_size} images, a process's share of "
+            f"data.batch_size, which counts the images of a whole step"
+        )
+    if parts > 1 and config["trainer"].get("precision") == "16-mixed":
+        raise ValueError(f"{name} goes with 32-true and bf16-mixed: 16-mixed scales whole batches")
+    return parts
 
 
 def log_interval(config: Mapping[str, Any]) -> int:

@@ -32,7 +32,10 @@ ROUND_TRIPS = 64  # validation images whose way to z and back is measured
 
 
 class Results(Callback):
-    """Logs the numbers of every validation; `results` holds the last ones, by name."""
+    """Logs the numbers of every validation; `results` holds the last ones, by name.
+
+    Other callbacks find them in `trainer.callback_metrics`.
+    """
 
     def __init__(self) -> None:
         self.results: dict[str, float] = {}
@@ -42,6 +45,8 @@ class Results(Callback):
         self.results |= pl_module.validation_results
         for logger in trainer.loggers:
             logger.log_metrics(dict(self.results), trainer.global_step)
+        # For callbacks that watch a number, such as EarlyStopping.
+        trainer.callback_metrics.update({k: torch.tensor(v) for k, v in self.results.items()})
 
     def state_dict(self) -> dict[str, Any]:
         return {"results": self.results}

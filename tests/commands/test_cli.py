@@ -42,6 +42,8 @@ COMMANDS = (
     "traverse",
     "edit",
     "report",
+    "runs",
+    "cache",
 )
 
 

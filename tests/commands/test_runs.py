@@ -11,10 +11,11 @@ from PIL import Image
 from torch import Tensor
 
 from repr_toolkit.cli import main
+from repr_toolkit.config.recipe import load_recipe
 from repr_toolkit.decoders import GatedPixelCNN
 from repr_toolkit.runs.run import Run
 from toys.processes import started
-from toys.runs import TINY, untrained_run
+from toys.runs import TINY, assert_same_weights, untrained_run
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,38 @@ def test_a_study_is_trained_compared_and_reused(
     assert "training.warmup" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["train", "study"])
+def test_all_that_can_be_set_is_printed_and_nothing_done(
+    command: str,
+    user_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before any data are read, even those that are not there."""
+    monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(user_folder / "cache"))
+    study = {"study": {"one": {"data.source": "nothing.npz"}}} if command == "study" else {}
+    Path("mine.yaml").write_text(yaml.safe_dump({**TINY, **study}))
+    argv = [command, "mine.yaml", "--print_config", "--seed", "3", "--training.warmup", "1"]
+    assert main([*argv, "--data.source", "nowhere.npz"]) == 0
+    printed = capsys.readouterr().out
+    assert [path.name for path in user_folder.iterdir()] == ["mine.yaml"]
+    Path("all.yaml").write_text(printed)
+    config = load_recipe("all.yaml")
+    assert (config["seed"], config["training"]["warmup"]) == (3, 1)
+    assert config["model"]["decoder"]["init_args"]["kernel_size"] == 3
+    assert config["trainer"]["accumulate_grad_batches"] == 1
+    assert config.get("study", {}) == study.get("study", {})
+
+
+def test_a_recipe_that_was_printed_trains_the_same(
+    user_folder: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", str(trained.parent.parent / "tiny.yaml"), "--print_config"]) == 0
+    Path("all.yaml").write_text(capsys.readouterr().out)
+    assert main(["train", "all.yaml"]) == 0
+    assert_same_weights(Run("runs/all"), Run(trained))
+
+
 def test_an_existing_run_is_named_and_kept(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +113,8 @@ def test_evaluate(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert 0 < bits["value"] < 2 * np.log2(17)
     assert main(["evaluate", str(trained), "--split", "val"]) == 0
     assert f"{bits['value']:.4f} ± {bits['error']:.4f}" in capsys.readouterr().out
+    [kept] = trained.glob("analysis/evaluate.*.json")
+    assert json.loads(kept.read_text())["numbers"] == result
 
 
 def test_sample_is_what_its_seed_says(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

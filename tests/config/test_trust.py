@@ -49,9 +49,22 @@ def encoder(**init_args: Any) -> dict[str, Any]:
         (small(model__encoder__class_path=EVIL), "model.encoder.class_path"),
         (small(model__decoder__class_path="os.system"), "model.decoder.class_path"),
         (small(training__optimizer={"class_path": EVIL}), "training.optimizer.class_path"),
+        (small(trainer__callbacks=[{"class_path": EVIL}]), "trainer.callbacks[0].class_path"),
+        (small(trainer__callbacks=[{"class_path": "torch.nn.Linear"}]), "trainer.callbacks[0]"),
+        (
+            small(
+                trainer__callbacks=[
+                    {
+                        "class_path": "lightning.pytorch.callbacks.LambdaCallback",
+                        "init_args": {"on_train_start": "os.system"},
+                    }
+                ]
+            ),
+            "trainer.callbacks[0].init_args.on_train_start",
+        ),
         (small(data__source="evil.load"), "data.source"),
         (small(data__source="repr_toolkit.cli.main"), "data.source"),
-        (small(data__source="repr_toolkit.data.cache.cache_folder"), "data.source"),
+        (small(data__source="repr_toolkit.data.cache.require_room"), "data.source"),
         (small_metric(model__metric={"loss": {"class_path": EVIL}}), "model.metric.loss.class"),
         (
             small_metric(
@@ -129,6 +142,14 @@ def test_a_text_too_large_to_judge_refuses_the_run(text: str, told: str, folder:
         small(data__source="my.images"),
         small_metric(),
         small(training__optimizer={"class_path": "repr_toolkit.training.muon.Muon"}),
+        small(
+            trainer__callbacks=[
+                {
+                    "class_path": "lightning.pytorch.callbacks.EarlyStopping",
+                    "init_args": {"monitor": "val/bits_per_dim"},
+                }
+            ]
+        ),
         encoder(model="torchvision.models.resnet18", layer="layer1.conv1", weights="net.pt"),
         encoder(model="timm.create_model", init_args={"model_name": "resnet18.a1_in1k"}),
         encoder(model="torchvision.models.ResNet", init_args={"layers": [1, 1, 1, 1]}),

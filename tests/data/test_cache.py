@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from repr_toolkit.data.cache import Contents, cache_folder, cached, file_stamp, write_rows
+from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
+from repr_toolkit.support.caches import cache_folder
 
 ROWS = {"train": np.arange(8), "val": np.array([8]), "test": np.array([9])}
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from repr_toolkit.data import load_data
-from repr_toolkit.data.cache import cache_folder
+from repr_toolkit.support.caches import cache_folder
 from repr_toolkit.support.reading import file_checksum
 
 RNG = np.random.default_rng(0)

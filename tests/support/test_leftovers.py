@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from repr_toolkit.data import load_data
-from repr_toolkit.data.cache import Contents, cache_folder, cached
+from repr_toolkit.data.cache import Contents, cached
 from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.support.caches import cache_folder
 from repr_toolkit.support.files import atomic_write
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.training.train import train
