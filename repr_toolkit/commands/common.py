@@ -12,11 +12,11 @@ from torch import Tensor
 from repr_toolkit.commands.options import SOURCE_OPTIONS, Settings
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.config.yaml_text import parse_yaml
-from repr_toolkit.data.folder import read_image
+from repr_toolkit.data.picture_files import Mode, read_image
 from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.runs.run import Run
+from repr_toolkit.runs.run import DATA_ARGUMENTS, Run
 from repr_toolkit.sampling.draw import draws_that_differ
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
@@ -51,11 +51,17 @@ def pictures_for(run: Run, model: EncoderDecoder, paths: Sequence[str]) -> Tenso
     """
     if run.config["data"].get("binarise") in ("fixed", "dynamic"):
         say("the pictures are cut at half, where the run's images were sampled in two levels")
-    return read_pictures(paths, model.decoder.image_shape, model.decoder.levels)
+    shape, levels = model.decoder.image_shape, model.decoder.levels
+    return read_pictures(paths, shape, levels, run.config["data"].get("mode"))
 
 
-def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], levels: int) -> Tensor:
-    """Image files as uint8 (N, C, H, W) with values 0…levels−1.
+def read_pictures(
+    paths: Sequence[str],
+    image_shape: tuple[int, int, int],
+    levels: int,
+    mode: Mode | None = None,
+) -> Tensor:
+    """Image files as uint8 (N, C, H, W) with values 0…levels−1, converted to `mode` if given.
 
     For a square image_shape (C, H, W) each picture's middle square is scaled to it. Raises
     ValueError, naming the file, for a damaged picture or one of another shape, FileNotFoundError
@@ -65,7 +71,7 @@ def read_pictures(paths: Sequence[str], image_shape: tuple[int, int, int], level
     pictures = []
     for path in paths:
         try:
-            picture = read_image(Path(path), height if height == width else None)
+            picture = read_image(Path(path), height if height == width else None, mode)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"there is no picture {path}") from error
         if picture.shape != image_shape:
@@ -141,12 +147,11 @@ def data_settings(settings: Settings) -> dict[str, Any]:
 
     Raises ValueError for any other setting, and for a value that cannot be.
     """
-    names = ("source", "root", "levels", "size", "download", "fold", "folds", "inner", "binarise")
     given = {}
     for setting, text in settings.items():
         section, _, name = setting.partition(".")
-        if section != "data" or name not in names:
-            known = ", ".join(f"--data.{known}" for known in names)
+        if section != "data" or name not in DATA_ARGUMENTS:
+            known = ", ".join(f"--data.{known}" for known in DATA_ARGUMENTS)
             raise ValueError(f"--{setting} is no setting of the data; there are {known}")
         given[name] = parse_yaml(text)
     # The checks are a recipe's own; what it needs beside the data is not looked at.

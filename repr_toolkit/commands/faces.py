@@ -43,6 +43,7 @@ def faces(options: Namespace, settings: Settings) -> None:
 
 
 def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
+    from repr_toolkit.data.walk import skipped_text
     from repr_toolkit.faces.pipeline import LEAST_FACES
     from repr_toolkit.support.tables import wrapped
 
@@ -56,8 +57,7 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     elif report.people < 3:
         print("fewer than 3 people cannot be split by person into train, val and test")
     if report.others:
-        listed = ", ".join(f"{count} {suffix}" for suffix, count in report.others.most_common())
-        print(f"files that are no photographs: {listed}")
+        print(f"{skipped_text(report.others)}; listed in {job.skipped_file}")
     if not report.skipped:
         return
     reasons: dict[str, list[str]] = {}

@@ -33,7 +33,7 @@ DATA_HELP = """\
 A run brings its own data, and an .npz with embeddings is data. For everything else they are given:
 
   --data.source mnist5k                             a data set's name, an .npz file, a folder …
-  --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size,
+  --data.root ~/data --data.levels 16               and how it is read, as in a recipe: size, mode,
                                                     download, fold, folds, inner and binarise too
 """
 

@@ -25,6 +25,8 @@ class Data:
         root: Folder in which a file is looked up first; then in $REPR_TOOLKIT_DATA.
         levels: Number of intensity levels, 2…256; null keeps those of the data.
         size: Side of the images in pixels, for data whose side can be chosen.
+        mode: RGB or grey, to which the images of a folder are converted; null takes them as they
+            are, all 8-bit RGB or all 8-bit grey.
         download: Whether missing data may be fetched from the network.
         fold: Number, 0…folds−1, of the fold of a cross-validation by identity whose splits are
             used; null keeps those of the data.
@@ -46,6 +48,7 @@ class Data:
     root: str | None = None
     levels: int | None = None
     size: int | None = None
+    mode: Literal["RGB", "grey"] | None = None
     download: bool = False
     fold: int | None = None
     folds: int = 4

@@ -50,12 +50,17 @@ class Contents:
 
 
 def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
-    """The data set that `build` makes, read from the cache if it was made before.
+    """The data set that `build` makes, read from the cache if made before; see `fill_cache`."""
+    return open_cached(fill_cache(name, key, build), name)
 
-    `build(folder)` writes `KEY.npy` for each batch key into `folder` (see `write_rows`). `key` is
-    any text that tells this content from any other: a fingerprint of the input files and every
-    setting that matters. Processes that build the same data at once each do the whole work, and
-    the first to finish wins.
+
+def fill_cache(name: str, key: str, build: Callable[[Path], Contents]) -> Path:
+    """The folder in the cache of the data set that `build` makes, unless it was made before.
+
+    `build(folder)` writes `KEY.npy` for each batch key into `folder` (see `write_rows`), and what
+    other files it likes. `key` is any text that tells this content from any other: a fingerprint of
+    the input files and every setting that matters. Processes that build the same data at once each
+    do the whole work, and the first to finish wins.
 
     Raises what `build` raises, and OSError if the cache cannot be written; nothing is left behind.
     """
@@ -78,7 +83,7 @@ def cached(name: str, key: str, build: Callable[[Path], Contents]) -> ImageData:
                 raise
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    return _open(folder, name)
+    return folder
 
 
 def require_room(source: Path, size: int) -> None:
@@ -149,7 +154,11 @@ def _fill(folder: Path, name: str, contents: Contents) -> None:
     (folder / META).write_text(json.dumps(sealed(meta)))
 
 
-def _open(folder: Path, name: str) -> ImageData:
+def open_cached(folder: Path, name: str) -> ImageData:
+    """The data set in a folder of the cache.
+
+    Raises ValueError, which names the file, for one that is damaged.
+    """
     mend = f"delete {folder}, and it is made again"
     with reading(folder, mend):
         meta = read_sealed(folder / META, mend)

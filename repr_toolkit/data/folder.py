@@ -1,154 +1,262 @@
 """Folders of image files, decoded once into the cache."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
 
-from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
+from repr_toolkit.data.cache import Contents, file_stamp, fill_cache, open_cached, write_rows
 from repr_toolkit.data.images import Array, ImageData
+from repr_toolkit.data.layout import Layout, read_layout
+from repr_toolkit.data.picture_files import (
+    CONVERTIBLE,
+    PLAIN,
+    SEVERAL,
+    Header,
+    Mode,
+    in_threads,
+    read_headers,
+    read_image,
+)
 from repr_toolkit.data.splits import complete_splits, consecutive
+from repr_toolkit.data.walk import Skipped, named, skipped_text
+from repr_toolkit.support.console import aside
+from repr_toolkit.support.files import csv_text, write_json, write_text
+from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.reading import read_json
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-CHUNK = 256  # images decoded at a time
+SKIPPED_FILE, TOLD_FILE = "skipped.csv", "told.json"
+_said: set[str] = set()
+"""What this process has said of folders."""
 
 
-def load_folder(path: Path, size: int | None = None) -> ImageData:
+@dataclass(frozen=True)
+class Survey:
+    """What a folder of images holds; only the headers of its files have been read.
+
+    Attributes:
+        layout: The files that are read, by split and class, and all that is skipped, with reasons.
+        headers: Sizes and modes of `layout.files`, in the same order.
+    """
+
+    layout: Layout
+    headers: Sequence[Header]
+
+    @property
+    def modes(self) -> Counter[str]:
+        """How many files have each mode, see `Header`; damaged ones are in none."""
+        return Counter(header.mode for header in self.headers if not header.problem)
+
+    @property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many files have each (height, width), upright; damaged ones are in none."""
+        return Counter((h.height, h.width) for h in self.headers if not h.problem)
+
+    def obstacle(self, size: int | None = None, mode: Mode | None = None) -> str:
+        """Why `load_folder` refuses these files, with their names; "" if it does not.
+
+        What only decoding shows, such as a file that is cut short, is not in it.
+        """
+        return obstacle(self.headers, size, mode)
+
+
+def survey_folder(folder: Path) -> Survey:
+    """What a folder of images holds by split and class, sizes, modes, and what is skipped.
+
+    Animated files and those of several pages are skipped. Raises as `read_layout` does.
+    """
+    return _survey(read_layout(folder))
+
+
+def _survey(layout: Layout) -> Survey:
+    headers = dict(zip(layout.files, read_headers(layout.files), strict=True))
+    several = {file for file, header in headers.items() if header.problem == SEVERAL}
+    if not several:
+        return Survey(layout, [*headers.values()])
+    kept = {
+        split: [number for number, file in enumerate(files) if file not in several]
+        for split, files in layout.splits.items()
+    }
+    splits = {
+        split: [layout.splits[split][i] for i in numbers]
+        for split, numbers in kept.items()
+        if numbers
+    }
+    labels = layout.labels and {
+        split: [layout.labels[split][i] for i in kept[split]] for split in splits
+    }
+    skipped = [Skipped(f.relative_to(layout.folder).as_posix(), SEVERAL) for f in several]
+    layout = replace(
+        layout, splits=splits, labels=labels, skipped=sorted([*layout.skipped, *skipped])
+    )
+    if "train" not in splits:
+        raise ValueError(f"{layout.folder}: no images to train on; {skipped_text(layout.skipped)}")
+    return Survey(layout, [headers[file] for file in layout.files])
+
+
+def load_folder(path: Path, size: int | None = None, mode: Mode | None = None) -> ImageData:
     """The images in a folder, whose sub-folders are classes, splits, or splits of classes.
 
-    Images are the files with the usual suffixes at any depth, except hidden ones, in the order of
-    their paths: all grey or all RGB, 8 bits, turned upright by their EXIF orientation. If there is
-    a folder `train`, then `train`, `val` (or `valid`, `validation`) and `test` are the splits, and
-    `complete_splits` cuts the missing ones. The names of the sub-folders of the folder, or of each
-    split, are the labels, in alphabetical order.
+    `walk` says which files are read, `read_layout` what their folders mean, and `complete_splits`
+    cuts the splits that are missing. Images are turned upright by their EXIF orientation. With a
+    `mode` all are converted to it (see `to_mode`); without one all have to be grey or all RGB,
+    8 bits. With `size` the middle square of every image is scaled to (size, size) by a box filter;
+    without it all images must have one shape.
 
-    With `size` the middle square of every image is scaled to (size, size) by a box filter. Without
-    it all images must have one shape.
+    A line on stderr says what was taken and what was skipped for which reason; all that was skipped
+    is listed in skipped.csv, beside the arrays in the cache.
 
-    Raises ValueError, which names the file, for an image that is damaged, cut short, of another
-    mode or shape, or beside the class folders instead of in one.
+    Raises ValueError, which names the files (ten of each kind, the rest counted), for images that
+    are damaged or cut short, of another mode or shape than most; and as `read_layout` does.
     """
-    folders = [sub for sub in sorted(path.iterdir()) if sub.is_dir() and sub.name[0] != "."]
-    splits = {"train": path}
-    if any(sub.name == "train" for sub in folders):
-        splits = {}
-        for sub in folders:
-            split = SPLIT_NAMES.get(sub.name)
-            if split is None or split in splits:
-                what = "is no split" if split is None else f"is a second {split} split"
-                raise ValueError(
-                    f"{sub} {what}: beside `train` there may be one of val, valid and "
-                    f"validation, and test; move it elsewhere"
-                )
-            splits[split] = sub
-    files = {split: [*filter(is_image, visible_files(sub))] for split, sub in splits.items()}
-    for split, paths in files.items():
-        if not paths:
-            raise ValueError(f"{splits[split]}: no images ({', '.join(sorted(SUFFIXES))}) in it")
-    labels = {split: _classes(splits[split], paths) for split, paths in files.items()}
-    bare = [split for split, names in labels.items() if not names]
-    if bare and len(bare) < len(splits):
-        raise ValueError(f"{splits[bare[0]]}: no class folders, but there are in the other splits")
-    flat = [file for paths in files.values() for file in paths]
+    layout = read_layout(path)
 
     def build(folder: Path) -> Contents:
-        write_images(folder, flat, size)
-        rows = consecutive({split: len(paths) for split, paths in files.items()})
+        survey = _survey(layout)
+        write_images(folder, survey.headers, size, mode)
+        found = survey.layout
+        rows = consecutive({split: len(files) for split, files in found.splits.items()})
         names = {}
-        if not bare:
-            every = np.array([name for names in labels.values() for name in names])
+        if found.labels is not None:
+            every = np.array([name for names in found.labels.values() for name in names])
             unique, codes = np.unique(every, return_inverse=True)
             np.save(folder / "label.npy", codes.astype(np.int64))
             names["label"] = tuple(map(str, unique))
+        several = sorted({*found.skipped} - {*layout.skipped})
+        told = {"skipped": several, "changed": _changes(survey.headers, size, mode)}
+        write_json(folder / TOLD_FILE, told)
         return Contents(complete_splits(str(path), rows), names=names)
 
-    return cached(path.name or "folder", f"{file_stamp(flat)} {size}", build)
+    # Part of the cache's key: where the folder begins, and how its folders are understood.
+    key = f"{file_stamp(layout.files)} {path} {size} {mode} links, splits in any case"
+    name = path.name or "folder"
+    place = fill_cache(name, key, build)
+    data = open_cached(place, name)
+    if first_process():
+        _tell(layout, place, data)
+    return data
 
 
-def write_images(folder: Path, paths: Sequence[Path], size: int | None) -> None:
-    """Decode image files into `folder`/image.npy, uint8 (N, C, H, W), in order.
+def _tell(layout: Layout, place: Path, data: ImageData) -> None:
+    """Say what was taken and skipped, once a process, and list what was skipped in the cache."""
+    told = read_json(place / TOLD_FILE, f"delete {place}, and it is made again")
+    skipped = sorted([*layout.skipped, *(Skipped(*each) for each in told["skipped"])])
+    root = "" if layout.root == layout.folder else f" (in {layout.root})"
+    classes = f" of {len(data.names['label'])} classes" if "label" in data.names else ""
+    counts = ", ".join(f"{len(rows):,} {split}" for split, rows in data.rows.items())
+    images = f"{layout.folder}{root}: {len(data.arrays['image']):,} images{classes}: {counts}"
+    said = [images, *told["changed"]]
+    if skipped:
+        said.append(skipped_text(skipped))
+        if os.access(place, os.W_OK):  # not where several users share a cache
+            write_text(place / SKIPPED_FILE, csv_text([each._asdict() for each in skipped]))
+            said.append(f"listed in {place / SKIPPED_FILE}")
+    message = "; ".join(said)
+    if message not in _said:
+        _said.add(message)
+        aside(message)
 
-    The first file sets the shape and the mode. Raises ValueError as `load_folder` does.
+
+def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> list[str]:
+    """What is done to images that is no matter of course, in words."""
+    wanted = {"RGB": "RGB", "grey": "L", None: _usual_mode(headers)}[mode]
+    other = Counter(header.mode for header in headers if header.mode != wanted)
+    transparent = sum(header.transparent for header in headers)
+    laid = "laid over white" if mode else "taken as if it had none"
+    deep = sum("16" in header.mode for header in headers)
+    small = sum(min(h.width, h.height) < (size or 0) for h in headers)
+    return [
+        text
+        for count, text in (
+            (
+                len(other),
+                f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other.most_common())}",
+            ),
+            (transparent, f"{laid}: {transparent:,} with transparency"),
+            (deep, f"brought to 8 bits, the upper ones: {deep:,} of 16"),
+            (small, f"enlarged: {small:,}"),
+        )
+        if count
+    ]
+
+
+def obstacle(headers: Sequence[Header], size: int | None = None, mode: Mode | None = None) -> str:
+    """Why images cannot be one array, each kind with the files' names; "" if they can.
+
+    That is what their headers show, not what only decoding does. Without a `mode` all have to be of
+    the more frequent of L and RGB, without a `size` of the most frequent size.
     """
     if size is not None and size < 1:
-        raise ValueError(f"data.size must be at least 1, got {size}")
-    shape = read_image(paths[0], size).shape
+        return f"data.size must be at least 1, got {size}"
+    whole = [header for header in headers if not header.problem]
+    usual = _usual_mode(headers)
+    sizes = Counter(header.size for header in whole)
+    most = max(sizes, key=sizes.__getitem__, default="")
+    kinds = {
+        "cannot be read": {h.path: h.problem for h in headers if h.problem},
+        "cannot be brought to 8 bits": {h.path: h.mode for h in whole if h.mode not in CONVERTIBLE},
+        f"are not {usual} of 8 bits, as most; data.mode, RGB or grey, converts them": {
+            h.path: h.mode for h in whole if h.mode in CONVERTIBLE - {usual} and mode is None
+        },
+        f"are not {most}, as most; data.size crops and scales all to one": {
+            h.path: h.size for h in whole if h.size != most and size is None
+        },
+    }
+    return _told_together([header.path for header in headers], kinds)
+
+
+def write_images(
+    folder: Path, headers: Sequence[Header], size: int | None, mode: Mode | None = None
+) -> None:
+    """Decode image files into `folder`/image.npy, uint8 (N, C, H, W), in order.
+
+    Raises ValueError as `load_folder` does.
+    """
+    if problem := obstacle(headers, size, mode):
+        raise ValueError(problem)
+    paths = [header.path for header in headers]
+    side = (size, size) if size else (headers[0].height, headers[0].width)
+    grey = mode == "grey" or (mode is None and _usual_mode(headers) == "L")
+    shape = (1 if grey else 3, *side)
+    failed: dict[Path, str] = {}
+
+    def decoded(path: Path) -> Array | None:
+        try:
+            image = read_image(path, size, mode)
+        except ValueError as error:
+            failed[path] = str(error).removeprefix(f"{path}: ")
+            return None
+        if image.shape != shape:  # the EXIF orientation at the end of a PNG
+            failed[path] = f"{image.shape[2]}×{image.shape[1]} once upright"
+            return None
+        return image
 
     def chunks() -> Iterator[Array]:
-        with ThreadPoolExecutor() as pool:  # Pillow decodes outside Python's lock
-            for start in range(0, len(paths), CHUNK):
-                chunk = paths[start : start + CHUNK]
-                images = list(pool.map(partial(read_image, size=size), chunk))
-                for path, image in zip(chunk, images, strict=True):
-                    if image.shape != shape:
-                        raise ValueError(
-                            f"{path}: shape {image.shape}, but {paths[0]} has {shape}; give "
-                            f"data.size to crop and scale all to one, and convert grey or RGB to "
-                            f"the other"
-                        )
-                yield np.stack(images)
+        for images in in_threads(decoded, paths):
+            whole = [image for image in images if image is not None]
+            if not failed:
+                yield np.stack(whole)
+        if failed:
+            raise ValueError(_told_together(paths, {"cannot be used": failed}))
 
     write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), chunks())
 
 
-def read_image(path: Path, size: int | None) -> Array:
-    """One image file as uint8 (C, H, W); with `size`, its middle square scaled to that side.
-
-    Raises ValueError, which names the file, if it is damaged, cut short, or not 8-bit grey or RGB.
-    """
-    try:
-        with Image.open(path) as image:
-            # Pillow opens 16-bit RGB files as RGB and drops half the bits without a warning.
-            deep = any(";16" in str(tile) for tile in image.tile)
-            mode = f"{image.mode} of 16 bits" if deep else image.mode
-            upright = ImageOps.exif_transpose(image)
-            if size is not None:
-                left, top, side = middle_square(*upright.size)
-                box = (left, top, left + side, top + side)
-                upright = upright.resize((size, size), Image.Resampling.BOX, box=box)
-            pixels = np.asarray(upright)
-    except (FileNotFoundError, PermissionError):
-        raise
-    except Exception as error:  # Pillow's decoders raise errors of every kind
-        raise ValueError(f"{path}: damaged or cut short: {error}") from error
-    if mode not in ("L", "RGB"):
-        raise ValueError(
-            f"{path}: only 8-bit grey (L) and RGB images can be used, this is {mode}; convert it"
-        )
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+def _usual_mode(headers: Sequence[Header]) -> str:
+    modes = Counter(header.mode for header in headers if header.mode in PLAIN)
+    return max(modes, key=modes.__getitem__, default="RGB")
 
 
-def middle_square(width: int, height: int) -> tuple[int, int, int]:
-    """The left and top edge and the side of the middle square of an image, in pixels."""
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """The files below a folder, sorted, but for hidden ones and those in hidden folders."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file is an image, by its suffix."""
-    return path.suffix.lower() in SUFFIXES
-
-
-def _classes(folder: Path, paths: Sequence[Path]) -> list[str]:
-    """The class folder of every image, or an empty list if no image is in one."""
-    parts = [path.relative_to(folder).parts for path in paths]
-    if all(len(p) == 1 for p in parts):
-        return []
-    for path, p in zip(paths, parts, strict=True):
-        if len(p) == 1:
-            raise ValueError(f"{path}: lies beside the class folders instead of in one")
-    return [p[0] for p in parts]
+def _told_together(paths: Sequence[Path], kinds: Mapping[str, Mapping[Path, str]]) -> str:
+    """Problems of files of each kind in one text; "" for none."""
+    folder = Path(os.path.commonpath([path.parent for path in paths]))
+    problems = [
+        f"{len(files):,} of {len(paths):,} images {kind}: "
+        + named([f"{path.relative_to(folder)} ({why})" for path, why in sorted(files.items())])
+        for kind, files in kinds.items()
+        if files
+    ]
+    return f"{folder}: {'. '.join(problems)}" if problems else ""

@@ -8,8 +8,9 @@ import numpy as np
 from PIL import Image
 
 from repr_toolkit.data.cache import Contents, cached, file_stamp, write_rows
-from repr_toolkit.data.folder import middle_square, write_images
+from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.images import SPLITS, Array, ImageData
+from repr_toolkit.data.picture_files import middle_square, read_headers
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.support.caches import cache_folder
 
@@ -142,7 +143,7 @@ def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -
     else:
         paths = [Path(path) for part in parts for path in part.data]
         codes = [part.targets for part in parts]
-    write_images(folder, paths, size)
+    write_images(folder, read_headers(paths), size)
     numbers = np.concatenate([np.asarray(each, np.int64) for each in codes])
     people, identity = np.unique(numbers, return_inverse=True)
     np.save(folder / "identity.npy", identity.astype(np.int64))

@@ -21,6 +21,7 @@ from repr_toolkit.data.names import (
 )
 from repr_toolkit.data.npz import load_imagenet, load_npz
 from repr_toolkit.data.photos import photos
+from repr_toolkit.data.picture_files import Mode
 from repr_toolkit.data.wheels import digits, mnist5k, orl_faces
 from repr_toolkit.support.importing import find_module
 
@@ -33,6 +34,7 @@ def load_data(
     root: str | Path | None = None,
     levels: int | None = None,
     size: int | None = None,
+    mode: Mode | None = None,
     download: bool = False,
     fold: int | None = None,
     folds: int = 4,
@@ -47,19 +49,20 @@ def load_data(
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
       `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder;
     - the import path of a function that returns an ImageData, such as `my_project.faces.load`,
-      called with those of `root`, `size` and `download` that it has parameters for.
+      called with those of `root`, `size`, `mode` and `download` that it has parameters for.
 
     `levels` quantises to fewer levels of intensity, ⌊v · levels / stored levels⌋. `size` is the
-    side of the images for photos, orl_faces, CelebA, LFWPeople and folders. The function that loads
-    a source describes its splits. `fold`, 0…`folds`−1, replaces them by those of a fold of a
+    side of the images for photos, orl_faces, CelebA, LFWPeople and folders. `mode`, "RGB" or
+    "grey", converts the images of folders (see `picture_files.to_mode`). The function that loads a
+    source describes its splits. `fold`, 0…`folds`−1, replaces them by those of a fold of a
     cross-validation by person, and `inner` by those of a fold within it (see `choose_fold`).
     `binarise` makes two levels of all, by "threshold", "fixed" or "dynamic" sampling (see
     `ImageData.binarised`).
 
     Raises ValueError for an unknown source (with the known ones), for levels that the data cannot
-    have, or that `binarise` does not make, a size that the source cannot take, a fold that does not
-    exist and an `inner` without a `fold`; FileNotFoundError for a missing file (with the places
-    looked in and where to get it); and what the loaders raise for damaged files.
+    have, or that `binarise` does not make, a size or mode that the source cannot take, a fold that
+    does not exist and an `inner` without a `fold`; FileNotFoundError for a missing file (with the
+    places looked in and where to get it); and what the loaders raise for damaged files.
 
     >>> data = load_data("digits", levels=4)
     >>> data
@@ -74,12 +77,17 @@ def load_data(
         raise ValueError(
             f"data.inner {inner} is of the people whom a data.fold does not test: set it"
         )
-    data = _load(source, root, size, download)
+    data = _load(source, root, size, mode, download)
     if size is not None and data.image_shape[1:] != (size, size):
         raise ValueError(
             f"{source} has images of {data.image_shape[1]}×{data.image_shape[2]} pixels and "
             f"data.size cannot change that; it can for photos, orl_faces, CelebA, LFWPeople and "
             f"folders of images"
+        )
+    if mode is not None and data.image_shape[0] != (1 if mode == "grey" else 3):
+        raise ValueError(
+            f"{source} has images of {data.image_shape[0]} channels and data.mode cannot change "
+            f"that; it can for folders of images"
         )
     data = data if fold is None else choose_fold(data, fold, folds, inner)
     if binarise is not None:
@@ -87,9 +95,11 @@ def load_data(
     return data if levels is None else data.quantised(levels)
 
 
-def _load(source: str, root: str | Path | None, size: int | None, download: bool) -> ImageData:
+def _load(
+    source: str, root: str | Path | None, size: int | None, mode: Mode | None, download: bool
+) -> ImageData:
     roots = data_folders(root)
-    options = {"root": root, "size": size, "download": download}
+    options = {"root": root, "size": size, "mode": mode, "download": download}
     if source in PACKAGED:
         return _call(source, MAKERS[source], options)
     for name in TORCHVISION:
@@ -103,7 +113,7 @@ def _load(source: str, root: str | Path | None, size: int | None, download: bool
             val = path / "val_data.npz"
             if train:
                 return load_imagenet(train, val if val.exists() else None)
-            return load_folder(path, size)
+            return load_folder(path, size, mode)
         if path.suffix != ".npz":
             raise ValueError(f"{path}: a data file must be an .npz file")
         return load_npz(path)

@@ -9,6 +9,7 @@ import numpy as np
 from repr_toolkit.data.cache import Contents, cached
 from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.images import ImageData
+from repr_toolkit.data.picture_files import read_headers
 from repr_toolkit.data.splits import complete_splits, consecutive
 
 
@@ -71,7 +72,7 @@ def orl_faces(size: int | None = None) -> ImageData:
     def build(folder: Path) -> Contents:
         people = [f"s{person}" for person in range(1, 41)]
         paths = [source / person / f"{i}.pgm" for person in people for i in range(1, 11)]
-        write_images(folder, paths, size)
+        write_images(folder, read_headers(paths), size)
         np.save(folder / "identity.npy", np.repeat(np.arange(40), 10))
         rows = consecutive({"train": 270, "val": 30, "test": 100})
         return Contents(rows, names={"identity": people})

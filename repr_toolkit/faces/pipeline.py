@@ -1,6 +1,5 @@
 """From a folder of photographs to a data file: faces, identities, embeddings and landmarks."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from repr_toolkit.data.cache import file_stamp
 from repr_toolkit.data.splits import complete_splits
+from repr_toolkit.data.walk import Skipped
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.crops import crop_face, training_image
 from repr_toolkit.faces.detection import Detector
@@ -54,14 +54,14 @@ class Report:
         people: The number of people whose faces they are.
         several: The number of photographs with several faces, of which one was taken.
         skipped: The photographs that are not in the file, each with the reason.
-        others: The number of files that are no images, by suffix.
+        others: The other files and folders that are left out, each with the reason.
     """
 
     faces: int
     people: int
     several: int
     skipped: list[tuple[str, str]]
-    others: Counter[str]
+    others: list[Skipped]
 
 
 def embed_photograph(
@@ -148,7 +148,7 @@ class FaceJob:
 
     @property
     def skipped_file(self) -> Path:
-        """The list of the photographs that were skipped, beside the .npz."""
+        """The list of the files that were skipped, beside the .npz."""
         return self.out.with_suffix(".skipped.csv")
 
     def identity(self, name: str) -> str:
@@ -262,10 +262,10 @@ class FaceJob:
         }
 
     def _report(self, chunks: Chunks) -> Report:
-        """Write the list of the skipped photographs, and count what the chunks hold."""
+        """Write the list of what was skipped, and count what the chunks hold."""
         skipped = [tuple(row) for rows in chunks.column("skipped") for row in rows.tolist()]
-        if skipped:
-            text = csv_text([{"photo": photo, "reason": reason} for photo, reason in skipped])
+        if every := [*skipped, *self.others]:
+            text = csv_text([{"file": file, "reason": reason} for file, reason in every])
             write_text(self.skipped_file, text)
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's

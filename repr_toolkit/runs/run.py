@@ -32,6 +32,20 @@ from repr_toolkit.support.reading import file_checksum, read_text, reading, seal
 _told: set[Path] = set()
 """The runs of which this process has told that they have no checksums."""
 
+DATA_ARGUMENTS = (
+    "source",
+    "root",
+    "levels",
+    "size",
+    "mode",
+    "download",
+    "fold",
+    "folds",
+    "inner",
+    "binarise",
+)
+"""The settings of a recipe's data that say which images there are, and how they are read."""
+
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
 
@@ -281,8 +295,7 @@ def load_with_decoder(run: str | Path | Run) -> EncoderDecoder:
 
 def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword arguments of `repr_toolkit.data.load_data` for a configuration."""
-    keys = ("source", "root", "levels", "size", "download", "fold", "folds", "inner", "binarise")
-    return {key: config["data"][key] for key in keys}
+    return {key: config["data"][key] for key in DATA_ARGUMENTS}
 
 
 def with_fingerprint(config: Mapping[str, Any], data: ImageData) -> Config:

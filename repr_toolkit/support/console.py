@@ -122,6 +122,14 @@ def _print(message: str, stream: TextIO) -> None:
     print(legible(message, getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
 
 
+def aside(message: str) -> None:
+    """Print a line to stderr at once, on the first process only: stdout is for results."""
+    from repr_toolkit.support.processes import first_process
+
+    if first_process():
+        tell(message)
+
+
 @contextmanager
 def engine_log_shown(shown: bool = True) -> Iterator[None]:
     """Print the log of sampling engines to stderr, each kind of message once."""

@@ -169,7 +169,10 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
     'name,bits\\na,0.5\\nb,\\n'
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    # Python before 3.13 quotes no \r, with which a name of a Mac's files ends.
+    odd = any("\r" in str(value) for row in rows for value in row.values())
+    how: Any = {"quoting": csv.QUOTE_ALL} if odd else {}
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n", **how)
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

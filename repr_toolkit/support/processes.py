@@ -1,14 +1,27 @@
 """The processes that train a model together, and their devices."""
 
+from collections.abc import Callable
+from functools import wraps
 from os import environ
+from typing import ParamSpec
 
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+P = ParamSpec("P")
 
 CPU = torch.device("cpu")
 
-first_process_only = rank_zero_only
-"""A decorator: the function runs on the first process and returns None on the others."""
+
+def first_process_only(function: Callable[P, object]) -> Callable[P, None]:
+    """A decorator: the function runs on the first process, and returns None."""
+
+    @wraps(function)
+    def on_the_first(*args: P.args, **kwargs: P.kwargs) -> None:
+        if first_process():
+            function(*args, **kwargs)
+
+    return on_the_first
 
 
 def first_process() -> bool:
@@ -18,7 +31,12 @@ def first_process() -> bool:
     somebody started by hand does not know its own rank.
     """
     node = int(environ.get("NODE_RANK") or environ.get("GROUP_RANK") or 0)
-    return node == 0 and bool(rank_zero_only(lambda: True, False)())
+    # Lightning sets it, which takes seconds to import; until then its variables say the same.
+    rank = getattr(rank_zero_only, "rank", None)
+    if rank is None:
+        names = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+        rank = next((int(environ[name]) for name in names if name in environ), 0)
+    return node == 0 and rank == 0
 
 
 def place() -> tuple[int, int]:

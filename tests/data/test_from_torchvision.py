@@ -27,6 +27,7 @@ from repr_toolkit.data.cache import Contents, cached, file_stamp
 from repr_toolkit.data.folder import write_images
 from repr_toolkit.data.from_torchvision import FILES
 from repr_toolkit.data.names import TORCHVISION
+from repr_toolkit.data.picture_files import read_headers
 from repr_toolkit.representations import represent, write_embedding
 
 RNG = np.random.default_rng(0)
@@ -259,7 +260,7 @@ def test_celeba_decoded_by_an_older_version_is_decoded_again(
     stamp = file_stamp(tmp_path / file for file in FILES["CelebA"])
 
     def build(folder: Path) -> Contents:
-        write_images(folder, paths, 9)
+        write_images(folder, read_headers(paths), 9)
         np.save(folder / "identity.npy", np.unique(PEOPLE, return_inverse=True)[1].astype(np.int64))
         return Contents({"train": np.arange(6), "val": np.arange(6, 8), "test": np.arange(8, 12)})
 

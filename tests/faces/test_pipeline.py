@@ -145,16 +145,18 @@ def test_what_is_skipped_is_told(tmp_path: Path) -> None:
         ("person_0/cut, short.png", "unreadable: damaged or cut short"),
         ("person_1/black.png", "no face"),
     ]
-    assert report.skipped == reasons
-    assert (report.faces, report.several, report.others) == (21, 1, {".txt": 1})
+    others = [("person_3/notes.txt", ".txt is no image")]
+    assert (report.skipped, report.others) == (reasons, others)
+    assert (report.faces, report.several) == (21, 1)
     with (tmp_path / "faces.skipped.csv").open(newline="") as file:
-        assert list(csv.reader(file)) == [["photo", "reason"], *map(list, reasons)]
+        assert list(csv.reader(file)) == [["file", "reason"], *map(list, [*reasons, *others])]
     report = make(folder, out, several="skip", overwrite=True)
     assert report.skipped == [*reasons, ("person_2/two.png", "several faces")]
     assert (report.faces, report.several) == (20, 0)
     # A list of what an earlier job skipped does not stay.
     (folder / "person_0/cut, short.png").unlink()
     (folder / "person_1/black.png").unlink()
+    (folder / "person_3/notes.txt").unlink()
     make(folder, out, overwrite=True)
     assert not (tmp_path / "faces.skipped.csv").exists()
 

@@ -65,7 +65,7 @@ def test_what_the_page_names_is_there() -> None:
     assert len(names) >= 3
     for name in names:
         import_callable(name)
-    for link in re.findall(r"\]\(([\w./]+)", PAGE):
+    for link in re.findall(r"\]\(([\w./]+\.(?:py|md))", PAGE):
         assert (ROOT / "docs" / link).exists(), link
     assert "docs/plugins.md" in (ROOT / "README.md").read_text("utf-8")
 
