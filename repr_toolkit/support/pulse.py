@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from repr_toolkit.support.tables import duration
-
 SILENCE = 5.0
 """Seconds of silence before the first line."""
 AGAIN = 30.0
@@ -38,6 +36,8 @@ class Work:
 
     def line(self, now: float) -> str:
         """What is done, how much of it, and how long the rest takes by the time that it took."""
+        from repr_toolkit.support.tables import duration  # NumPy comes with it
+
         elapsed = now - self.started
         if not self.total:
             return f"  {self.description} … {duration(elapsed)}"

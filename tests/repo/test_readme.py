@@ -38,7 +38,7 @@ NOT_HERE = {
     "--trainer.num_nodes 4": "four machines with GPUs",
 }
 
-SMALL = {"features": 4, "head_features": 4, "map_features": 2, "layers": 1, "steps": 1}
+SMALL = {"features": 6, "head_features": 6, "map_features": 2, "layers": 1, "steps": 1}
 TRAINING = {"steps": 2, "validate_every": 2, "warmup": 0, "compile": False, "pictures": 1}
 
 
