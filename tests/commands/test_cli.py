@@ -152,7 +152,7 @@ def test_a_recipe_is_printed_as_it_is_written(capsys: pytest.CaptureFixture[str]
         (["study", "gated_cifar10"], "not a study"),
         (["evaluate", "nowhere"], "nowhere"),
         (["sample", "nowhere"], "nowhere"),
-        (["reconstruct", "nowhere", "--out", "a.gif"], ".png"),
+        (["reconstruct", "nowhere", "--out", "a.gif"], "no run nowhere"),
         (["check", "no.such.Thing"], "no.such"),
         (["check", "repr_toolkit.decoders.Deconv", "--features.x", "3"], "--init_args.NAME"),
     ],
