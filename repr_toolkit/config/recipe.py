@@ -36,9 +36,11 @@ _BOUNDS = {
     "data.folds": (2, 1000),
     "data.fold": (0, 999),
     "data.inner": (0, 999),
+    "data.shifts": (0, 2**14),
     "data.images_per_identity": (2, 2**20),
     "training.steps": (1, _MANY),
     "training.validate_every": (1, _MANY),
+    "training.patience": (1, _MANY),
     "training.pictures": (0, 1000),
     "training.warmup": (0, _MANY),
     "training.micro_batch": (1, 2**20),
@@ -322,6 +324,8 @@ def _check_ranges(config: Config) -> None:
     data, training = config["data"], config["training"]
     if data["levels"] is not None and not 2 <= data["levels"] <= 256:
         raise ValueError(f"data.levels is 2…256, not {data['levels']}")
+    if not 0 < data["crops"] <= 1:
+        raise ValueError(f"data.crops is above 0 and at most 1, not {data['crops']}")
     if data["binarise"] is not None and data["levels"] not in (None, 2):
         levels = data["levels"]
         raise ValueError(f"data.binarise makes two levels, and data.levels asks for {levels}")

@@ -37,6 +37,13 @@ class Data:
             the published protocol of binarised MNIST; dynamic samples training images anew at
             every step, by seed, step and image, and all others once.
         batch_size: Images in one training step, over all devices together.
+        flips: Whether training images are mirrored from left to right, each at random at each step.
+            Never those of the other splits; letters, digits and what has a left side are no longer
+            themselves then.
+        shifts: Pixels by which training images are moved at most, in both directions, each at
+            random at each step. What moves in is the image's own mirror image at that edge.
+        crops: Smallest side of the random part of a training image that is enlarged to take its
+            place, as a share of the image's side, in (0, 1]; 1 leaves it whole.
         images_per_identity: K, for batches of P = batch_size / K people with K images of each;
             null takes the images in random order.
         workers: Processes that load data beside the training process.
@@ -55,6 +62,9 @@ class Data:
     inner: int | None = None
     binarise: Literal["threshold", "fixed", "dynamic"] | None = None
     batch_size: int = 32
+    flips: bool = False
+    shifts: int = 0
+    crops: float = 1.0
     images_per_identity: int | None = None
     workers: int = 0
     fingerprint: str | None = None
@@ -72,6 +82,11 @@ class Training:
         warmup: Steps over which the learning rate rises linearly.
         steps: Optimizer steps of the whole run.
         validate_every: Steps between validations; each writes a picture and a checkpoint.
+        weights: Which weights are the result, as they are averaged: the last, or the best, which
+            are those of the validation with the fewest bits/dim (of an encoder alone, the highest
+            AUC). For few images, which a model soon knows by heart.
+        patience: Validations without a better one after which training ends; null never ends it
+            before the last step.
         ema_decay: Decay of the weights' exponential moving average, in [0, 1); 0 for none.
         compile: Whether torch.compile is applied to the training loss.
         channels_last: Whether convolutions run on channels-last memory.
@@ -92,6 +107,8 @@ class Training:
     warmup: int = 0
     steps: int = 1000
     validate_every: int = 500
+    weights: Literal["last", "best"] = "last"
+    patience: int | None = None
     ema_decay: float = 0.0
     compile: bool = False
     channels_last: bool = True

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from repr_toolkit.data.augment import STAYING, Augmentation
 from repr_toolkit.data.binarise import BinariseKind, Draw, DrawnIndices, sampled
 
 Array = NDArray[Any]
@@ -169,6 +170,7 @@ class ImageSplit(Dataset[Batch]):
         self.levels = levels
         self.stored_levels: int | None = None  # of images that are sampled in two levels
         self.dynamic = False
+        self.augmentation: Augmentation | None = None  # of batches of `DrawnIndices`
         self._table = table
 
     @property
@@ -189,8 +191,10 @@ class ImageSplit(Dataset[Batch]):
         if isinstance(index, int | np.integer):
             return {key: values[0] for key, values in self[[int(index)]].items()}
         rows = self.rows[index if isinstance(index, slice) else np.asarray(index, np.int64)]
-        draw = index.draw if self.dynamic and isinstance(index, DrawnIndices) else None
-        return {key: self._take(key, rows, draw) for key in self.arrays}
+        draw = index.draw if isinstance(index, DrawnIndices) else None
+        changed = draw is not None and self.augmentation is not None
+        keys = [key for key in self.arrays if not changed or key in STAYING]
+        return {key: self._take(key, rows, draw) for key in keys}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """The batch dict of these images, `split[indices]`; DataLoader calls this."""
@@ -225,11 +229,21 @@ class ImageSplit(Dataset[Batch]):
 
     def _take(self, key: str, rows: Array, draw: Draw | None = None) -> Tensor:
         values = self.arrays[key][rows]
-        if key == "image" and self.stored_levels is not None:
-            values = sampled(values, rows, self.stored_levels, draw)
-        elif key == "image" and self._table is not None:
-            values = self._table[values]
-        return torch.from_numpy(values)
+        return torch.from_numpy(self._image(values, rows, draw) if key == "image" else values)
+
+    def _image(self, values: Array, rows: Array, draw: Draw | None) -> Array:
+        """Stored images (B, C, H, W) as a batch has them.
+
+        The intensities are changed and then made levels; what was sampled once is changed itself.
+        """
+        levels = self.stored_levels
+        if levels is not None and not self.dynamic:
+            values = sampled(values, rows, levels, None)
+        if self.augmentation is not None and draw is not None:
+            values = self.augmentation.apply(values, rows, draw)
+        if levels is not None and self.dynamic:
+            values = sampled(values, rows, levels, draw)
+        return values if self._table is None or levels is not None else self._table[values]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"arrays": {key: _packed(a) for key, a in self.arrays.items()}}

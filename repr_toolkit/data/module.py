@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from copy import copy
 from threading import Thread
 from typing import Any
 
@@ -11,15 +12,17 @@ from lightning import LightningDataModule
 from lightning.pytorch import Trainer
 from torch.utils.data import DataLoader, Sampler
 
+from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.identity_batches import IdentitySampler, identity_key
-from repr_toolkit.data.images import Batch, ImageData
+from repr_toolkit.data.images import Batch, ImageData, ImageSplit
 from repr_toolkit.data.order import EvenSampler, StepSampler
 
 
 class ImageDataModule(LightningDataModule):
     """Training batches in the order of StepSampler, validation batches in that of EvenSampler.
 
-    With `images_per_identity` the training batches are those of IdentitySampler. `batch_size`
+    With `images_per_identity` the training batches are those of IdentitySampler, and with an
+    `augmentation` their images are changed by it, which those of validation never are. `batch_size`
     counts the images of one batch over all processes together. A Lightning epoch has
     `steps_per_epoch` batches. The Trainer gives rank, number of processes and the steps taken so
     far, which a checkpoint restores: a resume, also within an epoch, continues the same sequence of
@@ -36,6 +39,7 @@ class ImageDataModule(LightningDataModule):
         seed: int = 0,
         workers: int = 0,
         images_per_identity: int | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         self.data = data
@@ -44,6 +48,7 @@ class ImageDataModule(LightningDataModule):
         self.seed = seed
         self.workers = workers
         self.images_per_identity = images_per_identity
+        self.augmentation = augmentation
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The training split, for ever in new orders. Raises ValueError as the samplers do."""
@@ -53,7 +58,9 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size,
             steps_taken=lambda: trainer.global_step * trainer.accumulate_grad_batches,
         )
-        return self._loader(trainer, "train", order)
+        split = copy(self.data.splits["train"])
+        split.augmentation = self.augmentation
+        return self._loader(trainer, split, order)
 
     def train_order(
         self, *, rank: int = 0, world_size: int = 1, steps_taken: Callable[[], int] = lambda: 0
@@ -72,13 +79,15 @@ class ImageDataModule(LightningDataModule):
         trainer = self._trainer()
         place = {"rank": trainer.global_rank, "world_size": trainer.world_size}
         order = EvenSampler(len(self.data.splits["val"]), self.batch_size, **place)
-        return self._loader(trainer, "val", order)
+        return self._loader(trainer, self.data.splits["val"], order)
 
-    def _loader(self, trainer: Trainer, split: str, order: Sampler[list[int]]) -> DataLoader[Batch]:
+    def _loader(
+        self, trainer: Trainer, split: ImageSplit, order: Sampler[list[int]]
+    ) -> DataLoader[Batch]:
         # With batch_size=None each list of indices that `order` yields goes to the split as it is:
         # one gather for each batch and no collation.
         return DataLoader(
-            self.data.splits[split],
+            split,
             sampler=order,
             batch_size=None,
             num_workers=self.workers,

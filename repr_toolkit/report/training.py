@@ -8,9 +8,11 @@ from repr_toolkit.config.recipe import Config
 from repr_toolkit.page.blocks import Block, Chart, Paragraph, Section
 from repr_toolkit.page.charts import Series, line_chart
 from repr_toolkit.report.inputs import Reported
-from repr_toolkit.runs.metrics import read_metrics
+from repr_toolkit.runs.facts import weights_in_words
+from repr_toolkit.runs.metrics import Curve, read_metrics
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.nats import nats_for_a_bit
+from repr_toolkit.training.best import JUDGES, best_step, notable, worsening
 
 VALIDATED = {"train/bits_per_dim": "training images", "val/bits_per_dim": "validation images"}
 
@@ -49,12 +51,26 @@ def curves(reported: Reported) -> Section:
     for name, run in reported.runs.items():
         if not metrics[name]:
             blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
+        if sentence := weights_in_words(run.info) or _worsening(metrics[name]):
+            blocks.append(Paragraph(f"{name}: {sentence}."))
     lead = (
         "The loss is what training minimises: bits/dim for a decoder with a likelihood, squared "
         "error for one that gives means, a loss on pairs or triplets for an encoder alone. "
         "Different losses cannot be compared."
     )
     return Section("training", "Training", lead, blocks)
+
+
+def _worsening(metrics: Mapping[str, Curve]) -> str:
+    """How the last validation, whose weights the run has, is worse than its best, if notably."""
+    curves = {name: curve for name, curve in metrics.items() if name.startswith(("train/", "val/"))}
+    for judge in JUDGES:
+        if curve := curves.get(judge):
+            step, now = best_step(judge, curve), max(curve)
+            at = [{key: c[s] for key, c in curves.items() if s in c} for s in (step, now)]
+            if notable(judge, at[0][judge], at[1][judge]):
+                return worsening(judge, step, at[0], now, at[1])
+    return ""
 
 
 def _by_loss(configs: Mapping[str, Config]) -> dict[str, list[str]]:

@@ -16,6 +16,7 @@ _KINDS: dict[str, Any] = {
     "device": str,
     "parameters": {"encoder": int, "decoder": int},
     "data": {"name": str, "fingerprint": str},
+    "weights": {"step": int, "validations": int},
     "checksums": {"config.yaml": str, "model.safetensors": str},
 }
 
@@ -43,6 +44,14 @@ class Facts(dict[str, Any]):
 def read_facts(file: Path) -> Facts:
     """The facts in a file; ValueError, naming it, if it is damaged."""
     return Facts(file, read_sealed(file, MEND))
+
+
+def weights_in_words(facts: Mapping[str, Any]) -> str:
+    """Which of a training's weights a model has; "" for the last ones."""
+    if "weights" not in facts:
+        return ""
+    best = facts["weights"]
+    return f"weights of step {best['step']:,}, best of {best['validations']} validations"
 
 
 def settings_checksum(raw: Mapping[str, Any]) -> str:

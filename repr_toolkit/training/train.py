@@ -16,12 +16,15 @@ from repr_toolkit.config.recipe import Config, apply_settings, complete, differe
 from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
+from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import start
 from repr_toolkit.runs.checkpoint_files import checkpoint_step
+from repr_toolkit.runs.facts import weights_in_words
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
@@ -30,6 +33,7 @@ from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.reading import read_text
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
+from repr_toolkit.training.best import Best
 from repr_toolkit.training.checkpoints import Checkpoints
 from repr_toolkit.training.csv_logger import CsvLogger
 from repr_toolkit.training.embedding_validation import EmbeddingValidation
@@ -90,8 +94,7 @@ def train(
     config = with_fingerprint(config, data)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
-    if encoder is not None:
-        require_readable(encoder, data, "the encoder")
+    require_trainable(config, data, encoder)
     if exists:
         require_same(run, config, data)
         config["training"]["micro_batch"] = run.config["training"]["micro_batch"]
@@ -109,6 +112,14 @@ def train(
             held.enter_context(sole_trainer(run.path))
         fitting.fit(model)
     return run
+
+
+def require_trainable(config: Config, data: ImageData, encoder: Encoder | None) -> None:
+    """Raise ValueError unless the encoder reads what the data have, also of changed images."""
+    if encoder is not None:
+        require_readable(encoder, data, "the encoder")
+    if augmentation := Augmentation.of(config["data"]):
+        augmentation.require(data.image_shape, None if encoder is None else encoder.source)
 
 
 def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
@@ -159,15 +170,19 @@ class Fitting:
             seed=seed,
             workers=config["data"]["workers"],
             images_per_identity=config["data"]["images_per_identity"],
+            augmentation=Augmentation.of(config["data"]),
         )
-        pictures = training["pictures"]
+        pictures, patience = training["pictures"], training["patience"]
+        keeps = training["weights"] == "best"
+        early = keeps or patience is not None
         self.validation: Results = (
             EmbeddingValidation(run, data, draws=pictures > 0)
             if "metric" in config["model"]
-            else Validation(run, data, batch_size, self.steps, seed, pictures)
+            else Validation(run, data, batch_size, self.steps, seed, pictures, may_be_saved=early)
         )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
         pace = Pace(self.steps, training["validate_every"], batch_size)
+        self.best = Best(self.validation, self.average, self.steps, keeps=keeps, patience=patience)
         every = [
             # In this order: the average begins with the prepared weights.
             None if self.checkpoint else Preparation(data, batch_size, seed),
@@ -176,6 +191,7 @@ class Fitting:
             self.monitor,
             self.validation,
             TrainingProgress(pace, self.steps, self.monitor, self.validation),
+            self.best,
             *callbacks,
             *user_callbacks(config),
             Stopping(self.steps, log_interval(config), max_time(config["trainer"].get("max_time"))),
@@ -231,7 +247,7 @@ class Fitting:
             self.trainer.fit(
                 model, datamodule=self.images, ckpt_path=self.checkpoint, weights_only=True
             )
-            if self.trainer.global_step != self.steps:
+            if self.trainer.global_step != self.steps and not self.best.ended:
                 if not self.trainer.should_stop:  # as a callback asks for
                     raise RuntimeError(f"training ended too early: {self.trainer.global_step}")
                 say(f"  a callback ended training at step {self.trainer.global_step:,}")
@@ -239,6 +255,8 @@ class Fitting:
                 # A run that resumes after its last step does not train, so the average is only in
                 # the callback, which read it from the checkpoint.
                 result = self.average.averaged() if self.average else model
+                if self.best.weights:
+                    result.load_state_dict(self.best.weights)
                 self.run.save_model(result, self.info(model))
                 self.run.drop_checkpoints(0 if self.config["training"]["keep"] == "weights" else 1)
             self.trainer.strategy.barrier()
@@ -253,20 +271,24 @@ class Fitting:
                 import wandb
 
                 wandb.finish(exit_code=exit_code)
-        results = in_words(self.validation.results, model)
-        say(f"  done in {duration(self.monitor.seconds)}: {results}; see {self.run.path}")
+        results = in_words(self.results, model)
+        kept = "; ".join(filter(None, [results, weights_in_words(self.facts)]))
+        say(f"  done in {duration(self.monitor.seconds)}: {kept}; see {self.run.path}")
 
     def introduce(self, model: Learner) -> None:
         """Say what is trained, on which images and devices, and where the results will be."""
         data, splits = self.data, self.data.splits
         channels, height, width = data.image_shape
         parts = f" in {self.parts} parts" if self.parts > 1 else ""
+        how = Augmentation.of(self.config["data"])
+        changed = f"  training images are {how}\n" if how else ""
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
         say(
             f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
             f"  images: {data.name}, {height}×{width}×{channels}, {data.levels} levels, "
             f"{len(splits['train']):,} to train on, {len(splits['val']):,} to validate\n"
+            f"{changed}"
             f"  {self.steps:,} steps of {self.config['data']['batch_size']} images{parts} on "
             f"{self.device_name}, precision {self.trainer.precision}\n"
             f"  results: {self.run.path}"
@@ -279,7 +301,8 @@ class Fitting:
         }
         return {
             "step": self.trainer.global_step,
-            **{k.replace("/", "_"): v for k, v in self.validation.results.items()},
+            **self.facts,
+            **{k.replace("/", "_"): v for k, v in self.results.items()},
             **model.facts,
             "image_shape": list(self.data.image_shape),
             "levels": self.data.levels,
@@ -288,6 +311,19 @@ class Fitting:
             "device": self.device_name,
             "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
         }
+
+    @property
+    def results(self) -> dict[str, float]:
+        """The numbers of the validation whose weights are the result."""
+        keeps = self.config["training"]["weights"] == "best"
+        return self.best.results if keeps else self.validation.results
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The entry of model.json on which weights are the result, if they are not the last."""
+        if self.config["training"]["weights"] == "last":
+            return {}
+        return {"weights": {"step": self.best.step, "validations": self.best.count}}
 
     @property
     def device_name(self) -> str:

@@ -59,14 +59,23 @@ class Validation(Results):
     """Calibrates the decoder, measures bits/dim on both splits, and draws a picture.
 
     Calibration and the bits/dim of training images use evenly spaced training images, the same
-    at each validation. The last validation calibrates on more of them, for the saved model. All
-    of it runs in eval mode and float32, on the averaged weights if there is an average. `results`
+    at each validation. The last validation calibrates on more of them, for the saved model, and
+    so does each one that `may_be_saved`, whose weights are the result where none is better. All of
+    it runs in eval mode and float32, on the averaged weights if there is an average. `results`
     holds the last numbers, train/bits_per_dim and val/bits_per_dim, and of a flow
     val/round_trip_error, the largest of `Flow.round_trip_error`.
     """
 
     def __init__(
-        self, run: Run, data: ImageData, batch_size: int, steps: int, seed: int, pictures: int
+        self,
+        run: Run,
+        data: ImageData,
+        batch_size: int,
+        steps: int,
+        seed: int,
+        pictures: int,
+        *,
+        may_be_saved: bool = False,
     ) -> None:
         super().__init__()
         self._run = run
@@ -75,12 +84,14 @@ class Validation(Results):
         self._steps = steps
         self._seed = seed
         self._pictures = pictures
+        self._may_be_saved = may_be_saved
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, EncoderDecoder)
         train, device = self._data.splits["train"], pl_module.device
         last = trainer.global_step >= self._steps
-        count = FINAL_CALIBRATION_IMAGES if last else CALIBRATION_IMAGES
+        final = last or self._may_be_saved
+        count = FINAL_CALIBRATION_IMAGES if final else CALIBRATION_IMAGES
         count = max(1, min(count, CALIBRATION_SUBPIXELS // prod(self._data.image_shape)))
         pl_module.calibrate(batches(train, spaced(train, count), self._batch_size, device))
         if trainer.world_size > 1:  # the same on every device to the last bit

@@ -13,7 +13,7 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
-from repr_toolkit.training.train import require_same, train
+from repr_toolkit.training.train import require_same, require_trainable, train
 
 
 @contextmanager
@@ -66,7 +66,8 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     data = load_data(**data_arguments(variant))
     variant = with_fingerprint(variant, data)
     try:
-        _, join, resolved = assemble(variant, data)
+        encoder, join, resolved = assemble(variant, data)
+        require_trainable(resolved, data, encoder)
         join(optimizer=optimizer_factory(resolved)).make_optimizer()
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error

@@ -21,7 +21,7 @@ from repr_toolkit.analyses.comparison import measure as comparison
 from repr_toolkit.analyses.information.measure import measure
 from repr_toolkit.analyses.invariance.blocks import _deviations
 from repr_toolkit.analyses.invariance.blocks import _table as samples_table
-from repr_toolkit.page.blocks import Cell, Missing, Picture, Row, Section, Strip, Table
+from repr_toolkit.page.blocks import Cell, Missing, Paragraph, Picture, Row, Section, Strip, Table
 from repr_toolkit.page.cells import nats_cell, number_cell, share_of
 from repr_toolkit.page.charts import Series, bar_chart, line_chart
 from repr_toolkit.page.html import rich
@@ -148,6 +148,29 @@ def test_training_curves_of_two_levels_have_nats_at_the_right(tmp_path: Path) ->
     for others in ((3, 28), (2, 27), (None, 28)):
         [chart] = shown(*others)
         assert "nats" not in chart.svg + chart.caption
+
+
+def test_it_is_told_which_weights_a_run_has(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.csv"
+    rows = "1,3.0,3.1,2.9\n2,2.5,2.6,\n3,2.0,2.8,2.2\n"
+    file.write_text(f"step,train/bits_per_dim,val/bits_per_dim,train/loss\n{rows}", "utf-8")
+
+    def said(info: dict[str, Any]) -> list[str]:
+        config = {"model": {"decoder": {"class_path": "X", "init_args": {}}}}
+        run = SimpleNamespace(metrics_file=file, info=info)
+        reported: Any = SimpleNamespace(runs={"a": run}, configs={"a": config})
+        blocks = curves(reported).blocks
+        return [block.text for block in blocks if isinstance(block, Paragraph)]
+
+    assert said({"weights": {"step": 2, "validations": 3}}) == [
+        "a: weights of step 2, best of 3 validations."
+    ]
+    assert said({}) == [
+        "a: val/bits_per_dim rose from 2.6000 at step 2 to 2.8000 at step 3: the model learns its "
+        "training images by heart."
+    ]
+    file.write_text(f"step,train/bits_per_dim,val/bits_per_dim,train/loss\n{rows[:-14]}", "utf-8")
+    assert said({}) == []
 
 
 def test_a_chart_may_be_of_a_run_with_a_backslash_in_its_name() -> None:

@@ -34,6 +34,17 @@ CONFIGS = {
         },
         training__optimizer={"class_path": "torch.optim.SGD", "init_args": {"lr": 0.05}},
     ),
+    # Training images that are changed, and validations that get worse and end it.
+    "best": small(
+        model__decoder__init_args__dropout=0.0,
+        training__optimizer__init_args__lr=3.0,
+        training__schedule="constant",
+        training__weights="best",
+        training__patience=1,
+        data__flips=True,
+        data__shifts=2,
+        data__crops=0.8,
+    ),
 }
 
 # Measures without a threshold that one pair of images may cross.
@@ -126,7 +137,9 @@ def test_two_processes_give_the_result_of_one(name: str, folder: Path, tmp_path:
     weights = load_file(two.weights_file)
     for key, value in load_file(one.weights_file).items():
         torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
-    rel = {"mse": 1e-4, "metric": 1e-3, "pixelcnnpp": 1e-4}[name]
+    assert two.info.get("weights") == one.info.get("weights")
+    assert (one.info["step"], two.info["step"]) == ((8, 8) if name == "best" else (12, 12))
+    rel = {"mse": 1e-4, "metric": 1e-3, "pixelcnnpp": 1e-4, "best": 1e-4}[name]
     for row, other in zip(rows(one), rows(two), strict=True):
         assert row.keys() == other.keys()
         for key in ("step", *row.keys() & {*SMOOTH}):
