@@ -111,10 +111,11 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("repr_toolkit.data.quadrants.mnist5k", digits)
     monkeypatch.setattr("repr_toolkit.report.inputs.ANALYSES", ("information", "invariance"))
     made_by = recipe.load_recipe("portraits_lfw")["model"]["encoder"]["init_args"]["made_by"]
+    monkeypatch.setattr("repr_toolkit.faces.FaceNet", lambda *_, **__: QuickNet(made_by))
     for module in ("faces", "faces.encode"):
         monkeypatch.setattr(f"repr_toolkit.{module}.Detector", lambda **_: QuickDetector())
-        monkeypatch.setattr(f"repr_toolkit.{module}.FaceNet", lambda *_, **__: QuickNet(made_by))
-    monkeypatch.setattr("repr_toolkit.faces.encode.facenet_of", lambda *_: QuickNet(made_by))
+    for module in ("faces.encode", "commands.common", "analyses.likeness.measure"):
+        monkeypatch.setattr(f"repr_toolkit.{module}.facenet_of", lambda *_: QuickNet(made_by))
     people(tmp_path / "PHOTOS", 12, 3)
     for name in ("somebody.jpg", "a.jpg", "b.jpg"):
         Image.new("RGB", (64, 60), "red").save(tmp_path / name)
