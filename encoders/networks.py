@@ -3,7 +3,7 @@
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
@@ -11,11 +11,14 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.support.importing import import_callable
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
+SIZES = ("input_image_size", "image_size", "img_size")  # attributes that state what size is wanted
+LEAST_SIDE = 8  # pixels; a smaller number is no size of an image
 WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
 
 
@@ -83,6 +86,8 @@ def build_network(
             )
         arguments["pretrained"] = name
     net = _call(path, maker, arguments, weights, seed)
+    if inputs is not None:  # of the library's weights; built for another size, it says so
+        inputs = replace(inputs, size=_stated_size(net) or inputs.size)
     if hasattr(net, "transform_input"):
         # torchvision's pretrained Inceptions need another scale than their transforms give, and
         # convert it themselves. Untrained ones would not, so that a saved run could not use them.
@@ -93,14 +98,41 @@ def build_network(
 
 
 def inputs_of(net: nn.Module) -> Inputs:
-    """The preprocessing that a network states; otherwise any size, and ImageNet's scale."""
-    if hasattr(net, "pretrained_cfg") and hasattr(net, "default_cfg"):  # timm
-        stated = import_module("timm.data").resolve_model_data_config(net)
-        size = tuple(stated["input_size"][1:])
-        return Inputs(size, tuple(stated["mean"]), tuple(stated["std"]), stated["interpolation"])
-    if type(net).__module__.split(".")[0] == "facenet_pytorch":
-        return Inputs((160, 160), (0.5,) * 3, (128 / 255,) * 3)
-    return Inputs()
+    """The preprocessing that a network states, or the outermost that states one of what it wraps.
+
+    Otherwise ImageNet's scale, and the size that it says it is made for, if it does.
+    """
+    inputs = next(filter(None, map(_of_library, net.modules())), Inputs())
+    return replace(inputs, size=_stated_size(net) or inputs.size)
+
+
+def drawn_by_seed(
+    net: nn.Module,
+    path: str,
+    init_args: Mapping[str, Any],
+    seed: int,
+    provided: Mapping[str, Any],
+) -> bool:
+    """Whether the weights of a network are those that building it without any draws by `seed`.
+
+    A class or function of anybody's may load weights by itself, or draw them by a seed of its own,
+    and so it is tried: built by the same seed again the network has the same weights, built by
+    another one it has others, but for constants. torchvision's networks are known to draw them.
+    """
+    library = import_callable(path).__module__.startswith("torchvision.models.")
+    if library and not init_args.get("weights_backbone"):
+        return True
+    same, other = (
+        dict(build_network(path, init_args, None, seed=s, provided=provided)[0].named_parameters())
+        for s in (seed, seed + 1)
+    )
+    for name, weight in net.named_parameters():
+        if any(is_lazy(w) for w in (weight, same[name], other[name])):
+            return False
+        constant = weight.numel() < 2 or bool((weight == weight.flatten()[0]).all())
+        if not weight.equal(same[name]) or (weight.equal(other[name]) and not constant):
+            return False
+    return True
 
 
 def accepted(maker: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,6 +143,52 @@ def accepted(maker: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, 
 
 def _is_file(weights: str) -> bool:
     return Path(weights).suffix in WEIGHTS_FILES or Path(weights).expanduser().is_file()
+
+
+def _of_library(net: nn.Module) -> Inputs | None:
+    """What timm, facenet-pytorch or torchvision say of a network of theirs; None for another."""
+    library = type(net).__module__.split(".")[0]
+    if hasattr(net, "pretrained_cfg") and hasattr(net, "default_cfg"):  # timm
+        stated = import_module("timm.data").resolve_model_data_config(net)
+        size = tuple(stated["input_size"][1:])
+        return Inputs(size, tuple(stated["mean"]), tuple(stated["std"]), stated["interpolation"])
+    if library == "facenet_pytorch":
+        return Inputs((160, 160), (0.5,) * 3, (128 / 255,) * 3)
+    return _of_torchvision(net) if library == "torchvision" else None
+
+
+def _of_torchvision(net: nn.Module) -> Inputs | None:
+    """What the weights of torchvision want that fit a network, whichever function made it.
+
+    They are those of as many parameters, or, as where its head was replaced, of its class, if all
+    of these want one size.
+    """
+    from torchvision.models import get_model_weights, list_models
+
+    makers = [
+        name
+        for name, maker in vars(import_module(type(net).__module__)).items()
+        if getattr(maker, "__annotations__", {}).get("return") is type(net)
+    ]
+    weights = [w for name in {*makers} & {*list_models()} for w in get_model_weights(name)]
+    count = sum(weight.numel() for weight in net.parameters() if not is_lazy(weight))
+    fitting = [w for w in weights if w.meta.get("num_params") == count] or weights
+    found = sorted({_torchvision_inputs(w.transforms()) for w in fitting}, key=repr)
+    return found[0] if len({inputs.size for inputs in found}) == 1 else None
+
+
+def _stated_size(net: nn.Module) -> tuple[int, int] | None:
+    """Height and width that a network, its configuration or the outermost part of it states."""
+    for part in net.modules():
+        for stating in (part, getattr(part, "config", None)):
+            for name in SIZES:
+                size = getattr(stating, name, None)
+                sides = (size, size) if isinstance(size, int) else size
+                if isinstance(sides, tuple | list) and len(sides) in (2, 3):  # or with channels
+                    height, width = sides[-2:]
+                    if all(isinstance(side, int) and side >= LEAST_SIDE for side in sides[-2:]):
+                        return height, width
+    return None
 
 
 def _torchvision_weights(maker: Callable[..., Any]) -> Any:

@@ -1,5 +1,6 @@
 """What several commands share: what they tell, and the pictures they are given."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,24 @@ def represent_options(options: Namespace, settings: Settings) -> dict[str, Any]:
     """The arguments of `repr_toolkit.representations.represent` from the options of `add_source`.
 
     The settings data.… become its `data_settings`. Raises ValueError for --init-args that are no
-    mapping, and as `data_settings` does.
+    mapping, an --image-size that is none, and as `data_settings` does.
     """
     init_args = parse_yaml(options.init_args) if options.init_args else {}
     if not isinstance(init_args, dict):
         raise ValueError(f"--init-args is a mapping of names to values, not {options.init_args!r}")
     names = [option.removeprefix("--").replace("-", "_") for option in SOURCE_OPTIONS]
     given = {name: options[name] for name in names}
+    if given["image_size"] is not None:
+        given["image_size"] = _image_size(given["image_size"])
     return {**given, "init_args": init_args, "data_settings": data_settings(settings)}
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    """Height and width of `224` or `224x160`; ValueError for another text."""
+    sides = re.fullmatch(r"([1-9]\d*)(?:[x×,]([1-9]\d*))?", text.strip())
+    if sides is None:
+        raise ValueError(f"--image-size is one side or HEIGHTxWIDTH, not {text!r}")
+    return int(sides[1]), int(sides[2] or sides[1])
 
 
 def data_settings(settings: Settings) -> dict[str, Any]:

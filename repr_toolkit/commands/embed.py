@@ -27,6 +27,10 @@ def embed(options: Namespace, settings: Settings) -> None:
     counts = ", ".join(f"{len(values):,} {split}" for split, values in h.h.items())
     print(f"{h.name}: h of {h.dim} numbers for the images of {data.name} ({counts})")
     print(f"  made by  {h.made_by}")
+    if h.weights:
+        print(f"  weights  {h.weights}")
+    if h.input:
+        print(f"  input    {h.input}")
     print(f"  of       {h.fingerprint}, {h.levels} levels")
     print(out)
 

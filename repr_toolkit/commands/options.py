@@ -19,14 +19,14 @@ Action = Callable[[Namespace, Settings], None]
 
 SETTINGS_HELP = """\
 Every entry of a recipe is a setting, written as an option with the dotted path to it; values are
-YAML. `repr-toolkit recipes NAME` shows what there is to set. For example:
+YAML. `repr-toolkit train RECIPE --print_config` shows all that there is to set. For example:
 
   --training.steps 100 --training.validate_every 50 shorter
   --data.root ~/data --data.batch_size 64           other data, other batches
   --data.source my_images.npz                       your own images
   --model.decoder.init_args.layers 4                a smaller model
   --model.encoder.class_path my_project.nets.Mine   your own encoder
-  --trainer.devices 4 --trainer.accelerator gpu     any argument of lightning.Trainer
+  --trainer.devices 4 --trainer.accelerator gpu     arguments of lightning.Trainer
 """
 
 DATA_HELP = """\
@@ -83,27 +83,29 @@ OPTIONS: dict[str, dict[str, Any]] = {
 SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     "--layer": {"help": "of a network: module whose output is h, by its name (default: the whole)"},
     "--pool": {
-        "choices": ("mean", "max", "none"),
+        "choices": ("mean", "max", "none", "cls", "patches"),
         "default": "mean",
-        "help": "of a network: how its maps or tokens become one vector; none flattens them",
+        "help": "of a network: how its maps or tokens become one vector; none flattens them, cls "
+        "takes the class token, patches the mean of the other tokens",
     },
     "--weights": {
         "help": "of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
-        "download; without it the weights are random",
+        "download; without it they are those that the network draws, or loads by itself",
         "check": checks.weights,
     },
     "--weights-seed": {
         "type": NonNegativeInt,
         "default": 0,
-        "help": "of a network's random weights",
+        "help": "of the weights that a network draws",
     },
     "--init-args": {
         "metavar": "{NAME: VALUE, …}",
         "help": "arguments of the encoder or network, as YAML",
     },
     "--image-size": {
-        "type": PositiveInt,
-        "help": "of a network: side that the images are brought to (default: what it was made for)",
+        "metavar": "SIDE or HEIGHTxWIDTH",
+        "help": "of a network: what its images are brought to (default: what it was made for, "
+        "where it or its library says so; else their own size)",
     },
     "--components": {"type": PositiveInt, "default": 64, "help": "of pca"},
     "--batch-size": OPTIONS["--batch-size"],

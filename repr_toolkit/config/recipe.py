@@ -14,7 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.config.sections import About, Data, Training
+from repr_toolkit.config.sections import CLASSES, SECTIONS
+from repr_toolkit.config.settings import set_in
 from repr_toolkit.config.trainer import check_trainer
 from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.support.reading import read_text
@@ -22,9 +23,6 @@ from repr_toolkit.support.reading import read_text
 Config = dict[str, Any]
 """A recipe, or the complete configuration of a run: nested dicts of YAML's own types."""
 
-_SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
-_METRIC = ("model.metric.loss", "model.metric.miner")
-_CLASSES = ("model.encoder", "model.decoder", *_METRIC, "training.optimizer")  # class, init_args
 _TOP = ("about", "seed", "data", "model", "training", "trainer", "study", "choose")
 
 _MANY = 2**31 - 1
@@ -109,22 +107,25 @@ def complete(raw: Mapping[str, Any]) -> Config:
 
 
 def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
-    """A new configuration with dotted settings changed, in their order; texts are read as YAML.
+    """A new configuration with dotted settings changed; texts are read as YAML.
 
-    A class setting such as model.decoder replaces the whole class spec. Raises ValueError, which
-    names the setting, if it is unknown or has a value that cannot be.
+    Their order does not matter: what holds others is set before these. A class setting such as
+    model.decoder replaces the whole class spec, and another class_path drops the arguments of the
+    class that was there. Raises ValueError, which names the setting, if it is unknown or has a
+    value that cannot be.
 
     >>> recipe = apply_settings(load_recipe("bottleneck_mnist5k"), {"data.batch_size": "16"})
     >>> recipe["data"]["batch_size"]
     16
     """
     changed = deepcopy(dict(config))
-    for key, value in settings.items():
+    for key in sorted(settings, key=lambda key: (key.count("."), not key.endswith(".class_path"))):
+        value = settings[key]
         try:
             parsed = parse_yaml(value) if isinstance(value, str) else deepcopy(value)
         except ValueError as error:
             raise ValueError(f"{key}: {value!r} is {error}") from error
-        _set(changed, key, parsed)
+        set_in(changed, key, parsed)
     return complete(changed)
 
 
@@ -177,24 +178,6 @@ def explain(error: Exception, section: str) -> str:
     return text if section in text else f"{section}: {text}"
 
 
-def _set(config: Config, key: str, value: Any) -> None:
-    known = ["seed", *(f"{s}.{f.name}" for s, kind in _SECTIONS.items() for f in fields(kind))]
-    known += ["model.encoder", "model.decoder", "model.metric", *_METRIC]
-    known += [f"{name}.{part}" for name in _CLASSES for part in ("class_path", "init_args")]
-    known.append("training.optimizer.groups")
-    inside = ["trainer", *(f"{name}.init_args" for name in _CLASSES)]
-    parent, _, last = key.rpartition(".")
-    within = any(f"{parent}.".startswith(f"{name}.") for name in inside)
-    if key not in known and not (within and last):
-        raise ValueError(f"unknown setting {key}{_closest(key, [*known, *inside])}")
-    place = config
-    for part in parent.split(".") if parent else ():
-        if not isinstance(place.get(part), Mapping):
-            raise ValueError(f"{key} cannot be set: {parent} is not in this recipe")
-        place = place[part]
-    place[last] = value
-
-
 def _model(raw: Any) -> dict[str, Any]:
     """An encoder and a decoder, or an encoder and the metric-learning objective that trains it."""
     model = _mapping("model", raw)
@@ -240,7 +223,7 @@ def _metric(parts: Mapping[str, Any], raw: Any) -> dict[str, Any]:
 
 def _section(name: str, raw: Any) -> dict[str, Any]:
     """A section checked against the dataclass that describes it, with its defaults."""
-    kind = _SECTIONS[name]
+    kind = SECTIONS[name]
     given = _mapping(name, raw)
     _check_keys(name, given, [f.name for f in fields(kind)])
     for f in fields(kind):
@@ -260,9 +243,9 @@ def _parser(name: str) -> tuple[Any, set[str]]:
     """The parser of a section, and the names of its class specs, which it leaves out."""
     from jsonargparse import ArgumentParser
 
-    kind = _SECTIONS[name]
+    kind = SECTIONS[name]
     # `_class` checks class specs: this parser would import the class, and torch with it.
-    classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in _CLASSES}
+    classes = {f.name for f in fields(kind) if f"{name}.{f.name}" in CLASSES}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, skip=classes)
     return parser, classes

@@ -115,3 +115,9 @@ class Training:
     micro_batch: int | None = None
     keep: Literal["checkpoint", "weights"] = "checkpoint"
     pictures: int = 8
+
+
+SECTIONS: dict[str, type] = {"about": About, "data": Data, "training": Training}
+METRIC = ("model.metric.loss", "model.metric.miner")
+CLASSES = ("model.encoder", "model.decoder", *METRIC, "training.optimizer")
+"""The settings that are a class and its arguments: class_path and init_args."""

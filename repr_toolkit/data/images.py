@@ -293,6 +293,18 @@ def _packed(array: Array) -> Array | Callable[[], Array]:
     return array
 
 
+def require_finite(values: Array, what: str) -> None:
+    """Raise ValueError, which names rows and their count, for NaN or infinite values in (N, …)."""
+    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))
+    if len(bad):
+        first = ", ".join(map(str, bad[:5].tolist())) + (", …" if len(bad) > 5 else "")
+        rows = "row" if len(bad) == 1 else "rows"
+        raise ValueError(
+            f"{what} is not finite in {len(bad):,} of {len(values):,} rows: it has NaN or infinite "
+            f"numbers in {rows} {first}, counted from 0"
+        )
+
+
 def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError or TypeError, which names the key, for arrays that ImageData refuses."""
     if "image" not in arrays:

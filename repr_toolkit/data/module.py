@@ -56,7 +56,7 @@ class ImageDataModule(LightningDataModule):
         order = self.train_order(
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            steps_taken=lambda: trainer.global_step * trainer.accumulate_grad_batches,
+            steps_taken=lambda: trainer.global_step,
         )
         split = copy(self.data.splits["train"])
         split.augmentation = self.augmentation

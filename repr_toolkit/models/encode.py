@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.data import ImageData, ImageSplit
+from repr_toolkit.data.images import require_finite
 from repr_toolkit.decoders.precision import evaluating
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.precision import exactly
@@ -28,11 +29,15 @@ def require_readable(
 ) -> None:
     """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker.
 
+    Numbers are to be finite.
     `mend` says what to do about data of another maker.
     """
     if encoder.source not in data.arrays:
         keys = ", ".join(data.arrays)
         raise ValueError(f"{name} reads {encoder.source!r}, but {data.name} has {keys}")
+    values = data.arrays[encoder.source]
+    if values.dtype.kind == "f":
+        require_finite(values, f"{encoder.source!r} of {data.name}")
     made_by = getattr(encoder, "made_by", None)
     if made_by is not None and data.encoder not in (None, made_by):
         raise ValueError(

@@ -3,7 +3,8 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import prod
 from typing import Any, cast
 
@@ -16,30 +17,61 @@ from repr_toolkit.models.code import named_by
 from repr_toolkit.models.encode import encode_by, require_readable
 from repr_toolkit.representations.parts import require_part
 from repr_toolkit.representations.representation import Representation
+from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
 
+OF_RUN = "of the run "  # in `weights` of those that a run trained
 BATCH_PIXELS = 2**21  # of the images that a network sees at a time
+
+
+@dataclass(frozen=True)
+class Maker:
+    """An encoder that makes h, its name for tables, its identity, and where its weights are from.
+
+    `weights` is "" for an encoder that has none.
+    """
+
+    name: str
+    encoder: Encoder
+    made_by: str
+    weights: str
+
+    @property
+    def input(self) -> str:
+        """How its images are processed, in words; "" for an encoder that takes them as they are."""
+        return str(getattr(self.encoder, "input", ""))
+
+    def told(self) -> Iterator[str]:
+        """What to know before the work: weights, size and scaling, and what may be wrong."""
+        parts = [self.weights and f"weights {self.weights}", self.input]
+        if any(parts) and not self.weights.startswith(OF_RUN):
+            yield f"{self.name}: {'; '.join(filter(None, parts))}"
+        if caution := getattr(self.encoder, "caution", ""):
+            yield f"warning: {caution}; --image-size sets another size"
 
 
 def encode_data(
     data: ImageData,
-    name: str,
-    encoder: Encoder,
-    made_by: str,
+    maker: Maker,
     *,
     batch_size: int = 256,
     progress: bool = False,
     parts: Sequence[str] = (),
+    tell: Callable[[str], None] = say,
 ) -> Representation:
     """h of all images by an encoder, on the fastest device, in eval mode and full precision.
 
-    Raises ValueError as `require_readable` does, for `parts` that h will not have, and what the
-    encoder says of images that do not fit it.
+    `tell` gets lines on its weights and on its input before the work. Raises ValueError as
+    `require_readable` does, for `parts` that h will not have, and what the encoder says of images
+    that do not fit it.
     """
+    name, encoder = maker.name, maker.encoder
     require_readable(encoder, data, name, mend="")
     slices: Mapping[str, slice] = getattr(encoder, "parts", {})
     for part in parts:
         require_part(part, name, slices, encoder.h_dim, len(data.splits["train"]))
+    for line in maker.told():
+        tell(line)
     # An encoder that enlarges its images needs memory for as many pixels.
     size = getattr(encoder, "size", None)
     if isinstance(size, tuple):
@@ -54,7 +86,16 @@ def encode_data(
         key: encode_by(encode, split, None, batch_size, device, f"h of {name}", progress).numpy()
         for key, split in data.splits.items()
     }
-    return Representation(name, made_by, data.fingerprint, data.levels, h, slices)
+    return Representation(
+        name,
+        maker.made_by,
+        data.fingerprint,
+        data.levels,
+        h,
+        slices,
+        weights=maker.weights,
+        input=maker.input,
+    )
 
 
 def identity(encoder: Encoder, arguments: Mapping[str, Any], data: ImageData) -> str:

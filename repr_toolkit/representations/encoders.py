@@ -8,27 +8,23 @@ from torch import nn
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import Encoder, activations
-from repr_toolkit.encoders.networks import build_network
+from repr_toolkit.encoders.networks import build_network, drawn_by_seed
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.code import named_by
-from repr_toolkit.representations.encode import identity
+from repr_toolkit.representations.encode import OF_RUN, Maker, identity
 from repr_toolkit.representations.representation import RANDOM
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.importing import import_callable
 
 
-def run_encoder(
-    run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str
-) -> tuple[str, Encoder, str]:
-    """A name, a run's encoder or a layer of it, trained or not, and its maker.
-
-    The encoder of a flow alone makes its z.
-    """
+def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str) -> Maker:
+    """A run's encoder or a layer of it, trained or not. That of a flow alone makes its z."""
     encoder = _untrained(run) if untrained else load(run).coded.encoder
     if encoder is None:
         raise ValueError(f"{run.path} has no encoder, so there is no h")
     model = run.config["model"]
     spec = model["encoder"] or model["decoder"]
+    shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
     levels = spec["init_args"].get("levels")
     if encoder.source == "image" and levels not in (None, data.levels):
         raise ValueError(
@@ -37,13 +33,40 @@ def run_encoder(
         )
     name = run.path.resolve().name + (", untrained" if untrained else "")
     made_by = identity(encoder, spec["init_args"], data)
-    if isinstance(encoder, activations.LayerActivations) and spec["init_args"]["weights"] is None:
-        made_by = f"{made_by}{RANDOM}{spec['init_args']['seed']}"
+    weights = f"{OF_RUN}{run.path}{' before its training' if untrained else ''}"
+    if not any(True for _ in cast(nn.Module, encoder).parameters()):
+        weights = ""
+    elif isinstance(encoder, activations.LayerActivations):
+        arguments = spec["init_args"]
+        drawn, weights = _origin(
+            encoder.net,
+            arguments["model"],
+            arguments["init_args"] or {},
+            arguments["weights"],
+            arguments["seed"],
+            shape,
+        )
+        made_by += f"{RANDOM}{arguments['seed']}" * drawn
     if layer is not None:
-        shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
         encoder = activations.LayerActivations(cast(nn.Module, encoder), layer, pool, **shape)
         name, made_by = f"{name}.{layer}", identity(encoder, {}, data)
-    return name, encoder, made_by
+    return Maker(name, encoder, made_by, weights)
+
+
+def _origin(
+    net: nn.Module,
+    path: str,
+    init_args: Mapping[str, Any],
+    weights: str | None,
+    seed: int,
+    provided: Mapping[str, Any],
+) -> tuple[bool, str]:
+    """Whether a network's weights are known to be drawn by `seed`, and where they are from."""
+    if weights is not None:
+        return False, f"given: {weights}"
+    if drawn_by_seed(net, path, init_args, seed, provided):
+        return True, f"drawn here with seed {seed}"
+    return False, f"unknown: {path} does not draw all of them by the seed, and may have loaded some"
 
 
 def _untrained(run: Run) -> Encoder | None:
@@ -70,9 +93,9 @@ def network_encoder(
     weights: str | None = None,
     weights_seed: int = 0,
     init_args: Mapping[str, Any] | None = None,
-    image_size: int | None = None,
-) -> tuple[str, Encoder, str]:
-    """A name, an encoder and its maker, as the function `represent` describes them."""
+    image_size: int | tuple[int, int] | None = None,
+) -> Maker:
+    """A network or an encoder, as the function `represent` describes them."""
     weights, init_args = weights or _default_weights(path), dict(init_args or {})
     shape: dict[str, Any] = {"image_shape": data.image_shape, "levels": data.levels}
     encoder: Encoder | None = None
@@ -93,20 +116,32 @@ def network_encoder(
             size=image_size,
             **shape,
         )
-    weighted = any(True for _ in cast(nn.Module, encoder).parameters())
+    net = cast(nn.Module, encoder)
+    if isinstance(encoder, activations.LayerActivations):
+        net = encoder.net
+    weighted = any(True for _ in net.parameters())
     if untrained and not weighted:
         raise ValueError(f"{path} has no weights, so untrained it is the same")
     if untrained and weights is not None:
-        _draw_weights(cast(nn.Module, encoder), path, init_args, weights_seed, shape)
+        _draw_weights(net, path, init_args, weights_seed, shape)
+    drawn, origin = False, ""
+    if weighted:
+        given = None if untrained else weights
+        drawn, origin = _origin(net, path, init_args, given, weights_seed, shape)
+    if untrained and not drawn:
+        raise ValueError(
+            f"untrained:{path} would not be untrained: it does not draw all of its weights by the "
+            f"seed, and may have loaded some"
+        )
     known = {key: value for key, value in shape.items() if hasattr(encoder, key)}
     made_by = identity(encoder, {**known, **init_args}, data)
     name = str(init_args.get("model_name", path.rpartition(".")[2]))
     if layer is not None:
         name = f"{name}.{layer}"
-    if weighted and (untrained or weights is None):
+    if drawn:
         name = f"{name}, {'untrained' if untrained else 'random'}"
         made_by = f"{made_by}{RANDOM}{weights_seed}"
-    return name, encoder, made_by
+    return Maker(name, encoder, made_by, origin)
 
 
 def _default_weights(path: str) -> str | None:
@@ -117,13 +152,12 @@ def _default_weights(path: str) -> str | None:
 
 
 def _draw_weights(
-    encoder: nn.Module, path: str, init_args: dict[str, Any], seed: int, shape: dict[str, Any]
+    net: nn.Module, path: str, init_args: dict[str, Any], seed: int, shape: dict[str, Any]
 ) -> None:
     """Replace the weights that a network was given by those that it starts with.
 
     All else stays, such as how the weights want images scaled.
     """
-    net = encoder.net if isinstance(encoder, activations.LayerActivations) else encoder
     try:
         fresh, _ = build_network(path, init_args, None, seed=seed, provided=shape)
         net.load_state_dict(fresh.state_dict())

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repr_toolkit.data import ImageData
-from repr_toolkit.data.images import SPLITS
+from repr_toolkit.data.images import SPLITS, require_finite
 
 H = NDArray[np.float32]  # (N, d)
 RANDOM = ", random weights of seed "  # in `made_by` of networks whose weights were drawn
@@ -25,6 +25,9 @@ class Representation:
         levels: The levels of these images.
         h: float32 (N, d) for train, val and test, in the order of `data.splits[split]`.
         parts: Where parts of h with names stand in it, such as the scales of a flow's z.
+        weights: Where the weights of the network that made it are from: "drawn here with seed 0",
+            "given: FILE", "unknown: …"; "" where there are none.
+        input: How its images were processed, in words; "" where they were taken as they are.
 
     Raises ValueError for a split that is missing or not (N, d), for splits of different d, and
     where h is not finite.
@@ -36,6 +39,8 @@ class Representation:
     levels: int
     h: Mapping[str, H]
     parts: Mapping[str, slice] = field(default_factory=dict)
+    weights: str = ""
+    input: str = ""
 
     def __post_init__(self) -> None:
         shapes = {split: h.shape for split, h in self.h.items()}
@@ -45,8 +50,7 @@ class Representation:
         if len(widths) > 1 or not min(widths):
             raise ValueError(f"{self.name}: h has one width d ≥ 1 in every split, not {shapes}")
         for split, h in self.h.items():
-            if not np.isfinite(h).all():
-                raise ValueError(f"{self.name}: h of the {split} images is not finite")
+            require_finite(h, f"{self.name}: h of the {split} images")
 
     @property
     def dim(self) -> int:

@@ -1,6 +1,6 @@
 """One string for whatever makes h: `represent` looks up what it means."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
@@ -13,6 +13,7 @@ from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.run import Run, with_fingerprint
+from repr_toolkit.support.console import say
 from repr_toolkit.support.importing import import_callable
 
 
@@ -25,6 +26,7 @@ def represent(
     batch_size: int = 256,
     progress: bool = False,
     parts: Sequence[str] = (),
+    tell: Callable[[str], None] = say,
     **network: Any,
 ) -> tuple[Representation, ImageData]:
     """h of a data set by whatever `source` names, and the data.
@@ -36,9 +38,10 @@ def represent(
       of 4×4 blocks), `labels`;
     - the import path of an encoder's class, or of any class or function that gives a torch network,
       with its `init_args`: the activations of its `layer`, pooled (see
-      `repr_toolkit.encoders.LayerActivations`), with `weights` of a file or a name, or else
-      random ones of `weights_seed`, on images of side `image_size`;
-    - `untrained:` before such a path: the same network with random weights all the same, its
+      `repr_toolkit.encoders.LayerActivations`), with `weights` of a file or a name, or else those
+      that it draws by `weights_seed` or loads by itself, on images of the size `image_size`, one
+      side or height and width;
+    - `untrained:` before such a path: the same network with weights drawn by `weights_seed`, its
       images scaled as `weights` want them;
     - a part of h before any of these: `pca10:` for the first ten principal components, fitted on
       the training images, or a name among the encoder's `parts`, such as `scale1:` of a flow's z.
@@ -47,8 +50,8 @@ def represent(
     which change a run's own data or an .npz's, and must name a source for everything else.
     At most `batch_size` images are encoded at a time. Everything is deterministic. `parts` are
     names of parts that will be taken of h: one that there is not is an error before anything is
-    encoded. `network` are the options of networks that are named above, as `network_encoder` takes
-    them.
+    encoded. `tell` gets lines on a network's weights and input. `network` are the options of
+    networks that are named above, as `network_encoder` takes them.
 
     Raises ValueError for a source of none of these kinds, for options that do not go with it, and
     where data, levels or a stored embedding's maker are others than those that belong to it;
@@ -58,7 +61,7 @@ def represent(
     if unknown := network.keys() - {*OF_NETWORKS, "pool", "weights_seed"}:
         raise TypeError(f"represent takes no {', '.join(sorted(unknown))}")
     settings, parsed = dict(data_settings or {}), Source(source)
-    how: dict[str, Any] = {"batch_size": batch_size, "progress": progress}
+    how: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "tell": tell}
     if not parsed.kind:
         raise ValueError(f"{source}: it is no source of h; give {KINDS}")
     if parsed.part:
@@ -69,7 +72,7 @@ def represent(
         import_callable(parsed.path)  # an error at once, and not after loading data
         data = data or _load_data(settings, source)
         made = network_encoder(parsed.path, data, untrained=parsed.untrained, **network)
-        return encode_data(data, *made, parts=parts, **how), data
+        return encode_data(data, made, parts=parts, **how), data
     for name in OF_NETWORKS:
         if network.get(name) and not (parsed.kind == "run" and name == "layer"):
             raise ValueError(f"{source} takes no {name}, but was given {network[name]!r}")
@@ -79,7 +82,7 @@ def represent(
         data = data or _run_data(Run(parsed.path), settings)
         layer, pool = network.get("layer"), network.get("pool", "mean")
         made = run_encoder(Run(parsed.path), parsed.untrained, data, layer, pool)
-        return encode_data(data, *made, parts=parts, **how), data
+        return encode_data(data, made, parts=parts, **how), data
     data = data or _load_data(settings, source)
     if source == "pca":
         return simple.pca(data, components, progress=progress), data

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.images import require_finite
 from repr_toolkit.data.names import data_folders
 from repr_toolkit.data.npz import read_members, texts
 from repr_toolkit.representations.representation import Representation
@@ -50,6 +51,7 @@ def stored(
             f"{source} holds h of images of {embedded.levels} levels, but {data.name} is read at "
             f"{data.levels}; set --data.levels {embedded.levels}, or embed at {data.levels}"
         )
+    require_finite(embedded.arrays["embedding"], f"{source}: 'embedding'")
     h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}
     made_by = embedded.encoder or f"embedding of {embedded.name} {embedded.fingerprint[:12]}"
     return Representation(Path(source).stem, made_by, data.fingerprint, data.levels, h), data

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from inspect import isclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,21 +75,33 @@ def find_module(name: str) -> ModuleType:
 
 
 def import_callable(path: str) -> Callable[..., Any]:
-    """The class or function at an import path.
+    """The class or function at an import path, or what a class there has of that name.
 
-    Raises ImportError, which names a close one, if there is none.
+    Of the form package.module.name or package.module.Class.name, such as a class method that makes
+    an object. Raises ImportError, which names a close one, if there is none.
     """
     module_name, _, name = path.rpartition(".")
     if not all(part.isidentifier() for part in path.split(".")) or not module_name:
         raise ImportError(f"{path[:80]!r} is not an import path of the form package.module.name")
-    try:
-        module = find_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ImportError(f"{path!r} cannot be imported: {error}") from error
-    member: Callable[..., Any] | None = getattr(module, name, None)
+    holder = _module_or_class(module_name, path)
+    member: Callable[..., Any] | None = getattr(holder, name, None)
     if not callable(member):
-        public = [key for key, value in vars(module).items() if callable(value)]
+        public = [key for key in dir(holder) if callable(getattr(holder, key, None))]
         close = get_close_matches(name, public, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ImportError(f"{module_name} has no class or function {name}{hint}")
     return member
+
+
+def _module_or_class(name: str, path: str) -> Any:
+    """The module of a dotted name, or a class in one; ImportError, which names `path`."""
+    try:
+        return find_module(name)
+    except ModuleNotFoundError as error:
+        outer, _, inner = name.rpartition(".")
+        # Only where the module itself is missing, and not one that it imports.
+        if outer and f"{name}.".startswith(f"{error.name}."):
+            holder = _module_or_class(outer, path)
+            if isclass(member := getattr(holder, inner, None)):
+                return member
+        raise ImportError(f"{path!r} cannot be imported: {error}") from error

@@ -20,7 +20,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 class Stopping(Callback):
     """Raises `Stopped` at the end of the step, or of the batch of a validation, of a signal.
 
-    So does the end of `max_time` since this training, or this resume of it, began.
+    So does the end of `max_time` since this training, or this resume of it, began, but not before
+    it took a step: a resume that ends in the validation that it began with would do so for ever.
     `Checkpoints` then writes the state. Several processes ask each other every
     `interval` steps, since a GPU waits for the answer: all stop at the same step,
     whichever of them the signal reached, and the first one alone has the exit status of a signal,
@@ -35,10 +36,10 @@ class Stopping(Callback):
         self._steps, self._interval = steps, interval
         self._number: int | None = None
         self._seconds = max_time.total_seconds() if max_time else inf
-        self._end = inf
+        self._end, self._first = inf, 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._end = time.monotonic() + self._seconds
+        self._end, self._first = time.monotonic() + self._seconds, trainer.global_step
         on_signals(SIGNALS, self._note)  # when training ends, Lightning restores the former ones
 
     def _note(self, number: int, frame: Any) -> None:
@@ -72,7 +73,7 @@ class Stopping(Callback):
     def _stop(self, trainer: Trainer, count: int = 0) -> None:
         if trainer.world_size > 1 and count % self._interval:
             return
-        over = time.monotonic() >= self._end
+        over = time.monotonic() >= self._end and trainer.global_step > self._first
         asked = self._number is not None or over
         if not trainer.strategy.reduce_boolean_decision(asked, all=False):
             return

@@ -235,12 +235,9 @@ def test_training_finds_the_users_own_encoder(user_folder: Path) -> None:
         "    def forward(self, x: Tensor) -> Tensor:\n"
         "        return x.float().mean((2, 3))\n"
     )
-    tiny = {
-        **TINY,
-        "model": {**TINY["model"], "encoder": {"class_path": "my_project.nets.ChannelMean"}},
-    }
-    (user_folder / "mine.yaml").write_text(yaml.safe_dump(tiny))
-    assert main(["train", "mine.yaml", "--training.warmup", "1"]) == 0
+    (user_folder / "mine.yaml").write_text(yaml.safe_dump(TINY))
+    mine = ["--model.encoder.class_path", "my_project.nets.ChannelMean"]
+    assert main(["train", "mine.yaml", "--training.warmup", "1", *mine]) == 0
     config = yaml.safe_load((user_folder / "runs/mine/config.yaml").read_text())
     assert config["training"]["warmup"] == 1
     assert config["model"]["decoder"]["init_args"]["h_dim"] == 1

@@ -74,6 +74,10 @@ def test_a_decoder_is_trained_on_what_was_embedded(capsys: pytest.CaptureFixture
         (["pixels", "--data.batch_size", "3", "--out", "a.npz"], "is no setting of the data"),
         (["pixels", "--model.encoder", "3", "--out", "a.npz"], "is no setting of the data"),
         (["pixels", "--data.levels", "1", "--out", "a.npz"], "data.levels is 2…256, not 1"),
+        (
+            ["mine.Net", "--image-size", "3x", "--out", "a.npz"],
+            "one side or HEIGHTxWIDTH, not '3x'",
+        ),
         (["mine.Net", "--init-args", "3", "--out", "a.npz"], "--init-args is a mapping"),
         (["nowhere.Net", "--out", "a.npz"], "No module named 'nowhere'"),
     ],
@@ -96,6 +100,9 @@ def test_a_users_own_network(user_folder: Path, capsys: pytest.CaptureFixture[st
         "    return nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten())\n"
     )
     argv = ["embed", "my_nets.tiny", "--layer", "1", "--init-args", "{width: 6}"]
+    argv += ["--image-size", "9x12"]
     assert main([*argv, "--data.source", "digits", "--out", "h.npz"]) == 0
-    assert "my_nets.tiny(width=6) 1, mean over places" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "my_nets.tiny(width=6) 1, mean over places" in told
+    assert "weights  drawn here with seed 0\n  input    images bilinear to 9×12, in grey" in told
     assert load_data("h.npz").arrays["embedding"].shape[1] == 6

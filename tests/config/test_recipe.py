@@ -58,7 +58,18 @@ def test_packaged_recipes_are_whole(name: str) -> None:
             r"unknown setting training\.stepz \(did you mean training\.steps\?",
         ),
         ({"model.encodr": 3}, r"unknown setting model\.encodr \(did you mean model\.encoder\?"),
-        ({"steps": 3}, "unknown setting steps"),
+        ({"steps": 3}, r"unknown setting steps \(did you mean training\.steps\?"),
+        ({"model.decoder.features": 3}, r"did you mean model\.decoder\.init_args\.features\?"),
+        ({"model.decoder.feature": 3}, r"did you mean model\.decoder\.init_args\.features\?"),
+        ({"model.decoder.dropout": 3}, r"did you mean model\.decoder\.init_args\.dropout\?"),
+        ({"training.optimizer.lr": 3}, r"did you mean training\.optimizer\.init_args\.lr\?"),
+        (
+            {
+                "model.decoder.init_args.inner.class_path": "a.C",
+                "model.decoder.init_args.inner.n": 3,
+            },
+            r"unknown setting .*inner\.n \(did you mean model\.decoder.*inner\.init_args\.n",
+        ),
         ({"trainer.": 3}, "unknown setting trainer"),
         ({"training.steps": "many"}, r"training\.steps.*many"),
         ({"training.steps": "-5"}, r"training\.steps .* from 1 to 2147483647, not -5"),
@@ -114,6 +125,39 @@ def test_settings_are_yaml_and_make_a_new_config() -> None:
     assert changed["model"]["encoder"] == {"class_path": "c.D", "init_args": arguments}
     assert changed["trainer"] == {"precision": "bf16-mixed"}
     assert differences(config, changed) == ["model.encoder", "trainer.precision"]
+
+
+def test_another_class_drops_the_arguments_of_the_one_before() -> None:
+    inner = {"class_path": "c.Inner", "init_args": {"n": 1}}
+    model = {
+        "encoder": {"class_path": "a.Old", "init_args": {"h_dim": 4, "inner": inner}},
+        "decoder": {"class_path": "a.B", "init_args": {"features": 3, "inner": inner}},
+    }
+    optimizer = {
+        "class_path": "torch.optim.SGD",
+        "init_args": {"momentum": 0.9},
+        "groups": [{"match": 2, "options": {"nesterov": True}}],
+    }
+    config = complete({**RAW, "model": model, "training": {"optimizer": optimizer}})
+    changed = apply_settings(
+        config,
+        {
+            # In any order: it is the new class's argument.
+            "model.encoder.init_args.width": "7",
+            "model.encoder.class_path": "b.New",
+            "model.decoder.init_args.inner.class_path": "c.Other",
+            "training.optimizer.class_path": "torch.optim.Adam",
+        },
+    )
+    assert changed["model"]["encoder"] == {"class_path": "b.New", "init_args": {"width": 7}}
+    other = {"class_path": "c.Other", "init_args": {}}
+    assert changed["model"]["decoder"]["init_args"] == {"features": 3, "inner": other}
+    adam = {"class_path": "torch.optim.Adam", "init_args": {}, "groups": []}
+    assert changed["training"]["optimizer"] == adam
+    same = apply_settings(config, {"model.encoder.class_path": "a.Old"})
+    assert same == config
+    bare = apply_settings(complete(RAW), {"model.encoder.class_path": "b.New"})
+    assert bare["model"]["encoder"] == {"class_path": "b.New", "init_args": {}}
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ def encoder(**init_args: Any) -> dict[str, Any]:
         (encoder(model="torch.nn.functional.relu"), "init_args.model"),
         (encoder(model="torch.nn.functional.conv2d"), "init_args.model"),
         (encoder(model="- evil.Net"), "init_args.model"),
+        # What a class has is of its module, and no factory of networks.
+        (encoder(model="torch.nn.Embedding.from_pretrained"), "init_args.model"),
+        (encoder(model="torchvision.models.ResNet.load_state_dict"), "init_args.model"),
+        (encoder(model="torch.nn.Module.__class__.__call__"), "init_args.model"),
+        (encoder(model="timm.layers.PatchEmbed.os.system"), "init_args.model"),
+        (small(model__encoder__class_path="torch.nn.Embedding.from_pretrained"), "class_path"),
         (small(data__source="repr_toolkit.data.npz.no_such"), "data.source"),
         (encoder(model="torchvision.models.get_model"), "init_args.model"),
         (encoder(model={"class_path": EVIL}), "init_args.model.class_path"),

@@ -136,7 +136,7 @@ def test_two_processes_share_the_batches_of_one(tmp_path: Path) -> None:
 
 def test_batches_that_cannot_be_shared_are_refused() -> None:
     class Two:
-        global_rank, world_size, global_step, accumulate_grad_batches = 0, 3, 0, 1
+        global_rank, world_size, global_step = 0, 3, 0
 
     module = ImageDataModule(data(), batch_size=4, steps_per_epoch=2)
     module.trainer = Two()  # stands in for a Trainer over three devices

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.encoders import ConvBottleneck, LayerActivations
-from repr_toolkit.encoders.networks import build_network
+from repr_toolkit.encoders.networks import build_network, inputs_of
 from repr_toolkit.testing import check_encoder
 
 SMALL = "torchvision.models.squeezenet1_1"  # 5 MB, and takes images of 32 pixels
@@ -106,6 +106,78 @@ def test_maps_with_channels_last_are_pooled_over_places(net: Net, images: Tensor
     assert wide.h_dim == 4
 
 
+class Vit(nn.Module):
+    """Class token, a register and patches; batch-first, or the images in the second axis."""
+
+    def __init__(self, prefixed: int = 2, batch_first: bool = True) -> None:
+        super().__init__()
+        self.cut = nn.Conv2d(3, 4, 4, stride=4)
+        self.first = nn.Parameter(torch.randn(prefixed, 4))
+        self.batch_first = batch_first
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.cut(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.first.expand(len(x), -1, -1), patches], 1)
+        out: Tensor = self.norm(tokens if self.batch_first else tokens.transpose(0, 1))
+        return out
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_class_and_patch_tokens_are_kept_apart(images: Tensor, batch_first: bool) -> None:
+    torch.manual_seed(0)
+    net = Vit(batch_first=batch_first).eval()
+    whole = LayerActivations(net, "norm", "mean", image_shape=(3, 12, 12))
+    with torch.no_grad():
+        tokens = net(whole.prepared(images))
+    tokens = tokens if batch_first else tokens.transpose(0, 1)
+    wanted = {"mean": tokens.mean(1), "cls": tokens[:, 0], "patches": tokens[:, 2:].mean(1)}
+    for pool, h in wanted.items():
+        encoder = LayerActivations(net, "norm", pool, image_shape=(3, 12, 12))
+        torch.testing.assert_close(encoder(images), h)
+        torch.testing.assert_close(encoder(images[:2]), h[:2])
+    assert "class token" in LayerActivations(net, None, "cls", image_shape=(3, 12, 12)).identity
+    bare = Vit(prefixed=0)
+    patches = LayerActivations(bare, "norm", "patches", image_shape=(3, 12, 12))
+    mean = LayerActivations(bare, "norm", "mean", image_shape=(3, 12, 12))
+    torch.testing.assert_close(patches(images), mean(images))
+    for model, layer, told in (
+        (bare, "norm", "has 9 tokens of 9 patches, so that there is no telling"),
+        (net, "cut", r"gives no tokens but \(4, 3, 3\): pool it by mean"),
+        (Net(), "tokens", "cuts no patches"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            LayerActivations(model, layer, "cls", image_shape=(3, 12, 12))
+
+
+def test_images_need_not_be_square(net: Net) -> None:
+    x = torch.randint(0, 256, (2, 3, 20, 6), dtype=torch.uint8)
+    encoder = LayerActivations(net, "conv", size=(12, 10), image_shape=(3, 20, 6))
+    assert encoder.prepared(x).shape == (2, 3, 12, 10)
+    assert "images bilinear to 12×10" in encoder.identity
+
+
+def test_a_network_of_torchvision_is_known_whoever_made_it() -> None:
+    from torchvision.models import efficientnet_b3, resnet18
+
+    assert inputs_of(resnet18()).size == (224, 224)
+    assert inputs_of(efficientnet_b3()).size == (300, 300)
+    headless = resnet18()
+    headless.fc = nn.Identity()
+    assert inputs_of(nn.Sequential(headless, nn.Flatten())).size == (224, 224)
+    assert inputs_of(Net()).size is None
+
+
+def test_maps_of_one_pixel_are_told() -> None:
+    def cautious(side: int, **how: Any) -> str:
+        shape = (3, side, side)
+        return LayerActivations(deep, image_shape=shape, **how).caution
+
+    deep = nn.Sequential(*(nn.Conv2d(3, 3, 3, stride=2, padding=1) for _ in range(5)))
+    assert "of images of 32×32 its last maps are of 1×1: it may have been" in cautious(32)
+    assert cautious(64) == cautious(32, size=64) == ""
+
+
 def test_without_a_layer_h_is_the_networks_output(net: Net, images: Tensor) -> None:
     encoder = LayerActivations(net)
     torch.testing.assert_close(encoder(images), by_hand(net, images)["head"])
@@ -162,7 +234,7 @@ def test_what_does_not_fit_is_named(net: Net) -> None:
         LayerActivations(net, "zzzzz")
     with pytest.raises(ValueError, match="does not use its layer 'unused'"):
         LayerActivations(net, "unused")
-    with pytest.raises(ValueError, match="pool is one of mean, max, none, not 'sum'"):
+    with pytest.raises(ValueError, match="pool is one of mean, max, none, cls, patches, not 'sum'"):
         LayerActivations(net, "conv", "sum")
     encoder = LayerActivations(net, "conv", "none", image_shape=(3, 12, 12))
     with pytest.raises(ValueError, match="give 16 activations, but h_dim is 144"):

@@ -1,5 +1,6 @@
 """Whatever makes h: what each source means, who made it, and what is refused."""
 
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from repr_toolkit.config.trust import trust_paths
 from repr_toolkit.data import ImageData
 from repr_toolkit.encoders import networks
 from repr_toolkit.representations import Representation, represent
@@ -221,6 +223,83 @@ def test_what_cannot_be_untrained(data: ImageData, tmp_path: Path) -> None:
         represent("untrained:torchvision.models.resnet19", data)
 
 
+# Where weights are from, and what becomes of the images
+
+
+def draws() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+
+
+class Pretrained(torch.nn.Sequential):
+    """A network as of a wheel: its weights come with it, and it says what size they want."""
+
+    image_size = 24
+
+    @classmethod
+    def load(cls) -> "Pretrained":
+        net = cls(*draws())
+        weights = torch.Generator().manual_seed(5)
+        for parameter in net.parameters():
+            parameter.data.normal_(generator=weights)
+        return net
+
+
+def half_pretrained() -> torch.nn.Module:
+    return torch.nn.Sequential(Pretrained.load(), torch.nn.Conv2d(4, 2, 1))
+
+
+def test_weights_are_random_only_where_they_were_drawn_here(data: ImageData) -> None:
+    told: list[str] = []
+    drawn, _ = represent(f"{__name__}.draws", data, weights_seed=4, tell=told.append)
+    assert (drawn.name, drawn.weights) == ("draws, random", "drawn here with seed 4")
+    assert drawn.input.startswith("images in their own size, in grey, scaled by mean [0.449]")
+    assert told == [f"{drawn.name}: weights {drawn.weights}; {drawn.input}"]
+    for name in ("Pretrained.load", "half_pretrained"):
+        loaded, _ = represent(f"{__name__}.{name}", data, tell=told.append)
+        assert "random" not in loaded.name + loaded.made_by
+        assert not loaded.is_random
+        assert loaded.weights.startswith(f"unknown: {__name__}.{name} does not draw all of them")
+        # The size that the network states, or the one that it wraps.
+        assert loaded.input.startswith("images bilinear to 24×24, in grey")
+        assert f"weights {loaded.weights}; {loaded.input}" in told[-1]
+        with pytest.raises(ValueError, match="would not be untrained: it does not draw all of it"):
+            represent(f"untrained:{__name__}.{name}", data)
+
+
+def test_a_run_on_a_layer_of_a_pretrained_network_is_not_random(
+    data: ImageData, tmp_path: Path
+) -> None:
+    path = f"{__name__}.Pretrained.load"
+    run = run_of(tmp_path / "run", data, "LayerActivations", model=path, layer="0")
+
+    def trusting() -> Representation:
+        trust_paths(path)
+        return represent(str(run.path), data)[0]
+
+    h = copy_context().run(trusting)
+    assert not h.is_random
+    assert h.weights.startswith("unknown: ")
+
+
+def test_small_images_of_a_network_that_was_made_for_larger_ones_are_told(data: ImageData) -> None:
+    told: list[str] = []
+    path = f"{__name__}.Pretrained.load"
+    h, _ = represent(path, data, image_size=(12, 8), tell=told.append)
+    assert h.input.startswith("images bilinear to 12×8")
+    assert told[1].startswith(f"warning: {path} was made for images of 24×24 and gets 12×8")
+    told.clear()
+    represent(path, data, image_size=20, tell=told.append)
+    assert len(told) == 1
+
+
+def test_weights_that_were_given_are_named(data: ImageData, tmp_path: Path) -> None:
+    file = str(tmp_path / "net.pt")
+    torch.save(draws().state_dict(), file)
+    h, _ = represent(f"{__name__}.draws", data, weights=file)
+    assert (h.name, h.weights) == ("draws", f"given: {file}")
+    assert represent("pixels", data)[0].weights == ""
+
+
 # What is refused
 
 
@@ -270,8 +349,11 @@ def test_h_is_finite_and_whole(data: ImageData) -> None:
         return Representation("mine", "me", "0", 2, {**h, **changed})
 
     assert made().dim == 3
-    with pytest.raises(ValueError, match="of the val images is not finite"):
-        made(val=np.full((2, 3), np.nan, np.float32))
+    spoilt = np.zeros((9, 3), np.float32)
+    spoilt[[1, 4, 7], 2] = np.nan
+    wanted = r"mine: h of the val images is not finite in 3 of 9 rows: .* rows 1, 4, 7, counted"
+    with pytest.raises(ValueError, match=wanted):
+        made(val=spoilt)
     with pytest.raises(ValueError, match="one width d ≥ 1 in every split"):
         made(test=np.zeros((2, 4), np.float32))
     with pytest.raises(ValueError, match=r"h is \(N, d\) for train, val, test"):

@@ -58,6 +58,17 @@ def test_a_user_s_callbacks_are_added_and_go_on(
     assert metrics(run) == metrics(whole)
 
 
+def test_however_little_time_there_is_training_gets_on(tmp_path: Path) -> None:
+    """It ends after a step, never again and again in the validation that a resume begins with."""
+    short = {"training__steps": 4, "training__validate_every": 2}
+    config = small(**short, trainer__max_time={"seconds": 1e-6})
+    for step in (1, 2, 3, 4):
+        with pytest.raises(Stopped, match=rf"trainer\.max_time after step {step} of 4"):
+            train(config, tmp_path / "run", resume=True)
+    run = train(config, tmp_path / "run", resume=True)
+    assert_same_weights(run, train(small(**short), tmp_path / "whole"))
+
+
 def test_a_callback_may_end_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends with a validation of the weights as they are."""
     config = small(trainer__callbacks=[counting(tmp_path / "journal", stop_at=6)])

@@ -224,6 +224,7 @@ def _notes(group: Sequence[Probed]) -> list[str]:
         f"{protocol['interval']['covers']}.",
         *_control_notes(group),
     ]
+    notes += _networks(group)
     readings = [reading for one in group for reading in one.target["readings"]]
     if len(_columns(group)) > 1 and any(r.get("missed") is not None for r in readings):
         notes.append(
@@ -257,6 +258,17 @@ def _notes(group: Sequence[Probed]) -> list[str]:
     notes += [f"Not probed: {name}, since {why}." for name, why in skipped.items()]
     left_out = {source: why for one in group for source, why in one.numbers["left_out"].items()}
     return notes + [f"Left out: {source}: {why}." for source, why in left_out.items()]
+
+
+def _networks(group: Sequence[Probed]) -> list[str]:
+    """Where the weights of each network are from, and how its images were processed."""
+    known = {r["name"]: r for one in group for r in one.numbers["representations"]}
+    networks = {name: r for name, r in known.items() if r.get("input")}
+    notes = []
+    for name, r in networks.items():
+        weights = f"weights {r['weights']}; " if r.get("weights") else ""
+        notes.append(f"{name}: {weights}{r['input']}.")
+    return notes
 
 
 def _at_ends(one: Probed) -> Iterator[str]:

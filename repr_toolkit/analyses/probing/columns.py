@@ -17,6 +17,7 @@ from repr_toolkit.data.images import SPLITS
 from repr_toolkit.representations import Representation, Source, options_for, part_of, represent
 from repr_toolkit.representations.names import UNTRAINED
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.console import say
 
 Made = str | Path | Run | Representation | Mapping[str, npt.NDArray[Any]]
 """What makes h, or h itself."""
@@ -59,6 +60,7 @@ class Columns:
     all: list[Column] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     known: dict[str, Representation] = field(default_factory=dict)  # all of h, by its source
+    tell: Callable[[str], None] = say
 
     def options_of(self, source: Source) -> dict[str, Any]:
         """Those that a source gets."""
@@ -68,7 +70,7 @@ class Columns:
         """h of the data by a source, of which parts are made of one h."""
         if source.whole not in self.known:
             how = {**self.options_of(source), "parts": parts_of(source.whole, self.sources)}
-            self.known[source.whole] = represent(source.whole, self.data, **how)[0]
+            self.known[source.whole] = represent(source.whole, self.data, tell=self.tell, **how)[0]
         whole = self.known[source.whole]
         return part_of(whole, source.part) if source.part else whole
 
@@ -153,8 +155,8 @@ def gather(
         tell(f"h of {leading.text}")
         parts = parts_of(leading.whole, sources)
         how = {**options_for(leading, sources, options), "parts": parts}
-        known[leading.whole], data = represent(leading.whole, None, **how)
-    columns = Columns(data, sources, options, known=known)
+        known[leading.whole], data = represent(leading.whole, None, tell=tell, **how)
+    columns = Columns(data, sources, options, known=known, tell=tell)
     wanted = []
     for source in given:
         if isinstance(source, Representation):
@@ -202,7 +204,7 @@ def encode_images(
         return None
     others = _with_images(data, images, whole=source.fitted)
     try:
-        return represent(source.text, others, **options)[0].h["test"]
+        return represent(source.text, others, tell=lambda line: None, **options)[0].h["test"]
     except ValueError:  # h of labels, of landmarks …, which new images have not
         return None
 

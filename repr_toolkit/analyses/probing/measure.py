@@ -9,7 +9,7 @@ import numpy as np
 from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.analyses.probing.columns import Made, gather
 from repr_toolkit.analyses.probing.readings import Reader, result_of
-from repr_toolkit.analyses.probing.result import Probing, Reading, protocol
+from repr_toolkit.analyses.probing.result import Described, Probing, Reading, protocol
 from repr_toolkit.analyses.probing.targets import Target, find_targets
 from repr_toolkit.data import ImageData
 from repr_toolkit.representations import Representation
@@ -100,7 +100,10 @@ def probe(
         data=data.name,
         fingerprint=data.fingerprint,
         levels=data.levels,
-        representations={column.h.name: (column.h.made_by, column.h.dim) for column in columns.all},
+        representations={
+            h.name: Described(h.made_by, h.dim, h.weights, h.input)
+            for h in (column.h for column in columns.all)
+        },
         protocol=protocol(chosen, seed, orders, control, images),
         targets=tuple(result_of(target, readings[target.name], data) for target in wanted),
         skipped=tuple(skipped),

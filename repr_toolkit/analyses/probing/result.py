@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -89,6 +89,15 @@ class TargetResult:
         return None
 
 
+class Described(NamedTuple):
+    """What made a representation, its width d, its network's weights and its images' processing."""
+
+    made_by: str
+    dim: int
+    weights: str = ""
+    input: str = ""
+
+
 @dataclass(frozen=True)
 class Probing:
     """Everything that was read from several representations of one data set.
@@ -97,7 +106,7 @@ class Probing:
         data: The name of the data.
         fingerprint: That of the data.
         levels: The levels of the images.
-        representations: Each one's maker and width d, by its name.
+        representations: What is known of each, by its name.
         protocol: What was fixed before anything was seen.
         targets: The readings, by what is read.
         skipped: The keys of the data that could not be probed.
@@ -110,7 +119,7 @@ class Probing:
     data: str
     fingerprint: str
     levels: int
-    representations: Mapping[str, tuple[str, int]]
+    representations: Mapping[str, Described]
     protocol: Mapping[str, Any]
     targets: tuple[TargetResult, ...]
     skipped: tuple[Skipped, ...]
@@ -135,8 +144,8 @@ class Probing:
     def as_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         representations = [
-            {"name": name, "made_by": made_by, "dim": dim}
-            for name, (made_by, dim) in self.representations.items()
+            {"name": name, **{key: value for key, value in known._asdict().items() if value != ""}}
+            for name, known in self.representations.items()
         ]
         numbers = {**vars(self), "split": "test", "representations": representations}
         return {key: as_json(value) for key, value in numbers.items()}
