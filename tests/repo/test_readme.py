@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, redirect_stdout
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for module in ("faces", "faces.encode"):
         monkeypatch.setattr(f"repr_toolkit.{module}.Detector", lambda **_: QuickDetector())
     for module in ("faces.encode", "commands.common", "analyses.likeness.measure"):
-        monkeypatch.setattr(f"repr_toolkit.{module}.facenet_of", lambda *_: QuickNet(made_by))
+        place = import_module(f"repr_toolkit.{module}")
+        monkeypatch.setattr(place, "facenet_of", lambda *_: QuickNet(made_by))
     people(tmp_path / "PHOTOS", 12, 3)
     for name in ("somebody.jpg", "a.jpg", "b.jpg"):
         Image.new("RGB", (64, 60), "red").save(tmp_path / name)
