@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.nn.parameter import is_lazy
 
-from repr_toolkit.support.reading import reading, require_whole
+from repr_toolkit.support.reading import in_utf8, reading, require_whole
 
 FETCH = "if it was downloaded, delete it and fetch it again"
 """What to do about a damaged file."""
@@ -35,7 +35,8 @@ def read_state(path: Path, mend: str = FETCH) -> dict[str, Tensor]:
         path, mend, found="is damaged or cut short, or holds more than a state dict", why=safe
     ):
         if safe:  # it may end as a zip archive does, and is none
-            state = load_file(path)
+            with in_utf8(path) as named:
+                state = load_file(named)
         else:
             if zipfile.is_zipfile(path):
                 require_whole(path)
@@ -58,7 +59,7 @@ def no_larger_than(path: Path, mend: str = FETCH) -> Iterator[None]:
     """
     from safetensors import safe_open
 
-    with reading(path, mend), safe_open(path, "pt") as file:
+    with reading(path, mend), in_utf8(path) as named, safe_open(named, "pt") as file:
         count, size = 2 * len(file.keys()) + 1000, 2 * path.stat().st_size + (256 << 20)
 
     def registered(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:

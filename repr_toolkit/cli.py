@@ -18,6 +18,8 @@ from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
 from repr_toolkit.commands.settings import PLACES, data_settings
 from repr_toolkit.commands.words import in_order
+from repr_toolkit.support.console import print_anything, write_error
+from repr_toolkit.support.pulse import pulse
 from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
 
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0 is success, 1 an error that is shown in one line, 2 wrong usage, 130 Ctrl-C, 143 SIGTERM.
     """
+    print_anything()
     argv = list(sys.argv[1:] if argv is None else argv)
     args, settings = parse(argv)
     command, options = args.command, args[args.command]
@@ -93,12 +96,15 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         from repr_toolkit.config.trust import EVERYTHING, trust_paths
 
         trust_paths(EVERYTHING)
+    for check in options.checks:
+        check(options, settings)
     if settings and command not in TAKE_SETTINGS:
         given = data_settings(settings)
         from repr_toolkit.runs.places import look_for_data
 
         look_for_data(**given)
-    commands.function(command)(options, settings)
+    with pulse(command, write_error, shown=not options.get("json", False)):
+        commands.function(command)(options, settings)
 
 
 def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
@@ -123,6 +129,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
             takes = f"the settings --{', --'.join(known)}" if known else "no settings"
             parser.error(f"{command} takes {takes}, but was given --{name}")
     args[command].typed = shlex.join(["repr-toolkit", *argv])
+    args[command].checks = parser.commands[command].checks
     return args, settings
 
 

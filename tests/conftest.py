@@ -1,5 +1,6 @@
 """What every test shares: one thread, a cache of its own, and real data beside the checkout."""
 
+import math
 import os
 
 import pytest
@@ -19,6 +20,14 @@ def _toys_are_known() -> None:
     from repr_toolkit.config import trust
 
     trust.PACKAGES += ("toys.",)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_pulse() -> None:
+    """No lines that depend on how busy the machine is."""
+    from repr_toolkit.support import pulse
+
+    pulse.SILENCE = math.inf
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -23,17 +23,26 @@ from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 
 
-def originals_of(run: Run, model: EncoderDecoder, options: Namespace) -> dict[str, Tensor]:
-    """The pictures that are named, or so many images of the split, as a batch.
+def originals_of(
+    run: Run, model: EncoderDecoder, options: Namespace
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The pictures that are named, or so many images of the split, as a batch; and their names.
 
     Raises ValueError for pictures where the encoder reads something else.
     """
     if not options.pictures:
         held_out = run.load_data().split(options.split)
-        return held_out[choose_evenly(len(held_out), options.images)]
+        chosen = choose_evenly(len(held_out), options.images)
+        return held_out[chosen], [f"{options.split} {index}" for index in chosen]
     if model.encoder is not None and model.encoder.source != "image":
         raise ValueError(f"the encoder of {run.path} reads {model.encoder.source!r}, not pictures")
-    return {"image": pictures_for(run, model, options.pictures)}
+    names = [Path(picture).name for picture in options.pictures]
+    return {"image": pictures_for(run, model, options.pictures)}, names
+
+
+def numbered(*names: str, draws: int) -> list[str]:
+    """The names of columns, and the numbers of draws after them."""
+    return [*names, *(str(number) for number in range(1, draws + 1))]
 
 
 def pictures_for(run: Run, model: EncoderDecoder, paths: Sequence[str]) -> Tensor:

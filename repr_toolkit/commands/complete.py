@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -24,7 +25,7 @@ def complete(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.analyses.judge import require_judgeable
-    from repr_toolkit.commands.common import originals_of
+    from repr_toolkit.commands.common import numbered, originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.complete import complete, mask_of
@@ -38,7 +39,7 @@ def complete(options: Namespace, settings: Settings) -> None:
     model = load_with_decoder(run)
     levels = model.decoder.levels
     mask = mask_of(options.mask, model.decoder.image_shape[1:])
-    batch = originals_of(run, model, options)
+    batch, names = originals_of(run, model, options)
     with engine_log_shown():
         own_noise = options.judge is not None
         drawn = complete(model, batch, mask, n=options.n, own_noise=own_noise, **drawing(options))
@@ -71,7 +72,9 @@ def complete(options: Namespace, settings: Settings) -> None:
         )
     elif source is not None and (options.judge is not None or source != "label"):
         print("h is that of the whole original, and may tell of what is hidden.")
-    save_rows(rows, levels, options, {"mask": mask.numpy(), "nats": drawn.nats.numpy()})
+    more = {"mask": mask.numpy(), "nats": drawn.nats.numpy()}
+    columns = numbered("original", "known", draws=options.n)
+    save_rows(rows, levels, options, more, column_names=columns, row_names=names)
 
 
 def print_judged(run: "Run", drawn: "Completions", options: Namespace) -> None:
@@ -120,6 +123,7 @@ def add_commands(subcommands: Any) -> None:
         default="top",
         help="what is known: top or left half, box (all but the middle), or a picture whose white "
         "is known (default: top)",
+        check=checks.mask,
     )
     command.add_count("-n", 4, "completions of each original")
     command.add_argument(

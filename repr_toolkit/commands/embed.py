@@ -38,5 +38,4 @@ def embed(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, embed, "h of a data set, as a data file", DATA_HELP)
     command.add_source()
-    command.add_argument("--out", required=True, metavar="FILE.npz", help="data file to write")
-    command.add_shared("--overwrite")
+    command.add_out("data file to write", suffixes=(".npz",), required=True, metavar="FILE.npz")

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 if TYPE_CHECKING:
     from repr_toolkit.faces import FaceJob, Report
 
-NAMED = 5  # photographs that the table names for each reason
+NAMED = 5  # photographs that are named for each reason
 
 
 def faces(options: Namespace, settings: Settings) -> None:
@@ -18,7 +19,8 @@ def faces(options: Namespace, settings: Settings) -> None:
 
     It holds the face in each, found by MTCNN and cut out, its embedding by FaceNet, its landmarks,
     and the person, by the sub-folder's name. What was skipped is listed with the reason, also in
-    NAME.skipped.csv.
+    NAME.skipped.csv. A photograph that lies on its side, or upside down, is turned, and faces that
+    the detector is not certain of are named.
 
     What is done is kept in NAME.parts beside OUT.npz until all is there, and after a kill the same
     command goes on with --resume.
@@ -43,6 +45,7 @@ def faces(options: Namespace, settings: Settings) -> None:
 
 def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     from repr_toolkit.data.walk import skipped_text
+    from repr_toolkit.faces.detection import CERTAIN
     from repr_toolkit.faces.pipeline import LEAST_FACES
     from repr_toolkit.support.tables import wrapped
 
@@ -50,6 +53,12 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     if report.several:
         chosen = "most central" if select == "center" else "largest"
         print(f"{report.several} of the photographs show several faces; the {chosen} was taken")
+    if report.turned:
+        print(f"{len(report.turned)} photographs did not stand upright, and were turned")
+        _name([f"{photo}, by {degrees} degrees" for photo, degrees in report.turned])
+    if report.uncertain:
+        print(f"{len(report.uncertain)} faces are uncertain: a probability below {CERTAIN}")
+        _name([f"{photo}, {probability:.3f}" for photo, probability in report.uncertain])
     if report.people == 1 and job.allow_one_identity:
         if report.faces < LEAST_FACES:
             print("fewer than 3 photographs cannot be split into train, val and test")
@@ -64,25 +73,33 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
         reasons.setdefault(reason, []).append(photo)
     print(f"{len(report.skipped)} photographs skipped")
     for reason, photos in sorted(reasons.items(), key=lambda item: -len(item[1])):
-        # Names may hold bytes that are no text.
-        named = [photo.encode(errors="backslashreplace").decode() for photo in photos[:NAMED]]
-        more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
         print(wrapped(f"{reason}, {len(photos)}:", "- "), end="")
-        print(*(f"    {name}" for name in named + more), sep="\n")
+        _name(photos)
     print(f"all of them: {job.skipped_file}")
+
+
+def _name(photos: list[str]) -> None:
+    """Print the first of some photographs, and how many more there are."""
+    more = [f"and {len(photos) - NAMED} more"] if len(photos) > NAMED else []
+    print(*(f"    {name}" for name in photos[:NAMED] + more), sep="\n")
 
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, faces, "photographs to faces and embeddings")
     command.add_argument(
-        "folder", metavar="DIR", help="folder with a sub-folder of photographs for each person"
+        "folder",
+        metavar="DIR",
+        help="folder with a sub-folder of photographs for each person",
+        check=checks.folder,
     )
     command.add_argument("out", metavar="OUT.npz", help="data file to write")
+    command.checks.append(checks.new_output(".npz"))
     command.add_argument(
         "--weights",
         default="vggface2",
         help="FaceNet's: vggface2 or casia-webface, looked for in $REPR_TOOLKIT_DATA and in "
         "torch's cache, else downloaded; or a .pt or .safetensors file",
+        check=checks.weights,
     )
     command.add_count("--image-size", 32, "side of the images in pixels")
     command.add_argument(

@@ -4,6 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import SETTINGS_HELP, Settings, add_command
 
 
@@ -57,4 +58,5 @@ def field(options: Namespace, settings: Settings) -> None:
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, field, "draw what a decoder sees", SETTINGS_HELP)
     command.add_shared("recipe")
-    command.add_out("PNG to write", default="field.png")
+    command.add_out("PNG to write", "field.png", suffixes=(".png",))
+    command.checks.append(checks.recipe)

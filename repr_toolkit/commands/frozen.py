@@ -9,6 +9,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import SETTINGS_HELP, Settings, add_command
 
 
@@ -70,6 +71,7 @@ def add_commands(subcommands: Any) -> None:
         subcommands, frozen, "bits that frozen h saves a fresh decoder", SETTINGS_HELP
     )
     command.add_shared("recipe")
+    command.checks.append(checks.recipe)
     command.add_source(many=True)
     command.add_shared("--split", "--candidates")
     command.add_shared("--name", help="name of the study (default: frozen_ and the recipe's)")

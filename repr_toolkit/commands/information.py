@@ -4,6 +4,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 
@@ -44,7 +45,12 @@ def add_commands(subcommands: Any) -> None:
         subcommands, information, "bits that h carries about images", finds_data=True
     )
     command.add_shared("run", "--split")
-    command.add_argument("--without", metavar="RUN", help="run without this h, on the same images")
+    command.add_argument(
+        "--without",
+        metavar="RUN",
+        help="run without this h, on the same images",
+        check=checks.finished_run,
+    )
     command.add_argument("--along", help="what of h is resampled: coordinates or principal")
     command.add_count("--parts", 32, "how many of them")
     command.add_count("--part-images", 128, "on how many images")
@@ -52,4 +58,4 @@ def add_commands(subcommands: Any) -> None:
     command.add_count("--bound-images", 512, "images of the lower bound")
     command.add_shared("--batch-size", "--json")
     command.add_shared("--seed", help="of all that is drawn")
-    command.add_out("PNG of the maps to draw")
+    command.add_out("PNG of the maps to draw", suffixes=(".png",))

@@ -55,5 +55,6 @@ def add_commands(subcommands: Any) -> None:
     command.add_count("--neighbours", 5, "nearest training images that count")
     command.add_drawing(seed="of noise and judge")
     command.add_shared("--json")
-    command.add_out("PNG to draw: images, samples, what varies, and the nearest images")
+    what = "PNG to draw: images, samples, what varies, and the nearest images"
+    command.add_out(what, suffixes=(".png",))
     command.add_count("--rows", 10, "images in the picture")

@@ -5,6 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeFloat
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 
@@ -20,6 +21,7 @@ def likeness(options: Namespace, settings: Settings) -> None:
     from torch import from_numpy
 
     from repr_toolkit.analyses.likeness import ANALYSIS, measure
+    from repr_toolkit.commands.common import numbered
     from repr_toolkit.commands.results import keep_and_show, require_pictures, save_rows
     from repr_toolkit.runs.run import Run
 
@@ -40,7 +42,8 @@ def likeness(options: Namespace, settings: Settings) -> None:
     keep_and_show(ANALYSIS, {run: result}, options)
     if options.out is not None:
         pictures, levels = result.pictured["pictures"], int(result.pictured["levels"])
-        save_rows(from_numpy(pictures), levels, options)
+        columns = [*numbered("photograph", draws=options.n), "by pixels", "by embedding"]
+        save_rows(from_numpy(pictures), levels, options, column_names=columns)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -64,6 +67,7 @@ def add_commands(subcommands: Any) -> None:
         "--judge",
         metavar="WEIGHTS",
         help="of another FaceNet, a name or a file, to be the second embedder",
+        check=checks.weights,
     )
     command.add_out("PNG to write: photograph, portraits, the training images nearest to them")
     command.add_count("--shown", 12, "people in the pictures")

@@ -8,6 +8,9 @@ from typing import Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from jsonargparse.typing import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from repr_toolkit.commands import checks
+from repr_toolkit.commands.checks import Check, each
+
 Settings = dict[str, str]
 """Dotted names of a recipe's settings to the texts that they are set to."""
 
@@ -48,10 +51,14 @@ PICTURES = "PNG to write, with the values beside it; or the .npz alone"
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "recipe": {"metavar": "RECIPE", "help": "name of a packaged recipe, or a YAML file"},
-    "run": {"metavar": "RUN", "help": "run directory, such as runs/NAME"},
+    "run": {
+        "metavar": "RUN",
+        "help": "run directory, such as runs/NAME",
+        "check": checks.finished_run,
+    },
     "--name": {"help": "name of the run directory (default: the recipe's name)"},
     "--runs-dir": {"default": "runs", "help": "folder of the run directory"},
-    "--split": {"default": "test", "help": "train, val or test"},
+    "--split": {"default": "test", "help": "train, val or test", "check": checks.split},
     "--seed": {"type": NonNegativeInt, "default": 0, "help": "of whatever is random"},
     "--batch-size": {"type": PositiveInt, "default": 256, "help": "images at a time"},
     "--candidates": {
@@ -69,7 +76,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--weights": {
         "help": "FaceNet's, as for `faces` (default: those on this machine that made the run's "
-        "embeddings)"
+        "embeddings)",
+        "check": checks.weights,
     },
     "--json": {"action": "store_true", "help": "print JSON"},
     "--resume": {"action": "store_true", "help": "go on with the job if it was cut short"},
@@ -91,7 +99,8 @@ SOURCE_OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--weights": {
         "help": "of a network: a .pt or .safetensors file, or a name such as DEFAULT, which may "
-        "download; without it they are those that the network draws, or loads by itself"
+        "download; without it they are those that the network draws, or loads by itself",
+        "check": checks.weights,
     },
     "--weights-seed": {
         "type": NonNegativeInt,
@@ -131,12 +140,14 @@ class Command(ArgumentParser):
         options: The arguments of `add_argument` by the names of options and positional arguments.
         commands: The parsers of commands by their names, in the parser of the whole program.
         finds_data: Whether settings say where the data of runs lie.
+        checks: What is looked at of a command line before the command imports anything heavy.
     """
 
     def __init__(self, description: str, **how: Any) -> None:
         self.options: dict[str, dict[str, Any]] = {}
         self.commands: dict[str, Command] = {}
         self.finds_data = False
+        self.checks: list[Action] = []
         super().__init__(
             prog="repr-toolkit",
             description=description,
@@ -151,14 +162,21 @@ class Command(ArgumentParser):
         )
 
     def add_argument(
-        self, *names: str, words: Callable[[str], object] | None = None, **how: Any
+        self,
+        *names: str,
+        words: Callable[[str], object] | None = None,
+        check: Check | None = None,
+        **how: Any,
     ) -> argparse.Action:
         """Take an argument, and remember how.
 
         `words` says of each of several values, after which others may stand, whether it is one.
+        `check` looks at each value and raises, before the command imports anything heavy.
         """
         self.options |= {name: {**how, "words": words} for name in names}
         action: argparse.Action = super().add_argument(*names, **how)
+        if check is not None:
+            self.checks.append(lambda options, settings: each(check, options[action.dest]))
         return action
 
     def add_shared(self, *names: str, **changes: Any) -> None:
@@ -187,14 +205,22 @@ class Command(ArgumentParser):
             nargs="*",
             metavar="PICTURE",
             help="image files, scaled to the model's size; without any, some of a split are taken",
+            check=checks.picture,
         )
         self.add_count("--images", 8, "originals that are taken from the split")
         self.add_shared("--split")
 
-    def add_out(self, what: str = PICTURES, default: str | None = None) -> None:
+    def add_out(
+        self,
+        what: str = PICTURES,
+        default: str | None = None,
+        suffixes: tuple[str, ...] = (".png", ".npz"),
+        **how: Any,
+    ) -> None:
         """Take a file to write `what` to, and whether it may replace another."""
-        self.add_argument("--out", default=default, help=what)
+        self.add_argument("--out", default=default, help=what, **how)
         self.add_shared("--overwrite")
+        self.checks.append(checks.new_output(*suffixes))
 
     def add_source(self, *, many: bool = False) -> None:
         """Take what makes h, and how: the one `source`, or with `many` some in `sources`.
@@ -212,6 +238,7 @@ class Command(ArgumentParser):
         )
         for name, how in SOURCE_OPTIONS.items():
             self.add_argument(name, **how)
+        self.checks.append(checks.sources)
 
 
 def add_command(

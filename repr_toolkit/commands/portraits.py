@@ -1,9 +1,11 @@
 """The commands that draw people from their face embeddings."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -16,6 +18,7 @@ def portraits(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
+    from repr_toolkit.commands.common import numbered
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
@@ -27,7 +30,9 @@ def portraits(options: Namespace, settings: Settings) -> None:
     with engine_log_shown():
         images = sample(model, h, n=options.n, **drawing(options))
     rows = torch.cat([faces[:, None], images], dim=1)  # (N, 1 + n, C, H, W)
-    save_rows(rows, model.decoder.levels, options)
+    names = [Path(photograph).name for photograph in options.photographs]
+    columns = numbered("face", draws=options.n)
+    save_rows(rows, model.decoder.levels, options, column_names=columns, row_names=names)
 
 
 def interpolate(options: Namespace, settings: Settings) -> None:
@@ -69,13 +74,22 @@ def interpolate(options: Namespace, settings: Settings) -> None:
             f"noise by {other_noise.mean():.4f} (mean absolute intensities of [0, 1]); "
             f"closer in {(adjacent < other_noise).sum()} of {len(images)} rows"
         )
-    save_rows(rows, levels, options)
+    columns = [f"{step / (options.steps - 1):.2f}" for step in range(options.steps)]
+    names = [f"noise {number}" for number in range(1, len(rows) + 1)]
+    columns = [*(Path(end).name for end in named[:1]), *columns, Path(named[1]).name]
+    save_rows(rows, levels, options, column_names=columns, row_names=names)
 
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, portraits, "draw new portraits of people")
     command.add_shared("run")
-    command.add_argument("photographs", nargs="+", metavar="PHOTO", help="one person in each")
+    command.add_argument(
+        "photographs",
+        nargs="+",
+        metavar="PHOTO",
+        help="one person in each",
+        check=checks.photograph,
+    )
     command.add_count("-n", 8, "portraits of each person")
     command.add_shared("--weights")
     command.add_drawing(1.0)
@@ -85,8 +99,9 @@ def add_commands(subcommands: Any) -> None:
         subcommands, interpolate, "draw the way from one picture to another", finds_data=True
     )
     command.add_shared("run")
-    command.add_argument("a", metavar="PICTURE_A", help="where the path begins")
-    command.add_argument("b", metavar="PICTURE_B", help="where it ends")
+    for name, what in {"a": "where the path begins", "b": "where it ends"}.items():
+        metavar = f"PICTURE_{name.upper()}"
+        command.add_argument(name, metavar=metavar, help=what, check=checks.picture_or_number)
     command.add_count("--steps", 9, "pictures in a row")
     command.add_count("--rows", 4, "rows, each of another noise")
     command.add_shared("--split")

@@ -1,6 +1,5 @@
 """The command that says what h knows: classical probes and the online code."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,12 @@ def probe(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.representations import Source
     from repr_toolkit.runs.kept import keep, unsaved
     from repr_toolkit.runs.run import Run
+    from repr_toolkit.support.console import tell
     from repr_toolkit.support.files import require_writable, write_json
 
     out = None if options.out is None else Path(options.out)
     if out is not None:
         require_writable(out, "the result", ".json", overwrite=options.overwrite)
-
-    def tell(message: str) -> None:
-        print(message, file=sys.stderr, flush=True)
 
     result = probe_sources(
         options.sources,
@@ -103,4 +100,4 @@ def add_commands(subcommands: Any) -> None:
             f"--no-{name}", dest=name, action="store_false", help=f"leave out the {what}"
         )
     command.add_shared("--json")
-    command.add_out("JSON to write the result to")
+    command.add_out("JSON to write the result to", suffixes=(".json",))

@@ -1,9 +1,11 @@
 """The command that writes the report of runs."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 
@@ -31,16 +33,28 @@ def report(options: Namespace, settings: Settings) -> None:
     print(written)
 
 
+def _check_out(options: Namespace, settings: Settings) -> None:
+    from repr_toolkit.page.html import refuse_others
+
+    if options.out is not None:
+        refuse_others(Path(options.out), overwrite=options.overwrite)
+
+
 def add_commands(subcommands: Any) -> None:
     command = add_command(
         subcommands, report, "one HTML page of everything about runs", finds_data=True
     )
     command.add_argument(
-        "runs", nargs="+", metavar="RUN", help="run directories, or folders of runs such as studies"
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run directories, or folders of runs such as studies",
+        check=checks.runs,
     )
     command.add_argument(
         "--out", help="HTML file to write (default: report.html in the run's or runs' folder)"
     )
+    command.checks.append(_check_out)
     command.add_shared("--split")
     command.add_argument(
         "--all",

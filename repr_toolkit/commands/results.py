@@ -1,6 +1,6 @@
 """What the commands of analyses do with what was measured: keep it, print it, draw it, log it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,13 @@ from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Findings, Kept, unsaved
 from repr_toolkit.runs.kept import keep as keep_with_run
 from repr_toolkit.runs.run import Run, distinct_names
-from repr_toolkit.sampling.draw import refuse_unwritable
-from repr_toolkit.support.files import atomic_write, json_text, require_writable, write_npz
+from repr_toolkit.support.files import (
+    atomic_write,
+    json_text,
+    refuse_unwritable,
+    require_writable,
+    write_npz,
+)
 from repr_toolkit.support.pictures import image_grid, write_png
 
 
@@ -91,14 +96,19 @@ def save_picture(
 
 
 def save_rows(
-    rows: Tensor, levels: int, options: Namespace, more: Mapping[str, Any] | None = None
+    rows: Tensor,
+    levels: int,
+    options: Namespace,
+    more: Mapping[str, Any] | None = None,
+    **names: Sequence[str],
 ) -> None:
     """Write rows of images, uint8 (rows, columns, C, H, W), to --out, and name the files.
 
-    `more` are further arrays for the .npz.
+    `more` are further arrays for the .npz, whose images are not enlarged. `column_names` and
+    `row_names` stand in the picture.
     """
     images = rows.flatten(0, 1).cpu()
-    grid = image_grid(images, columns=rows.shape[1], levels=levels)
+    grid = image_grid(images, columns=rows.shape[1], levels=levels, **names)
     save_picture(lambda: grid, options, {"image": images.numpy(), "levels": levels, **(more or {})})
 
 

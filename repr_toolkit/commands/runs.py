@@ -5,11 +5,13 @@ import os
 import sys
 from math import nan
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import SETTINGS_HELP, Command, Settings, add_command, drawing
 from repr_toolkit.support.console import engine_log_shown
 
@@ -59,7 +61,7 @@ def train(options: Namespace, settings: Settings) -> None:
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
     alone = config["model"]["decoder"] is None
     trust = " --trust" if strangers(run.config) else ""
-    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {run.path}{trust}")
+    say(f"Next: repr-toolkit {'verify' if alone else 'evaluate'} {quote(str(run.path))}{trust}")
 
 
 def study(options: Namespace, settings: Settings) -> None:
@@ -204,7 +206,7 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     """
     import torch
 
-    from repr_toolkit.commands.common import draws_of, originals_of
+    from repr_toolkit.commands.common import draws_of, numbered, originals_of
     from repr_toolkit.commands.results import require_pictures, save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
@@ -212,12 +214,13 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     require_pictures(options)
     run = Run(options.run)
     model = load_with_decoder(run)
-    batch = originals_of(run, model, options)
+    batch, names = originals_of(run, model, options)
     with engine_log_shown():
         n = draws_of(model, options.n, options)
         images = reconstruct(model, batch, n=n, **drawing(options))
     rows = torch.cat([batch["image"][:, None], images], dim=1)  # (B, 1 + n, C, H, W)
-    save_rows(rows, model.decoder.levels, options)
+    columns = numbered("original", draws=n)
+    save_rows(rows, model.decoder.levels, options, column_names=columns, row_names=names)
 
 
 def check(options: Namespace, settings: Settings) -> None:
@@ -250,6 +253,19 @@ def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[st
     return options.name or Path(options.recipe).stem, apply_settings(config, settings)
 
 
+def _check_new(options: Namespace, settings: Settings) -> None:
+    from repr_toolkit.runs.directory import require_new
+
+    if not (options.resume or options.print_config or checks.further_process()):
+        require_new(Path(options.runs_dir) / (options.name or Path(options.recipe).stem))
+
+
+def _check_study(options: Namespace, settings: Settings) -> None:
+    from repr_toolkit.config.recipe import variants
+
+    variants(_configuration(options, settings)[1])
+
+
 def _print(config: dict[str, Any]) -> None:
     """Print a recipe with all that can be set in it."""
     from repr_toolkit.config.defaults import with_defaults
@@ -267,6 +283,7 @@ def _add_training(command: Command) -> None:
     )
     command.add_shared("recipe", "--name", "--runs-dir", "--wandb")
     command.add_shared("--seed", default=None, help="instead of the recipe's seed")
+    command.checks.append(checks.recipe)
 
 
 def add_commands(subcommands: Any) -> None:
@@ -284,12 +301,15 @@ def add_commands(subcommands: Any) -> None:
         metavar="RUN",
         dest="start",
         help="run whose weights the new run starts from, instead of drawing them",
+        check=checks.finished_run,
     )
+    command.checks.append(_check_new)
 
     command = add_command(
         subcommands, study, "train several variants and compare them", SETTINGS_HELP
     )
     _add_training(command)
+    command.checks.append(_check_study)
 
     command = add_command(subcommands, evaluate, "bits/dim of a run on a split", finds_data=True)
     command.add_shared("run", "--split", "--batch-size", "--json")
@@ -317,6 +337,9 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, check, "check anyone's encoder or decoder")
     command.add_argument(
-        "class_path", metavar="CLASS_PATH", help="import path, such as my_project.nets.ChannelMean"
+        "class_path",
+        metavar="CLASS_PATH",
+        help="import path, such as my_project.nets.ChannelMean",
+        check=checks.class_path,
     )
     command.add_count("--channels", None, "of the images: 1 for a decoder of grey ones, 3 for RGB")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveFloat
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Command, Settings, add_command, drawing
 
 if TYPE_CHECKING:
@@ -118,7 +119,11 @@ def add_commands(subcommands: Any) -> None:
     )
     command.add_shared("run")
     command.add_argument(
-        "pictures", nargs="*", metavar="PICTURE", help="image files, or numbers of images"
+        "pictures",
+        nargs="*",
+        metavar="PICTURE",
+        help="image files, or numbers of images",
+        check=checks.picture_or_number,
     )
     command.add_argument(
         "--along",
@@ -142,7 +147,11 @@ def add_commands(subcommands: Any) -> None:
     )
     command.add_shared("run")
     command.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="image files, or numbers of images"
+        "pictures",
+        nargs="+",
+        metavar="PICTURE",
+        help="image files, or numbers of images",
+        check=checks.picture_or_number,
     )
     command.add_argument(
         "--along",

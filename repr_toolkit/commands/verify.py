@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command
 
 if TYPE_CHECKING:
@@ -93,8 +94,9 @@ def add_commands(subcommands: Any) -> None:
         metavar="RUN_OR_DATA",
         help="run directory; or data with embeddings, as a file or as a name in $REPR_TOOLKIT_DATA",
     )
+    command.checks.append(checks.run_or_data)
     command.add_shared("--split", "--batch-size", "--json")
-    command.add_out("PNG of the ROC to write")
+    command.add_out("PNG of the ROC to write", suffixes=(".png",))
     command.add_shared(
         "--wandb",
         help="log the numbers and the ROC to the run's own on Weights & Biases too "

@@ -5,6 +5,7 @@ from typing import Any
 from jsonargparse import Namespace
 from jsonargparse.typing import PositiveInt
 
+from repr_toolkit.commands import checks
 from repr_toolkit.commands.options import Settings, add_command, drawing
 
 
@@ -39,7 +40,13 @@ def where(options: Namespace, settings: Settings) -> None:
 
 def add_commands(subcommands: Any) -> None:
     command = add_command(subcommands, where, "whether things stand where h says", finds_data=True)
-    command.add_argument("runs", nargs="+", metavar="RUN", help="run directories, of the same data")
+    command.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="run directories, of the same data",
+        check=checks.finished_run,
+    )
     command.add_shared("--split")
     command.add_argument(
         "-n",
@@ -49,6 +56,6 @@ def add_commands(subcommands: Any) -> None:
     )
     command.add_drawing(1.0)
     command.add_shared("--json")
-    command.add_out("PNG to draw: samples, with crosses where h says")
+    command.add_out("PNG to draw: samples, with crosses where h says", suffixes=(".png",))
     command.add_count("--rows", 8, "images in the picture")
     command.add_count("--columns", 3, "samples of each run for each of them")

@@ -8,16 +8,15 @@ come up later, in the runs that it made too.
 
 import inspect
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
-from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
-from repr_toolkit.support.copies import FOLDER, is_copied, unlike_now, use_copies
-from repr_toolkit.support.importing import PACKAGES, import_callable
+from repr_toolkit.support.console import tell
+from repr_toolkit.support.copies import FOLDER, unlike_now, use_copies
+from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
 
 EVERYTHING = "*"
@@ -90,7 +89,7 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
 
 def _say(message: str) -> None:
     if first_process():
-        print(message, file=sys.stderr)
+        tell(message)
 
 
 def strangers(config: Mapping[str, Any]) -> dict[str, str]:
@@ -110,7 +109,7 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
         if spec is not None:
             yield Named(f"{place}.class_path", spec["class_path"], {})
             for named in _texts(place, {**spec, "class_path": None}, {}):
-                if _PATH.fullmatch(named.path) and _is_here(named.path):
+                if _PATH.fullmatch(named.path) and is_here(named.path):
                     yield named
     from repr_toolkit.data.sources import names_function
 
@@ -135,15 +134,6 @@ def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]
     elif isinstance(value, list | tuple | set):
         for i, inner in enumerate(value):
             yield from _texts(f"{place}[{i}]", inner, {})
-
-
-def _is_here(path: str) -> bool:
-    """Whether there is a package or module to import a path from, in the current folder too."""
-    top = path.partition(".")[0]
-    if top in sys.modules or is_copied(top):
-        return True
-    finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
-    return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None
 
 
 def _known(named: Named) -> bool:

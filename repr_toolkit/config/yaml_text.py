@@ -23,9 +23,15 @@ class _TooLarge(yaml.YAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error."""
+    """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error.
+
+    A byte of a file's name that is no text, as Python writes it, is a character like others.
+    """
 
     depth = 0
+
+    def check_printable(self, data: str) -> None:
+        super().check_printable(re.sub("[\udc80-\udcff]", "x", data))
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.depth > MOST_DEPTH:

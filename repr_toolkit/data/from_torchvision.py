@@ -44,7 +44,6 @@ FILES = {
         "lfw-py/lfw-names.txt",
     ],
 }
-TORCHVISION = tuple(FILES)
 FACES = ("CelebA", "LFWPeople")
 
 

@@ -1,8 +1,6 @@
 """Finding the data that a name means."""
 
-import difflib
 import inspect
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,31 +8,24 @@ from pathlib import Path
 from repr_toolkit.data.binarise import BinariseKind
 from repr_toolkit.data.folder import load_folder
 from repr_toolkit.data.folds import choose_fold
-from repr_toolkit.data.from_torchvision import FILES, TORCHVISION, load_torchvision
+from repr_toolkit.data.from_torchvision import FILES, load_torchvision
 from repr_toolkit.data.images import ImageData
+from repr_toolkit.data.names import (
+    PACKAGED,
+    TORCHVISION,
+    data_folders,
+    is_import_path,
+    nowhere,
+    stored_at,
+    unknown_source,
+)
 from repr_toolkit.data.npz import load_imagenet, load_npz
 from repr_toolkit.data.photos import photos
 from repr_toolkit.data.picture_files import Mode
 from repr_toolkit.data.wheels import digits, mnist5k, orl_faces
-from repr_toolkit.support.files import exists
 from repr_toolkit.support.importing import find_module
 
-PACKAGED = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
-
-# What the files that recipes name are, and where to get them.
-KNOWN_FILES = {
-    "tinyimagenet32_20cls.npz": "20 classes of Tiny-ImageNet-200 "
-    "(http://cs231n.stanford.edu/tiny-imagenet-200.zip) reduced to 32×32 by a box filter: "
-    "train_image uint8 (10000, 3, 32, 32), train_label, test_image (1000, …), test_label, name",
-    "lfw_faces_32.npz": "Labeled Faces in the Wild, deep-funneled "
-    "(http://vis-www.cs.umass.edu/lfw/), pixels [69:181] of both sides reduced to 32×32 by a box "
-    "filter: image uint8 (11826, 3, 32, 32), identity, split by identity, and FaceNet's "
-    "embedding float32 (11826, 512) and landmarks",
-} | {
-    f"imagenet{side}": f"the official {side}×{side} batches, train_data_batch_1.npz … and "
-    "val_data.npz, unzipped into a folder of this name (https://image-net.org/download-images.php)"
-    for side in (32, 64)
-}
+MAKERS = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
 
 
 def load_data(
@@ -118,12 +109,12 @@ def _load(
     moved = root and place and not Path(root).expanduser().exists()
     options = {"root": place if moved else root, "size": size, "mode": mode, "download": download}
     if source in PACKAGED:
-        return _call(source, PACKAGED[source], options)
+        return _call(source, MAKERS[source], options)
     for name in TORCHVISION:
         if source.lower() == name.lower():
             return load_torchvision(name, data_folders(root), size, download, place)
     places = [folder / source for folder in folders]
-    path = _stored(places)
+    path = stored_at(places)
     if path is not None:
         if path.is_dir():
             train = sorted(path.glob("train_data_batch_*.npz"), key=_natural)
@@ -134,9 +125,9 @@ def _load(
         if path.suffix != ".npz":
             raise ValueError(f"{path}: a data file must be an .npz file")
         return load_npz(path)
-    if _is_path(source):
+    if is_import_path(source):
         return _call(source, _import(source), options)
-    raise _missing(source, places)
+    raise unknown_source(source, places)
 
 
 def place_of(source: str, root: str | Path | None, place: str | Path | None = None) -> str | None:
@@ -151,7 +142,7 @@ def place_of(source: str, root: str | Path | None, place: str | Path | None = No
         return str(Path(root).expanduser().absolute()) if root else None
     wanted = [source] if known is None else FILES[known]
     for folder in _folders(root, place):
-        if all(_stored([folder / file]) for file in wanted):
+        if all(stored_at([folder / file]) for file in wanted):
             return str(folder.absolute())
     return None
 
@@ -160,14 +151,8 @@ def names_function(source: str, root: str | Path | None, place: str | Path | Non
     """Whether `load_data` takes a source for the import path of a function."""
     names = {*PACKAGED, *map(str.lower, TORCHVISION)}
     places = [folder / source for folder in _folders(root, place)]
-    known = source in names or source.lower() in names or _stored(places) is not None
-    return _is_path(source) and not known
-
-
-def _stored(places: list[Path]) -> Path | None:
-    """The first of some places where there is a folder or a file, not a device or a pipe."""
-    there = filter(exists, places)
-    return next((path for path in there if path.is_dir() or path.is_file()), None)
+    known = source in names or source.lower() in names or stored_at(places) is not None
+    return is_import_path(source) and not known
 
 
 def is_loader(path: str) -> bool:
@@ -180,16 +165,6 @@ def is_loader(path: str) -> bool:
         return False
     stated = getattr(function, "__annotations__", {}).get("return")
     return str(function.__module__).startswith("repr_toolkit.data.") and stated is ImageData
-
-
-def _is_path(source: str) -> bool:
-    return bool(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source)) and source[-4:] != ".npz"
-
-
-def data_folders(root: str | Path | None) -> list[Path]:
-    """The folders of data: `root`, and `$REPR_TOOLKIT_DATA`."""
-    folders = (root, os.environ.get("REPR_TOOLKIT_DATA"))
-    return [Path(folder).expanduser() for folder in folders if folder]
 
 
 def _folders(root: str | Path | None, place: str | Path | None) -> list[Path]:
@@ -209,10 +184,7 @@ def _import(source: str) -> Callable[..., object]:
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module lacks one that it imports
-        raise ValueError(
-            f"data.source {source!r} is neither a file or folder nor importable: there is no "
-            f"module {module_name!r} here"
-        ) from error
+        raise nowhere(source) from error
     function: Callable[..., object] | None = getattr(module, name, None)
     if not callable(function):
         raise ValueError(f"data.source {source!r}: {module_name} has no function {name!r}")
@@ -226,20 +198,3 @@ def _call(source: str, function: Callable[..., object], options: Mapping[str, ob
     if not isinstance(data, ImageData):
         raise TypeError(f"{source} must return an ImageData, got {type(data).__name__}")
     return data
-
-
-def _missing(source: str, places: list[Path]) -> Exception:
-    looked = ", ".join(str(place.absolute()) for place in places)
-    where = f"{source} is not at {looked}; set --data.root or $REPR_TOOLKIT_DATA to its folder"
-    if Path(source).name in KNOWN_FILES:
-        return FileNotFoundError(f"{where}. It is {KNOWN_FILES[Path(source).name]}")
-    if source.endswith(".npz") or len(Path(source).parts) > 1:
-        return FileNotFoundError(where)
-    known = [*PACKAGED, *TORCHVISION, *KNOWN_FILES]
-    lower = {name.lower(): name for name in known}
-    close = difflib.get_close_matches(source.lower(), lower, n=1)
-    hint = f"; did you mean {lower[close[0]]}?" if close else "."
-    return ValueError(
-        f"unknown data.source {source!r}{hint} There are {', '.join(known)}, .npz files, folders "
-        f"of images and import paths of functions. Looked for a file or folder at {looked}"
-    )

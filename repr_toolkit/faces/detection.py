@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,16 @@ from PIL import Image
 BATCH_PIXELS = 4_000_000  # pixels of a batch: 48 MB a copy in float32
 
 NO_FACE = "no face found"
+
+CERTAIN = 0.99
+"""The probability from which a face is certain. Of 24 photographs in face_photos each face had
+0.9991 or more, and what was found in them turned by 90, 180 or 270 degrees 0.9853 or less."""
+TURNS = {
+    90: Image.Transpose.ROTATE_90,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_270,
+}
+"""Ways to turn a photograph, by the degrees counterclockwise."""
 
 # Parts of the errors by which facenet-pytorch's detect_face fails when it has proposed a box wholly
 # outside of the photograph: it stacks the pixels of the other boxes only, but uses the list of all.
@@ -29,12 +39,14 @@ class Face:
             in the picture.
         probability: The detector's.
         count: The number of faces in the photograph, of which this one was chosen.
+        turned: The degrees, counterclockwise, by which the photograph was turned first.
     """
 
     box: NDArray[np.float64]
     landmarks: NDArray[np.float64]
     probability: float
     count: int
+    turned: int = 0
 
 
 class Detector:
@@ -126,3 +138,28 @@ class Detector:
             probability=float(probabilities[chosen]),
             count=len(inside),
         )
+
+
+def detect_upright(
+    detector: Detector, photographs: Sequence[Image.Image]
+) -> list[tuple[Image.Image, Face | str]]:
+    """Each photograph, turned as its face is upright, and the face, or why there is none.
+
+    One in which no face is found that is `CERTAIN`, since it may lie on its side, is looked at in
+    all four ways, and turned to where the most certain face is found. Where none is certain it
+    stays as it is.
+    """
+    best = [*zip(photographs, detector.detect(photographs), strict=True)]
+    unsure = [
+        index
+        for index, (_, face) in enumerate(best)
+        if face == NO_FACE or (isinstance(face, Face) and face.probability < CERTAIN)
+    ]
+    for degrees, way in TURNS.items() if unsure else ():
+        turned = [photographs[index].transpose(way) for index in unsure]
+        for index, photograph, face in zip(unsure, turned, detector.detect(turned), strict=True):
+            before = best[index][1]
+            least = before.probability if isinstance(before, Face) else 0.0
+            if isinstance(face, Face) and face.probability >= max(CERTAIN, least):
+                best[index] = photograph, replace(face, turned=degrees)
+    return best

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.encoders import FaceNet
-from repr_toolkit.faces.detection import Detector
+from repr_toolkit.faces.detection import CERTAIN, Detector
 from repr_toolkit.faces.pipeline import embed_photograph
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
+from repr_toolkit.support.console import tell
 
 
 def knows_faces(model: EncoderDecoder) -> bool:
@@ -90,6 +91,11 @@ def encode_photographs(
         )
     detector = detector or Detector(device=model.device)
     faces = [embed_photograph(path, detector, facenet, image_size=height) for path in photographs]
+    for path, face in zip(photographs, faces, strict=True):
+        if face.turned:
+            tell(f"{path} did not stand upright, and was turned by {face.turned} degrees")
+        if face.probability < CERTAIN:
+            tell(f"{path}: the face is uncertain, with a probability of {face.probability:.3f}")
     assert model.encoder is not None
     source = model.encoder.source
     inputs = [face.face if source == "image" else face.embedding for face in faces]

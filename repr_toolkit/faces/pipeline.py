@@ -17,7 +17,7 @@ from repr_toolkit.data.splits import complete_splits
 from repr_toolkit.data.walk import Skipped
 from repr_toolkit.encoders import FaceNet
 from repr_toolkit.faces.crops import crop_face, training_image
-from repr_toolkit.faces.detection import Detector
+from repr_toolkit.faces.detection import CERTAIN, Detector, Face, detect_upright
 from repr_toolkit.faces.photographs import Unusable, find_photographs, read_photograph
 from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.chunks import Array, Chunks
@@ -37,12 +37,16 @@ class EmbeddedFace(NamedTuple):
         face: What FaceNet saw, uint8 (3, 160, 160).
         image: The face as `training_image` cuts it, uint8 (3, image_size, image_size).
         faces_found: The number of faces in the photograph, of which this one was chosen.
+        turned: The degrees, counterclockwise, by which the photograph was turned first.
+        probability: The detector's.
     """
 
     embedding: Tensor
     face: Tensor
     image: Tensor
     faces_found: int
+    turned: int
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,10 @@ class Report:
         faces: The number of faces that were written.
         people: The number of people whose faces they are.
         several: The number of photographs with several faces, of which one was taken.
+        turned: The photographs that lay on their side or upside down, each with the degrees,
+            counterclockwise, by which it was turned.
+        uncertain: The photographs whose face the detector is not certain of, each with its
+            probability, the least certain first.
         skipped: The photographs that are not in the file, each with the reason.
         others: The other files and folders that are left out, each with the reason.
     """
@@ -60,6 +68,8 @@ class Report:
     faces: int
     people: int
     several: int
+    turned: list[tuple[str, int]]
+    uncertain: list[tuple[str, float]]
     skipped: list[tuple[str, str]]
     others: list[Skipped]
 
@@ -84,7 +94,7 @@ def embed_photograph(
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no photograph {path}") from error
     with exactly():
-        [face] = detector.detect([photograph])
+        [(photograph, face)] = detect_upright(detector, [photograph])
         if isinstance(face, str):
             raise ValueError(f"{path}: {face}")
         if face.count > 1 and several == "skip":
@@ -92,9 +102,8 @@ def embed_photograph(
         crop = crop_face(photograph, face)
         embedding = _embed(facenet, crop[None])[0]
         image, _ = training_image(photograph, face, image_size)
-    return EmbeddedFace(
-        torch.from_numpy(embedding), torch.from_numpy(crop), torch.tensor(image), face.count
-    )
+    made = torch.from_numpy(embedding), torch.from_numpy(crop), torch.tensor(image)
+    return EmbeddedFace(*made, face.count, face.turned, face.probability)
 
 
 @dataclass(eq=False)
@@ -169,7 +178,10 @@ class FaceJob:
         The .npz holds, for N faces in the order of the photographs' paths, `image` uint8
         (N, 3, s, s), `identity` and `photo` strings (N,), `embedding` float32 (N, 512), unit
         vectors, `landmarks` float32 (N, 5, 2) in pixels of the image, x before y (see
-        `training_image`), and `encoder`, a string, FaceNet's `identity`. It has no `split`, since
+        `training_image`), and `encoder`, a string, FaceNet's `identity`. How each face was found
+        say `face_box` float32 (N, 4), left, top, right and bottom in pixels of the photograph,
+        `face_probability` float32 (N,), the detector's, and `face_turned` int64 (N,), the degrees,
+        counterclockwise, by which the photograph was turned first. It has no `split`, since
         the data loader splits by person; but three or more faces of one person alone have one, by
         photograph.
 
@@ -193,6 +205,9 @@ class FaceJob:
             "photo": np.array(self.names).dtype,
             "embedding": np.dtype((np.float32, (512,))),
             "landmarks": np.dtype((np.float32, (5, 2))),
+            "face_box": np.dtype((np.float32, (4,))),
+            "face_probability": np.dtype(np.float32),
+            "face_turned": np.dtype(np.int64),
         }
         chunks = Chunks(self.out, job, len(self.names), self.batch_size, rows)
         try:
@@ -221,7 +236,7 @@ class FaceJob:
     ) -> dict[str, Array]:
         """The chunk of these photographs."""
         names = self.names[photographs.start : photographs.stop]
-        faces: list[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+        faces: list[tuple[str, Face, NDArray[Any], NDArray[Any], NDArray[Any]]] = []
         skipped: dict[str, str] = {}
         several = 0
         waiting: dict[str, Image.Image] = {}
@@ -235,8 +250,8 @@ class FaceJob:
             pixels = sum(photograph.width * photograph.height for photograph in waiting.values())
             if pixels < PIXELS and number < len(names):
                 continue
-            detected = detector.detect(list(waiting.values()))
-            for (photo, photograph), face in zip(waiting.items(), detected, strict=True):
+            detected = detect_upright(detector, list(waiting.values()))
+            for photo, (photograph, face) in zip(waiting, detected, strict=True):
                 if isinstance(face, str):
                     skipped[photo] = face
                 elif face.count > 1 and self.several == "skip":
@@ -244,11 +259,11 @@ class FaceJob:
                 else:
                     several += face.count > 1
                     image = training_image(photograph, face, self.image_size, self.image_margin)
-                    faces.append((photo, crop_face(photograph, face), *image))
+                    faces.append((photo, face, crop_face(photograph, face), *image))
             waiting.clear()
             done(number / len(names))
         side = self.image_size
-        photos, crops, images, landmarks = zip(*faces, strict=True) if faces else [()] * 4
+        photos, found, crops, images, landmarks = zip(*faces, strict=True) if faces else [()] * 5
         return {
             "image": np.array(images, np.uint8).reshape(-1, 3, side, side),
             "identity": np.array([self.identity(name) for name in photos], str),
@@ -257,6 +272,9 @@ class FaceJob:
             if faces
             else np.empty((0, 512), np.float32),
             "landmarks": np.array(landmarks, np.float32).reshape(-1, 5, 2),
+            "face_box": np.array([face.box for face in found], np.float32).reshape(-1, 4),
+            "face_probability": np.array([face.probability for face in found], np.float32),
+            "face_turned": np.array([face.turned for face in found], np.int64),
             "skipped": np.array(sorted(skipped.items()), str).reshape(-1, 2),
             "several": np.array(several),
         }
@@ -269,10 +287,16 @@ class FaceJob:
             write_text(self.skipped_file, text)
         else:
             self.skipped_file.unlink(missing_ok=True)  # an earlier one's
+        photos = [photo for names in chunks.column("photo") for photo in names.tolist()]
+        degrees = [turned for rows in chunks.column("face_turned") for turned in rows.tolist()]
+        certainty = [each for rows in chunks.column("face_probability") for each in rows.tolist()]
+        uncertain = [pair for pair in zip(photos, certainty, strict=True) if pair[1] < CERTAIN]
         return Report(
-            faces=sum(map(len, chunks.column("photo"))),
+            faces=len(photos),
             people=len({name for names in chunks.column("identity") for name in names.tolist()}),
             several=sum(map(int, chunks.column("several"))),
+            turned=[pair for pair in zip(photos, degrees, strict=True) if pair[1]],
+            uncertain=sorted(uncertain, key=lambda pair: pair[1]),
             skipped=skipped,
             others=self.others,
         )

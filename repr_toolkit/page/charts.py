@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from repr_toolkit.support.console import legible
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -140,7 +142,7 @@ def _few_plain_ticks(axes: Any) -> None:
 
 def _literal(text: str) -> str:
     """A text for matplotlib, in which a dollar begins no mathematics and "_" hides no label."""
-    return text.replace("$", r"\$").lstrip("_")
+    return legible(text).replace("$", r"\$").lstrip("_")
 
 
 def _colour(number: int) -> str:

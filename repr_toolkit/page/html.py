@@ -12,7 +12,9 @@ from markupsafe import Markup
 
 from repr_toolkit import __version__
 from repr_toolkit.page.blocks import Block, Chart, Row, Section
+from repr_toolkit.support.files import require_writable
 
+MARKED_WITHIN = 1024  # bytes at the file's beginning
 MARK = '<meta name="generator" content="repr-toolkit report">'
 
 
@@ -40,6 +42,19 @@ def render(name: str, facts: Mapping[str, str], sections: Sequence[Section]) -> 
         version=__version__,
         css=_template("report.css"),
         js=_template("report.js"),
+    )
+
+
+def refuse_others(out: Path, *, overwrite: bool) -> None:
+    """Raise FileExistsError for a file that is no report, and OSError where none can be written."""
+    require_writable(out, "a report", ".html", overwrite=True)
+    if overwrite or not out.exists():
+        return
+    with out.open("rb") as file:
+        if MARK.encode() in file.read(MARKED_WITHIN):
+            return
+    raise FileExistsError(
+        f"{out} exists and is not a report of repr-toolkit; choose another --out, or --overwrite"
     )
 
 

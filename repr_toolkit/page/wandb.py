@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from math import ceil
 from os import environ
 from pathlib import Path
 from shlex import quote
@@ -12,7 +13,8 @@ from uuid import uuid4
 from PIL import Image
 
 from repr_toolkit.page.blocks import Folded, Heading, Picture, Section, Strip, Table
-from repr_toolkit.support.console import say
+from repr_toolkit.support.console import legible, say
+from repr_toolkit.support.pictures import LEAST_WIDTH, labelled
 from repr_toolkit.support.reading import read_text
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ def start(folder: Path, **run: Any) -> "Run":
     settings = wandb.Settings()
     if "WANDB_INIT_TIMEOUT" not in environ:
         settings.init_timeout = SECONDS_TO_START
-    run = {"project": PROJECT, "dir": folder, **run}
+    named = {key: legible(value) if isinstance(value, str) else value for key, value in run.items()}
+    run = {"project": PROJECT, "dir": folder, **named}
     try:
         return wandb.init(settings=settings, **run)
     except wandb.Error as error:
@@ -101,6 +104,8 @@ def loggable(sections: Sequence[Section]) -> dict[str, Any]:
             elif isinstance(block, Picture | Strip):
                 caption = block.caption if isinstance(block, Picture) else block.title
                 enlarged = _enlarged(block.png, block.scale if block.scale > 1 else 1)
+                if isinstance(block, Picture):
+                    enlarged = labelled(enlarged, block.columns, block.rows)
                 logged = wandb.Image(enlarged, caption=f"{heading}{caption.replace('**', '')}")
             else:
                 continue
@@ -120,5 +125,6 @@ def _enlarged(png: bytes, scale: float) -> Image.Image:
         clear = image.convert("RGBA")
     paper = Image.new("RGBA", clear.size, "white")
     picture = Image.alpha_composite(paper, clear).convert("RGB")
+    scale = max(scale, ceil(LEAST_WIDTH / picture.width))
     size = (round(picture.width * scale), round(picture.height * scale))
     return picture.resize(size, Image.Resampling.NEAREST)

@@ -7,15 +7,14 @@ from datetime import date
 from pathlib import Path
 
 from repr_toolkit.page.blocks import Section
-from repr_toolkit.page.html import MARK, render
+from repr_toolkit.page.html import refuse_others, render
 from repr_toolkit.page.wandb import log_sections
 from repr_toolkit.report.frozen import read_study
 from repr_toolkit.report.inputs import Reported, find_runs
 from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import all_sections
-from repr_toolkit.support.files import require_writable, write_text
-
-MARKED_WITHIN = 1024  # bytes at the file's beginning
+from repr_toolkit.support.console import legible
+from repr_toolkit.support.files import write_text
 
 
 def write_report(
@@ -62,7 +61,8 @@ def write_report(
     sections = all_sections(reported, command)
     runs = [*reported.runs]
     folder = reported.folder.name if reported.folder else f"{len(runs)} runs"
-    text = render(runs[0] if len(runs) == 1 else folder, facts_of(reported), sections)
+    page = render(runs[0] if len(runs) == 1 else folder, facts_of(reported), sections)
+    text = legible(page)  # names of files may hold bytes that are none
     write_text(out, text)
     if wandb:
         _log(reported, sections, text)
@@ -77,19 +77,6 @@ def _log(reported: Reported, sections: Sequence[Section], page: str) -> None:
         log_sections(sections, folder, id_file=runs[0].wandb_id_file, page=page)
     else:
         log_sections(sections, folder, group=folder.resolve().name, name="report", page=page)
-
-
-def refuse_others(out: Path, *, overwrite: bool) -> None:
-    """Raise FileExistsError for a file that is no report, and OSError where none can be written."""
-    require_writable(out, "a report", ".html", overwrite=True)
-    if overwrite or not out.exists():
-        return
-    with out.open("rb") as file:
-        if MARK.encode() in file.read(MARKED_WITHIN):
-            return
-    raise FileExistsError(
-        f"{out} exists and is not a report of repr-toolkit; choose another --out, or --overwrite"
-    )
 
 
 def _default(paths: Sequence[str | Path], reported: Reported) -> Path:

@@ -1,17 +1,12 @@
 """Parts of a representation: its principal components, or what its encoder gives a name."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+from repr_toolkit.representations.names import is_principal
 from repr_toolkit.representations.representation import H, Representation
 from repr_toolkit.representations.simple import MOST_FITTED
 from repr_toolkit.support.choose import choose_evenly
-
-
-def is_principal(part: str) -> bool:
-    """Whether a part is so many principal components, such as `pca10`."""
-    return re.fullmatch(r"pca[1-9]\d*", part) is not None
 
 
 def require_part(part: str, name: str, parts: Iterable[str], dim: int, images: int) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.images import require_finite
+from repr_toolkit.data.names import data_folders
 from repr_toolkit.data.npz import read_members, texts
-from repr_toolkit.data.sources import data_folders
 from repr_toolkit.representations.representation import Representation
 
 

@@ -1,7 +1,6 @@
 """The run directory: a folder with a run's configuration, weights, metrics and pictures."""
 
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os.path import commonpath
@@ -21,10 +20,12 @@ from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs import directory
 from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_checkpoints
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.runs.places import arguments_now, given_places, unlikeness
+from repr_toolkit.support.console import legible, tell
 from repr_toolkit.support.copies import FOLDER as CODE
 from repr_toolkit.support.copies import write_copies
 from repr_toolkit.support.files import atomic_write, write_json, write_text
@@ -54,9 +55,9 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.config_file = self.path / "config.yaml"
-        self.weights_file = self.path / "model.safetensors"
-        self.info_file = self.path / "model.json"
+        self.config_file = self.path / directory.CONFIG
+        self.weights_file = self.path / directory.WEIGHTS
+        self.info_file = self.path / directory.FACTS
         self.checkpoint_dir = self.path / FOLDER
         self.metrics_file = self.path / "metrics.csv"
         self.image_dir = self.path / "images"
@@ -90,16 +91,12 @@ class Run:
     def require_new(self) -> None:
         """Raise FileExistsError if the directory exists, BlockingIOError if it is in training."""
         require_no_trainer(self.path)
-        if self.path.exists():
-            raise FileExistsError(
-                f"{self.path} exists already; resume it (--resume), choose another --name, "
-                f"or delete it"
-            )
+        directory.require_new(self.path)
 
     @property
     def finished(self) -> bool:
         """Whether training has ended and its result is saved."""
-        return self.weights_file.is_file() and self.info_file.is_file()
+        return directory.is_finished(self.path)
 
     @property
     def config(self) -> Config:
@@ -112,8 +109,7 @@ class Run:
 
     def read_config(self, *, trust: bool = False) -> Config:
         """`config`; with `trust` whatever it names may be imported from now on."""
-        if not self.config_file.is_file():
-            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
+        directory.require_run(self.path)
         try:
             raw = self._raw_config()
             config = complete(raw)
@@ -169,7 +165,7 @@ class Run:
             self._require_stated(self.weights_file, self.weights_digest)
         elif self.path not in _told and first_process():
             _told.add(self.path)
-            print(f"{self.info_file} has no checksums: damage may not show", file=sys.stderr)
+            tell(f"{self.info_file} has no checksums: damage may not show")
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""
@@ -245,15 +241,7 @@ class Run:
 
     def require_finished(self) -> None:
         """Raise FileNotFoundError, naming what is missing, unless this is a finished run."""
-        if not self.config_file.is_file():
-            raise FileNotFoundError(f"no run {self.path}: there is no {self.config_file}")
-        if not self.finished:
-            raise FileNotFoundError(
-                f"{self.path} is still in training, or was cut short: it has no "
-                f"{self.weights_file.name} yet. If it is yours, resume it with: "
-                f"repr-toolkit train {self.config_file} --runs-dir {self.path.parent} "
-                f"--name {self.path.name} --resume"
-            )
+        directory.require_finished(self.path)
 
 
 def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
@@ -348,8 +336,11 @@ def _same_images(one: ImageData, other: ImageData, split: str) -> bool:
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """The runs' folder names, with enough of the path before them that no two are alike."""
+    """The runs' folder names, with enough of the path before them that no two are alike.
+
+    They are for tables and figures: bytes that are no text are written as text.
+    """
     paths = [run.path.resolve() for run in runs]
     if len({path.name for path in paths}) == len(paths):
-        return [path.name for path in paths]
-    return [str(path.relative_to(commonpath(paths))) for path in paths]
+        return [legible(path.name) for path in paths]
+    return [legible(str(path.relative_to(commonpath(paths)))) for path in paths]

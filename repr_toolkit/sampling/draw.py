@@ -16,7 +16,6 @@ from repr_toolkit.models.precision import exactly
 from repr_toolkit.runs.bits import likelihood_batch
 from repr_toolkit.runs.run import Run, load_with_decoder
 from repr_toolkit.support.console import bar, say, span
-from repr_toolkit.support.files import require_writable
 
 
 def sample(
@@ -170,16 +169,3 @@ def reconstruction_temperature(decoder: Decoder, temperature: float | None) -> f
 def draws_that_differ(decoder: Decoder, n: int, temperature: float | None) -> int:
     """How many of n draws from one h can differ: all, or one at temperature 0, or of a flow's z."""
     return n if reconstruction_temperature(decoder, temperature) > 0 else 1
-
-
-def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
-    """Raise, before the work, where pictures and their values cannot be written to `path`.
-
-    ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
-    PermissionError where nothing may be written there, and FileExistsError where it or the .npz
-    beside it exists and `overwrite` is false.
-    """
-    if path.suffix not in (".png", ".npz"):
-        raise ValueError(f"pictures are written as .png (and .npz) or as .npz alone, not as {path}")
-    for file in (path, path.with_suffix(".npz")):
-        require_writable(file, "the pictures", overwrite=overwrite)

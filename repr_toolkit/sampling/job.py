@@ -16,11 +16,10 @@ from repr_toolkit.encoders.state import weights_digest
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.models.temperatures import scales_noise, temperature_rows
-from repr_toolkit.sampling.draw import refuse_unwritable
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import Rows
+from repr_toolkit.support.files import Rows, refuse_unwritable
 from repr_toolkit.support.fill import fill
 from repr_toolkit.support.pictures import image_grid, write_png
 
@@ -197,7 +196,22 @@ class SamplingJob:
             white = row.new_full((blank, *row.shape[1:]), decoder.levels - 1)
             images = torch.cat([images, white, row])
             say(f"the last row of {out} is the first image at temperatures from 0 to 1")
-        write_png(out, image_grid(images, columns=columns, levels=decoder.levels))
+        write_png(
+            out,
+            image_grid(images, columns=columns, levels=decoder.levels, **self._names(columns)),
+        )
+
+    def _names(self, columns: int) -> dict[str, list[str]]:
+        """Of the columns and rows of the picture: each row is a label's, or begins at a number."""
+        shown, _ = self._layout()
+        if self._key == "label":
+            rows = [f"label {value}" for value in self._values[: len(shown) // columns]]
+        else:
+            rows = [f"{first}…" for first in shown[::columns]]
+        if scales_noise(self.model.decoder):
+            rows.append("T 0…1")
+        each = [str(number) for number in range(1, columns + 1)] if self._key == "label" else []
+        return {"column_names": each, "row_names": rows}
 
     def _layout(self) -> tuple[list[int], int]:
         """The numbers of the images to show, and the number of columns; each label has its row."""

@@ -7,7 +7,6 @@ kill, and memory never holds more than two.
 import errno
 import json
 import re
-import sys
 import weakref
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from repr_toolkit.support.console import tell
 from repr_toolkit.support.files import (
     Rows,
     atomic_write,
@@ -158,7 +158,7 @@ class Chunks:
         except FileNotFoundError:
             return False
         except ValueError as error:
-            print(error, file=sys.stderr)
+            tell(str(error))
             return False
         return True
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 
 from repr_toolkit.support.files import atomic_write, write_json
-from repr_toolkit.support.importing import PACKAGES
+from repr_toolkit.support.importing import COPIED, PACKAGES
 from repr_toolkit.support.reading import file_checksum, read_sealed, sealed
 
 FOLDER = "code"
@@ -146,14 +146,10 @@ def use_copies(folder: Path) -> list[str]:
                 f"run a command of its own"
             )
     _finder.files |= {name: file for name, file in files.items() if name not in _finder.files}
+    COPIED.update(name.partition(".")[0] for name in files)
     if files and _finder not in sys.meta_path:
         sys.meta_path.append(_finder)  # last, so that a copy stands for nothing that is installed
     return [file for file in listed if _module(file) in files]
-
-
-def is_copied(top: str) -> bool:
-    """Whether a package or module of this name is imported from copies."""
-    return any(name.partition(".")[0] == top for name in _finder.files)
 
 
 def _listed(folder: Path) -> dict[str, str]:
@@ -177,7 +173,7 @@ def _module(relative: str) -> str:
 
 def _importable_folder(top: str) -> Path | None:
     """The folder from which a package or module is imported, or would be, unless from copies."""
-    if is_copied(top):
+    if top in COPIED:
         return None
     spec = getattr(sys.modules.get(top), "__spec__", None)
     spec = spec or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())])

@@ -54,6 +54,19 @@ def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool
         raise FileExistsError(f"{path} exists; choose another name, or replace it by --overwrite")
 
 
+def refuse_unwritable(path: Path, *, overwrite: bool) -> None:
+    """Raise, before the work, where pictures and their values cannot be written to `path`.
+
+    ValueError unless it ends in .png or .npz, FileNotFoundError where its folder is missing,
+    PermissionError where nothing may be written there, and FileExistsError where it or the .npz
+    beside it exists and `overwrite` is false.
+    """
+    if path.suffix not in (".png", ".npz"):
+        raise ValueError(f"pictures are written as .png (and .npz) or as .npz alone, not as {path}")
+    for file in (path, path.with_suffix(".npz")):
+        require_writable(file, "the pictures", overwrite=overwrite)
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write to, which replaces `path` in one moment, whole and on the disk.
@@ -82,7 +95,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 def write_text(path: Path, text: str) -> None:
     """Write a text to a file, whole; an earlier file is replaced."""
     with atomic_write(path) as file:
-        file.write(text.encode(errors="surrogateescape"))  # names of files may be no text
+        file.write(as_bytes(text))
+
+
+def as_bytes(text: str) -> bytes:
+    """A text in UTF-8, with the bytes of files' names in it as they are, which may be no text."""
+    return text.encode(errors="surrogateescape")
 
 
 def write_json(path: Path, numbers: Mapping[str, Any]) -> Path:

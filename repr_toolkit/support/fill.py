@@ -1,11 +1,10 @@
 """Making the chunks of large arrays, by one process or by several that share their folder."""
 
-import sys
 import time
 from collections.abc import Callable, Mapping
 
 from repr_toolkit.support.chunks import Array, Chunks
-from repr_toolkit.support.console import bar, span
+from repr_toolkit.support.console import bar, span, tell
 
 POLL = 0.2
 """Seconds between two looks at what the other processes have done."""
@@ -93,7 +92,7 @@ def _await_others(chunks: Chunks, world: int, patience: float) -> None:
             since = time.monotonic()
         absent = ", ".join(str(rank) for rank in sorted({chunk % world for chunk in missing}))
         if not named:
-            print(f"waiting for {len(missing)} chunks of the processes {absent}", file=sys.stderr)
+            tell(f"waiting for {len(missing)} chunks of the processes {absent}")
             named = True
         if time.monotonic() - since > patience:
             raise TimeoutError(

@@ -1,9 +1,10 @@
 """From an import path to what it names: the one way in which a text becomes code."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 from inspect import isclass
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +23,44 @@ PACKAGES = (
 )
 """How the paths of the toolkit's own classes begin, and of the packages that it depends on."""
 
+COPIED: set[str] = set()
+"""The packages and modules that are imported from copies (`repr_toolkit.support.copies`)."""
+
 MOST_PARTS = 30
 """Parts of an import path; each is a level of recursion to Python."""
+
+
+def names_in(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package that imports its modules when their names are asked for.
+
+    `places` are the modules, within the package, of its public names.
+    """
+
+    def member(name: str) -> Any:
+        if name not in places:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{places[name]}"), name)
+
+    return member
+
+
+def is_here(path: str) -> bool:
+    """Whether there is a package or module to import a path from, in the current folder too.
+
+    Nothing is imported.
+    """
+    top = path.partition(".")[0]
+    if top in sys.modules or top in COPIED:
+        return True
+    finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
+    return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None
+
+
+def require_here(path: str) -> None:
+    """Raise ImportError for an import path whose package is nowhere; nothing is imported."""
+    if not is_here(path):
+        top = path.partition(".")[0]
+        raise ImportError(f"{path!r} cannot be imported: No module named {top!r}")
 
 
 def find_module(name: str) -> ModuleType:

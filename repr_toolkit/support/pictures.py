@@ -6,16 +6,19 @@ Images are uint8 tensors (N, C, H, W) with values 0…levels−1 and one or thre
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from repr_toolkit.support.console import legible
 from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 SEPARATOR = 2  # pixels between the cells of a grid, in the enlarged picture
 VISIBLE_SIDE = 64  # a grid enlarges smaller images to about this many pixels
+LEAST_WIDTH = 600  # pixels of any picture
+LABEL_SIZE, LEAST_LABEL_SIZE = 14, 9  # pixels
+MOST_LABEL = 220  # pixels of a row's name
 
 
 def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
@@ -46,12 +52,20 @@ def displayable(images: Tensor, levels: int = 256) -> npt.NDArray[np.uint8]:
     return np.ascontiguousarray(stretched.transpose(0, 2, 3, 1))
 
 
-def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Image:
+def image_grid(
+    images: Tensor,
+    *,
+    columns: int,
+    levels: int = 256,
+    column_names: Sequence[str] = (),
+    row_names: Sequence[str] = (),
+) -> Image.Image:
     """Images (N, C, H, W) row by row on white, thinly separated, each pixel enlarged to a square.
 
-    An image's shorter side becomes about 64 pixels, or stays if it is longer. The rest of the last
-    row stays white. Raises ValueError for no images and for `columns` below 1, and what
-    `displayable` raises.
+    An image's shorter side becomes about 64 pixels, or stays if it is longer, and more where the
+    picture would be narrower than `LEAST_WIDTH`. The rest of the last row stays white. Names stand
+    above the columns and at the left of the rows. Raises ValueError for no images, for `columns`
+    below 1, and for names that are not one for each, and what `displayable` raises.
     """
     pixels = displayable(images, levels)
     count, height, width, channels = pixels.shape
@@ -59,7 +73,8 @@ def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Imag
         raise ValueError("there are no images to lay out")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
-    scale = max(1, round(VISIBLE_SIDE / min(height, width)))
+    least = (LEAST_WIDTH - SEPARATOR) / columns - SEPARATOR
+    scale = max(1, round(VISIBLE_SIDE / min(height, width)), ceil(least / width))
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     cell_height, cell_width = height * scale + SEPARATOR, width * scale + SEPARATOR
     rows = -(-count // columns)
@@ -69,7 +84,54 @@ def image_grid(images: Tensor, *, columns: int, levels: int = 256) -> Image.Imag
         top = SEPARATOR + index // columns * cell_height
         left = SEPARATOR + index % columns * cell_width
         canvas[top : top + height * scale, left : left + width * scale] = image
-    return Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+    for what, names, places in (("columns", column_names, columns), ("rows", row_names, rows)):
+        if names and len(names) != places:
+            raise ValueError(f"there are {len(names)} names for {places} {what}")
+    grid = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
+    return labelled(grid, column_names, row_names)
+
+
+def labelled(
+    picture: Image.Image, columns: Sequence[str] = (), rows: Sequence[str] = ()
+) -> Image.Image:
+    """A picture of equal cells with the names of its columns above and of its rows at the left.
+
+    A name that is too long becomes smaller, and then ends in an ellipsis.
+    """
+    columns, rows = ([legible(name) for name in names] for names in (columns, rows))
+    font = _font(LABEL_SIZE)
+    left = min(MOST_LABEL, ceil(max(map(font.getlength, rows), default=-10)) + 10)
+    top = LABEL_SIZE + 8 if columns else 0
+    canvas = Image.new(picture.mode, (picture.width + left, picture.height + top), "white")
+    canvas.paste(picture, (left, top))
+    draw = ImageDraw.Draw(canvas)
+    width, height = (picture.width / max(1, len(columns)), picture.height / max(1, len(rows)))
+    for number, name in enumerate(columns):
+        text, font = _fitted(name, width - 4)
+        draw.text((left + (number + 0.5) * width, top - 5), text, "black", font, "ms")
+    for number, name in enumerate(rows):
+        text, font = _fitted(name, left - 10)
+        draw.text((left - 5, top + (number + 0.5) * height), text, "black", font, "rm")
+    return canvas
+
+
+def _fitted(name: str, width: float) -> tuple[str, ImageFont.FreeTypeFont]:
+    """A name, shortened if it must be, and the font in which it is no wider than so many pixels."""
+    for size in range(LABEL_SIZE, LEAST_LABEL_SIZE - 1, -1):
+        if _font(size).getlength(name) <= width:
+            return name, _font(size)
+    font = _font(LEAST_LABEL_SIZE)
+    while name and font.getlength(f"{name}…") > width:
+        name = name[:-1]
+    return f"{name}…", font
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """A font that has the papers' symbols."""
+    from matplotlib import get_data_path
+
+    return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
 
 
 def write_png(path: Path, picture: "Image.Image | Figure") -> None:
@@ -122,8 +184,8 @@ def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) ->
     """Put the groups side by side, a row for each original, enlarged to about `width` pixels.
 
     Each pixel of an image becomes a square of whole pixels, and no column is wider than
-    `WIDEST_CELL`. Raises ValueError for no groups or groups of different rows or image shapes, and
-    what `displayable` raises.
+    `WIDEST_CELL`, unless the whole would be narrower than `LEAST_WIDTH`. Raises ValueError for no
+    groups or groups of different rows or image shapes, and what `displayable` raises.
     """
     if not groups:
         raise ValueError("there is nothing to lay out")
@@ -133,8 +195,9 @@ def lay_out(groups: Sequence[Group], *, levels: int = 256, width: int = 1650) ->
     rows, _, height, side = shapes.pop()
     columns = [group.images.shape[1] for group in groups]
     gaps = GAP_IN_GROUP * (sum(columns) - len(groups)) + GAP_OF_GROUPS * (len(groups) - 1)
-    enlarged_side = min(width / (sum(columns) + gaps), WIDEST_CELL * DPI)
-    scale = max(1, round(enlarged_side / side))
+    cells = sum(columns) + gaps
+    enlarged_side = min(width / cells, WIDEST_CELL * DPI)
+    scale = max(1, round(enlarged_side / side), ceil(LEAST_WIDTH / cells / side))
     height, side = height * scale, side * scale
     thin, wide = max(1, round(GAP_IN_GROUP * side)), max(3, round(GAP_OF_GROUPS * side))
     lengths = [count * (side + thin) - thin for count in columns]
@@ -194,7 +257,9 @@ def paper_figure(
             figure.add_artist(Line2D(*zip(*ends, strict=True), color="0.4", linewidth=0.5))
         for text, start, stop, up in [(heading, left, right, 14 if captions else 3), *captions]:
             x, y = place((start + stop) / 2, up)
-            label = figure.text(x, y, text, ha="center", family="STIXGeneral", fontsize=FONT_SIZE)
+            label = figure.text(
+                x, y, legible(text), ha="center", family="STIXGeneral", fontsize=FONT_SIZE
+            )
             label.set_math_fontfamily("stix")
             shrink = min(shrink, (stop - start) / label.get_window_extent().width)
             texts.append(label)
@@ -206,7 +271,7 @@ def paper_figure(
         x, y = place(-4 * point, -(row + 0.5) * step / point)
         style: dict[str, Any] = {"ha": "right", "va": "center_baseline", "family": "STIXGeneral"}
         size_of_row = min(name_size, heading_size, step / point)
-        figure.text(x, y, name, fontsize=size_of_row, parse_math=False, **style)
+        figure.text(x, y, legible(name), fontsize=size_of_row, parse_math=False, **style)
     return figure
 
 
@@ -223,4 +288,4 @@ def text_width(text: str) -> float:
     from matplotlib.textpath import TextPath
 
     font = FontProperties(family="STIXGeneral", size=FONT_SIZE)
-    return float(TextPath((0, 0), text, prop=font).get_extents().width) if text else 0.0
+    return float(TextPath((0, 0), legible(text), prop=font).get_extents().width) if text else 0.0

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from errno import EINVAL
 from hashlib import file_digest, sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 MOST_TEXT = 64 << 20  # bytes
@@ -107,6 +108,20 @@ def file_checksum(path: Path) -> str:
         return file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def in_utf8(path: Path) -> Iterator[Path]:
+    """The path, or a link to it whose name is UTF-8, without which some libraries open no file."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with TemporaryDirectory() as folder:
+            link = Path(folder, f"file{path.suffix}")
+            link.symlink_to(path.absolute())
+            yield link
+    else:
+        yield path
+
+
 def require_whole(path: Path) -> None:
     """Raise ValueError for a zip archive of PyTorch's in which a checksum is wrong, or OSError.
 
@@ -119,8 +134,8 @@ def require_whole(path: Path) -> None:
 
     with path.open("rb"):  # PyTorch's reader has one error for all reasons not to open a file
         pass
-    reader = _C.PyTorchFileReader(str(path))
-    with zipfile.ZipFile(path) as archive:
+    with in_utf8(path) as named, zipfile.ZipFile(path) as archive:
+        reader = _C.PyTorchFileReader(str(named))
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED:
                 raise ValueError("it holds compressed parts, as no file of PyTorch's does")

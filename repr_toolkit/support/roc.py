@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from repr_toolkit.support.console import legible
+
 Floats = npt.NDArray[np.floating[Any]]
 
 # Okabe and Ito's colours, which people of any colour vision can tell apart, and styles of lines.
@@ -40,7 +42,7 @@ def roc_picture(lines: Sequence[Line]) -> Image.Image:
                 false.clip(LEAST_RATE / 10),  # a logarithmic axis has no 0
                 true,
                 where="post",
-                label=None if index else line.label,
+                label=None if index else legible(line.label),
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=LINES[number % len(LINES)],
                 linewidth=1.6 if len(line.curves) == 1 else 1.0,

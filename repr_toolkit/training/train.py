@@ -42,7 +42,7 @@ from repr_toolkit.training.embedding_validation import EmbeddingValidation
 from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
-from repr_toolkit.training.progress import TrainingProgress, in_words
+from repr_toolkit.training.progress import Pace, TrainingProgress, in_words
 from repr_toolkit.training.resuming import Devices, require_same
 from repr_toolkit.training.start import start_facts, start_from, with_start
 from repr_toolkit.training.stopping import Stopping
@@ -178,6 +178,7 @@ class Fitting:
             else Validation(run, data, batch_size, self.steps, seed, pictures, may_be_saved=early)
         )
         self.average = ExponentialAverage(training["ema_decay"]) if training["ema_decay"] else None
+        pace = Pace(self.steps, training["validate_every"], batch_size)
         self.best = Best(self.validation, self.average, self.steps, keeps=keeps, patience=patience)
         every = [
             # In this order: the average begins with the prepared weights.
@@ -186,7 +187,7 @@ class Fitting:
             _Reseeding(seed),
             self.monitor,
             self.validation,
-            TrainingProgress(self.steps, self.monitor, self.validation),
+            TrainingProgress(pace, self.steps, self.monitor, self.validation),
             self.best,
             *callbacks,
             *user_callbacks(config),

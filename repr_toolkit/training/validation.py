@@ -143,8 +143,20 @@ class Validation(Results):
         if scales_noise(decoder):
             row = temperature_rows(decoder, None if h is None else h[:1], columns, self._seed)
             rows.append(row[0].to(model.device))
-        picture = image_grid(torch.cat(rows), columns=columns, levels=decoder.levels)
-        save_picture(trainer, self._run, picture, "validation")
+        names = ([] if h is None else ["original", "reconstruction"]) + ["sample", "sample"]
+        names += ["T 0…1"] if scales_noise(decoder) else []
+        numbers = [] if h is None else [f"val {index}" for index in indices]
+        picture = image_grid(
+            torch.cat(rows),
+            columns=columns,
+            levels=decoder.levels,
+            column_names=numbers,
+            row_names=names,
+        )
+        caption = f"Rows: {', '.join(names)}." + (
+            f" Columns: validation images {', '.join(map(str, indices))}." if numbers else ""
+        )
+        save_picture(trainer, self._run, picture, "validation", caption)
 
 
 def spaced(split: ImageSplit, count: int) -> list[int]:
@@ -153,11 +165,13 @@ def spaced(split: ImageSplit, count: int) -> list[int]:
     return [int(place) for place in places]
 
 
-def save_picture(trainer: Trainer, run: Run, picture: "Image", name: str) -> None:
+def save_picture(
+    trainer: Trainer, run: Run, picture: "Image", name: str, caption: str = ""
+) -> None:
     """Save a picture of a validation in the run, and log it to Weights & Biases under `name`."""
     run.image_dir.mkdir(exist_ok=True)
     with atomic_write(run.image_dir / f"step_{trainer.global_step:07d}.png") as file:
         picture.save(file, "PNG")
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
-            logger.log_image(name, [picture], trainer.global_step)
+            logger.log_image(name, [picture], trainer.global_step, caption=[caption])

@@ -152,7 +152,7 @@ def test_a_recipe_is_printed_as_it_is_written(capsys: pytest.CaptureFixture[str]
         (["study", "gated_cifar10"], "not a study"),
         (["evaluate", "nowhere"], "nowhere"),
         (["sample", "nowhere"], "nowhere"),
-        (["reconstruct", "nowhere", "--out", "a.gif"], ".png"),
+        (["reconstruct", "nowhere", "--out", "a.gif"], "no run nowhere"),
         (["check", "no.such.Thing"], "no.such"),
         (["check", "repr_toolkit.decoders.Deconv", "--features.x", "3"], "--init_args.NAME"),
     ],
@@ -315,8 +315,8 @@ def test_sigterm_ends_any_command_as_ctrl_c_does(
         monkeypatch.setattr(
             commands, "function", lambda _, n=number: lambda *_: os.kill(os.getpid(), n)
         )
-        assert main(["sample", "runs/a"]) == status
-        line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit sample runs/a --resume\n"
+        assert main(["faces", ".", "a.npz"]) == status
+        line = f"repr-toolkit: stopped by {name}; go on with: repr-toolkit faces . a.npz --resume\n"
         assert capsys.readouterr().err == line
     assert signal.getsignal(signal.SIGTERM) == before
     signal.signal(signal.SIGINT, interrupted)

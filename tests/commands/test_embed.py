@@ -75,7 +75,7 @@ def test_a_decoder_is_trained_on_what_was_embedded(capsys: pytest.CaptureFixture
         (["pixels", "--model.encoder", "3", "--out", "a.npz"], "is no setting of the data"),
         (["pixels", "--data.levels", "1", "--out", "a.npz"], "data.levels is 2…256, not 1"),
         (
-            ["mine.Net", "--image-size", "3x", "--out", "a.npz"],
+            ["torch.nn.Flatten", "--image-size", "3x", "--out", "a.npz"],
             "one side or HEIGHTxWIDTH, not '3x'",
         ),
         (["mine.Net", "--init-args", "3", "--out", "a.npz"], "--init-args is a mapping"),

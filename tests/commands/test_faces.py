@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from repr_toolkit.cli import continuation, main
 from repr_toolkit.encoders import FaceNet
@@ -17,6 +18,34 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("weights") / "untrained.pt"
     torch.save(FaceNet(None).net.state_dict(), file)
     return file
+
+
+def test_what_was_turned_and_what_is_uncertain_is_told(
+    tmp_path: Path,
+    weights: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for person in ("ann", "bob"):
+        (tmp_path / "photographs" / person).mkdir(parents=True)
+    astronaut().transpose(Image.Transpose.ROTATE_90).save(tmp_path / "photographs/ann/side.png")
+    astronaut().save(tmp_path / "photographs/bob/1.png")
+    argv = ["faces", str(tmp_path / "photographs"), str(tmp_path / "faces.npz")]
+    argv += ["--weights", str(weights)]
+    assert main(argv) == 0
+    told = capsys.readouterr().out
+    assert "1 photographs did not stand upright" in told
+    assert "    ann/side.png, by 270 degrees\n" in told
+    assert "uncertain" not in told
+    with np.load(tmp_path / "faces.npz") as made:
+        assert made["face_turned"].tolist() == [270, 0]
+        np.testing.assert_allclose(made["face_box"][0], made["face_box"][1])
+        assert (made["face_probability"] > 0.99).all()
+    monkeypatch.setattr("repr_toolkit.faces.pipeline.CERTAIN", 1.1)
+    assert main([*argv, "--overwrite"]) == 0
+    told = capsys.readouterr().out
+    assert "2 faces are uncertain" in told
+    assert "    bob/1.png, 1.000\n" in told
 
 
 def test_the_command(

@@ -11,7 +11,7 @@ import pytest
 from repr_toolkit.analyses.probing.classifiers import PROBES as KINDS
 from repr_toolkit.cli import parse
 from repr_toolkit.commands.probe import PROBES, is_target
-from repr_toolkit.representations.sources import SIMPLE
+from repr_toolkit.representations.names import SIMPLE
 from toys.processes import ROOT
 
 # Words that belong together, and what they say.

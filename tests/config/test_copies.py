@@ -55,6 +55,7 @@ def forget() -> None:
         if name.partition(".")[0] in ("my_nets", "my_factors"):
             del sys.modules[name]
     copies._finder.files.clear()
+    copies.COPIED.clear()
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,8 @@ from repr_toolkit.data import load_data
 from repr_toolkit.data.attributes import find_attribute
 from repr_toolkit.data.cache import Contents, cached, file_stamp
 from repr_toolkit.data.folder import write_images
-from repr_toolkit.data.from_torchvision import FILES, TORCHVISION
+from repr_toolkit.data.from_torchvision import FILES
+from repr_toolkit.data.names import TORCHVISION
 from repr_toolkit.data.picture_files import read_headers
 from repr_toolkit.representations import represent, write_embedding
 

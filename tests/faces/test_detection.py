@@ -1,5 +1,6 @@
 """The face is found where it is, in every order and batch, and no photograph brings others down."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from repr_toolkit.faces import Detector, Face, crop_face, detection, training_image
-from toys.faces import astronaut, cat, two_faces
+from repr_toolkit.faces.detection import CERTAIN, detect_upright
+from toys.faces import QuickDetector, astronaut, cat, two_faces
+from toys.faces import face as quick_face
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +242,48 @@ def test_beyond_the_photograph_its_edge_goes_on() -> None:
         assert image.min() >= 100
         assert (np.diff(image[0].astype(int), axis=0) >= 0).all()
         assert (image[0] == image[0][:, :1]).all()
+
+
+def test_a_photograph_that_does_not_stand_upright_is_turned(detector: Detector) -> None:
+    ways = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+    photographs = [astronaut(), *(astronaut().transpose(way) for way in ways), cat()]
+    *people, (animal, reason) = detect_upright(detector, photographs)
+    assert [face.turned for _, face in people if isinstance(face, Face)] == [0, 270, 180, 90]
+    for photograph, face in people:
+        assert photograph.tobytes() == astronaut().tobytes()
+        assert isinstance(face, Face)
+        assert face.probability >= CERTAIN
+    assert (animal.tobytes(), reason) == (cat().tobytes(), "no face found")
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "turned", "probability"),
+    [
+        ([0.5, 0.98, None, 0.6], 0, 0.5),  # none is certain
+        ([0.5, 0.995, None, 0.999], 270, 0.999),
+        ([None, 0.98, None, 0.6], None, None),
+        ([None, None, 0.99, None], 180, 0.99),
+        ([0.99, 1.0, 1.0, 1.0], 0, 0.99),  # certain as it stands: no other way is tried
+    ],
+)
+def test_which_way_is_taken(
+    probabilities: list[float | None], turned: int | None, probability: float | None
+) -> None:
+    """By the probabilities of a face in a photograph turned by 0, 90, 180 and 270 degrees."""
+
+    class Stated(QuickDetector):
+        def detect(self, photographs: list[Image.Image]) -> list[Face | str]:
+            assert len(photographs) == 1
+            stated = probabilities[self.seen]
+            self.seen += 1
+            return [
+                "no face found" if stated is None else replace(quick_face(), probability=stated)
+            ]
+
+    stated: Any = Stated()
+    [(_, face)] = detect_upright(stated, [astronaut()])
+    if turned is None:
+        assert face == "no face found"
+    else:
+        assert isinstance(face, Face)
+        assert (face.turned, face.probability) == (turned, probability)

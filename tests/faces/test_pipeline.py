@@ -46,6 +46,9 @@ def test_keys_and_types(tmp_path: Path) -> None:
         "photo": ("<U14", (20,)),
         "embedding": ("<f4", (20, 512)),
         "landmarks": ("<f4", (20, 5, 2)),
+        "face_box": ("<f4", (20, 4)),
+        "face_probability": ("<f4", (20,)),
+        "face_turned": ("<i8", (20,)),
         "encoder": ("<U20", ()),
     }
     assert made["photo"].tolist() == sorted(
@@ -76,7 +79,9 @@ def test_it_is_loaded_as_data_split_by_person(tmp_path: Path) -> None:
         assert data.encoder == "FaceNet 0123456789ab"
         assert data.quantised(8).encoder == data.encoder
         assert data.names["identity"] == tuple(f"person_{number}" for number in range(8))
-        assert set(data.splits["train"].keys) == {"image", "identity", "embedding", "landmarks"}
+        found = {"face_box", "face_probability", "face_turned"}
+        whose = {"image", "identity", "embedding", "landmarks"}
+        assert set(data.splits["train"].keys) == whose | found
         persons = [set(split.column("identity").tolist()) for split in data.splits.values()]
         assert sum(map(len, persons)) == len(set.union(*persons)) == 8
 

@@ -1,10 +1,13 @@
 """The report in headless Chromium: no error, a slider that works, a phone's width, the dark."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -64,6 +67,27 @@ def test_a_phone_scrolls_no_page(opened: Any, width: int) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth") == width
     wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
     assert opened.evaluate(f"{wide}.length") > 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_that_scrolls_shows_it_at_its_edge(opened: Any, scheme: Any) -> None:
+    opened.set_viewport_size({"width": 400, "height": 800})
+    opened.emulate_media(color_scheme=scheme)
+    tables = opened.locator(".scroll:has(> table)")
+    wide = "es => es.findIndex(e => e.scrollWidth > e.clientWidth)"
+    table = tables.nth(tables.evaluate_all(wide))
+
+    def edge() -> float:
+        """Between two lines of text: the pixels at the right edge, beside those of the page."""
+        with Image.open(io.BytesIO(table.screenshot())) as picture:
+            grey = np.asarray(picture.convert("L"), float)
+        page = np.median(grey)
+        return float(abs(np.median(grey[:, -4:]) - page))
+
+    begun = edge()
+    table.evaluate("e => e.scrollLeft = e.scrollWidth")
+    assert begun > 10
+    assert edge() < 2
 
 
 def test_dark_mode_changes_the_colours(opened: Any) -> None:

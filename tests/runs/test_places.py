@@ -106,7 +106,7 @@ def test_the_user_says_where_the_data_are(home: Path, capsys: pytest.CaptureFixt
 
 
 def test_every_command_on_runs_takes_the_place_of_their_data(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And says so in its help; `portraits` alone loads no data."""
     given = {}
@@ -127,7 +127,16 @@ def test_every_command_on_runs_takes_the_place_of_their_data(
         words = ["mean:1"] if name == "edit" else []
         pictures = ["1", "2"] if name in ("edit", "interpolate") else []
         along = ["--along", *words] if words else []
-        argv = [name, "runs/a", *pictures, *along, "--data.root", "here", "--data.download", "true"]
+        argv = [
+            name,
+            str(trained / "runs/tiny"),
+            *pictures,
+            *along,
+            "--data.root",
+            "here",
+            "--data.download",
+            "true",
+        ]
         assert main(argv) == 0, name
         assert given == {"root": "here", "download": True}, name
         assert "--data.root" in parsers[name].format_help()

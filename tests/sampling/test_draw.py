@@ -16,9 +16,9 @@ from repr_toolkit.runs.run import load_with_decoder
 from repr_toolkit.sampling.draw import (
     decode,
     reconstruct,
-    refuse_unwritable,
     sample,
 )
+from repr_toolkit.support.files import refuse_unwritable
 from toys.decoders import Drawn
 from toys.flows import Logistic
 from toys.runs import untrained_run

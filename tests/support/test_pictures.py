@@ -10,6 +10,7 @@ from PIL import Image
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.pictures import (
     DPI,
+    LEAST_WIDTH,
     PAPER_WIDTH,
     SEPARATOR,
     Group,
@@ -37,7 +38,7 @@ def test_grid_shows_every_image_in_its_place(channels: int) -> None:
     images = numbered(5, channels, 4, 6)
     grid = np.asarray(image_grid(images, columns=3, levels=16))
     grid = grid.reshape(*grid.shape[:2], channels)
-    s = 16
+    s = 33  # 3 · (6 · 33 + 2) + 2 pixels are 600 at least
     assert grid.shape[:2] == (
         2 * (4 * s + SEPARATOR) + SEPARATOR,
         3 * (6 * s + SEPARATOR) + SEPARATOR,
@@ -49,6 +50,24 @@ def test_grid_shows_every_image_in_its_place(channels: int) -> None:
         for dy, dx in ((0, 0), (s - 1, s - 1)):
             assert (cell[dy::s, dx::s] == image).all()
     assert (grid[-1] == 255).all()
+    assert grid.shape[1] >= LEAST_WIDTH
+
+
+def test_names_stand_beside_the_grid_and_leave_it_as_it_is() -> None:
+    images = numbered(4, 1, 28, 28)
+    plain = np.asarray(image_grid(images, columns=2, levels=16))
+    names = ["the first of a very long name" * 9, "→ 2 ± 1"]
+    shown = image_grid(images, columns=2, levels=16, column_names=names, row_names=["a", "b"])
+    pixels = np.asarray(shown)
+    height, width = plain.shape
+    assert shown.mode == "L"
+    np.testing.assert_array_equal(pixels[-height:, -width:], plain)
+    above, aside = pixels[:-height, -width:], pixels[-height:, :-width]
+    for half in (above[:, : width // 2], above[:, width // 2 :], aside[: height // 2]):
+        assert half.min() == 0  # print
+    assert (above[:, width // 2 - 2 : width // 2 + 2] == 255).all()  # each within its column
+    with pytest.raises(ValueError, match="3 names for 2 rows"):
+        image_grid(images, columns=2, levels=16, row_names=["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -96,9 +115,10 @@ def test_layout_has_a_cell_for_every_image(channels: int) -> None:
         assert (layout.canvas[:, end:start] == 255).all()
 
 
-def test_few_columns_stay_small() -> None:
-    layout = lay_out([Group(numbered(2, 1, 1, 8, 8), "x")], levels=16)
-    assert layout.canvas.shape[1] <= 0.5 * DPI
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_columns_are_wide_enough_and_no_wider(count: int) -> None:
+    layout = lay_out([Group(numbered(2, count, 1, 8, 8), "x")], levels=16)
+    assert LEAST_WIDTH <= layout.canvas.shape[1] <= LEAST_WIDTH + 20
 
 
 def test_groups_that_do_not_fit_together() -> None:

@@ -22,5 +22,6 @@ def test_it_ends_with_a_row_of_temperatures_where_noise_is_scaled(tmp_path: Path
     columns = config["training"]["pictures"]
     row = temperature_rows(load_with_decoder(run).decoder, None, columns, config["seed"])[0]
     wanted = np.asarray(image_grid(row, columns=columns, levels=17))
-    assert shown.shape == (3 * (len(wanted) - 2) + 2, wanted.shape[1])  # below two of samples
-    np.testing.assert_array_equal(shown[-len(wanted) :], wanted)
+    assert shown.shape[0] == 3 * (len(wanted) - 2) + 2  # below two of samples
+    np.testing.assert_array_equal(shown[-len(wanted) :, -wanted.shape[1] :], wanted)
+    assert shown[:, : -wanted.shape[1]].min() == 0  # the rows' names

@@ -41,7 +41,7 @@ from repr_toolkit.runs.run import Run, load_with_decoder, require_same_data
 from repr_toolkit.sampling.draw import decode
 from repr_toolkit.support.choose import choose_evenly, choose_originals
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import csv_text, json_text
+from repr_toolkit.support.files import as_bytes, csv_text, json_text
 from repr_toolkit.support.pictures import Group, paper_figure, png_of
 from repr_toolkit.support.stats import Groups, Number, as_json, difference, mean, share
 
@@ -113,9 +113,9 @@ def text_files(numbers: Mapping[str, Any], study: str) -> dict[str, bytes]:
     title = f"# {study}: {numbers['data']}, {numbers['split']} images\n\n"
     text = title + as_text([*blocks(numbers), Notes(numbers["notes"])])
     return {
-        "comparison.json": json_text(dict(numbers)).encode(),
-        "comparison.csv": csv_text(csv_rows(numbers)).encode(),
-        "comparison.md": text.encode(),
+        "comparison.json": as_bytes(json_text(dict(numbers))),
+        "comparison.csv": as_bytes(csv_text(csv_rows(numbers))),
+        "comparison.md": as_bytes(text),
     }
 
 

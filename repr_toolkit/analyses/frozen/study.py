@@ -29,7 +29,7 @@ from repr_toolkit.runs.kept import Kept, keep_together, kept_together
 from repr_toolkit.runs.places import FROZEN
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import atomic_write, csv_text
+from repr_toolkit.support.files import as_bytes, atomic_write, csv_text
 from repr_toolkit.support.pictures import DPI
 from repr_toolkit.support.processes import first_process_only
 from repr_toolkit.training.variants import trained_variants
@@ -152,8 +152,8 @@ def _compare(
     contents = {
         ".json": kept.file.read_bytes(),
         ".npz": kept.file.with_suffix(".npz").read_bytes(),
-        ".csv": csv_text(rows(kept)).encode(),
-        ".md": f"# {TITLE}\n\n{as_text(blocks({study_dir.name: kept}))}".encode(),
+        ".csv": as_bytes(csv_text(rows(kept))),
+        ".md": as_bytes(f"# {TITLE}\n\n{as_text(blocks({study_dir.name: kept}))}"),
     }
     for suffix, content in contents.items():
         with atomic_write(study_dir / f"frozen{suffix}") as out:

@@ -15,7 +15,7 @@ from repr_toolkit.analyses.probing.classifiers import Features
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.representations import Representation, Source, options_for, part_of, represent
-from repr_toolkit.representations.sources import UNTRAINED
+from repr_toolkit.representations.names import UNTRAINED
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 

@@ -10,7 +10,7 @@ from repr_toolkit.analyses.probing.classifiers import PROBES, STRENGTHS
 from repr_toolkit.analyses.probing.control import Control
 from repr_toolkit.analyses.probing.mdl import FIRST, INNER, OnlineCode
 from repr_toolkit.analyses.probing.targets import Skipped
-from repr_toolkit.representations.sources import UNTRAINED
+from repr_toolkit.representations.names import UNTRAINED
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.stats import Groups, Number, as_json
 

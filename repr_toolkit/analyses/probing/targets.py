@@ -15,7 +15,11 @@ from repr_toolkit.data.images import SPLITS, find_column
 Values = npt.NDArray[Any]  # int64 (N,) codes, or float64 (N, k)
 Rows = npt.NDArray[np.int64]
 
-NEVER = ("image", "embedding", "group", "photograph")  # keys of a batch that are no attribute
+NEVER = (
+    *("image", "embedding", "group", "photograph"),
+    *("face_box", "face_probability", "face_turned"),  # how `faces` found it
+)
+"""Keys of a batch that are no attribute."""
 COLUMNS = 100  # attributes of one key that are probed, each by itself
 
 

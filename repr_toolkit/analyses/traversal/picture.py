@@ -8,6 +8,7 @@ import torch
 
 from repr_toolkit.analyses.traversal.directions import alpha_text
 from repr_toolkit.runs.kept import Result
+from repr_toolkit.support.console import legible
 from repr_toolkit.support.pictures import (
     DPI,
     FONT_SIZE,
@@ -72,7 +73,7 @@ def picture(result: Result) -> "Figure":
             "fontsize": FONT_SIZE,
             **style,
         }
-        figure.text(x / size[0], 1 - y / size[1], text, parse_math=False, **options)
+        figure.text(x / size[0], 1 - y / size[1], legible(text), parse_math=False, **options)
 
     rows = zip(directions, blocks, headed, above, captions, strict=True)
     for along, block, head, space, caption in rows:

@@ -14,7 +14,7 @@ from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import Result
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
-from repr_toolkit.support.files import csv_text
+from repr_toolkit.support.files import as_bytes, csv_text
 from repr_toolkit.support.pictures import png_of
 from repr_toolkit.support.roc import roc_picture
 from repr_toolkit.support.stats import mean_of
@@ -56,8 +56,8 @@ def measure_variants(runs: Mapping[str, Run], split: str = "test", *, chosen: st
     text = title + as_text([table, Notes(remarks)])
     files = {
         "roc.png": png_of(roc_picture(roc_lines([*results.values()]))),
-        "verification.csv": csv_text(csv_rows(results, seconds)).encode(),
-        "verification.md": text.encode(),
+        "verification.csv": as_bytes(csv_text(csv_rows(results, seconds))),
+        "verification.md": as_bytes(text),
     }
     arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
     return Result({"split": split, "protocol": PROTOCOL, "chosen": chosen}, numbers, arrays)
