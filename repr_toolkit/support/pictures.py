@@ -65,8 +65,9 @@ def image_grid(
 
     An image's shorter side becomes about 64 pixels, or stays if it is longer, and more where the
     picture would be narrower than `LEAST_WIDTH`; one of many rows, which would be too high, gets
-    white at its right. The rest of the last row stays white. Names stand above the columns and at the left of the rows. Raises ValueError for no images, for `columns`
-    below 1, and for names that are not one for each, and what `displayable` raises.
+    white at its right. The rest of the last row stays white. Names stand above the columns and at
+    the left of the rows. Raises ValueError for no images, for `columns` below 1, and for names that
+    are not one for each, and what `displayable` raises.
     """
     pixels = displayable(images, levels)
     count, height, width, channels = pixels.shape
