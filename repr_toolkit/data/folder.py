@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from repr_toolkit.data.picture_files import (
 )
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.data.walk import Skipped, named, skipped_text
-from repr_toolkit.support.console import aside
+from repr_toolkit.support.console import aside, bar
 from repr_toolkit.support.files import csv_text, write_json, write_text
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.reading import read_json
@@ -213,17 +214,21 @@ def write_images(
 ) -> None:
     """Decode image files into `folder`/image.npy, uint8 (N, C, H, W), in order.
 
-    Raises ValueError as `load_folder` does.
+    Raises ValueError as `load_folder` does, for files of 16 bits too that hold 12 bits or fewer,
+    whose upper 8 are all but black.
     """
     if problem := obstacle(headers, size, mode):
         raise ValueError(problem)
     paths = [header.path for header in headers]
-    side = (size, size) if size else (headers[0].height, headers[0].width)
     grey = mode == "grey" or (mode is None and _usual_mode(headers) == "L")
-    shape = (1 if grey else 3, *side)
+    shape = (1 if grey else 3, size or headers[0].height, size or headers[0].width)
+    with suppress(ValueError):  # of a damaged one its header tells
+        shape = read_image(paths[0], size, mode).shape
     failed: dict[Path, str] = {}
+    brightest: dict[Path, int] = {}  # values of files of 16 bits, once 8 are left
 
-    def decoded(path: Path) -> Array | None:
+    def decoded(header: Header) -> Array | None:
+        path = header.path
         try:
             image = read_image(path, size, mode)
         except ValueError as error:
@@ -232,15 +237,24 @@ def write_images(
         if image.shape != shape:  # the EXIF orientation at the end of a PNG
             failed[path] = f"{image.shape[2]}×{image.shape[1]} once upright"
             return None
+        if "16" in header.mode:
+            brightest[path] = int(image.max())
         return image
 
     def chunks() -> Iterator[Array]:
-        for images in in_threads(decoded, paths):
-            whole = [image for image in images if image is not None]
-            if not failed:
-                yield np.stack(whole)
+        with bar("images", len(paths)) as show:
+            done = 0
+            for images in in_threads(decoded, headers):
+                done += len(images)
+                show(done)
+                if not failed:
+                    yield np.stack([image for image in images if image is not None])
         if failed:
             raise ValueError(_told_together(paths, {"cannot be used": failed}))
+        if brightest and max(brightest.values()) < 1 << 4:
+            dark = {path: f"up to {value} of 255" for path, value in brightest.items()}
+            kind = "of 16 bits hold 12 or fewer, and would be black; stretch them first"
+            raise ValueError(_told_together(paths, {kind: dark}))
 
     write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), chunks())
 

@@ -137,7 +137,7 @@ def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
         load_data("empty", root=tmp_path)
     picture(tmp_path / "mixed" / "cat" / "a.png")
     picture(tmp_path / "mixed" / "b.png")
-    with pytest.raises(ValueError, match=r"mixed: b\.png lies beside the class folders"):
+    with pytest.raises(ValueError, match=r"mixed: b\.png lies beside the folders of classes"):
         load_data("mixed", root=tmp_path)
     picture(tmp_path / "half" / "train" / "cat" / "a.png")
     picture(tmp_path / "half" / "test" / "b.png")

@@ -238,7 +238,7 @@ REFUSED = [
         "images beside classes",
         [*PETS, *three("", count=12)],
         error=True,
-        said=["0.png, 1.png, 10.png", "and 2 more lie beside the class"],
+        said=["0.png, 1.png, 10.png", "and 2 more lie beside the folders of classes"],
     ),
     Case(
         "a test without classes",
