@@ -146,7 +146,8 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
     told = read_json(place / TOLD_FILE, f"delete {place}, and it is made again")
     skipped = sorted([*layout.skipped, *(Skipped(*each) for each in told["skipped"])])
     root = "" if layout.root == layout.folder else f" (in {layout.root})"
-    classes = f" of {len(data.names['label'])} classes" if "label" in data.names else ""
+    count = len(data.names.get("label", ()))
+    classes = f" of {count} class{'es' * (count > 1)}" if count else ""
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in data.rows.items())
     images = f"{layout.folder}{root}: {len(data.arrays['image']):,} images{classes}: {counts}"
     said = [images, *told["changed"]]
@@ -164,7 +165,8 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
 def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> list[str]:
     """What is done to images that is no matter of course, in words."""
     wanted = {"RGB": "RGB", "grey": "L", None: _usual_mode(headers)}[mode]
-    other = Counter(header.mode for header in headers if header.mode != wanted)
+    modes = Counter(header.mode for header in headers if header.mode != wanted)
+    other = [("1-bit" if name == "1" else name, count) for name, count in modes.most_common()]
     transparent = sum(header.transparent for header in headers)
     laid = "laid over white" if mode else "taken as if it had none"
     deep = sum("16" in header.mode for header in headers)
@@ -174,7 +176,7 @@ def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> 
         for count, text in (
             (
                 len(other),
-                f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other.most_common())}",
+                f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other)}",
             ),
             (transparent, f"{laid}: {transparent:,} with transparency"),
             (deep, f"brought to 8 bits, the upper ones: {deep:,} of 16"),
