@@ -1,5 +1,6 @@
 """Pixels of image files, converted or as they are, and files that no conversion helps."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def test_heic_is_taken_where_its_plug_in_is_installed(
         "def register_heif_opener():\n"
         "    Image.register_extension('PNG', '.heic')\n"
     )
+    monkeypatch.delitem(sys.modules, "pillow_heif", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(Image, "EXTENSION", dict(Image.registered_extensions()))
     root = make(tmp_path / "photos", three(""))
@@ -110,6 +112,7 @@ def test_heic_is_taken_where_its_plug_in_is_installed(
     try:
         assert len(load_data(str(root)).arrays["image"]) == 3
     finally:
+        del sys.modules["pillow_heif"]
         walk.readable_suffixes.cache_clear()
 
 
