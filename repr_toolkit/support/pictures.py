@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SEPARATOR = 2  # pixels between the cells of a grid, in the enlarged picture
 VISIBLE_SIDE = 64  # a grid enlarges smaller images to about this many pixels
 LEAST_WIDTH = 600  # pixels of any picture
+MOST_HEIGHT = 6000  # pixels of a grid that is enlarged to be wide enough
 LABEL_SIZE, LEAST_LABEL_SIZE = 14, 9  # pixels
 MOST_LABEL = 220  # pixels of a row's name
 
@@ -63,9 +64,10 @@ def image_grid(
     """Images (N, C, H, W) row by row on white, thinly separated, each pixel enlarged to a square.
 
     An image's shorter side becomes about 64 pixels, or stays if it is longer, and more where the
-    picture would be narrower than `LEAST_WIDTH`. The rest of the last row stays white. Names stand
-    above the columns and at the left of the rows. Raises ValueError for no images, for `columns`
-    below 1, and for names that are not one for each, and what `displayable` raises.
+    picture would be narrower than `LEAST_WIDTH`; one of many rows, which would be too high, gets
+    white at its right. The rest of the last row stays white. Names stand above the columns and at
+    the left of the rows. Raises ValueError for no images, for `columns` below 1, and for names that
+    are not one for each, and what `displayable` raises.
     """
     pixels = displayable(images, levels)
     count, height, width, channels = pixels.shape
@@ -73,11 +75,12 @@ def image_grid(
         raise ValueError("there are no images to lay out")
     if columns < 1:
         raise ValueError(f"columns must be at least 1, not {columns}")
-    least = (LEAST_WIDTH - SEPARATOR) / columns - SEPARATOR
-    scale = max(1, round(VISIBLE_SIDE / min(height, width)), ceil(least / width))
+    rows = -(-count // columns)
+    least = ceil(((LEAST_WIDTH - SEPARATOR) / columns - SEPARATOR) / width)
+    most = MOST_HEIGHT // (rows * height)
+    scale = max(1, round(VISIBLE_SIDE / min(height, width)), min(least, most))
     pixels = pixels.repeat(scale, axis=1).repeat(scale, axis=2)
     cell_height, cell_width = height * scale + SEPARATOR, width * scale + SEPARATOR
-    rows = -(-count // columns)
     shape = (rows * cell_height + SEPARATOR, columns * cell_width + SEPARATOR, channels)
     canvas = np.full(shape, 255, np.uint8)
     for index, image in enumerate(pixels):
@@ -88,7 +91,12 @@ def image_grid(
         if names and len(names) != places:
             raise ValueError(f"there are {len(names)} names for {places} {what}")
     grid = Image.fromarray(canvas[:, :, 0] if channels == 1 else canvas)
-    return labelled(grid, column_names, row_names)
+    named = labelled(grid, column_names, row_names)
+    if named.width >= LEAST_WIDTH:
+        return named
+    wide = Image.new(named.mode, (LEAST_WIDTH, named.height), "white")
+    wide.paste(named)
+    return wide
 
 
 def labelled(

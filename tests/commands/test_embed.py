@@ -78,7 +78,7 @@ def test_a_decoder_is_trained_on_what_was_embedded(capsys: pytest.CaptureFixture
             ["torch.nn.Flatten", "--image-size", "3x", "--out", "a.npz"],
             "one side or HEIGHTxWIDTH, not '3x'",
         ),
-        (["mine.Net", "--init-args", "3", "--out", "a.npz"], "--init-args is a mapping"),
+        (["torch.nn.Flatten", "--init-args", "3", "--out", "a.npz"], "--init-args is a mapping"),
         (["nowhere.Net", "--out", "a.npz"], "No module named 'nowhere'"),
     ],
 )

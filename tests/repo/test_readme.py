@@ -110,6 +110,7 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(f"repr_toolkit.{module}.load_recipe", small_recipe)
     monkeypatch.setitem(sources.MAKERS, "mnist5k", digits)
     monkeypatch.setattr("repr_toolkit.data.quadrants.mnist5k", digits)
+    monkeypatch.setattr("repr_toolkit.data.quadrants.halved", lambda images: images)  # small enough
     monkeypatch.setattr("repr_toolkit.report.inputs.ANALYSES", ("information", "invariance"))
     made_by = recipe.load_recipe("portraits_lfw")["model"]["encoder"]["init_args"]["made_by"]
     monkeypatch.setattr("repr_toolkit.faces.FaceNet", lambda *_, **__: QuickNet(made_by))

@@ -20,6 +20,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.sampling.job import SamplingJob, fingerprint
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.chunks import Array
+from repr_toolkit.support.pictures import LEAST_WIDTH, image_grid
 from toys.decoders import Drawn
 
 SHAPE = (1, 4, 3)
@@ -195,24 +196,39 @@ def test_jobs_of_two_engines_never_mix(tmp_path: Path, monkeypatch: pytest.Monke
         SamplingJob(network, 5, chunk_size=2).run(tmp_path / "a.npz", resume=True)
 
 
-def test_the_picture_shows_the_first(tmp_path: Path) -> None:
+def test_the_picture_shows_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Painter(Drawn):
         def images(self, draw: Draw) -> Tensor:
             return draw.noise.new_zeros(draw.noise.shape, dtype=torch.uint8)
 
-    def size(job: SamplingJob) -> tuple[int, int]:
+    laid_out: list[tuple[int, int, list[str], list[str]]] = []
+
+    def grid(
+        images: Tensor, columns: int, column_names: list[str], row_names: list[str], **how: int
+    ) -> Image.Image:
+        laid_out.append((-(-len(images) // columns), columns, column_names, row_names))
+        return image_grid(
+            images, columns=columns, column_names=column_names, row_names=row_names, **how
+        )
+
+    monkeypatch.setattr("repr_toolkit.sampling.job.image_grid", grid)
+
+    def shown(job: SamplingJob) -> tuple[int, int, list[str], list[str]]:
+        """Rows and columns, and the names of columns and rows."""
         job.run(tmp_path / "a.png", overwrite=True)
         with Image.open(tmp_path / "a.png") as picture:
-            width, height = picture.size
-        return (height - 2) // 66, (width - 2) // 66  # cells of 64 pixels and their separators
+            assert picture.width >= LEAST_WIDTH
+        return laid_out[-1]
 
     plain = EncoderDecoder(None, Painter((1, 1, 1)))
-    assert size(SamplingJob(plain, 5)) == (2, 3)
-    assert size(SamplingJob(plain, 1000)) == (10, 10)
+    assert shown(SamplingJob(plain, 5)) == (2, 3, [], ["0…", "3…"])
+    assert shown(SamplingJob(plain, 1000))[:2] == (10, 10)
     labelled = EncoderDecoder(OneHot(10), Painter((1, 1, 1), 10))
-    assert size(SamplingJob(labelled, 5, labels=range(3))) == (3, 5)
-    assert size(SamplingJob(labelled, 500, labels=range(10))) == (10, 10)
-    assert size(SamplingJob(labelled, 2, labels=[1] * 150)) == (100, 1)
+    names = ["label 0", "label 1", "label 2"]
+    wanted = (3, 5, ["1", "2", "3", "4", "5"], names)
+    assert shown(SamplingJob(labelled, 5, labels=range(3))) == wanted
+    assert shown(SamplingJob(labelled, 500, labels=range(10)))[:2] == (10, 10)
+    assert shown(SamplingJob(labelled, 2, labels=[1] * 150))[:2] == (100, 1)
 
 
 def test_what_cannot_be_drawn_is_told_before_any_work(tmp_path: Path, data: ImageData) -> None:

@@ -1,6 +1,7 @@
 """Probes of whatever makes h: what simple classifiers read from it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,14 @@ def probe(
         raise ValueError(f"{data.name} has no target to probe ({reasons or 'no other keys'})")
     _require_fitting(wanted, chosen)
     readings: dict[str, list[Reading]] = {target.name: [] for target in wanted}
+    fits = len(columns.all) * sum(_fits(target, chosen, orders, control) for target in wanted)
+    numbers = count(1)
+
+    def tell_number(message: str) -> None:
+        tell(f"[{next(numbers)}/{fits}] {message}")
+
     for column in columns.all:
-        reader = Reader(column, data, rows, seed, tell)
+        reader = Reader(column, data, rows, seed, tell_number)
         for target in wanted:
             readings[target.name] += reader.read(target, chosen, orders, control)
     return Probing(
@@ -110,6 +117,14 @@ def probe(
         runs=columns.runs,
         left_out=columns.left_out,
     )
+
+
+def _fits(target: Target, probes: Sequence[str], orders: int, control: bool) -> int:
+    """How often `Reader.read` tells what it does for a target."""
+    fitting = sum(target.kind in PROBES[name].kinds for name in probes)
+    if target.kind != "classification":
+        return fitting
+    return fitting * (1 + control) + (orders > 0)
 
 
 def _require_fitting(targets: Sequence[Target], probes: Sequence[str]) -> None:

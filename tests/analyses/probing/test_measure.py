@@ -51,6 +51,21 @@ def test_what_h_holds_is_found_and_nothing_in_noise() -> None:
     assert by_label.baseline.score.value == (labels[360:] == counts.argmax()).mean()
 
 
+def test_each_line_says_how_many_there_are() -> None:
+    labels = codes()
+    data = image_data(label=labels, place=noise(width=2, seed=5))
+    h = representation(data, telling(labels), "h")
+    plain: dict[str, Any] = {"orders": 0, "control": False, "targets": ["label"]}
+    for options, fits in (
+        ({"probes": ["knn", "ridge"], "orders": 1}, 5),  # the label's control and code; the place
+        ({"probes": ["knn", "logistic"], **plain}, 2),
+    ):
+        told: list[str] = []
+        probe([h], data, baselines=False, tell=told.append, **options)
+        numbers = [line.partition("] ")[0] for line in told if "probing" in line]
+        assert numbers == [f"[{number}/{fits}" for number in range(1, fits + 1)]
+
+
 def test_the_linear_probe_of_comparisons_is_the_logistic_probe_of_these() -> None:
     labels = codes(classes=8)
     far = 1e6 + noise(width=24)  # where digits are lost, they are lost in both
