@@ -8,7 +8,7 @@ from pathlib import Path
 from repr_toolkit.data.binarise import BinariseKind
 from repr_toolkit.data.folder import load_folder
 from repr_toolkit.data.folds import choose_fold
-from repr_toolkit.data.from_torchvision import load_torchvision
+from repr_toolkit.data.from_torchvision import FILES, load_torchvision
 from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.names import (
     PACKAGED,
@@ -40,6 +40,7 @@ def load_data(
     folds: int = 4,
     inner: int | None = None,
     binarise: BinariseKind | None = None,
+    place: str | Path | None = None,
 ) -> ImageData:
     """The data set that `source` names.
 
@@ -47,7 +48,8 @@ def load_data(
     - `MNIST`, `FashionMNIST`, `CIFAR10`, `SVHN`, `CelebA`, `LFWPeople` in upper or lower case, as
       torchvision stores them; `download` fetches a missing one;
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
-      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder;
+      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder, then in `place`,
+      which is where a run found them (see `place_of`);
     - the import path of a function that returns an ImageData, such as `my_project.faces.load`,
       called with those of `root`, `size`, `mode` and `download` that it has parameters for.
 
@@ -77,7 +79,7 @@ def load_data(
         raise ValueError(
             f"data.inner {inner} is of the people whom a data.fold does not test: set it"
         )
-    data = _load(source, root, size, mode, download)
+    data = _load(source, root, size, mode, download, place)
     if size is not None and data.image_shape[1:] != (size, size):
         raise ValueError(
             f"{source} has images of {data.image_shape[1]}×{data.image_shape[2]} pixels and "
@@ -96,16 +98,22 @@ def load_data(
 
 
 def _load(
-    source: str, root: str | Path | None, size: int | None, mode: Mode | None, download: bool
+    source: str,
+    root: str | Path | None,
+    size: int | None,
+    mode: Mode | None,
+    download: bool,
+    place: str | Path | None,
 ) -> ImageData:
-    roots = data_folders(root)
-    options = {"root": root, "size": size, "mode": mode, "download": download}
+    folders = _folders(root, place)
+    moved = root and place and not Path(root).expanduser().exists()
+    options = {"root": place if moved else root, "size": size, "mode": mode, "download": download}
     if source in PACKAGED:
         return _call(source, MAKERS[source], options)
     for name in TORCHVISION:
         if source.lower() == name.lower():
-            return load_torchvision(name, roots, size, download)
-    places = [folder / source for folder in (*roots, Path())]
+            return load_torchvision(name, data_folders(root), size, download, place)
+    places = [folder / source for folder in folders]
     path = stored_at(places)
     if path is not None:
         if path.is_dir():
@@ -122,10 +130,27 @@ def _load(
     raise unknown_source(source, places)
 
 
-def names_function(source: str, root: str | Path | None) -> bool:
+def place_of(source: str, root: str | Path | None, place: str | Path | None = None) -> str | None:
+    """The folder, absolute, that `load_data` finds a source in; None for one inside a package.
+
+    A run states it, so that a relative source means the same from anywhere.
+    """
+    if source in PACKAGED:
+        return None
+    known = next((name for name in TORCHVISION if source.lower() == name.lower()), None)
+    if names_function(source, root, place):
+        return str(Path(root).expanduser().absolute()) if root else None
+    wanted = [source] if known is None else FILES[known]
+    for folder in _folders(root, place):
+        if all(stored_at([folder / file]) for file in wanted):
+            return str(folder.absolute())
+    return None
+
+
+def names_function(source: str, root: str | Path | None, place: str | Path | None = None) -> bool:
     """Whether `load_data` takes a source for the import path of a function."""
     names = {*PACKAGED, *map(str.lower, TORCHVISION)}
-    places = [folder / source for folder in (*data_folders(root), Path())]
+    places = [folder / source for folder in _folders(root, place)]
     known = source in names or source.lower() in names or stored_at(places) is not None
     return is_import_path(source) and not known
 
@@ -140,6 +165,11 @@ def is_loader(path: str) -> bool:
         return False
     stated = getattr(function, "__annotations__", {}).get("return")
     return str(function.__module__).startswith("repr_toolkit.data.") and stated is ImageData
+
+
+def _folders(root: str | Path | None, place: str | Path | None) -> list[Path]:
+    """The folders in which a file or folder is looked up, in this order."""
+    return [*data_folders(root), Path(), *([Path(place)] if place else [])]
 
 
 def _natural(path: Path) -> tuple[int, str]:
