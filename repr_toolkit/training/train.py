@@ -16,6 +16,7 @@ from repr_toolkit.config.recipe import Config, apply_settings, complete, differe
 from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import trust_recipe
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.arrays import Arrays, saved
 from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.encoders import Encoder
@@ -28,9 +29,9 @@ from repr_toolkit.runs.facts import weights_in_words
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
-from repr_toolkit.support.leftovers import remove_leftovers
+from repr_toolkit.support.leftovers import remove_leftovers, temporary_for
 from repr_toolkit.support.processes import first_process
-from repr_toolkit.support.reading import read_text
+from repr_toolkit.support.reading import file_checksum, read_text
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.best import Best
@@ -61,7 +62,7 @@ def train(
     resume: bool = False,
     wandb: bool = False,
     group: str | None = None,
-    data: ImageData | None = None,
+    data: ImageData | Arrays | None = None,
 ) -> Run:
     """Train the model of a recipe, write the run directory, and return the run.
 
@@ -70,7 +71,9 @@ def train(
     recipe's entries. With `resume`, a run that was cut goes on from its last checkpoint and ends in
     the same weights as without the cut; a finished run stays as it is, and a run that does not
     exist starts. `wandb` also logs to Weights & Biases, as a run of the directory's name in
-    `group`. `data` is the recipe's data, if the caller has loaded it already.
+    `group`. `data` is the recipe's data, if the caller has loaded it already; or arrays or a torch
+    data set, as `load_data` takes them, in place of the recipe's: they are kept in RUN_DIR.npz,
+    beside the run, which is its data from then on.
 
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
@@ -84,7 +87,12 @@ def train(
     if first and not resume:
         run.require_new()
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
-    config = complete({k: v for k, v in whole.items() if k not in ("study", "choose")})
+    whole = {key: value for key, value in whole.items() if key not in ("study", "choose")}
+    if data is not None and not isinstance(data, ImageData):
+        source = _beside(run, data) if first else _file_beside(run)
+        whole["data"] = {**whole.get("data", {}), "source": str(source), "root": None}
+        data = None
+    config = complete(whole)
     config = apply_settings(config, settings or {})
     trust_recipe(config)
     data = data or load_data(**data_arguments(config))
@@ -112,6 +120,25 @@ def train(
             held.enter_context(sole_trainer(run.path))
         fitting.fit(model)
     return run
+
+
+def _beside(run: Run, data: Arrays) -> Path:
+    """Keep arrays in a file beside a run; FileExistsError where it holds others."""
+    file = _file_beside(run)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = temporary_for(file)
+    try:
+        saved(data, new)
+        if file.exists() and file_checksum(file) != file_checksum(new):
+            raise FileExistsError(f"{file} exists and holds other arrays than these: delete it")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
+    return file
+
+
+def _file_beside(run: Run) -> Path:
+    return run.path.absolute().with_name(f"{run.path.name}.npz")
 
 
 def require_trainable(config: Config, data: ImageData, encoder: Encoder | None) -> None:
