@@ -83,7 +83,7 @@ def load_weights(
     """Load a state dict file into a network, except keys that start with `skip`.
 
     `name` names the architecture in errors. Raises as `read_state`, and ValueError, with the first
-    difference, unless names and shapes are those of the network.
+    ten differences, unless names and shapes are those of the network.
     """
     state = read_state(path, mend)
     state = {k: v for k, v in state.items() if skip is None or not k.startswith(skip)}
@@ -96,10 +96,10 @@ def load_weights(
         if key in state and state[key].shape != value.shape
     ]
     if differences:
-        more = f", and {len(differences) - 1} differences more" if len(differences) > 1 else ""
+        more = f", and {len(differences) - 10} differences more" if len(differences) > 10 else ""
         raise ValueError(
             f"{path} holds the weights of another architecture than {name}: it "
-            f"{differences[0]}{more}"
+            f"{', '.join(differences[:10])}{more}"
         )
     net.load_state_dict(state)
 

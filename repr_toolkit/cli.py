@@ -16,6 +16,7 @@ from jsonargparse import Namespace
 
 from repr_toolkit import __version__, commands
 from repr_toolkit.commands.options import Command, Settings
+from repr_toolkit.commands.settings import PLACES, data_settings
 from repr_toolkit.commands.words import in_order
 from repr_toolkit.support.console import print_anything, write_error
 from repr_toolkit.support.pulse import pulse
@@ -44,6 +45,8 @@ EXPECTED = (
 their traceback; with --debug these do too."""
 
 TAKE_SETTINGS = ("train", "study", "check", "field", "embed", "probe", "frozen")
+"""Commands whose settings are a recipe's, or arguments of a class or of loading data; other ones
+take those alone that say where the data of runs lie (`Command.finds_data`)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +98,11 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         trust_paths(EVERYTHING)
     for check in options.checks:
         check(options, settings)
+    if settings and command not in TAKE_SETTINGS:
+        given = data_settings(settings)
+        from repr_toolkit.runs.places import look_for_data
+
+        look_for_data(**given)
     with pulse(command, write_error, shown=not options.get("json", False)):
         commands.function(command)(options, settings)
 
@@ -114,8 +122,12 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, Settings]:
         start = words.index(command) + 1
         words[start:] = in_order(words[start:], parser.commands[command].options)
     args = parser.parse_args(words or ["--help"])
-    if settings and command not in TAKE_SETTINGS:
-        parser.error(f"{command} takes no settings, but was given --{next(iter(settings))}")
+    finds_data = command in parser.commands and parser.commands[command].finds_data
+    known = [f"data.{name}" for name in PLACES] if finds_data else []
+    for name in () if command in TAKE_SETTINGS else settings:
+        if name not in known:
+            takes = f"the settings --{', --'.join(known)}" if known else "no settings"
+            parser.error(f"{command} takes {takes}, but was given --{name}")
     args[command].typed = shlex.join(["repr-toolkit", *argv])
     args[command].checks = parser.commands[command].checks
     return args, settings

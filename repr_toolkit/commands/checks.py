@@ -35,17 +35,17 @@ def runs(path: str) -> None:
     require_runs(Path(path))
 
 
-def run_or_data(text: str) -> None:
+def run_or_data(options: Namespace, settings: dict[str, str]) -> None:
     """A run directory, or what names data."""
     from repr_toolkit.data.names import require_known
     from repr_toolkit.runs.directory import CONFIG
 
-    if not (Path(text) / CONFIG).is_file():
+    target = options.target
+    if not (Path(target) / CONFIG).is_file():
         try:
-            require_known(text, None)
+            require_known(target, settings.get("data.root"))
         except (ValueError, FileNotFoundError) as error:
-            reason = str(error).replace("--data.root or ", "")  # which that command does not take
-            raise type(error)(f"{text} is no run, and no data either: {reason}") from error
+            raise type(error)(f"{target} is no run, and no data either: {error}") from error
 
 
 def split(name: str) -> None:
@@ -137,15 +137,20 @@ def sources(options: Namespace, settings: dict[str, str]) -> None:
 
 
 def recipe(options: Namespace, settings: dict[str, str]) -> None:
-    """A recipe with its settings, the data, and the modules of the model's classes."""
+    """A recipe with its settings, the data, and the modules of the model's classes.
+
+    A run that is resumed knows of its own where they are.
+    """
     from repr_toolkit.config.recipe import apply_settings, load_recipe
     from repr_toolkit.data.names import require_known
     from repr_toolkit.support.importing import require_here
 
     config = apply_settings(load_recipe(options.recipe), settings)
+    if options.get("resume", False):
+        return
     for part in filter(None, (config["model"].get(name) for name in ("encoder", "decoder"))):
         require_here(part["class_path"])
-    require_known(config["data"]["source"], config["data"]["root"])
+    require_known(*(config["data"][key] for key in ("source", "root", "place")))
 
 
 def further_process() -> bool:

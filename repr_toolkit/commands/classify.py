@@ -30,7 +30,9 @@ def classify(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, classify, "Bayes' rule on a split, given labels")
+    command = add_command(
+        subcommands, classify, "Bayes' rule on a split, given labels", finds_data=True
+    )
     command.add_shared("run", "--split", "--batch-size")
     command.add_argument(
         "--baselines",

@@ -11,13 +11,13 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from repr_toolkit.commands.options import SOURCE_OPTIONS, Settings
-from repr_toolkit.config.recipe import complete
+from repr_toolkit.commands.settings import data_settings
 from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.data.picture_files import Mode, read_image
 from repr_toolkit.faces.encode import encode_photographs, facenet_of, knows_faces
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
-from repr_toolkit.runs.run import DATA_ARGUMENTS, Run
+from repr_toolkit.runs.run import Run
 from repr_toolkit.sampling.draw import draws_that_differ
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
@@ -151,21 +151,3 @@ def _image_size(text: str) -> tuple[int, int]:
     if sides is None:
         raise ValueError(f"--image-size is one side or HEIGHTxWIDTH, not {text!r}")
     return int(sides[1]), int(sides[2] or sides[1])
-
-
-def data_settings(settings: Settings) -> dict[str, Any]:
-    """Settings data.… as arguments of `repr_toolkit.data.load_data`, those that were given.
-
-    Raises ValueError for any other setting, and for a value that cannot be.
-    """
-    given = {}
-    for setting, text in settings.items():
-        section, _, name = setting.partition(".")
-        if section != "data" or name not in DATA_ARGUMENTS:
-            known = ", ".join(f"--data.{known}" for known in DATA_ARGUMENTS)
-            raise ValueError(f"--{setting} is no setting of the data; there are {known}")
-        given[name] = parse_yaml(text)
-    # The checks are a recipe's own; what it needs beside the data is not looked at.
-    recipe = {"data": {"source": "", **given}, "model": {"decoder": {"class_path": "unused"}}}
-    checked = complete(recipe)["data"]
-    return {name: checked[name] for name in given}

@@ -116,7 +116,7 @@ def print_judged(run: "Run", drawn: "Completions", options: Namespace) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, complete, "draw what is hidden in pictures")
+    command = add_command(subcommands, complete, "draw what is hidden in pictures", finds_data=True)
     command.add_originals()
     command.add_argument(
         "--mask",

@@ -59,7 +59,9 @@ def _show(job: "FaceJob", report: "Report", encoder: str, select: str) -> None:
     if report.uncertain:
         print(f"{len(report.uncertain)} faces are uncertain: a probability below {CERTAIN}")
         _name([f"{photo}, {probability:.3f}" for photo, probability in report.uncertain])
-    if report.people == 1 and job.allow_one_identity:
+    if job.layout.split_folders:
+        print(f"splits are by folder: {', '.join(sorted(job.layout.split_folders.values()))}")
+    elif report.people == 1 and job.allow_one_identity:
         if report.faces < LEAST_FACES:
             print("fewer than 3 photographs cannot be split into train, val and test")
     elif report.people < 3:

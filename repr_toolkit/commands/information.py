@@ -41,7 +41,9 @@ def information(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, information, "bits that h carries about images")
+    command = add_command(
+        subcommands, information, "bits that h carries about images", finds_data=True
+    )
     command.add_shared("run", "--split")
     command.add_argument(
         "--without",

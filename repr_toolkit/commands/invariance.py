@@ -40,7 +40,9 @@ def invariance(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, invariance, "what samples of one h have in common")
+    command = add_command(
+        subcommands, invariance, "what samples of one h have in common", finds_data=True
+    )
     command.add_shared("run", "--split")
     command.add_count("--images", 64, "images whose h is taken")
     command.add_count("-n", 16, "samples of each h")

@@ -47,7 +47,9 @@ def likeness(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, likeness, "say whether portraits keep the person")
+    command = add_command(
+        subcommands, likeness, "say whether portraits keep the person", finds_data=True
+    )
     command.add_shared("run", "--split")
     command.add_count("--people", None, "how many (default: all with two photographs)")
     command.add_count("-n", 4, "portraits of each person")

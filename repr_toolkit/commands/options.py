@@ -37,6 +37,15 @@ A run brings its own data, and an .npz with embeddings is data. For everything e
                                                     download, fold, folds, inner and binarise too
 """
 
+PLACES_HELP = """\
+The data are those that the run was trained on, and must have the same fingerprint. If they lie
+elsewhere now:
+
+  --data.root ~/data                                the folder that holds them
+  --data.source my_images.npz                       the same images under another name
+  --data.download true                              whether they may be fetched
+"""
+
 PICTURES = "PNG to write, with the values beside it; or the .npz alone"
 """What --out of the commands that draw is."""
 
@@ -130,12 +139,14 @@ class Command(ArgumentParser):
     Attributes:
         options: The arguments of `add_argument` by the names of options and positional arguments.
         commands: The parsers of commands by their names, in the parser of the whole program.
+        finds_data: Whether settings say where the data of runs lie.
         checks: What is looked at of a command line before the command imports anything heavy.
     """
 
     def __init__(self, description: str, **how: Any) -> None:
         self.options: dict[str, dict[str, Any]] = {}
         self.commands: dict[str, Command] = {}
+        self.finds_data = False
         self.checks: list[Action] = []
         super().__init__(
             prog="repr-toolkit",
@@ -230,12 +241,17 @@ class Command(ArgumentParser):
         self.checks.append(checks.sources)
 
 
-def add_command(subcommands: Any, action: Action, summary: str, further: str = "") -> Command:
+def add_command(
+    subcommands: Any, action: Action, summary: str, further: str = "", *, finds_data: bool = False
+) -> Command:
     """The parser of a further command, named and described by its function.
 
-    `summary` stands in the list of commands, `further` below the function's docstring.
+    `summary` stands in the list of commands, `further` below the function's docstring. With
+    `finds_data` settings say where the data of runs lie.
     """
-    command = Command(f"{getdoc(action)}\n\n{further}".rstrip())
+    further = f"{further}\n{PLACES_HELP}" if finds_data else further
+    command = Command(f"{getdoc(action)}\n\n{further.lstrip()}".rstrip())
+    command.finds_data = finds_data
     subcommands.add_subcommand(action.__name__, command, help=summary)
     return command
 

@@ -95,7 +95,9 @@ def add_commands(subcommands: Any) -> None:
     command.add_drawing(1.0)
     command.add_out(default="portraits.png")
 
-    command = add_command(subcommands, interpolate, "draw the way from one picture to another")
+    command = add_command(
+        subcommands, interpolate, "draw the way from one picture to another", finds_data=True
+    )
     command.add_shared("run")
     for name, what in {"a": "where the path begins", "b": "where it ends"}.items():
         metavar = f"PICTURE_{name.upper()}"

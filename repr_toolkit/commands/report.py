@@ -41,7 +41,9 @@ def _check_out(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, report, "one HTML page of everything about runs")
+    command = add_command(
+        subcommands, report, "one HTML page of everything about runs", finds_data=True
+    )
     command.add_argument(
         "runs",
         nargs="+",

@@ -52,6 +52,8 @@ def train(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.support.console import say
     from repr_toolkit.training.train import train
 
+    if options.start is not None:
+        settings = {**settings, "training.start": json.dumps(options.start)}
     name, config = _configuration(options, settings)
     if options.print_config:
         _print(config)
@@ -290,7 +292,17 @@ def add_commands(subcommands: Any) -> None:
 
     command = add_command(subcommands, train, "train one model", SETTINGS_HELP)
     _add_training(command)
-    command.add_shared("--resume", help="go on with the run from its last checkpoint")
+    command.add_shared(
+        "--resume",
+        help="go on with the run from its last checkpoint; a finished one, for more training.steps",
+    )
+    command.add_argument(
+        "--from",
+        metavar="RUN",
+        dest="start",
+        help="run whose weights the new run starts from, instead of drawing them",
+        check=checks.finished_run,
+    )
     command.checks.append(_check_new)
 
     command = add_command(
@@ -299,11 +311,11 @@ def add_commands(subcommands: Any) -> None:
     _add_training(command)
     command.checks.append(_check_study)
 
-    command = add_command(subcommands, evaluate, "bits/dim of a run on a split")
+    command = add_command(subcommands, evaluate, "bits/dim of a run on a split", finds_data=True)
     command.add_shared("run", "--split", "--batch-size", "--json")
     command.add_count("--dequantisations", None, "draws of a dequantised likelihood's noise")
 
-    command = add_command(subcommands, sample, "draw new images")
+    command = add_command(subcommands, sample, "draw new images", finds_data=True)
     command.add_shared("run")
     command.add_count("-n", 16, "images (for each label)")
     command.add_argument(
@@ -315,7 +327,9 @@ def add_commands(subcommands: Any) -> None:
     command.add_count("--chunk-size", 256, "images drawn and kept at a time")
     command.add_shared("--resume")
 
-    command = add_command(subcommands, reconstruct, "draw reconstructions of pictures")
+    command = add_command(
+        subcommands, reconstruct, "draw reconstructions of pictures", finds_data=True
+    )
     command.add_originals()
     command.add_count("-n", 4, "reconstructions of each original")
     command.add_drawing()

@@ -114,7 +114,9 @@ def _add_options(command: Command, *, out: str | None, alpha: list[float] | None
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, traverse, "how pictures change as h moves", ALONG)
+    command = add_command(
+        subcommands, traverse, "how pictures change as h moves", ALONG, finds_data=True
+    )
     command.add_shared("run")
     command.add_argument(
         "pictures",
@@ -140,7 +142,9 @@ def add_commands(subcommands: Any) -> None:
     )
     _add_options(command, out=None, alpha=None)
 
-    command = add_command(subcommands, edit, "draw pictures with an attribute changed", ALONG)
+    command = add_command(
+        subcommands, edit, "draw pictures with an attribute changed", ALONG, finds_data=True
+    )
     command.add_shared("run")
     command.add_argument(
         "pictures",

@@ -53,12 +53,15 @@ def verify(options: Namespace, settings: Settings) -> None:
 
 def _data(target: str) -> "ImageData":
     from repr_toolkit.data import load_data
+    from repr_toolkit.runs.places import given_places
 
+    given = given_places()
+    if "source" in given:
+        raise ValueError(f"{target} is no run: it is itself the source, and not --data.source")
     try:
-        return load_data(target)
+        return load_data(target, **given)
     except (ValueError, FileNotFoundError) as error:
-        reason = str(error).replace("--data.root or ", "")  # which this command does not take
-        raise type(error)(f"{target} is no run, and no data either: {reason}") from error
+        raise type(error)(f"{target} is no run, and no data either: {error}") from error
 
 
 def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> None:
@@ -85,13 +88,13 @@ def _log(run: "Run", result: "Verifications", kept: "Mapping[str, Kept]") -> Non
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, verify, "how well h tells people apart")
+    command = add_command(subcommands, verify, "how well h tells people apart", finds_data=True)
     command.add_argument(
         "target",
         metavar="RUN_OR_DATA",
         help="run directory; or data with embeddings, as a file or as a name in $REPR_TOOLKIT_DATA",
-        check=checks.run_or_data,
     )
+    command.checks.append(checks.run_or_data)
     command.add_shared("--split", "--batch-size", "--json")
     command.add_out("PNG of the ROC to write", suffixes=(".png",))
     command.add_shared(

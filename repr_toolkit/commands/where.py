@@ -39,7 +39,7 @@ def where(options: Namespace, settings: Settings) -> None:
 
 
 def add_commands(subcommands: Any) -> None:
-    command = add_command(subcommands, where, "whether things stand where h says")
+    command = add_command(subcommands, where, "whether things stand where h says", finds_data=True)
     command.add_argument(
         "runs",
         nargs="+",

@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from repr_toolkit.config.sections import CLASSES, SECTIONS
+from repr_toolkit.config.sections import CLASSES, ELSEWHERE, SECTIONS
 from repr_toolkit.config.settings import set_in
 from repr_toolkit.config.trainer import check_trainer
 from repr_toolkit.config.yaml_text import parse_yaml
@@ -63,11 +63,11 @@ def load_recipe(name_or_path: str | Path) -> Config:
     >>> load_recipe("bottleneck_mnist5k")["data"]["source"]
     'mnist5k'
     """
-    path = Path(name_or_path)
+    path, place = Path(name_or_path), None
     if str(name_or_path) in list_recipes():
         text = (files("repr_toolkit.recipes") / f"{name_or_path}.yaml").read_text("utf-8")
     elif path.is_file():
-        text = read_text(path)
+        text, place = read_text(path), str(path.absolute().parent)
     else:
         names = list_recipes()
         raise FileNotFoundError(
@@ -78,9 +78,11 @@ def load_recipe(name_or_path: str | Path) -> Config:
         raw = parse_yaml(text)
         if not isinstance(raw, dict):
             raise ValueError("it is not a recipe, for its top level is not a mapping")
-        return complete(raw)
+        config = complete(raw)
     except ValueError as error:
         raise ValueError(f"{name_or_path}: {error}") from error
+    config["data"]["place"] = config["data"]["place"] or place
+    return config
 
 
 def complete(raw: Mapping[str, Any]) -> Config:
@@ -152,11 +154,11 @@ def variants(config: Mapping[str, Any]) -> dict[str, Config]:
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """The dotted names of the settings in which two configurations differ.
 
-    Settings that change no result are ignored: about, data.root, data.download, data.workers,
-    training.keep and trainer.max_time.
+    Settings that change no result are ignored: about, those of `sections.ELSEWHERE`,
+    training.start (its weights are compared), training.keep and trainer.max_time.
     """
-    ignored = {"about", "study", "choose", "data.root", "data.download", "data.workers"}
-    ignored |= {"training.keep", "trainer.max_time"}
+    ignored = {"about", "study", "choose", *(f"data.{key}" for key in ELSEWHERE)}
+    ignored |= {"training.keep", "training.start", "trainer.max_time"}
 
     def walk(left: Any, right: Any, path: str) -> Iterable[str]:
         if path in ignored:

@@ -3,6 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+_SHAPES = ("levels", "size", "mode", "fold", "folds", "inner", "binarise")
+DATA_ARGUMENTS = ("source", "root", "place", "download", *_SHAPES)
+"""The settings of data that say which images there are, and how they are read."""
+
+ELSEWHERE = ("root", "place", "download", "workers")
+"""The settings of data that change no result, but say where the images lie and who reads them."""
+
 
 @dataclass(frozen=True)
 class About:
@@ -47,6 +54,8 @@ class Data:
         images_per_identity: K, for batches of P = batch_size / K people with K images of each;
             null takes the images in random order.
         workers: Processes that load data beside the training process.
+        place: Absolute path of the folder in which the source was found, which a run or a recipe's
+            file states; it is looked up there last, so that it means the same from anywhere.
         fingerprint: Digest of the images. A run states that of its training images, and is
             resumed only on these.
     """
@@ -67,6 +76,7 @@ class Data:
     crops: float = 1.0
     images_per_identity: int | None = None
     workers: int = 0
+    place: str | None = None
     fingerprint: str | None = None
 
 
@@ -82,6 +92,8 @@ class Training:
         warmup: Steps over which the learning rate rises linearly.
         steps: Optimizer steps of the whole run.
         validate_every: Steps between validations; each writes a picture and a checkpoint.
+        start: Run directory whose weights training starts from, instead of drawing them.
+        start_weights: SHA-256 of these weights, which a run states.
         weights: Which weights are the result, as they are averaged: the last, or the best, which
             are those of the validation with the fewest bits/dim (of an encoder alone, the highest
             AUC). For few images, which a model soon knows by heart.
@@ -107,6 +119,8 @@ class Training:
     warmup: int = 0
     steps: int = 1000
     validate_every: int = 500
+    start: str | None = None
+    start_weights: str | None = None
     weights: Literal["last", "best"] = "last"
     patience: int | None = None
     ema_decay: float = 0.0

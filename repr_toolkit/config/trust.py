@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
 from repr_toolkit.support.console import tell
+from repr_toolkit.support.copies import FOLDER, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
 
@@ -22,6 +23,9 @@ EVERYTHING = "*"
 """Trusted as if it were every import path."""
 
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
+
+_told: set[Path] = set()
+"""The copies of which this process has told that they differ from what is imported."""
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _PLAIN = re.compile(r"[\w./]*")
@@ -51,26 +55,41 @@ def trust_recipe(config: Mapping[str, Any]) -> None:
 def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = False) -> None:
     """Raise ValueError for a run's configuration that names what it may not import.
 
-    With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is.
+    With `trust`, or `EVERYTHING` trusted, it is trusted from now on, and stderr says what that is:
+    what the current folder and the installed packages have not is imported from the copies of its
+    source that the run has. stderr is told too of copies that differ from what is imported.
     """
     trusted = _trusted.get()
     try:
-        strange = {path: place for path, place in strangers(config).items() if path not in trusted}
+        named = strangers(config)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
-    if not strange:
+    if not named:
         return
-    if trust or EVERYTHING in trusted:
-        if first_process():
-            tell(f"trusting {file}, which imports {', '.join(strange)}")
+    strange = {path: place for path, place in named.items() if path not in trusted}
+    trust = trust or EVERYTHING in trusted
+    if strange and not trust:
+        path, place = next(iter(strange.items()))
+        raise ValueError(
+            f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the "
+            f"packages that the toolkit depends on, and so it is not imported; if you trust "
+            f"whoever made the run: --trust, or load(run, trust=True)"
+        )
+    copies = file.parent / FOLDER
+    used = use_copies(copies) if trust else []
+    if strange:
+        source = f", and runs {', '.join(used)} in {copies}" if used else ""
+        _say(f"trusting {file}, which imports {', '.join(strange)}{source}")
         trust_paths(*strange)
-        return
-    path, place = next(iter(strange.items()))
-    raise ValueError(
-        f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the packages "
-        f"that the toolkit depends on, and so it is not imported; if you trust whoever made the "
-        f"run: --trust, or load(run, trust=True)"
-    )
+    for copy, now in unlike_now(copies):
+        if copy not in _told:
+            _told.add(copy)
+            _say(f"{now} is imported, and is not what {file.parent} was trained with: see {copy}")
+
+
+def _say(message: str) -> None:
+    if first_process():
+        tell(message)
 
 
 def strangers(config: Mapping[str, Any]) -> dict[str, str]:
@@ -94,8 +113,9 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
                     yield named
     from repr_toolkit.data.sources import names_function
 
-    if names_function(config["data"]["source"], config["data"]["root"]):
-        yield Named("data.source", config["data"]["source"], {})
+    data = config["data"]
+    if names_function(data["source"], data["root"], data["place"]):
+        yield Named("data.source", data["source"], {})
 
 
 def _texts(place: str, value: Any, beside: Mapping[str, Any]) -> Iterator[Named]:

@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from repr_toolkit.data.images import SPLITS, Array
+from repr_toolkit.support.leftovers import temporary_for
+from repr_toolkit.support.reading import file_checksum
 
 Arrays = Array | Tensor | tuple[Any, Any] | Mapping[str, Any] | Dataset[Any]
 """What `named` takes."""
@@ -83,6 +85,19 @@ def saved(source: Arrays, file: Path) -> None:
     arrays = cast("dict[str, Any]", named(source))
     with file.open("wb") as stream:
         np.savez(stream, **arrays)
+
+
+def keep(source: Arrays, file: Path) -> None:
+    """Write arrays in memory to `file`, whole; FileExistsError where it holds others."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = temporary_for(file)
+    try:
+        saved(source, new)
+        if file.exists() and file_checksum(file) != file_checksum(new):
+            raise FileExistsError(f"{file} exists and holds other arrays than these: delete it")
+        new.replace(file)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def named(source: Arrays) -> dict[str, Array]:

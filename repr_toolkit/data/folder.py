@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from repr_toolkit.data.picture_files import (
 )
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.data.walk import Skipped, named, skipped_text
-from repr_toolkit.support.console import aside
+from repr_toolkit.support.console import aside, bar
 from repr_toolkit.support.files import csv_text, write_json, write_text
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.reading import read_json
@@ -145,7 +146,8 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
     told = read_json(place / TOLD_FILE, f"delete {place}, and it is made again")
     skipped = sorted([*layout.skipped, *(Skipped(*each) for each in told["skipped"])])
     root = "" if layout.root == layout.folder else f" (in {layout.root})"
-    classes = f" of {len(data.names['label'])} classes" if "label" in data.names else ""
+    count = len(data.names.get("label", ()))
+    classes = f" of {count} class{'es' * (count > 1)}" if count else ""
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in data.rows.items())
     images = f"{layout.folder}{root}: {len(data.arrays['image']):,} images{classes}: {counts}"
     said = [images, *told["changed"]]
@@ -163,7 +165,8 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
 def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> list[str]:
     """What is done to images that is no matter of course, in words."""
     wanted = {"RGB": "RGB", "grey": "L", None: _usual_mode(headers)}[mode]
-    other = Counter(header.mode for header in headers if header.mode != wanted)
+    modes = Counter(header.mode for header in headers if header.mode != wanted)
+    other = [("1-bit" if name == "1" else name, count) for name, count in modes.most_common()]
     transparent = sum(header.transparent for header in headers)
     laid = "laid over white" if mode else "taken as if it had none"
     deep = sum("16" in header.mode for header in headers)
@@ -173,7 +176,7 @@ def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> 
         for count, text in (
             (
                 len(other),
-                f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other.most_common())}",
+                f"made {mode}: {', '.join(f'{n:,} × {m}' for m, n in other)}",
             ),
             (transparent, f"{laid}: {transparent:,} with transparency"),
             (deep, f"brought to 8 bits, the upper ones: {deep:,} of 16"),
@@ -213,17 +216,21 @@ def write_images(
 ) -> None:
     """Decode image files into `folder`/image.npy, uint8 (N, C, H, W), in order.
 
-    Raises ValueError as `load_folder` does.
+    Raises ValueError as `load_folder` does, for files of 16 bits too that hold 12 bits or fewer,
+    whose upper 8 are all but black.
     """
     if problem := obstacle(headers, size, mode):
         raise ValueError(problem)
     paths = [header.path for header in headers]
-    side = (size, size) if size else (headers[0].height, headers[0].width)
     grey = mode == "grey" or (mode is None and _usual_mode(headers) == "L")
-    shape = (1 if grey else 3, *side)
+    shape = (1 if grey else 3, size or headers[0].height, size or headers[0].width)
+    with suppress(ValueError):  # of a damaged one its header tells
+        shape = read_image(paths[0], size, mode).shape
     failed: dict[Path, str] = {}
+    brightest: dict[Path, int] = {}  # values of files of 16 bits, once 8 are left
 
-    def decoded(path: Path) -> Array | None:
+    def decoded(header: Header) -> Array | None:
+        path = header.path
         try:
             image = read_image(path, size, mode)
         except ValueError as error:
@@ -232,15 +239,24 @@ def write_images(
         if image.shape != shape:  # the EXIF orientation at the end of a PNG
             failed[path] = f"{image.shape[2]}×{image.shape[1]} once upright"
             return None
+        if "16" in header.mode:
+            brightest[path] = int(image.max())
         return image
 
     def chunks() -> Iterator[Array]:
-        for images in in_threads(decoded, paths):
-            whole = [image for image in images if image is not None]
-            if not failed:
-                yield np.stack(whole)
+        with bar("images", len(paths)) as show:
+            done = 0
+            for images in in_threads(decoded, headers):
+                done += len(images)
+                show(done)
+                if not failed:
+                    yield np.stack([image for image in images if image is not None])
         if failed:
             raise ValueError(_told_together(paths, {"cannot be used": failed}))
+        if brightest and max(brightest.values()) < 1 << 4:
+            dark = {path: f"up to {value} of 255" for path, value in brightest.items()}
+            kind = "of 16 bits hold 12 or fewer, and would be black; stretch them first"
+            raise ValueError(_told_together(paths, {kind: dark}))
 
     write_rows(folder / "image.npy", np.dtype(np.uint8), (len(paths), *shape), chunks())
 

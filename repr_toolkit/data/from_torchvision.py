@@ -48,9 +48,13 @@ FACES = ("CelebA", "LFWPeople")
 
 
 def load_torchvision(
-    name: str, roots: Sequence[Path], size: int | None, download: bool
+    name: str,
+    roots: Sequence[Path],
+    size: int | None,
+    download: bool,
+    place: str | Path | None = None,
 ) -> ImageData:
-    """A data set of torchvision's, read from one of `roots` or else from the cache's folder.
+    """A data set of torchvision's, read from one of `roots`, the cache's folder, or `place`.
 
     With `download` a missing one is fetched into the first root, or without roots into the cache's
     folder. Splits: CelebA's official three (162,770, 19,867 and 19,962 images); otherwise the
@@ -70,7 +74,8 @@ def load_torchvision(
     torchvision calls its files damaged.
     """
     homes = [*roots, cache_folder() / "torchvision"]
-    present = [home for home in homes if all((home / file).exists() for file in FILES[name])]
+    places = [*homes, *([Path(place)] if place else [])]
+    present = [home for home in places if all((home / file).exists() for file in FILES[name])]
     home = (present or homes)[0]
     if not present:
         if not download:

@@ -26,6 +26,7 @@ class Layout:
             are splits.
         labels: The class of each file, in the same order; or None where there are no classes.
         skipped: What was left out, and why.
+        split_folders: The name in `root` of the folder of each split; none where no folders are.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Layout:
     splits: Mapping[str, Sequence[Path]]
     labels: Mapping[str, Sequence[str]] | None
     skipped: Sequence[Skipped]
+    split_folders: Mapping[str, str]
 
     @property
     def files(self) -> list[Path]:
@@ -72,7 +74,7 @@ def read_layout(folder: Path) -> Layout:
             )
         labels = _classes(root, files, inside)
         by_split = None if labels is None else {"train": labels}
-        return Layout(folder, root, {"train": files}, by_split, skipped)
+        return Layout(folder, root, {"train": files}, by_split, skipped, {})
     places = _split_folders(root, folders)
     for file, parts in inside.items():
         if len(parts) == 1:
@@ -93,7 +95,7 @@ def read_layout(folder: Path) -> Layout:
             f"images without class elsewhere (what is missing is cut from train)"
         )
     some = {split: labels for split, labels in classes.items() if labels is not None}
-    return Layout(folder, root, splits, some or None, skipped)
+    return Layout(folder, root, splits, some or None, skipped, places)
 
 
 def _outer(folder: Path, files: Sequence[Path]) -> tuple[str, ...]:
@@ -150,6 +152,6 @@ def _classes(
     if loose:
         lie = "lies" if len(loose) == 1 else "lie"
         raise ValueError(
-            f"{place}: {named(loose)} {lie} beside the class folders instead of in one"
+            f"{place}: {named(loose)} {lie} beside the folders of classes instead of in one"
         )
     return [normalize("NFC", inside[file][0]) for file in files]

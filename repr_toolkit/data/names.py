@@ -29,10 +29,11 @@ KNOWN_FILES = {
 }
 
 
-def require_known(source: str, root: str | Path | None) -> None:
+def require_known(source: str, root: str | Path | None, place: str | None = None) -> None:
     """Raise as `repr_toolkit.data.load_data` does for a source that is nothing at all."""
     named = source in PACKAGED or source.lower() in map(str.lower, TORCHVISION)
-    places = [folder / source for folder in (*data_folders(root), Path())]
+    folders = [*data_folders(root), Path(), *([Path(place)] if place else [])]
+    places = [folder / source for folder in folders]
     if named or stored_at(places):
         return
     if not is_import_path(source):

@@ -67,9 +67,11 @@ def read_headers(paths: Sequence[Path]) -> list[Header]:
 
 def in_threads(function: Callable[[In], Out], items: Sequence[In]) -> Iterator[list[Out]]:
     """The results of a function of image files, in chunks; Pillow works outside Python's lock."""
-    with quiet_pillow(), ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor() as pool:
         for start in range(0, len(items), CHUNK):
-            yield list(pool.map(function, items[start : start + CHUNK]))
+            with quiet_pillow():
+                results = list(pool.map(function, items[start : start + CHUNK]))
+            yield results
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from repr_toolkit.data.arrays import Arrays, saved
 from repr_toolkit.data.binarise import BinariseKind
 from repr_toolkit.data.folder import load_folder
 from repr_toolkit.data.folds import choose_fold
-from repr_toolkit.data.from_torchvision import load_torchvision
+from repr_toolkit.data.from_torchvision import FILES, load_torchvision
 from repr_toolkit.data.images import ImageData
 from repr_toolkit.data.names import (
     PACKAGED,
@@ -42,6 +42,7 @@ def load_data(
     folds: int = 4,
     inner: int | None = None,
     binarise: BinariseKind | None = None,
+    place: str | Path | None = None,
 ) -> ImageData:
     """The data set that `source` names.
 
@@ -49,7 +50,8 @@ def load_data(
     - `MNIST`, `FashionMNIST`, `CIFAR10`, `SVHN`, `CelebA`, `LFWPeople` in upper or lower case, as
       torchvision stores them; `download` fetches a missing one;
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
-      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder;
+      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder, then in `place`,
+      which is where a run found them (see `place_of`);
     - arrays, tensors or a torch data set, alone or as (images, labels), or by the names of splits
       or of a data file's keys (see `arrays.named`); embeddings too, without images; they are kept
       in the cache as those of an .npz file are;
@@ -85,7 +87,7 @@ def load_data(
     if isinstance(source, ImageData):
         data = source
     elif isinstance(source, str | Path):
-        data = _load(str(source), root, size, mode, download)
+        data = _load(str(source), root, size, mode, download, place)
     else:
         data, source = load_arrays(source), "arrays"
     if size is not None and data.image_shape[1:] != (size, size):
@@ -122,16 +124,22 @@ def load_arrays(source: Arrays) -> ImageData:
 
 
 def _load(
-    source: str, root: str | Path | None, size: int | None, mode: Mode | None, download: bool
+    source: str,
+    root: str | Path | None,
+    size: int | None,
+    mode: Mode | None,
+    download: bool,
+    place: str | Path | None,
 ) -> ImageData:
-    roots = data_folders(root)
-    options = {"root": root, "size": size, "mode": mode, "download": download}
+    folders = _folders(root, place)
+    moved = root and place and not Path(root).expanduser().exists()
+    options = {"root": place if moved else root, "size": size, "mode": mode, "download": download}
     if source in PACKAGED:
         return _call(source, MAKERS[source], options)
     for name in TORCHVISION:
         if source.lower() == name.lower():
-            return load_torchvision(name, roots, size, download)
-    places = [folder / source for folder in (*roots, Path())]
+            return load_torchvision(name, data_folders(root), size, download, place)
+    places = [folder / source for folder in folders]
     path = stored_at(places)
     if path is not None:
         if path.is_dir():
@@ -148,10 +156,27 @@ def _load(
     raise unknown_source(source, places)
 
 
-def names_function(source: str, root: str | Path | None) -> bool:
+def place_of(source: str, root: str | Path | None, place: str | Path | None = None) -> str | None:
+    """The folder, absolute, that `load_data` finds a source in; None for one inside a package.
+
+    A run states it, so that a relative source means the same from anywhere.
+    """
+    if source in PACKAGED:
+        return None
+    known = next((name for name in TORCHVISION if source.lower() == name.lower()), None)
+    if names_function(source, root, place):
+        return str(Path(root).expanduser().absolute()) if root else None
+    wanted = [source] if known is None else FILES[known]
+    for folder in _folders(root, place):
+        if all(stored_at([folder / file]) for file in wanted):
+            return str(folder.absolute())
+    return None
+
+
+def names_function(source: str, root: str | Path | None, place: str | Path | None = None) -> bool:
     """Whether `load_data` takes a source for the import path of a function."""
     names = {*PACKAGED, *map(str.lower, TORCHVISION)}
-    places = [folder / source for folder in (*data_folders(root), Path())]
+    places = [folder / source for folder in _folders(root, place)]
     known = source in names or source.lower() in names or stored_at(places) is not None
     return is_import_path(source) and not known
 
@@ -166,6 +191,11 @@ def is_loader(path: str) -> bool:
         return False
     stated = getattr(function, "__annotations__", {}).get("return")
     return str(function.__module__).startswith("repr_toolkit.data.") and stated is ImageData
+
+
+def _folders(root: str | Path | None, place: str | Path | None) -> list[Path]:
+    """The folders in which a file or folder is looked up, in this order."""
+    return [*data_folders(root), Path(), *([Path(place)] if place else [])]
 
 
 def _natural(path: Path) -> tuple[int, str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from repr_toolkit.data.layout import Layout, read_layout
 from repr_toolkit.data.picture_files import (
     SEVERAL,
     TOO_LARGE,
@@ -12,28 +13,21 @@ from repr_toolkit.data.picture_files import (
     quiet_pillow,
     stored_mode,
 )
-from repr_toolkit.data.walk import Skipped, readable_suffixes, skipped_text, walk
 
 
 class Unusable(ValueError):
     """A photograph cannot be used; the text is the reason alone, without the file's name."""
 
 
-def find_photographs(folder: Path) -> tuple[list[str], list[Skipped]]:
-    """The image files below a folder, by their paths in it, sorted; and what is left out (`walk`).
+def find_photographs(folder: Path) -> Layout:
+    """The photographs below a folder, whose sub-folders are people, splits, or splits of people.
 
-    Raises NotADirectoryError or FileNotFoundError for what is no folder, ValueError for a folder
-    without image files.
+    Raises NotADirectoryError or FileNotFoundError for what is no folder, and as `read_layout` does.
     """
     if not folder.is_dir():
         kind = NotADirectoryError if folder.exists() else FileNotFoundError
         raise kind(f"{folder} is no folder; give the one that holds the photographs")
-    files, skipped = walk(folder)
-    if not files:
-        suffixes = ", ".join(sorted(readable_suffixes()))
-        what = skipped_text(skipped)
-        raise ValueError(f"{folder}: no photographs ({suffixes}) in it{what and '; ' + what}")
-    return sorted(path.relative_to(folder).as_posix() for path in files), skipped
+    return read_layout(folder)
 
 
 def read_photograph(path: Path) -> Image.Image:

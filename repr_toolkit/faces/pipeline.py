@@ -110,8 +110,9 @@ def embed_photograph(
 class FaceJob:
     """The photographs of a folder and the .npz to be made of them; `run` does the work.
 
-    Each sub-folder is a person, named by its path in the folder. Of a photograph with several
-    faces the detector's choice is taken, or none if `several` is "skip". `image_size` and
+    Each sub-folder is a person, named by its path in the folder, or in that of a split where
+    folders are splits (see `read_layout`, which also says what is left out). Of a photograph with
+    several faces the detector's choice is taken, or none if `several` is "skip". `image_size` and
     `image_margin` are those of `training_image`.
 
     Raises FileNotFoundError or NotADirectoryError for a missing folder; FileExistsError where
@@ -140,14 +141,11 @@ class FaceJob:
             )
         if self.out.suffix != ".npz":
             raise ValueError(f"faces are written to an .npz file, not to {self.out}")
-        self.names, self.others = find_photographs(self.folder)
+        self.layout = find_photographs(self.folder)
+        files = (path.relative_to(self.folder) for path in self.layout.files)
+        self.names = sorted(path.as_posix() for path in files)
         require_writable(self.out, "the data file", overwrite=self.overwrite)
         self.people = sorted({self.identity(name) for name in self.names})
-        loose = [name for name in self.names if "/" not in name]
-        if loose and len(loose) < len(self.names):
-            raise ValueError(
-                f"{self.folder / loose[0]} lies beside the folders of people instead of in one"
-            )
         if len(self.people) == 1 and not self.allow_one_identity:
             raise ValueError(
                 f"{self.folder} holds photographs of one identity only, {self.people[0]!r}, which "
@@ -162,8 +160,15 @@ class FaceJob:
 
     def identity(self, name: str) -> str:
         """Whose photograph this is, by the folder it lies in."""
-        parent = Path(name).parent.as_posix()
-        return self.folder.resolve().name if parent == "." else parent
+        parent = (self.folder / name).relative_to(self.layout.root).parent
+        if self.layout.split_folders:
+            parent = Path(*parent.parts[1:])
+        return str(parent) if parent.parts else self.layout.root.resolve().name
+
+    def split(self, name: str) -> str:
+        """The split of a photograph, by the folder it lies in."""
+        place = (self.folder / name).relative_to(self.layout.root).parts[0]
+        return {folder: split for split, folder in self.layout.split_folders.items()}[place]
 
     def run(
         self,
@@ -181,9 +186,9 @@ class FaceJob:
         `training_image`), and `encoder`, a string, FaceNet's `identity`. How each face was found
         say `face_box` float32 (N, 4), left, top, right and bottom in pixels of the photograph,
         `face_probability` float32 (N,), the detector's, and `face_turned` int64 (N,), the degrees,
-        counterclockwise, by which the photograph was turned first. It has no `split`, since
-        the data loader splits by person; but three or more faces of one person alone have one, by
-        photograph.
+        counterclockwise, by which the photograph was turned first. It has `split`, strings (N,),
+        where folders are splits, and for three or more faces of one person alone, by photograph;
+        otherwise the data loader splits by person.
 
         Chunks of `batch_size` photographs are kept in NAME.parts until all are done. With `resume`
         a job that was cut short goes on from them, and ends in the same bytes. Raises
@@ -282,7 +287,7 @@ class FaceJob:
     def _report(self, chunks: Chunks) -> Report:
         """Write the list of what was skipped, and count what the chunks hold."""
         skipped = [tuple(row) for rows in chunks.column("skipped") for row in rows.tolist()]
-        if every := [*skipped, *self.others]:
+        if every := [*skipped, *self.layout.skipped]:
             text = csv_text([{"file": file, "reason": reason} for file, reason in every])
             write_text(self.skipped_file, text)
         else:
@@ -298,7 +303,7 @@ class FaceJob:
             turned=[pair for pair in zip(photos, degrees, strict=True) if pair[1]],
             uncertain=sorted(uncertain, key=lambda pair: pair[1]),
             skipped=skipped,
-            others=self.others,
+            others=[*self.layout.skipped],
         )
 
     def _join(self, chunks: Chunks, report: Report, encoder: str) -> None:
@@ -308,7 +313,10 @@ class FaceJob:
             for key, row in chunks.rows.items()
         }
         arrays["encoder"] = np.array(encoder)
-        if report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
+        if self.layout.split_folders:
+            photos = np.concatenate([*chunks.column("photo")])
+            arrays["split"] = np.array([self.split(name) for name in photos.tolist()])
+        elif report.people == 1 and self.allow_one_identity and report.faces >= LEAST_FACES:
             arrays["split"] = _by_photograph(self.out, report.faces)
         chunks.join(arrays)
 

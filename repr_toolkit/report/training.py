@@ -49,6 +49,9 @@ def curves(reported: Reported) -> Section:
             svg = line_chart(prefix, alt, series, x="step", y="bits/dim", second=second)
             blocks.append(Chart(svg, caption))
     for name, run in reported.runs.items():
+        if start := run.info.get("start"):
+            weights = f"`{start['run']}`, SHA-256 {start['weights'][:12]}…"
+            blocks.append(Paragraph(f"{name} started from the weights of another run: {weights}."))
         if not metrics[name]:
             blocks.append(Paragraph(f"{name} has no `{run.metrics_file.name}`."))
         if sentence := weights_in_words(run.info) or _worsening(metrics[name]):

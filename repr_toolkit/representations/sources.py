@@ -13,8 +13,9 @@ from repr_toolkit.representations.representation import Representation
 from repr_toolkit.representations.stored import stored
 from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.run import Run, with_fingerprint
-from repr_toolkit.support.console import say
+from repr_toolkit.support.console import say, tell
 from repr_toolkit.support.importing import import_callable
+from repr_toolkit.support.processes import first_process
 
 
 def represent(
@@ -101,8 +102,12 @@ def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:
 
 
 def _run_data(run: Run, settings: Mapping[str, Any]) -> ImageData:
-    """The run's own data, or what the settings make of them."""
-    data = load_data(**{**run.data_arguments(), **settings})
+    """The run's own data, or what the settings make of them; stderr is told of other ones."""
+    if not settings:
+        return run.load_data()
+    data = load_data(**run.data_arguments(settings))
     if set(settings) <= {"root", "download"}:
-        with_fingerprint(run.config, data)  # which refuses others
+        with_fingerprint(run.config, data, run.info)  # which refuses others
+    elif data.fingerprint != run.config["data"]["fingerprint"] and first_process():
+        tell(f"{run.path} was trained on other data than {data!r}")
     return data

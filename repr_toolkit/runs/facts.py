@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from repr_toolkit.config.sections import ELSEWHERE
 from repr_toolkit.support.reading import checksum, read_sealed
 
 MEND = "train or copy it again"
@@ -15,7 +16,8 @@ _KINDS: dict[str, Any] = {
     "seconds": (int, float),
     "device": str,
     "parameters": {"encoder": int, "decoder": int},
-    "data": {"name": str, "fingerprint": str},
+    "data": {"name": str, "fingerprint": str, "images": dict},
+    "start": {"run": str, "weights": str},
     "weights": {"step": int, "validations": int},
     "checksums": {"config.yaml": str, "model.safetensors": str},
 }
@@ -59,6 +61,5 @@ def settings_checksum(raw: Mapping[str, Any]) -> str:
     data = raw.get("data")
     kept = {key: value for key, value in raw.items() if key not in ("about", "study", "choose")}
     if isinstance(data, Mapping):
-        elsewhere = ("root", "download", "workers")
-        kept["data"] = {key: value for key, value in data.items() if key not in elsewhere}
+        kept["data"] = {key: value for key, value in data.items() if key not in ELSEWHERE}
     return checksum(kept)

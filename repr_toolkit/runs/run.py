@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import nn
 
 from repr_toolkit.config.recipe import Config, complete
+from repr_toolkit.config.sections import DATA_ARGUMENTS
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.config.yaml_text import parse_yaml, to_yaml
 from repr_toolkit.data import ImageData, load_data
@@ -23,31 +24,17 @@ from repr_toolkit.runs import directory
 from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_checkpoints
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
+from repr_toolkit.runs.places import arguments_now, given_places, unlikeness
 from repr_toolkit.support.console import legible, tell
-from repr_toolkit.support.files import atomic_write, exists, write_json, write_text
+from repr_toolkit.support.copies import FOLDER as CODE
+from repr_toolkit.support.copies import write_copies
+from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device, first_process
 from repr_toolkit.support.reading import file_checksum, read_text, reading, sealed
 
 _told: set[Path] = set()
 """The runs of which this process has told that they have no checksums."""
-
-DATA_ARGUMENTS = (
-    "source",
-    "root",
-    "levels",
-    "size",
-    "mode",
-    "download",
-    "fold",
-    "folds",
-    "inner",
-    "binarise",
-)
-"""The settings of a recipe's data that say which images there are, and how they are read."""
-
-FROZEN = "frozen"
-"""The folder, within a study's, of the frozen representations that its runs are trained on."""
 
 
 class Run:
@@ -77,18 +64,22 @@ class Run:
         self.wandb_id_file = self.path / "wandb_id.txt"
 
     @classmethod
-    def create(cls, path: str | Path, config: Mapping[str, Any]) -> "Run":
-        """A new run directory with its config.yaml.
+    def create(
+        cls, path: str | Path, config: Mapping[str, Any], sources: Mapping[str, Path] | None = None
+    ) -> "Run":
+        """A new run directory with its config.yaml, and copies of the user's own source files.
 
-        Raises FileExistsError if the directory exists: a run is never overwritten.
+        `sources` has them by the paths that they are imported by (`support.copies`). Raises
+        FileExistsError if the directory exists: a run is never overwritten.
         """
         run = cls(path)
         run.require_new()
-        text = to_yaml(dict(config))
         # Under another name first, so that the directory never lacks its config.yaml.
         unfinished = temporary_for(run.path)
         unfinished.mkdir(parents=True)
-        write_text(unfinished / run.config_file.name, text)
+        write_text(unfinished / run.config_file.name, to_yaml(dict(config)))
+        if sources:
+            write_copies(unfinished / CODE, sources)
         try:
             unfinished.rename(run.path)
         except OSError:
@@ -198,6 +189,13 @@ class Run:
         """The path of a step's checkpoint."""
         return self.checkpoint_dir / f"step_{step:07d}.ckpt"
 
+    def lengthen(self, steps: int) -> None:
+        """State more training steps; a result of fewer, which belongs to those, goes first."""
+        self.weights_file.unlink(missing_ok=True)
+        raw = self._raw_config()
+        raw["training"]["steps"] = steps
+        write_text(self.config_file, to_yaml(raw))
+
     def save_model(self, model: nn.Module, info: Mapping[str, Any]) -> None:
         """Write model.json and, last, model.safetensors, with which the run is finished."""
         state = model.state_dict()
@@ -212,11 +210,19 @@ class Run:
         self.__dict__.pop("weights_digest", None)  # that of the former weights
 
     def load_data(self) -> ImageData:
-        """The data that the run was trained on; ValueError if the images are not the same now."""
+        """The data that the run was trained on, as `data_arguments` finds them.
+
+        Where other images are nearer under that name, those are taken that lie where training found
+        its own. Raises ValueError if they are not the same either, and says in what they differ.
+        """
         config = self.config
         try:
-            data = load_data(**self.data_arguments())
-            with_fingerprint(config, data)
+            arguments = self.data_arguments()
+            data = load_data(**arguments)
+            stated, place = config["data"]["fingerprint"], arguments["place"]
+            if stated not in (None, data.fingerprint) and place and not given_places():
+                data = load_data(**{**arguments, "root": place})
+            with_fingerprint(config, data, self.info if self.finished else {})
             levels = self.info.get("levels", data.levels) if self.finished else data.levels
             if levels != data.levels:
                 raise ValueError(f"the data have {data.levels} levels, but the model {levels}")
@@ -228,18 +234,10 @@ class Run:
             raise kind(f"{self.config_file}: {error}") from error
         return data
 
-    def data_arguments(self) -> dict[str, Any]:
-        """`data_arguments` of the run's configuration.
-
-        A file of frozen representations that is missing may lie beside the run: somebody may have
-        moved the study's folder.
-        """
-        arguments = data_arguments(self.config)
-        source, frozen = arguments["source"], self.path.parent / FROZEN
-        file = Path(arguments["root"] or ".") / source
-        if not exists(file) and (frozen / source).is_file():
-            arguments["root"] = str(frozen)
-        return arguments
+    def data_arguments(self, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """`data_arguments` of the run's configuration, by `runs.places.arguments_now`."""
+        config = self.config
+        return arguments_now(data_arguments(config), config, self.config_file, settings)
 
     def require_finished(self) -> None:
         """Raise FileNotFoundError, naming what is missing, unless this is a finished run."""
@@ -298,17 +296,19 @@ def data_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: config["data"][key] for key in DATA_ARGUMENTS}
 
 
-def with_fingerprint(config: Mapping[str, Any], data: ImageData) -> Config:
+def with_fingerprint(
+    config: Mapping[str, Any], data: ImageData, info: Mapping[str, Any] | None = None
+) -> Config:
     """A configuration that states the fingerprint of its data.
 
-    Raises ValueError if it states another one already.
+    Raises ValueError if it states another one already, and says what else a run's `info` tells.
     """
     stated = config["data"]["fingerprint"]
     if stated not in (None, data.fingerprint):
         raise ValueError(
             f"the data {data.name} are not those that the run was trained on: their fingerprint "
-            f"is {data.fingerprint}, not {stated}; check data.source, --data.root and "
-            f"$REPR_TOOLKIT_DATA"
+            f"is {data.fingerprint}, not {stated}{unlikeness(info or {}, data)}; say where the "
+            f"right ones are by --data.root and --data.source, or $REPR_TOOLKIT_DATA"
         )
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
 

@@ -23,6 +23,9 @@ PACKAGES = (
 )
 """How the paths of the toolkit's own classes begin, and of the packages that it depends on."""
 
+COPIED: set[str] = set()
+"""The packages and modules that are imported from copies (`repr_toolkit.support.copies`)."""
+
 MOST_PARTS = 30
 """Parts of an import path; each is a level of recursion to Python."""
 
@@ -47,7 +50,7 @@ def is_here(path: str) -> bool:
     Nothing is imported.
     """
     top = path.partition(".")[0]
-    if top in sys.modules:
+    if top in sys.modules or top in COPIED:
         return True
     finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
     return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None

@@ -1,7 +1,7 @@
 """Trains one run, from a configuration to a run directory with the trained model."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,13 +12,14 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.optimizer import optimizer_factory
-from repr_toolkit.config.recipe import Config, apply_settings, complete, differences, load_recipe
+from repr_toolkit.config.recipe import Config, apply_settings, complete, load_recipe
 from repr_toolkit.config.trainer import max_time
-from repr_toolkit.config.trust import trust_recipe
+from repr_toolkit.config.trust import strangers, trust_recipe
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.data.arrays import Arrays, saved
+from repr_toolkit.data.arrays import Arrays, keep
 from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
+from repr_toolkit.data.sources import place_of
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
@@ -29,9 +30,10 @@ from repr_toolkit.runs.facts import weights_in_words
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
-from repr_toolkit.support.leftovers import remove_leftovers, temporary_for
+from repr_toolkit.support.copies import own_sources
+from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.processes import first_process
-from repr_toolkit.support.reading import file_checksum, read_text
+from repr_toolkit.support.reading import read_text
 from repr_toolkit.support.tables import duration
 from repr_toolkit.training.averaging import ExponentialAverage
 from repr_toolkit.training.best import Best
@@ -42,6 +44,8 @@ from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
 from repr_toolkit.training.progress import Pace, TrainingProgress, in_words
+from repr_toolkit.training.resuming import Devices, require_same
+from repr_toolkit.training.start import start_facts, start_from, with_start
 from repr_toolkit.training.stopping import Stopping
 from repr_toolkit.training.trainer import (
     can_compile,
@@ -69,11 +73,13 @@ def train(
     A recipe is the name of a packaged one, a YAML file, or the mapping that such a file holds; its
     sections `study` and `choose` play no part. `settings` are values by the dotted names of the
     recipe's entries. With `resume`, a run that was cut goes on from its last checkpoint and ends in
-    the same weights as without the cut; a finished run stays as it is, and a run that does not
-    exist starts. `wandb` also logs to Weights & Biases, as a run of the directory's name in
-    `group`. `data` is the recipe's data, if the caller has loaded it already; or arrays or a torch
-    data set, as `load_data` takes them, in place of the recipe's: they are kept in RUN_DIR.npz,
-    beside the run, which is its data from then on.
+    the same weights as without the cut; a finished run stays as it is, or goes on for more
+    training.steps, to the weights that they would have led to at once; and a run that does not
+    exist starts. With `training.start` it starts from the weights of another run. `wandb` also logs
+    to Weights & Biases, as a run of the directory's name in `group`. `data` is the recipe's data,
+    if the caller has loaded it already; or arrays or a torch data set, as `load_data` takes them,
+    in place of the recipe's: they are kept in RUN_DIR.npz, beside the run, which is its data from
+    then on.
 
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
@@ -89,56 +95,49 @@ def train(
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
     whole = {key: value for key, value in whole.items() if key not in ("study", "choose")}
     if data is not None and not isinstance(data, ImageData):
-        source = _beside(run, data) if first else _file_beside(run)
+        source = run.path.absolute().with_name(f"{run.path.name}.npz")
+        if first:
+            keep(data, source)
         whole["data"] = {**whole.get("data", {}), "source": str(source), "root": None}
         data = None
     config = complete(whole)
     config = apply_settings(config, settings or {})
     trust_recipe(config)
-    data = data or load_data(**data_arguments(config))
     exists = (resume or not first) and run.path.exists()
+    stated = run.config if exists else config
+    if config["data"]["source"] == stated["data"]["source"]:
+        config["data"]["place"] = stated["data"]["place"] or config["data"]["place"]
+    data = data or load_data(**data_arguments(config))
     if exists:
-        with_fingerprint(run.config, data)
+        with_fingerprint(stated, data)
     config = with_fingerprint(config, data)
+    where = {key: config["data"][key] for key in ("source", "root", "place")}
+    config["data"]["place"] = place_of(**where)
+    config = with_start(config, stated if exists else None)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
     require_trainable(config, data, encoder)
+    longer = exists and require_same(run, config, data)
     if exists:
-        require_same(run, config, data)
         config["training"]["micro_batch"] = run.config["training"]["micro_batch"]
     with quiet_lightning(), ExitStack() as held:
         if exists:
             held.enter_context(sole_trainer(run.path))  # first: another training may just end
-            if run.finished:
+            if run.finished and not longer:
                 say(f"{run.path} is finished already")
                 return run
         fitting = Fitting(run, config, data, _wandb_run(run, group) if wandb else None)
         model = join(**fitting.model_arguments())
         model.make_optimizer()  # raises before a file is written
+        if config["training"]["start"] and not fitting.checkpoint:
+            start_from(model, config)
+        if longer and first and not run.finished:
+            run.lengthen(fitting.steps)
         if first and not exists:
-            Run.create(run.path, fitting.config)
+            Run.create(run.path, fitting.config, own_sources(strangers(fitting.config)))
             held.enter_context(sole_trainer(run.path))
         fitting.fit(model)
     return run
-
-
-def _beside(run: Run, data: Arrays) -> Path:
-    """Keep arrays in a file beside a run; FileExistsError where it holds others."""
-    file = _file_beside(run)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = temporary_for(file)
-    try:
-        saved(data, new)
-        if file.exists() and file_checksum(file) != file_checksum(new):
-            raise FileExistsError(f"{file} exists and holds other arrays than these: delete it")
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
-    return file
-
-
-def _file_beside(run: Run) -> Path:
-    return run.path.absolute().with_name(f"{run.path.name}.npz")
 
 
 def require_trainable(config: Config, data: ImageData, encoder: Encoder | None) -> None:
@@ -147,25 +146,6 @@ def require_trainable(config: Config, data: ImageData, encoder: Encoder | None) 
         require_readable(encoder, data, "the encoder")
     if augmentation := Augmentation.of(config["data"]):
         augmentation.require(data.image_shape, None if encoder is None else encoder.source)
-
-
-def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> None:
-    """Raise ValueError, naming the settings, if a run was made with another configuration.
-
-    A setting that is newer than the run counts as its default.
-    """
-    stated = run.config
-    # A configuration that builds no model of these data any more is compared as the run states it.
-    with suppress(ValueError, TypeError, ImportError):
-        stated = assemble(stated, data).config
-    if config["training"]["micro_batch"] is None:  # then the run's own is used
-        stated["training"]["micro_batch"] = None
-    different = differences(stated, config)
-    if different:
-        raise ValueError(
-            f"{run.path} was made with other settings ({', '.join(different)}); choose another "
-            f"--name, delete it, or go back to the settings of {run.config_file}"
-        )
 
 
 class Fitting:
@@ -212,7 +192,7 @@ class Fitting:
         self.best = Best(self.validation, self.average, self.steps, keeps=keeps, patience=patience)
         every = [
             # In this order: the average begins with the prepared weights.
-            None if self.checkpoint else Preparation(data, batch_size, seed),
+            None if self.checkpoint or training["start"] else Preparation(data, batch_size, seed),
             self.average,
             _Reseeding(seed),
             self.monitor,
@@ -223,6 +203,7 @@ class Fitting:
             *user_callbacks(config),
             Stopping(self.steps, log_interval(config), max_time(config["trainer"].get("max_time"))),
             Checkpoints(run, self.monitor, self.first_step),
+            Devices(),
         ]
         logger = CsvLogger(run.metrics_file, self.first_step)
         self.trainer = make_trainer(config, run.path, [*filter(None, every)], logger)
@@ -284,6 +265,8 @@ class Fitting:
                 result = self.average.averaged() if self.average else model
                 if self.best.weights:
                     result.load_state_dict(self.best.weights)
+                if self.run.finished:  # it went on for more steps
+                    self.run.lengthen(self.steps)
                 self.run.save_model(result, self.info(model))
                 self.run.drop_checkpoints(0 if self.config["training"]["keep"] == "weights" else 1)
             self.trainer.strategy.barrier()
@@ -310,12 +293,15 @@ class Fitting:
         how = Augmentation.of(self.config["data"])
         changed = f"  training images are {how}\n" if how else ""
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
+        start = self.config["training"]["start"]
+        begins = "" if self.checkpoint or not start else f"  from the weights of {start}\n"
         say(
             f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
             f"  images: {data.name}, {height}×{width}×{channels}, {data.levels} levels, "
             f"{len(splits['train']):,} to train on, {len(splits['val']):,} to validate\n"
             f"{changed}"
+            f"{begins}"
             f"  {self.steps:,} steps of {self.config['data']['batch_size']} images{parts} on "
             f"{self.device_name}, precision {self.trainer.precision}\n"
             f"  results: {self.run.path}"
@@ -331,12 +317,17 @@ class Fitting:
             **self.facts,
             **{k.replace("/", "_"): v for k, v in self.results.items()},
             **model.facts,
+            **start_facts(self.config),
             "image_shape": list(self.data.image_shape),
             "levels": self.data.levels,
             "parameters": {k: count for k, count in counts.items() if count or k == "encoder"},
             "seconds": self.monitor.seconds,
             "device": self.device_name,
-            "data": {"name": self.data.name, "fingerprint": self.data.fingerprint},
+            "data": {
+                "name": self.data.name,
+                "fingerprint": self.data.fingerprint,
+                "images": {name: len(split) for name, split in self.data.splits.items()},
+            },
         }
 
     @property

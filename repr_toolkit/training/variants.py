@@ -13,7 +13,9 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
 from repr_toolkit.support.console import say
-from repr_toolkit.training.train import require_same, require_trainable, train
+from repr_toolkit.training.resuming import require_same
+from repr_toolkit.training.start import with_start
+from repr_toolkit.training.train import require_trainable, train
 
 
 @contextmanager
@@ -32,7 +34,8 @@ def trained_variants(
     with sole_trainer(study_dir):
         for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
             say(f"[{number}/{len(runs)}] {name}")
-            if runs[name].finished:
+            steps = variant["training"]["steps"]
+            if runs[name].finished and runs[name].config["training"]["steps"] == steps:
                 say(f"  done before, see {runs[name].path}")
                 continue
             path, group = runs[name].path, study_dir.name
@@ -64,7 +67,7 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     made with other settings.
     """
     data = load_data(**data_arguments(variant))
-    variant = with_fingerprint(variant, data)
+    variant = with_start(with_fingerprint(variant, data), run.config if run.path.exists() else None)
     try:
         encoder, join, resolved = assemble(variant, data)
         require_trainable(resolved, data, encoder)

@@ -114,7 +114,7 @@ def test_settings_where_there_are_none_to_set(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit) as stop:
         main(["evaluate", "run", "--training.steps", "3"])
     assert stop.value.code == 2
-    assert "evaluate takes no settings" in capsys.readouterr().err
+    assert "evaluate takes the settings --data.root, --data.source" in capsys.readouterr().err
 
 
 # Recipes

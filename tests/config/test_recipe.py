@@ -39,6 +39,7 @@ def test_a_recipe_survives_yaml(tmp_path: Path) -> None:
     config = complete(RAW)
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(config))
+    config["data"]["place"] = str(tmp_path)
     assert load_recipe(file) == config
 
 

@@ -137,7 +137,7 @@ def test_folders_that_make_no_sense_are_named(tmp_path: Path) -> None:
         load_data("empty", root=tmp_path)
     picture(tmp_path / "mixed" / "cat" / "a.png")
     picture(tmp_path / "mixed" / "b.png")
-    with pytest.raises(ValueError, match=r"mixed: b\.png lies beside the class folders"):
+    with pytest.raises(ValueError, match=r"mixed: b\.png lies beside the folders of classes"):
         load_data("mixed", root=tmp_path)
     picture(tmp_path / "half" / "train" / "cat" / "a.png")
     picture(tmp_path / "half" / "test" / "b.png")
@@ -155,3 +155,27 @@ def test_a_folder_beside_the_splits_is_named(tmp_path: Path, stray: str) -> None
         picture(tmp_path / folder / "a.png")
     with pytest.raises(ValueError, match=rf"{stray}/ (is no|are both the val) split"):
         load_data(str(tmp_path))
+
+
+def test_what_was_read_before_is_read_alike(tmp_path: Path) -> None:
+    """The fingerprints of the first reader of folders, by which runs know their data."""
+    colours = np.random.default_rng(0).integers(0, 256, (24, 6, 5, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number, image in enumerate(map(Image.fromarray, colours)):
+        split, kind = ("valid", "train", "test")[number % 3], "ab"[number % 2]
+        for place in ("flat", "one/a", f"classes/{kind}/deeper", f"splits/{split}/{kind}"):
+            (tmp_path / place).mkdir(parents=True, exist_ok=True)
+            image.save(tmp_path / place / f"{number}.png")
+        (tmp_path / "turned").mkdir(exist_ok=True)
+        image.convert("L").save(tmp_path / "turned" / f"{number}.png", exif=exif)
+    assert {
+        path.name: [load_data(str(path), size=size).fingerprint[:8] for size in (None, 4)]
+        for path in tmp_path.iterdir()
+    } == {
+        "flat": ["1a66ef57", "a7970c18"],
+        "one": ["2980187b", "720ef0ef"],
+        "classes": ["7fba4d92", "d57a3ca0"],
+        "splits": ["9abaf0c4", "73d66ee5"],
+        "turned": ["41499486", "0a54d534"],
+    }

@@ -170,10 +170,11 @@ def test_photographs_at_any_depth_in_order(tmp_path: Path) -> None:
     for name in ("a/1.HEIC", "b/2.heic", "README"):
         (tmp_path / name).touch()
     (tmp_path / "c").symlink_to(tmp_path / "b")
-    names, others = find_photographs(tmp_path)
+    layout = find_photographs(tmp_path)
+    names = [path.relative_to(tmp_path).as_posix() for path in layout.files]
     assert names == ["a/x/1.webp", "b/10.png", "b/2.JPG"]
     heic = ".heic takes the plug-in pillow-heif, which is not installed"
-    assert others == [
+    assert layout.skipped == [
         (".git", "hidden"),
         ("README", "no suffix, and so no image"),
         ("a/.hidden.png", "hidden"),
@@ -190,7 +191,5 @@ def test_folders_without_photographs(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     with pytest.raises(NotADirectoryError, match=r"a\.txt is no folder"):
         find_photographs(tmp_path / "a.txt")
-    with pytest.raises(
-        ValueError, match=r"no photographs \(\.apng, .*\) in it; skipped 1: \.txt is"
-    ):
+    with pytest.raises(ValueError, match=r"no images \(\.apng, .*\) in it; skipped 1: \.txt is"):
         find_photographs(tmp_path)

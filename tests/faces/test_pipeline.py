@@ -117,6 +117,25 @@ def test_people_are_told_apart_by_their_whole_path(tmp_path: Path) -> None:
     ]
 
 
+def test_folders_may_be_splits_of_people(tmp_path: Path) -> None:
+    for split in ("Train", "dev", "Test"):
+        people(tmp_path / "outer/photographs" / split, 2, 2)
+    (tmp_path / "outer/photographs/Train/person_0/notes.txt").touch()
+    (tmp_path / "elsewhere").symlink_to(people(tmp_path / "friends", 1, 2) / "person_0")
+    (tmp_path / "outer/photographs/Test/ann").symlink_to(tmp_path / "elsewhere")
+    report = make(tmp_path / "outer", tmp_path / "faces.npz")
+    assert (report.faces, report.people) == (14, 3)
+    made = arrays(tmp_path / "faces.npz")
+    assert made["photo"][0] == "photographs/Test/ann/0.png"
+    assert made["identity"].tolist()[:4] == ["ann", "ann", "person_0", "person_0"]
+    assert made["split"].tolist() == ["test"] * 6 + ["train"] * 4 + ["val"] * 4
+    assert [len(split) for split in load_data(str(tmp_path / "faces.npz")).splits.values()] == [
+        4,
+        4,
+        6,
+    ]
+
+
 def test_large_photographs_are_not_all_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +254,7 @@ def test_errors_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere is no folder"):
         FaceJob(tmp_path / "nowhere", out)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty: no photographs"):
+    with pytest.raises(ValueError, match="empty: no images"):
         FaceJob(tmp_path / "empty", out)
     with pytest.raises(ValueError, match=r"\.npz file, not to .*faces\.zip"):
         FaceJob(folder, tmp_path / "faces.zip")
@@ -248,7 +267,7 @@ def test_errors_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one identity only, 'person_0'.*--allow-one-identity"):
         FaceJob(people(tmp_path / "one", 1), tmp_path / "one.npz")
     astronaut().save(folder / "loose.png")
-    with pytest.raises(ValueError, match=r"loose\.png lies beside the folders of people"):
+    with pytest.raises(ValueError, match=r"loose\.png lies beside the folders of classes"):
         FaceJob(folder, out, overwrite=True)
     for how in ({"image_size": 0}, {"batch_size": 0}, {"image_margin": -1.0}, {"several": "all"}):
         with pytest.raises(ValueError, match=next(iter(how))):

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,9 +13,10 @@ import torch
 from safetensors.torch import load_file
 
 from repr_toolkit.runs.run import Run
+from repr_toolkit.training.resuming import Devices
 from repr_toolkit.training.train import train
 from toys.processes import own_environment
-from toys.runs import MUON, assert_same_weights, narrow, prepared, small
+from toys.runs import MUON, assert_same_weights, narrow, prepared, small, two_checkpoints
 
 # The MSE baseline, whose σ is calibrated; a loss that is of pairs in different processes; and a
 # decoder that its first batch initialises.
@@ -74,6 +76,8 @@ if __name__ == "__main__":
     torch.distributed.barrier()
     train(configs["mse"], resumed.path, resume=True)
 
+    train(configs["mse"], folder / "began_with_one", resume=True)
+
     # A signal that only the second process gets; the two ask each other every third step.
     often = {**configs["mse"]["trainer"], "log_every_n_steps": 3}
     stopped = {**configs["mse"], "trainer": often}
@@ -99,6 +103,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two")
     script = folder / "script.py"
     script.write_text(SCRIPT)
+    with two_checkpoints():
+        began = train(CONFIGS["mse"], folder / "began_with_one")
+    began.weights_file.unlink()
+    began.checkpoints()[-1].unlink()
     two: dict[str, Any] = {"devices": 2, "strategy": "ddp"}
     every = {**CONFIGS, "prepared": prepared(folder / "journal")}
     configs = {k: {**c, "trainer": {**c["trainer"], **two}} for k, c in every.items()}
@@ -162,3 +170,36 @@ def test_the_first_process_speaks_alone(folder: Path) -> None:
     said = (folder / "said").read_text()
     assert said.count("training ChannelMean → h (3) → Deconv") == 2
     assert "on 2 × CPU" in said
+
+
+def test_a_run_goes_on_on_another_number_of_devices(folder: Path) -> None:
+    """To the same weights but for rounding, which is said."""
+    weights = load_file(Run(folder / "mse").weights_file)
+    for key, value in load_file(Run(folder / "began_with_one").weights_file).items():
+        torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-5)
+    said = (folder / "said").read_text()
+    assert said.count("the checkpoint is of 1 × CPU, this is 2 × CPU: sums round otherwise") == 1
+
+
+@pytest.mark.parametrize(
+    ("part", "then", "told"),
+    [
+        (torch.nn.BatchNorm2d(3), {"count": 1, "kind": "CPU"}, "0 normalises by each device's"),
+        (torch.nn.BatchNorm2d(3), {"count": 2, "kind": "GPU"}, ""),
+        (torch.nn.Conv2d(3, 3, 1), {"count": 1, "kind": "CPU"}, ""),
+        (torch.nn.BatchNorm2d(3), None, ""),
+    ],
+)
+def test_what_another_number_of_devices_changes(
+    part: torch.nn.Module, then: dict[str, Any] | None, told: str
+) -> None:
+    trainer: Any = SimpleNamespace(
+        world_size=2, strategy=SimpleNamespace(root_device=torch.device("cpu"))
+    )
+    model: Any = torch.nn.Sequential(part)
+    arguments = trainer, model, {"devices": then}
+    if told:
+        with pytest.raises(ValueError, match=told):
+            Devices().on_load_checkpoint(*arguments)
+    else:
+        Devices().on_load_checkpoint(*arguments)

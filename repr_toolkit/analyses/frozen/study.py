@@ -26,7 +26,8 @@ from repr_toolkit.page.wandb import log_sections
 from repr_toolkit.representations import Representation
 from repr_toolkit.representations.thumbnail import thumbnail
 from repr_toolkit.runs.kept import Kept, keep_together, kept_together
-from repr_toolkit.runs.run import FROZEN, Run
+from repr_toolkit.runs.places import FROZEN
+from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.files import as_bytes, atomic_write, csv_text
 from repr_toolkit.support.pictures import DPI

@@ -13,7 +13,7 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.data.npz import load_npz
 from repr_toolkit.representations import Representation, write_embedding
-from repr_toolkit.runs.run import FROZEN
+from repr_toolkit.runs.places import FROZEN
 
 NULL = "without"
 """The start of the names of variants whose decoder is given h = 0 for every image."""

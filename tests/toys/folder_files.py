@@ -1,14 +1,9 @@
-"""Formats, modes, sizes and damage of image files: what is taken, converted and refused."""
-
-import sys
-from pathlib import Path
-
-import pytest
+"""Cases of formats, modes, sizes and damage of image files in folders (see toys.folders)."""
 
 from repr_toolkit.data import walk
-from toys.folders import EVERY, HEIC, PETS, SEVERAL, TAKEN, Case, check, of_kinds, split, three
+from toys.folders import EVERY, HEIC, PETS, SEVERAL, TAKEN, Case, of_kinds, split, three
 
-FORMATS_OF_FILES = [
+FORMATS = [
     Case(
         "JPEG's other suffixes",
         [f"a{s}" for s in (".jpg", ".JPEG", ".jfif", ".jpe", ".JPG")],
@@ -85,7 +80,7 @@ MODES = [
         {**TAKEN, "train/cat": 11},
         mode="RGB",
         said=[
-            "made RGB: 1 × 1, 1 × L, 1 × LA, 1 × P",
+            "made RGB: 1 × 1-bit, 1 × L, 1 × LA, 1 × P",
             "1 × RGB of 16 bits",
             "laid over white: 2 with",
             "8 bits, the upper ones: 2 of 16",
@@ -96,7 +91,7 @@ MODES = [
         [*PETS, *of_kinds(*EVERY)],
         {**TAKEN, "train/cat": 11},
         mode="grey",
-        said=["made grey: 6 × RGB, 1 × 1"],
+        said=["made grey: 6 × RGB, 1 × 1-bit"],
     ),
     Case(
         "modes, not converted",
@@ -238,7 +233,7 @@ REFUSED = [
         "images beside classes",
         [*PETS, *three("", count=12)],
         error=True,
-        said=["0.png, 1.png, 10.png", "and 2 more lie beside the class"],
+        said=["0.png, 1.png, 10.png", "and 2 more lie beside the folders of classes"],
     ),
     Case(
         "a test without classes",
@@ -247,14 +242,3 @@ REFUSED = [
         said=["no class folders, but", "elsewhere"],
     ),
 ]
-CASES = [*FORMATS_OF_FILES, *MODES, *REFUSED]
-
-
-def test_there_are_enough() -> None:
-    assert len({case.name for case in CASES}) == len(CASES) >= 40
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are text, and pipes are rare")
-@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_folders(case: Case, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    check(case, tmp_path, capfd)

@@ -1,0 +1,48 @@
+"""Starts a run from the weights of another one."""
+
+from pathlib import Path
+from typing import Any
+
+from repr_toolkit.config.recipe import Config
+from repr_toolkit.encoders.state import load_weights
+from repr_toolkit.models.learner import Learner
+from repr_toolkit.runs.facts import MEND
+from repr_toolkit.runs.run import Run
+
+
+def with_start(config: Config, stated: Config | None) -> Config:
+    """A configuration that states the run it starts from by its absolute path, and its weights.
+
+    A configuration that names none has the start that was `stated` by the run to be resumed. Raises
+    FileNotFoundError where there is no such run or its training has not ended.
+    """
+    training = config["training"]
+    if training["start"] is None:
+        former = stated["training"] if stated else training
+        start, digest = former["start"], former["start_weights"]
+    else:
+        run = Run(Path(training["start"]).absolute())
+        start, digest = str(run.path), training["start_weights"] or run.weights_digest
+    return {**config, "training": {**training, "start": start, "start_weights": digest}}
+
+
+def start_from(model: Learner, config: Config) -> None:
+    """Give a model the weights that its configuration starts from.
+
+    Raises FileNotFoundError where there are none any more, ValueError for other weights than those
+    that are stated, and for those that do not fit, by their names.
+    """
+    run = Run(config["training"]["start"])
+    run.require_finished()
+    run.require_whole()
+    if run.weights_digest != config["training"]["start_weights"]:
+        raise ValueError(f"{run.path} has other weights now than those that the run started from")
+    load_weights(model, run.weights_file, "the model to be trained", mend=MEND)
+
+
+def start_facts(config: Config) -> dict[str, Any]:
+    """The entry of model.json on the run that training started from, if it did."""
+    training = config["training"]
+    if training["start"] is None:
+        return {}
+    return {"start": {"run": training["start"], "weights": training["start_weights"]}}

@@ -1,0 +1,167 @@
+"""A run starts from another's weights, and says so; or goes on for more steps."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from repr_toolkit.cli import main
+from repr_toolkit.report.inputs import find_runs
+from repr_toolkit.report.training import curves
+from repr_toolkit.runs.run import Run, load
+from repr_toolkit.training.train import train
+from toys.runs import assert_same_weights, metrics, prepared, small
+
+STILL = {"training__optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}}}
+
+
+def steps(count: int, **settings: Any) -> dict[str, Any]:
+    return small(training__schedule="constant", training__steps=count, **settings)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps in a/, and one of eight in b/."""
+    folder = tmp_path_factory.mktemp("runs")
+    train(steps(4), folder / "a")
+    train(steps(8), folder / "b")
+    return folder
+
+
+def copy(run: Path, path: Path) -> Run:
+    shutil.copytree(run, path)
+    return Run(path)
+
+
+# Longer
+
+
+def test_more_steps_lead_where_they_would_have_led_at_once(folder: Path, tmp_path: Path) -> None:
+    run, whole = copy(folder / "a", tmp_path / "a"), Run(folder / "b")
+    train(steps(8), run.path, resume=True)
+    assert_same_weights(run, whole)
+    assert metrics(run) == metrics(whole)
+    assert run.config["training"]["steps"] == run.info["step"] == 8
+    load(run)  # whose checksums are those of its files now
+    with pytest.raises(ValueError, match=r"other settings \(training\.steps\)"):
+        train(steps(4), run.path, resume=True)
+
+
+def test_a_finished_run_stays_until_the_longer_one_is_finished(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copy(folder / "a", tmp_path / "a")
+    former, save = run.weights_file.read_bytes(), torch.save
+
+    def full(state: dict[str, Any], file: Any) -> None:
+        if state["global_step"] == 16:
+            raise OSError("full")
+        save(state, file)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"step_0000012\.ckpt is whole"):
+        train(steps(16), run.path, resume=True)
+    monkeypatch.undo()
+    assert run.weights_file.read_bytes() == former
+    assert load(run) is not None
+    assert run.info["step"] == 4
+    with pytest.raises(ValueError, match=r"is at step 12 already: training\.steps is 8"):
+        train(steps(8), run.path, resume=True)
+
+
+def test_a_run_that_was_cut_may_get_more_steps_too(folder: Path, tmp_path: Path) -> None:
+    run = copy(folder / "a", tmp_path / "a")
+    run.weights_file.unlink()
+    run.info_file.unlink()
+    train(steps(8), run.path, resume=True)
+    assert_same_weights(run, Run(folder / "b"))
+    assert run.config["training"]["steps"] == 8
+
+
+def test_a_cosine_says_what_to_do(tmp_path: Path) -> None:
+    run = train(small(training__steps=4), tmp_path / "cosine")
+    with pytest.raises(ValueError, match=r"cosine that ends at step 4.*--from .*cosine --name NEW"):
+        train(small(training__steps=8), run.path, resume=True)
+    run.drop_checkpoints(0)
+    assert load(run) is not None
+
+
+def test_without_a_checkpoint_there_is_no_way_on(folder: Path, tmp_path: Path) -> None:
+    run = copy(folder / "a", tmp_path / "a")
+    run.drop_checkpoints(0)
+    with pytest.raises(FileNotFoundError, match=r"its weights alone are kept.*--from"):
+        train(steps(8), run.path, resume=True)
+
+
+# From another run
+
+
+def test_a_run_starts_from_the_weights_of_another_and_says_so(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They and their moving average: a learning rate of 0 leaves them as they are."""
+    source = copy(folder / "a", tmp_path / "a")
+    run = train(steps(4, **STILL, training__start=str(source.path)), tmp_path / "still")
+    assert f"from the weights of {source.path}\n" in capsys.readouterr().out
+    assert_same_weights(run, source)
+    stated = run.config["training"]
+    assert stated["start"] == str(source.path)
+    assert stated["start_weights"] == source.weights_digest
+    assert run.info["start"] == {"run": str(source.path), "weights": source.weights_digest}
+    section = curves(find_runs([run.path]))
+    assert any(str(source.path) in str(getattr(block, "text", "")) for block in section.blocks)
+    # Resumed, with the other run gone and unnamed.
+    run.weights_file.unlink()
+    shutil.rmtree(source.path)
+    train(steps(4, **STILL), run.path, resume=True)
+    assert_same_weights(run, Run(folder / "a"))
+    run.weights_file.unlink()
+    run.drop_checkpoints(0)
+    with pytest.raises(FileNotFoundError, match=r"no run .*a: "):
+        train(steps(4, **STILL), run.path, resume=True)
+
+
+def test_other_weights_than_those_it_started_from_are_refused(folder: Path, tmp_path: Path) -> None:
+    source = copy(folder / "a", tmp_path / "a")
+    run = train(steps(4, training__start=str(source.path)), tmp_path / "run")
+    shutil.rmtree(source.path)
+    copy(folder / "b", source.path)
+    with pytest.raises(ValueError, match="other weights now than those"):
+        train({**run.config}, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
+    with pytest.raises(ValueError, match=r"other settings \(training\.start_weights\)"):
+        train(steps(4, training__start=str(source.path)), run.path, resume=True)
+
+
+def test_weights_that_do_not_fit_are_listed_by_name(folder: Path, tmp_path: Path) -> None:
+    wider = {"class_path": "toys.encoders.ChannelMean", "init_args": {"h_dim": 5}}
+    config = steps(4, model__encoder=wider, training__start=str(folder / "a"))
+    with pytest.raises(ValueError, match="another architecture than the model to be") as error:
+        train(config, tmp_path / "run")
+    names = [key for key in load_file(folder / "a/model.safetensors") if "weight" in key]
+    assert sum(repr(name) in str(error.value) for name in names) >= 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_initialised_from_data_is_not_prepared_again(tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    source = train(prepared(journal), tmp_path / "a")
+    journal.unlink()
+    run = train(prepared(journal, training__start=str(source.path)), tmp_path / "b")
+    assert "prepare" not in journal.read_text()
+    assert_same_weights(run, source)
+
+
+def test_the_command_line_says_from_which_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    copy(folder / "a", tmp_path / "runs/a")
+    recipe = ["train", str(folder / "a/config.yaml")]
+    assert main([*recipe, "--from", "runs/a", "--name", "new"]) == 0
+    assert Run("runs/new").info["start"]["run"] == str(tmp_path / "runs/a")
+    assert main([*recipe, "--from", "runs/none", "--name", "other"]) == 1
+    assert not Path("runs/other").exists()
