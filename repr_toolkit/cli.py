@@ -15,6 +15,7 @@ from contextvars import copy_context
 from jsonargparse import Namespace
 
 from repr_toolkit import __version__, commands
+from repr_toolkit.commands.checks import further_process
 from repr_toolkit.commands.options import Command, Settings
 from repr_toolkit.commands.settings import PLACES, data_settings
 from repr_toolkit.commands.words import in_order
@@ -103,7 +104,8 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
         from repr_toolkit.runs.places import look_for_data
 
         look_for_data(**given)
-    with pulse(command, write_error, shown=not options.get("json", False)):
+    shown = not (options.get("json", False) or further_process())
+    with pulse(command, write_error, shown=shown):
         commands.function(command)(options, settings)
 
 

@@ -26,11 +26,10 @@ def complete(options: Namespace, settings: Settings) -> None:
 
     from repr_toolkit.analyses.judge import require_judgeable
     from repr_toolkit.commands.common import numbered, originals_of
-    from repr_toolkit.commands.results import require_pictures, save_rows
+    from repr_toolkit.commands.results import save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.complete import complete, mask_of
 
-    require_pictures(options)
     run = Run(options.run)
     if options.judge is not None:
         if options.pictures:

@@ -18,10 +18,8 @@ def embed(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.commands.common import represent_options
     from repr_toolkit.representations import represent, write_embedding
-    from repr_toolkit.support.files import require_writable
 
     out = Path(options.out)
-    require_writable(out, "the data file", ".npz", overwrite=options.overwrite)
     h, data = represent(options.source, **represent_options(options, settings), progress=True)
     write_embedding(out, h, data, overwrite=options.overwrite)
     counts = ", ".join(f"{len(values):,} {split}" for split, values in h.h.items())

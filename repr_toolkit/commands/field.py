@@ -18,7 +18,7 @@ def field(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.analyses.comparison.blocks import heading
-    from repr_toolkit.commands.results import require_picture, save_picture
+    from repr_toolkit.commands.results import save_picture
     from repr_toolkit.config.build import build
     from repr_toolkit.config.recipe import apply_settings, load_recipe, variants
     from repr_toolkit.config.trust import trust_recipe
@@ -28,7 +28,6 @@ def field(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.support.pictures import Group, paper_figure
     from repr_toolkit.testing.field import coloured, earlier, field
 
-    require_picture(options)
     config = apply_settings(load_recipe(options.recipe), settings)
     trust_recipe(config)
     configs = variants(config) if "study" in config else {options.recipe: config}

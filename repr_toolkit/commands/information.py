@@ -17,10 +17,9 @@ def information(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.analyses.information import ANALYSIS, measure
     from repr_toolkit.analyses.information.picture import picture
-    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
+    from repr_toolkit.commands.results import keep_and_show, save_picture
     from repr_toolkit.runs.run import Run
 
-    require_picture(options)
     run = Run(options.run)
     result = measure(
         run,

@@ -17,11 +17,10 @@ def invariance(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.analyses.invariance import ANALYSIS, measure
     from repr_toolkit.analyses.invariance.picture import picture
-    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
+    from repr_toolkit.commands.results import keep_and_show, save_picture
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.console import engine_log_shown
 
-    require_picture(options)
     run = Run(options.run)
     with engine_log_shown(not options.json):
         result = measure(

@@ -22,10 +22,9 @@ def likeness(options: Namespace, settings: Settings) -> None:
 
     from repr_toolkit.analyses.likeness import ANALYSIS, measure
     from repr_toolkit.commands.common import numbered
-    from repr_toolkit.commands.results import keep_and_show, require_pictures, save_rows
+    from repr_toolkit.commands.results import keep_and_show, save_rows
     from repr_toolkit.runs.run import Run
 
-    require_pictures(options)
     run = Run(options.run)
     result = measure(
         run,

@@ -19,12 +19,11 @@ def portraits(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.commands.common import numbered
-    from repr_toolkit.commands.results import require_pictures, save_rows
+    from repr_toolkit.commands.results import save_rows
     from repr_toolkit.faces.encode import encode_photographs, facenet_of
     from repr_toolkit.runs.run import load_with_decoder
     from repr_toolkit.sampling.draw import sample
 
-    require_pictures(options)
     model = load_with_decoder(options.run)
     faces, h = encode_photographs(model, options.photographs, facenet_of(model, options.weights))
     with engine_log_shown():
@@ -45,13 +44,12 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.commands.common import draws_of, encode_pictures, numbers_of
-    from repr_toolkit.commands.results import require_pictures, save_rows
+    from repr_toolkit.commands.results import save_rows
     from repr_toolkit.models.encode import encode_batch
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import sample
     from repr_toolkit.sampling.paths import path, smoothness
 
-    require_pictures(options)
     run, named = Run(options.run), [options.a, options.b]
     model = load_with_decoder(run)
     if numbers := numbers_of(named):

@@ -36,11 +36,9 @@ def probe(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.runs.kept import keep, unsaved
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.console import tell
-    from repr_toolkit.support.files import require_writable, write_json
+    from repr_toolkit.support.files import write_json
 
     out = None if options.out is None else Path(options.out)
-    if out is not None:
-        require_writable(out, "the result", ".json", overwrite=options.overwrite)
 
     result = probe_sources(
         options.sources,

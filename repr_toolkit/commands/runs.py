@@ -207,11 +207,10 @@ def reconstruct(options: Namespace, settings: Settings) -> None:
     import torch
 
     from repr_toolkit.commands.common import draws_of, numbered, originals_of
-    from repr_toolkit.commands.results import require_pictures, save_rows
+    from repr_toolkit.commands.results import save_rows
     from repr_toolkit.runs.run import Run, load_with_decoder
     from repr_toolkit.sampling.draw import reconstruct
 
-    require_pictures(options)
     run = Run(options.run)
     model = load_with_decoder(run)
     batch, names = originals_of(run, model, options)

@@ -25,12 +25,11 @@ def verify(options: Namespace, settings: Settings) -> None:
     """
     from repr_toolkit.analyses.verification import ANALYSIS, measure
     from repr_toolkit.analyses.verification.measure import measure_stored, roc_lines
-    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture, show
+    from repr_toolkit.commands.results import keep_and_show, save_picture, show
     from repr_toolkit.runs.kept import unsaved
     from repr_toolkit.runs.run import Run
     from repr_toolkit.support.roc import roc_picture
 
-    require_picture(options)
     run = Run(options.target)
     kept: Mapping[str, Kept] = {}
     if run.config_file.is_file():

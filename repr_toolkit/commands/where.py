@@ -20,10 +20,9 @@ def where(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.placement import ANALYSIS
     from repr_toolkit.analyses.placement.measure import measure_alike
     from repr_toolkit.analyses.placement.picture import picture
-    from repr_toolkit.commands.results import keep_and_show, require_picture, save_picture
+    from repr_toolkit.commands.results import keep_and_show, save_picture
     from repr_toolkit.runs.run import Run
 
-    require_picture(options)
     runs = [Run(path) for path in options.runs]
     results = measure_alike(
         runs,

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write
-from repr_toolkit.support.reading import reading, require_whole
+from repr_toolkit.support.reading import in_utf8, reading, require_whole
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training.monitor import LossMonitor
 
@@ -38,7 +38,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 # But for the numbers, which stay where they are.
-                torch.load(file.name, map_location="cpu", weights_only=True, mmap=True)
+                with in_utf8(Path(file.name)) as named:
+                    torch.load(named, map_location="cpu", weights_only=True, mmap=True)
         except (OSError, RuntimeError) as error:
             earlier = sorted(path.parent.glob("*.ckpt"))
             rest = f"{earlier[-1]} is whole" if earlier else "there is no earlier one"

@@ -271,12 +271,12 @@ def test_a_photograph_without_a_face_is_named(
 def test_a_photograph_that_is_not_there_is_named(
     run: Path, weights: Path, photograph: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for argv in (
-        ["portraits", str(run), "no.png"],
-        ["interpolate", str(run), photograph, "no.png"],
+    for argv, what in (
+        (["portraits", str(run), "no.png"], "photograph"),
+        (["interpolate", str(run), photograph, "no.png"], "picture"),
     ):
         assert main([*argv, "--weights", str(weights)]) == 1
-        assert capsys.readouterr().err == "repr-toolkit: error: there is no photograph no.png\n"
+        assert capsys.readouterr().err == f"repr-toolkit: error: there is no {what} no.png\n"
 
 
 def test_a_model_that_takes_no_pictures_says_so(
@@ -285,11 +285,13 @@ def test_a_model_that_takes_no_pictures_says_so(
     alone = str(untrained_run(tmp_path / "alone", encoder=None).path)
     labels = str(untrained_run(tmp_path / "labels", encoder=ONE_HOT).path)
     seeing = str(untrained_run(tmp_path / "seeing").path)
+    for name in ("a.png", "b.png"):
+        Image.new("L", (8, 8)).save(name)
     for argv, told in (
         (["portraits", alone, "a.png"], "the model has no encoder: it draws nobody in particular"),
         (["interpolate", alone, "a.png", "b.png"], "no encoder, and so no h of a picture"),
         (["interpolate", labels, "a.png", "b.png"], "reads 'label', not pictures; give numbers"),
-        (["interpolate", seeing, "a.png", "b.png"], "there is no picture a.png"),
+        (["interpolate", seeing, "c.png", "b.png"], "there is no picture c.png"),
     ):
         assert main(argv) == 1
         error = capsys.readouterr().err

@@ -99,6 +99,8 @@ def test_what_cannot_be_moved(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
     labels = untrained_run(tmp_path / "labels", encoder=ONE_HOT, decoder=BERNOULLI)
     unconditional = untrained_run(tmp_path / "none", encoder=None)
     path, along = str(run.path), ["--along", "mean:7"]
+    for name in ("a.png", "cat.png"):
+        Image.new("L", (8, 8)).save(name)
     for argv, told in (
         (["traverse", path, "--along", "smile"], "'smile' names no direction: there are coord"),
         (["traverse", path, "--along", "mean:smile"], "neither a class nor an attribute 'smile'"),

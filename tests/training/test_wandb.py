@@ -50,7 +50,9 @@ def test_an_offline_run_holds_config_metrics_and_pictures(tmp_path: Path) -> Non
     for row in pictures:
         (name,) = row["validation/filenames"]
         with Image.open(file.parent / "files" / name) as picture:
-            assert picture.width == row["validation/width"]
+            assert picture.width == row["validation/width"] >= 600
+        (caption,) = row["validation/captions"]
+        assert caption.startswith("Rows: original, reconstruction, sample, sample. Columns: val")
     assert any(record.HasField("exit") and record.exit.exit_code == 0 for record in found)
 
     # A run that was cut goes on as the same one.

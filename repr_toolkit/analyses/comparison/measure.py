@@ -275,7 +275,8 @@ class _Comparison:
         if self.reconstructions:
             originals = Group(self.split[self.shown]["image"][:, None], "Original")
             groups = [originals, *self.reconstructions]
-            figures["figure6.png"] = paper_figure(groups, levels=levels)
+            names = [f"{self.split_name} {index}" for index in self.shown]
+            figures["figure6.png"] = paper_figure(groups, names, levels=levels)
         if self.unconditional:
             figures["samples.png"] = paper_figure(self.unconditional, levels=levels)
         return {file: png_of(figure) for file, figure in figures.items()}
