@@ -1,8 +1,10 @@
 """Any network by its import path: how to build it, its weights, and its input images."""
 
 import inspect
+import sys
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from importlib import import_module
@@ -233,7 +235,9 @@ def _call(
     except TypeError as error:
         raise ValueError(f"{path}: {error}; its arguments are its init_args") from error
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # What it prints is no part of a command's output, which may be JSON.
+        printed = redirect_stdout(sys.stderr)
+        with printed, torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             # torchvision warns that initial weights of its Inceptions will change.
             warnings.simplefilter("ignore", FutureWarning)
             torch.manual_seed(seed)

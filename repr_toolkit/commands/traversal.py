@@ -19,10 +19,10 @@ A direction is one of the following, where h is z for a flow without encoder:
   probe:7          that of a logistic regression for a class, or for an attribute of the data
   mean:7           from the mean h without the class or attribute to the mean h with it
 α counts standard deviations of the training images' h along it, for mean the way between the
-means. An attribute is the code or name of a label or identity, or a key of the data (KEY[i] is a
-column of one) that has two values, or KEY=VALUE; or brightness, or pose by the data's landmarks,
-above the median training image's. A PICTURE is an image file, or the number of an
-image of the split.
+means. An attribute is the name of a label or identity (its code, where codes have no names), or a
+key of the data (KEY[i] is a column of one) that has two values, or KEY=VALUE; or brightness, or
+pose by the data's landmarks, above the median training image's. A PICTURE is an image file, or the
+number of an image of the split.
 """
 
 direction = re.compile(r"\w+:.+").fullmatch

@@ -58,10 +58,12 @@ def _measured(name: str, split: ImageSplit, rows: list[int]) -> npt.NDArray[np.f
 def find_attribute(data: ImageData, text: str) -> Attribute:
     """The attribute that a text names in a data set.
 
-    A text is the first of these that fits: KEY=CODE or KEY=NAME · a key of two values, of which the
-    larger is meant (`smile`) · the name or the code of a label · the name of an identity ·
-    `brightness` or `pose` (see `MEASURED`), above the median of training images. KEY[i] is
-    column i of a key that has several. Raises ValueError for other texts, naming what there is.
+    A text is the first of these that fits: KEY=NAME · a key of two values, of which the larger is
+    meant (`smile`) · the name of a label · the name of an identity · `brightness` or `pose` (see
+    `MEASURED`), above the median of training images. KEY[i] is column i of a key that has several.
+    Where codes have no names they are their own; where they have, a code that is no name is
+    refused, since it might be taken for one. Raises ValueError for other texts, naming what there
+    is.
     """
     key, equals, value = text.partition("=")
     if equals:
@@ -86,6 +88,8 @@ def find_attribute(data: ImageData, text: str) -> Attribute:
         code = _code(data, key, text)
         if code is not None:
             return Attribute(text, key, code)
+        if _is_code(data, key, text):
+            break  # nor a person's code
     if MEASURED.get(text) in data.arrays:
         return Measured(text, text, 1)
     raise ValueError(f"{data.name} has neither a class nor an attribute {text!r}; {offer(data)}")
@@ -95,10 +99,17 @@ def _code(data: ImageData, key: str, text: str) -> int | None:
     names = data.names.get(key, ())
     if text in names:
         return names.index(text)
+    if _is_code(data, key, text):
+        return None
     if not _is_column(data, key) or not text.removeprefix("-").isdecimal():
         return None
     codes = data.splits["train"].column(key)
     return int(text) if bool((codes == int(text)).any()) else None
+
+
+def _is_code(data: ImageData, key: str, text: str) -> bool:
+    """Whether a text is the code of something that has a name, and not a name itself."""
+    return text.isdecimal() and int(text) < len(data.names.get(key, ()))
 
 
 def _is_column(data: ImageData, name: str) -> bool:

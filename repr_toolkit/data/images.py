@@ -40,7 +40,8 @@ class ImageData:
     """A data set: its images and what goes with them, in the splits train, val and test.
 
     `arrays` holds one array for each batch key, whose row i belongs to image i: `image` uint8
-    (N, C, H, W) with values 0…levels−1, and optionally `label` int64 (N,), `identity` int64 (N,),
+    (N, C, H, W) with values 0…levels−1, which data of an `embedding` alone may lack, and optionally
+    `label` int64 (N,), `identity` int64 (N,),
     `embedding` float32 (N, d), `landmarks` float32 (N, 5, 2) in pixels, x before y, or any other
     numeric key. `group`, `identity` and `photograph`, int64 (N,), say which images belong together
     (see `ImageSplit.groups`). `rows` holds the row numbers of each split, `names` the names of the
@@ -73,13 +74,13 @@ class ImageData:
         check_arrays(name, arrays)
         if not 2 <= levels <= 256:
             raise ValueError(f"{name}: levels must be between 2 and 256, got {levels}")
-        if fingerprint is None and levels < 256:
+        if fingerprint is None and levels < 256 and "image" in arrays:
             highest = arrays["image"].max(initial=0)
             if highest >= levels:
                 raise ValueError(
                     f"{name}: 'image' holds the value {highest} but has {levels} levels"
                 )
-        _check_rows(name, rows, len(arrays["image"]))
+        _check_rows(name, rows, len(arrays[_first(arrays)]))
         self.name = name
         self.arrays = dict(arrays)
         self.rows = {split: np.asarray(rows[split], dtype=np.int64) for split in SPLITS}
@@ -149,6 +150,8 @@ class ImageData:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(rows)} {split}" for split, rows in self.rows.items())
+        if "image" not in self.arrays:
+            return f"ImageData({self.name!r}, no images, {', '.join(self.arrays)}: {counts})"
         return f"ImageData({self.name!r}, {self.image_shape}, levels={self.levels}: {counts})"
 
 
@@ -180,7 +183,9 @@ class ImageSplit(Dataset[Batch]):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
+        """(C, H, W) of every image; ValueError for data of embeddings without images."""
+        if "image" not in self.arrays:
+            raise ValueError(f"these data have no images, only {', '.join(self.arrays)}")
         channels, height, width = self.arrays["image"].shape[1:]
         return channels, height, width
 
@@ -307,9 +312,24 @@ def require_finite(values: Array, what: str) -> None:
 
 def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError or TypeError, which names the key, for arrays that ImageData refuses."""
-    if "image" not in arrays:
+    first = _first(arrays)
+    if first not in arrays:
         raise ValueError(f"{name}: no key 'image' among {', '.join(arrays) or 'no keys'}")
-    images = arrays["image"]
+    if first == "image":
+        _check_images(name, arrays[first])
+    count = len(arrays[first])
+    for key, array in arrays.items():
+        if len(array) != count:
+            raise ValueError(f"{name}: {count} {first}s but {len(array)} rows of {key!r}")
+        _check_key(name, key, array)
+
+
+def _first(arrays: Mapping[str, Array]) -> str:
+    """The key that has a row for each image: the images, or embeddings without any."""
+    return "image" if "image" in arrays or "embedding" not in arrays else "embedding"
+
+
+def _check_images(name: str, images: Array) -> None:
     if images.dtype != np.uint8:
         raise TypeError(f"{name}: 'image' must be uint8, got {images.dtype}")
     if images.ndim != 4:
@@ -324,10 +344,6 @@ def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
         )
     if 0 in images.shape[2:]:
         raise ValueError(f"{name}: 'image' has no pixels, in shape {images.shape}")
-    for key, array in arrays.items():
-        if len(array) != len(images):
-            raise ValueError(f"{name}: {len(images)} images but {len(array)} rows of {key!r}")
-        _check_key(name, key, array)
 
 
 def _check_key(name: str, key: str, array: Array) -> None:

@@ -5,6 +5,9 @@ Two layouts:
 - `image` (N, C, H, W) uint8, and `split` (N,) of 'train', 'val', 'test';
 - `train_image`, `val_image`, `test_image`, each (N, C, H, W) uint8.
 
+A file of embeddings may have no images: `embedding` (N, d) stands for `image` then. Where it has
+neither, other names are understood, such as `X_train`, `features` or `y` (see `arrays.renamed`).
+
 Beside the images, with the same prefixes: `label` and `identity` (integers, or strings, which
 become codes in alphabetical order), `embedding` (N, d), `landmarks` (N, 5, 2; images with a NaN
 among them are left out and counted), and any other numeric array with a row for each image.
@@ -31,6 +34,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
+from repr_toolkit.data.arrays import renamed
 from repr_toolkit.data.cache import Contents, cached, require_room, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays
 from repr_toolkit.data.splits import complete_splits, consecutive
@@ -130,8 +134,9 @@ def load_npz(path: Path) -> ImageData:
     Raises ValueError or TypeError, which names the file and the key, if the content does not fit.
     """
     members = read_members(path)
-    if "data" in members and "labels" in members:
+    if "data" in members and "labels" in members and members["data"].dtype.kind != "f":
         return load_imagenet([path], None)
+    members = renamed(members, str(path))
     columns, rows = _columns(path, members)
     _check(path, columns)
 
@@ -225,22 +230,24 @@ def _columns(
     path: Path, members: Mapping[str, Member]
 ) -> tuple[dict[str, list[Member]], dict[str, Array]]:
     """The arrays of each batch key, split by split, and, if keys are prefixed, the splits' rows."""
-    if "image" in members:
-        count = members["image"].shape[0] if members["image"].shape else 0
+    first = _first(members)
+    if first in members:
+        count = members[first].shape[0] if members[first].shape else 0
         known = {"image", "embedding", "landmarks", *CODES}
         return {
             key: [member]
             for key, member in members.items()
             if key in known or (_is_numeric(member) and member.shape[:1] == (count,))
         }, {}
-    present = [split for split in SPLITS if f"{split}_image" in members]
+    present = [split for split in SPLITS if f"{split}_{first}" in members]
     if "train" not in present:
         raise ValueError(
             f"{path}: needs 'image' (and 'split'), or 'train_image' (and 'val_image', "
-            f"'test_image'); it has {', '.join(members) or 'no arrays'}"
+            f"'test_image'), or 'embedding' in their place; it has "
+            f"{', '.join(members) or 'no arrays'}"
         )
     columns: dict[str, list[Member]] = {}
-    rows = consecutive({split: members[f"{split}_image"].shape[0] for split in present})
+    rows = consecutive({split: members[f"{split}_{first}"].shape[0] for split in present})
     prefixed = [key.partition("_") for key in members]
     for key in dict.fromkeys(rest for split, _, rest in prefixed if split in present and rest):
         missing = [split for split in present if f"{split}_{key}" not in members]
@@ -250,12 +257,18 @@ def _columns(
         for split, part in zip(present, parts, strict=True):
             if part.shape[:1] != (len(rows[split]),):
                 raise ValueError(
-                    f"{path}: {len(rows[split])} images in {split}_image but the shape of "
+                    f"{path}: {len(rows[split])} {first}s in {split}_{first} but the shape of "
                     f"{part.key!r} is {part.shape}"
                 )
         if key in CODES or all(_is_numeric(part) for part in parts):
             columns[key] = parts
     return columns, rows
+
+
+def _first(members: Mapping[str, Member]) -> str:
+    """The key that has a row for each image: the images, or embeddings without any."""
+    images = {"image", *(f"{split}_image" for split in SPLITS)} & {*members}
+    return "image" if images else "embedding"
 
 
 def _is_numeric(member: Member) -> bool:
@@ -325,7 +338,7 @@ def _levels(path: Path, members: Mapping[str, Member]) -> int:
 
 
 def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
-    count = members["image"].shape[0]
+    count = members[_first(members)].shape[0]
     if "split" not in members:
         return {"train": np.arange(count)}
     values = members["split"].array()

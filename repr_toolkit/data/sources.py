@@ -4,7 +4,9 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from repr_toolkit.data.arrays import Arrays, saved
 from repr_toolkit.data.binarise import BinariseKind
 from repr_toolkit.data.folder import load_folder
 from repr_toolkit.data.folds import choose_fold
@@ -29,7 +31,7 @@ MAKERS = {make.__name__: make for make in (digits, mnist5k, orl_faces, photos)}
 
 
 def load_data(
-    source: str,
+    source: str | Path | ImageData | Arrays,
     *,
     root: str | Path | None = None,
     levels: int | None = None,
@@ -50,6 +52,9 @@ def load_data(
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
       `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder, then in `place`,
       which is where a run found them (see `place_of`);
+    - arrays, tensors or a torch data set, alone or as (images, labels), or by the names of splits
+      or of a data file's keys (see `arrays.named`); embeddings too, without images; they are kept
+      in the cache as those of an .npz file are;
     - the import path of a function that returns an ImageData, such as `my_project.faces.load`,
       called with those of `root`, `size`, `mode` and `download` that it has parameters for.
 
@@ -79,7 +84,12 @@ def load_data(
         raise ValueError(
             f"data.inner {inner} is of the people whom a data.fold does not test: set it"
         )
-    data = _load(source, root, size, mode, download, place)
+    if isinstance(source, ImageData):
+        data = source
+    elif isinstance(source, str | Path):
+        data = _load(str(source), root, size, mode, download, place)
+    else:
+        data, source = load_arrays(source), "arrays"
     if size is not None and data.image_shape[1:] != (size, size):
         raise ValueError(
             f"{source} has images of {data.image_shape[1]}×{data.image_shape[2]} pixels and "
@@ -95,6 +105,22 @@ def load_data(
     if binarise is not None:
         return data.binarised(binarise)
     return data if levels is None else data.quantised(levels)
+
+
+def load_arrays(source: Arrays) -> ImageData:
+    """The data set of arrays in memory, as that of an .npz file that holds them.
+
+    Raises ValueError and TypeError as `saved` and `load_npz` do.
+    """
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "arrays.npz"
+        saved(source, file)
+        try:
+            data = load_npz(file)
+        except (ValueError, TypeError) as error:
+            raise type(error)(str(error).replace(f"{file}", "the arrays")) from error
+    data.name = "arrays"
+    return data
 
 
 def _load(

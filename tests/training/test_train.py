@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -432,3 +433,20 @@ def test_what_cannot_train_makes_no_directory(
     with pytest.raises(ValueError, match=message):
         train(small(**settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_arrays_are_kept_beside_the_run_as_its_data(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    images, labels = draw.integers(0, 256, (40, 8, 8), dtype=np.uint8), np.arange(40) % 2
+    config = small(training__steps=2, training__validate_every=2, data__batch_size=4)
+    del config["data"]["source"]
+    run = train(config, tmp_path / "mine", data=(images, labels))
+    assert run.config["data"]["source"] == str(tmp_path / "mine.npz")
+    data = run.load_data()
+    assert np.array_equal(data.arrays["image"][:, 0], images)
+    assert run.trained_on == (data.fingerprint, 256)
+    again = train(config, tmp_path / "mine", data=(images, labels), resume=True)
+    assert again.finished
+    with pytest.raises(FileExistsError, match=r"mine\.npz exists and holds other arrays"):
+        train(config, tmp_path / "mine", data=(images[::-1], labels), resume=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "mine.npz"]

@@ -37,15 +37,19 @@ def class_samples(
     model: "EncoderDecoder",
     classes: Sequence[int],
     heading: str,
+    title: str = "",
     *,
     seed: int = 0,
     batch_size: int = 256,
 ) -> Group:
-    """`SAMPLES` images of each class, a row a class; a column has the same noise in every row."""
+    """`SAMPLES` images of each class, a row a class; a column has the same noise in every row.
+
+    `heading` and `title` stand over them.
+    """
     h = encode_batch(model, {"label": torch.tensor(classes)})
     noise = common_noise(model.decoder, SAMPLES, seed)
     images = decode(model.decoder, h, noise, batch_size=batch_size, progress=True)
-    return Group(images, heading)
+    return Group(images, heading, title)
 
 
 def classify_if_few(

@@ -30,6 +30,7 @@ HEADINGS = {
     "gated": "Gated PixelCNN",
     "row_lstm": "Row LSTM",
     "diagonal_bilstm": "Diagonal BiLSTM",
+    "pixelcnnpp": "PixelCNN++",
     "gaussian": "Gaussian",
 }
 LEADS = {
@@ -153,6 +154,8 @@ def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:
     ('PixelCNN', '$m$ = 10')
     >>> heading("pixelcnn_no_h", 10)
     ('PixelCNN', 'no h')
+    >>> heading("gated_mixture")
+    ('Gated PixelCNN', 'mixture')
     """
     stem = name if h_dim is None else name.removesuffix(f"_m{h_dim}")
     title = f"$m$ = {h_dim}" if stem != name else ""

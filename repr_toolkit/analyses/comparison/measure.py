@@ -216,7 +216,7 @@ class _Comparison:
             numbers["bits_per_dim_minus_first"] = mean(bits - self.first, groups)
         if model.encoder is not None and model.encoder.source == "label":
             classes, _ = shown_classes(self.data)
-            self.samples.append(class_samples(model, classes, heading(name)[0], seed=self.seed))
+            self.samples.append(class_samples(model, classes, *heading(name), seed=self.seed))
             numbers |= self._of_labels(model)
         elif code is not None:
             numbers |= self._of_reconstructions(coded, code)
@@ -385,12 +385,12 @@ class _Comparison:
     def _samples(self, name: str, model: EncoderDecoder) -> Group:
         """Samples of p(x), a row of them, or one at several temperatures where these scale it."""
         decoder, rows = model.decoder, len(self.shown)
-        title = heading(name)[0]
+        family, title = heading(name)
         if scales_noise(decoder):
             noise = common_noise(decoder, rows, self.seed)[None]
             steps = torch.linspace(0, 1, self.columns).tolist()
             images = [decode(decoder, None, noise, temperature=t)[0] for t in steps]
-            return Group(torch.stack(images, 1), title, "$T$ = 0 to 1")
+            return Group(torch.stack(images, 1), family, f"{title} $T$ = 0 to 1".strip())
         noise = common_noise(decoder, rows * self.columns, self.seed)[None]
         images = decode(decoder, None, noise, progress=True)[0].unflatten(0, (rows, self.columns))
-        return Group(images, title)
+        return Group(images, family, title)

@@ -83,14 +83,13 @@ class Columns:
 
     def add_baseline(self, source: Source) -> None:
         """Add what the others have to beat, unless it is there, or cannot be had."""
-        size = 4 * sum(map(len, self.data.splits.values())) * prod(self.data.image_shape)
-        if source.text == "pixels" and size > PIXEL_BYTES:
-            self.left_out["pixels"] = (
-                f"all of them take {size / 2**30:.1f} GiB; name pixels as a source to probe them "
-                "all the same"
-            )
-            return
         try:
+            size = 4 * sum(map(len, self.data.splits.values())) * prod(self.data.image_shape)
+            if source.text == "pixels" and size > PIXEL_BYTES:
+                raise ValueError(
+                    f"all of them take {size / 2**30:.1f} GiB; name pixels as a source to probe "
+                    f"them all the same"
+                )
             h = self.represent(source)
         except ValueError as error:
             self.left_out[source.text] = str(error)

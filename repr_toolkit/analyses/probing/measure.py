@@ -1,6 +1,6 @@
 """Probes of whatever makes h: what simple classifiers read from it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,20 @@ import numpy as np
 
 from repr_toolkit.analyses.probing.classifiers import PROBES
 from repr_toolkit.analyses.probing.columns import Made, gather
+from repr_toolkit.analyses.probing.given import as_given
 from repr_toolkit.analyses.probing.readings import Reader, result_of
 from repr_toolkit.analyses.probing.result import Described, Probing, Reading, protocol
 from repr_toolkit.analyses.probing.targets import Target, find_targets
 from repr_toolkit.data import ImageData
-from repr_toolkit.representations import Representation
+from repr_toolkit.data.arrays import Arrays
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 
 
 def probe(
-    source: Made | Iterable[Made],
-    data: ImageData | None = None,
+    source: Made | Arrays | Iterable[Made],
+    data: str | Path | ImageData | Arrays | None = None,
     *,
     targets: Iterable[str] | None = None,
     probes: Iterable[str] | None = None,
@@ -49,8 +50,11 @@ def probe(
         source: A run (its directory, or a `Run`); `untrained:RUN`; an .npz with embeddings;
             `pixels`, `pca` or `labels`; the import path of an encoder or network; a
             `Representation`; or arrays of h, float (N, d) for train, val and test, in the order of
-            `data.splits`. Several of them share a table; NAME=SOURCE names one.
-        data: The images that h is of; by default those of the run or the .npz.
+            `data.splits`. Several of them share a table; NAME=SOURCE names one. Or embeddings
+            alone: an array (N, d) beside its labels as `data`, both as a pair, by the keys of a
+            data file, or a torch data set of them, as `load_data` takes these.
+        data: The images that h is of, or whatever `load_data` makes them of; by default those of
+            the run or the .npz.
         targets: Keys of the data, or KEY[i] for a column of one; by default all there are.
         probes: Names in `PROBES`: logistic, ridge, knn, mlp; by default all.
         images: The most images of each split, spread evenly; by default all.
@@ -74,9 +78,8 @@ def probe(
     for name in chosen:
         if name not in PROBES:
             raise ValueError(f"there is no probe {name!r}; there are {', '.join(PROBES)}")
-    single = isinstance(source, str | Path | Run | Representation | Mapping)
-    given: Any = [source] if single else source
-    columns = gather([*given], data, baselines=baselines, tell=tell, **options)
+    given, images_of = as_given(source, data)
+    columns = gather(given, images_of, baselines=baselines, tell=tell, **options)
     data = columns.data
     names = [column.h.name for column in columns.all]
     for column in columns.all:

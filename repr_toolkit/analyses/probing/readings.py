@@ -118,6 +118,8 @@ class Reader:
     @cached_property
     def _shifted(self) -> Features | None:
         """h of the training images moved by a pixel, standardised; None where it cannot be had."""
+        if "image" not in self.data.arrays:
+            return None
         images = self.data.splits["train"][self.rows["train"].tolist()]["image"]
         h = self.encode(shifted(images, self.seed))
         return None if h is None else self.scaler.transform(np.asarray(h, dtype=np.float32))

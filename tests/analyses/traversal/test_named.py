@@ -32,20 +32,21 @@ def test_attributes_by_name_code_and_key() -> None:
         return attribute.key, attribute.code
 
     assert known("cat") == ("label", 2)
-    assert known("2") == ("label", 2)
-    assert known("7") == ("label", 5)  # a name before a code
+    assert known("7") == ("label", 5)  # the class of that name
     assert known("smile") == ("smile", 1)
     assert known("signed") == ("signed", 1)
     assert known("signed=-1") == ("signed", -1)
     assert known("many=3") == ("many", 3)
     assert known("label=cat") == ("label", 2)
-    assert known("1") == ("identity", 1)
+    assert known("identity=1") == ("identity", 1)
     flags = find_attribute(found, "smile").flags(found, "train", [0, 1, 2])
     assert flags.tolist() == [False, True, True]
     for text, told in (
         ("laugh", "neither a class nor an attribute 'laugh'; its keys .* image|label, smile"),
         ("many", "'many' has 6 values in tiny, not two; say which is meant, as many=VALUE"),
         ("many=99", "no many=99"),
+        ("2", "neither a class nor an attribute '2'; .*its labels a, b, cat"),  # a code
+        ("label=2", "no label=2; .*its labels a, b, cat"),
         ("9", "its labels a, b, cat"),
         ("²", "neither a class nor an attribute '²'"),
         ("half", "'half' has the values 0.0 and 0.5 in tiny, which are not whole numbers"),
