@@ -51,11 +51,10 @@ def data_blocks(data: ImageData) -> Iterator[Block]:
     yield Paragraph(f"**{data.name}**: {count:,} images, {height}×{width}×{channels}, {levels}.")
     yield class_table(class_counts(data))
     rows = []
-    for key in data.arrays:
+    for key, value in data.split("train")[choose_evenly(len(data.rows["train"]), READ)].items():
         array = data.arrays[key]
-        looked = data.split("train")[choose_evenly(len(data.rows["train"]), READ)][key]
         shape = f"{array.dtype} ({', '.join(['N', *map(str, array.shape[1:])])})"
-        values = f"{looked.min().item():.4g} to {looked.max().item():.4g}"
+        values = f"{value.min().item():.4g} to {value.max().item():.4g}"
         rows.append(Row(key, [Cell(shape), Cell(values)]))
     yield Table(
         "What a batch holds, and the values of training images.", ["type", "values"], rows, "Key"
@@ -110,6 +109,7 @@ def class_table(counts: Counts) -> Table:
     ]
     more = len(classes) - MOST_CLASSES
     caption = "Images of each class." if len(rows) > 1 else "Images; they have no classes."
+    caption += "" if len(splits) == len(SPLITS) else " A tenth becomes each split without a folder."
     caption += f" {more:,} more classes are left out." if more > 0 else ""
     return Table(
         caption,

@@ -66,6 +66,7 @@ def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
         "pets: 16 image files.",
         "Modes: 4 × RGB, 4 × L, 4 × CMYK, 4 × P.",
         "notes.txt",
+        "A tenth becomes each split without a folder.",
         "| all | 16 | 16 |",
         "| cat | 8 | 8 |",
         "| dog | 8 | 8 |",
