@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from repr_toolkit.data.folder import Survey
-    from repr_toolkit.data.picture_files import Header
+    from repr_toolkit.data.picture_files import Header, Mode
 
 BATCH = 16
 PASSES, FEWEST, MOST = 100, 300, 3000
@@ -97,7 +97,7 @@ def starter_recipe(survey: "Survey", name: str, source: str, shell: str, size: i
     """
     headers = [header for header in survey.headers if not header.problem]
     grey = all(header.mode.startswith(GREY) for header in headers)
-    mode = "grey" if grey else "RGB"
+    mode: Mode = "grey" if grey else "RGB"
     if problem := survey.obstacle(size, mode):
         raise ValueError(problem)
     labels = survey.layout.labels
