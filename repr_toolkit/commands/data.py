@@ -1,6 +1,7 @@
 """The commands that look at data, and write a recipe for a folder of images."""
 
 import shlex
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,19 @@ def data(options: Namespace, settings: Settings) -> None:
     some of the images. SOURCE is anything that data.source of a recipe can be. A folder of images
     is shown also where it cannot be trained on as it is, with the reason.
     """
+    from repr_toolkit.data.names import image_folder, require_known
     from repr_toolkit.support.files import require_writable
 
     if "data.source" in settings:
         raise ValueError(f"the source is named twice: {options.source} and --data.source")
-    out = Path(options.out or f"{Path(options.source).name}.contact.png")
+    name = Path(options.source).resolve().name
+    out = Path(options.out or f"{name}.contact.png")
     require_writable(out, "the contact sheet", ".png", overwrite=options.overwrite)
+    require_known(options.source, settings.get("data.root"))
 
     from repr_toolkit.commands.common import data_settings
     from repr_toolkit.data.folder import survey_folder
-    from repr_toolkit.data.sources import image_folder, load_data
+    from repr_toolkit.data.sources import load_data
     from repr_toolkit.page import overview
     from repr_toolkit.page.terminal import as_text
     from repr_toolkit.support.pictures import write_png
@@ -44,14 +48,18 @@ def data(options: Namespace, settings: Settings) -> None:
     if survey:
         print(as_text(overview.survey_blocks(survey)))
     if survey and problem:
-        print(as_text([overview.class_table(overview.file_counts(survey))]))
+        counts = overview.file_counts(survey)
+        print(as_text([overview.class_table(counts)]))
         pictures, levels = overview.file_pictures(survey), 256
     else:
         loaded = load_data(options.source, **how)
         print(as_text(overview.data_blocks(loaded)))
+        counts = overview.class_counts(loaded)
         pictures, levels = overview.data_pictures(loaded), loaded.levels
     write_png(out, overview.contact_sheet(pictures, levels))
-    print(f"some of the images: {out}")
+    classes, shown = len({*chain(*counts.values())}), len(pictures["train"])
+    some = f", of {shown} of the {classes:,} classes" if shown < classes else ""
+    print(f"some of the images{some}: {out}")
     if problem:
         raise ValueError(f"it cannot be trained on as it is: {problem}")
 
@@ -97,7 +105,8 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "source", metavar="SOURCE", help="a folder of images, an .npz file, or a data set's name"
     )
-    command.add_out("PNG with some of the images (default: SOURCE.contact.png)")
+    what = "PNG with some of the images (default: SOURCE.contact.png)"
+    command.add_out(what, suffixes=(".png",))
 
     command = add_command(subcommands, init, "write a recipe for a folder of images")
     command.add_argument("folder", metavar="FOLDER", help="folder of images")

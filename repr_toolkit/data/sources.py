@@ -181,15 +181,6 @@ def names_function(source: str, root: str | Path | None, place: str | Path | Non
     return is_import_path(source) and not known
 
 
-def image_folder(source: str, root: str | Path | None) -> Path | None:
-    """The folder of image files that `load_data` reads for a source; None for other sources."""
-    if source in PACKAGED or source.lower() in map(str.lower, TORCHVISION):
-        return None
-    path = stored_at([folder / source for folder in (*data_folders(root), Path())])
-    images = path is not None and path.is_dir() and not any(path.glob("train_data_batch_*.npz"))
-    return path if images else None
-
-
 def is_loader(path: str) -> bool:
     """Whether an import path leads to a function of this package that returns an ImageData."""
     if not path.startswith("repr_toolkit.data."):

@@ -34,7 +34,7 @@ READ = 1000
 """The number of images whose values are looked at."""
 SHEET = {"train": 6, "val": 2, "test": 2}
 """The columns of a contact sheet, by split."""
-SHEET_ROWS = 8
+SHEET_ROWS = 12
 """The most classes in a contact sheet."""
 ROWS = 4
 """The rows of a contact sheet of images without classes."""

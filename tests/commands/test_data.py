@@ -87,6 +87,16 @@ def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
     assert "error" not in err
 
 
+def test_a_sheet_of_many_classes_says_so(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = np.arange(40) // 2 % 20
+    split = np.repeat(["train", "val", "test"], [36, 2, 2])
+    np.savez("many.npz", image=np.zeros((40, 1, 4, 4), np.uint8), label=label, split=split)
+    assert main(["data", "many.npz"]) == 0
+    assert "some of the images, of 12 of the 20 classes: many.npz.contact.png" in said(capsys)[0]
+
+
 def test_who_is_in_several_splits_is_counted(
     user_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
