@@ -34,7 +34,7 @@ def data(options: Namespace, settings: Settings) -> None:
     require_writable(out, "the contact sheet", ".png", overwrite=options.overwrite)
     require_known(options.source, settings.get("data.root"))
 
-    from repr_toolkit.commands.common import data_settings
+    from repr_toolkit.commands.settings import data_settings
     from repr_toolkit.data.folder import survey_folder
     from repr_toolkit.data.sources import load_data
     from repr_toolkit.page import overview
