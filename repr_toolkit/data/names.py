@@ -78,7 +78,7 @@ def nowhere(source: str) -> ValueError:
 
 def unknown_source(source: str, places: list[Path]) -> Exception:
     """The error of a source that is in none of the places, and names nothing else."""
-    looked = ", ".join(str(place.absolute()) for place in places)
+    looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places))
     where = f"{source} is not at {looked}; set --data.root or $REPR_TOOLKIT_DATA to its folder"
     if Path(source).name in KNOWN_FILES:
         return FileNotFoundError(f"{where}. It is {KNOWN_FILES[Path(source).name]}")
