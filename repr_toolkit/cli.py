@@ -46,7 +46,7 @@ EXPECTED = (
 """The errors that the toolkit raises for wrong input, shown in one line. Others are bugs and show
 their traceback; with --debug these do too."""
 
-TAKE_SETTINGS = ("train", "study", "check", "field", "embed", "probe", "frozen")
+TAKE_SETTINGS = ("train", "study", "check", "field", "embed", "probe", "frozen", "data")
 """Commands whose settings are a recipe's, or arguments of a class or of loading data; other ones
 take those alone that say where the data of runs lie (`Command.finds_data`)."""
 

@@ -8,6 +8,7 @@ parser stands beside it, in the module's `add_commands`.
 from repr_toolkit.commands import (
     classify,
     complete,
+    data,
     embed,
     faces,
     field,
@@ -27,6 +28,7 @@ from repr_toolkit.commands import (
 from repr_toolkit.commands.options import Action
 
 MODULES = (
+    data,
     runs,
     complete,
     embed,

@@ -37,7 +37,8 @@ class Augmentation:
 
     def __str__(self) -> str:
         words = ["mirrored"] if self.flips else []
-        words += [f"moved by up to {self.shifts} pixels"] if self.shifts else []
+        pixels = "pixel" if self.shifts == 1 else "pixels"
+        words += [f"moved by up to {self.shifts} {pixels}"] if self.shifts else []
         words += [f"cropped to {self.crops:g}…1 of their sides"] if self.crops < 1 else []
         return ", ".join(words) + ", at random, anew at each step"
 

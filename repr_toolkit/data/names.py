@@ -49,6 +49,15 @@ def stored_at(places: list[Path]) -> Path | None:
     return next((path for path in there if path.is_dir() or path.is_file()), None)
 
 
+def image_folder(source: str, root: str | Path | None) -> Path | None:
+    """The folder of image files that `load_data` reads for a source; None for other sources."""
+    if source in PACKAGED or source.lower() in map(str.lower, TORCHVISION):
+        return None
+    path = stored_at([folder / source for folder in (*data_folders(root), Path())])
+    images = path is not None and path.is_dir() and not any(path.glob("train_data_batch_*.npz"))
+    return path if images else None
+
+
 def is_import_path(source: str) -> bool:
     """Whether a source has the form of an import path."""
     return bool(re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", source)) and source[-4:] != ".npz"

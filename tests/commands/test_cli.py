@@ -18,6 +18,8 @@ from toys.processes import ROOT, in_subprocess, own_environment
 from toys.runs import TINY
 
 COMMANDS = (
+    "data",
+    "init",
     "recipes",
     "train",
     "study",

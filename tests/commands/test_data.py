@@ -1,0 +1,248 @@
+"""Looking at data before training, and the recipe of one's own folder, from init to Figure 6."""
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repr_toolkit.cli import main
+from repr_toolkit.config.recipe import load_recipe, variants
+from repr_toolkit.config.starter import recipe_name, starter_recipe
+from repr_toolkit.data.folder import survey_folder
+
+COLOURS = {"cat": (200, 30, 30), "dog": (30, 30, 200)}
+
+
+def pictures(folder: Path, count: int = 8, kinds: str = "RGB.jpg L.png CMYK.jpg P.gif") -> Path:
+    """Two classes of one colour each, of mixed sizes, modes and formats; dog is a link."""
+    draw = np.random.default_rng(0)
+    for name, colour in COLOURS.items():
+        place = folder.parent / "elsewhere" if name == "dog" else folder / name
+        place.mkdir(parents=True)
+        for number in range(count):
+            mode, suffix = kinds.split()[number % len(kinds.split())].split(".")
+            size = tuple(draw.integers(20, 40, 2).tolist())
+            Image.new("RGB", size, colour).convert(mode).save(place / f"{number}.{suffix}")
+    (folder / "dog").symlink_to(folder.parent / "elsewhere")
+    (folder / "notes.txt").write_text("mine")
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What was printed, and the errors, each in one line."""
+    out, err = capsys.readouterr()
+    return " ".join(out.split()), " ".join(err.split())
+
+
+def test_a_packaged_data_set_is_shown(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "digits", "--data.levels", "4"]) == 0
+    out, _ = said(capsys)
+    assert "digits: 1,797 images, 8×8×1, 4 levels, made of 17." in out
+    assert "| all | 1,437 | 180 | 180 | 1,797 |" in out
+    assert "| image | uint8 (N, 1, 8, 8) | 0 to 3 |" in out
+    assert "| label | int64 (N) | 0 to 9 |" in out
+    assert "digits.contact.png" in out
+    with Image.open("digits.contact.png") as sheet:
+        assert sheet.width >= 600
+    assert main(["data", "digits"]) == 1
+    assert "digits.contact.png exists; choose another name, or replace it" in said(capsys)[1]
+    assert main(["data", "digits", "--out", "other.png"]) == 0
+    assert main(["data", "digits", "--overwrite"]) == 0
+
+
+def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures(user_folder / "pets")
+    assert main(["data", "pets"]) == 1
+    out, err = said(capsys)
+    for text in (
+        "pets: 16 image files.",
+        "Modes: 4 × RGB, 4 × L, 4 × CMYK, 4 × P.",
+        "notes.txt",
+        "A tenth becomes each split without a folder.",
+        "| all | 16 | 16 |",
+        "| cat | 8 | 8 |",
+        "| dog | 8 | 8 |",
+    ):
+        assert text in out, text
+    assert "it cannot be trained on as it is" in err
+    assert "data.mode, RGB or grey, converts them" in err
+    assert "data.size crops and scales all to one" in err
+    with Image.open("pets.contact.png") as sheet:
+        colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
+    for colour in COLOURS.values():  # but for what JPEG changes
+        assert min(np.abs(np.subtract(colour, other)).max() for other in colours) < 4
+    argv = ["data", "pets", "--data.size", "16", "--data.mode", "RGB", "--overwrite"]
+    assert main(argv) == 0
+    out, err = said(capsys)
+    assert "16 images, 16×16×3, 256 levels." in out
+    assert "| all | 12 | 2 | 2 | 16 |" in out
+    assert "error" not in err
+
+
+def test_a_sheet_of_many_classes_says_so(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    label = np.arange(40) // 2 % 20
+    split = np.repeat(["train", "val", "test"], [36, 2, 2])
+    np.savez("many.npz", image=np.zeros((40, 1, 4, 4), np.uint8), label=label, split=split)
+    assert main(["data", "many.npz"]) == 0
+    assert "some of the images, of 12 of the 20 classes: many.npz.contact.png" in said(capsys)[0]
+
+
+def test_who_is_in_several_splits_is_counted(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = np.zeros((6, 1, 4, 4), np.uint8)
+    split = np.array(["train", "train", "train", "val", "test", "test"])
+    np.savez("people.npz", image=image, identity=np.array([0, 0, 1, 1, 2, 3]), split=split)
+    assert main(["data", "people.npz"]) == 0
+    out, _ = said(capsys)
+    assert "4 people (2 train, 1 val, 2 test); 1 of them are in several splits." in out
+    assert "they have no classes" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["data", "nothing_here"], "unknown data.source 'nothing_here'"),
+        (["data", "digits", "--out", "x.jpg"], "is written as .png"),
+        (["data", "digits", "--training.steps", "3"], "is no setting of the data"),
+        (["data", "digits", "--data.source", "mnist5k"], "the source is named twice"),
+        (["init", "nothing_here"], "there is no folder nothing_here"),
+        (["init", "."], "no images"),
+        (["init", ".", "--name", "a b"], "such as a_b"),
+    ],
+)
+def test_what_cannot_be_is_told_and_nothing_is_made(
+    user_folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str], message: str
+) -> None:
+    assert main(argv) == 1
+    assert message in said(capsys)[1]
+    assert list(user_folder.iterdir()) == []
+
+
+def test_a_recipe_is_written_and_trains_as_it_is(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The walk: two commands from a folder to Figure 6 of it, here with small networks."""
+    pictures(user_folder / "my pets")
+    assert main(["init", "my pets", "--size", "8"]) == 0
+    out, _ = said(capsys)
+    assert "16 images in my pets" in out
+    assert "notes.txt" in out
+    assert "Next: repr-toolkit study my_pets.yaml" in out
+    config = load_recipe("my_pets.yaml")
+    assert config["data"]["mode"] == "RGB"
+    assert config["data"]["flips"] is False  # half of the files are not of a camera's kind
+    assert config["training"]["weights"] == "best"
+    assert [*variants(config)] == [
+        *("mse_m10", "mse_m100", "pixelcnn_m10", "pixelcnn_m100"),
+        "pixelcnn_no_h",
+    ]
+    before = Path("my_pets.yaml").read_text("utf-8")
+    assert main(["init", "my pets"]) == 1
+    assert "my_pets.yaml exists; choose another --name" in said(capsys)[1]
+    assert Path("my_pets.yaml").read_text("utf-8") == before
+    small = {
+        "model.decoder.init_args.layers": 1,
+        "model.decoder.init_args.features": 3,
+        "model.decoder.init_args.head_features": 3,
+        "model.encoder.init_args.features": 2,
+        "training.steps": 2,
+        "training.validate_every": 1,
+        "training.pictures": 0,
+    }
+    settings = [word for key, value in small.items() for word in (f"--{key}", str(value))]
+    assert main(["study", "my_pets.yaml", *settings]) == 0
+    with Image.open("runs/my_pets/figure6.png") as figure:
+        assert figure.width >= 600
+    with Path("runs/my_pets/comparison.csv").open(newline="") as file:
+        assert len([*csv.DictReader(file)]) == 5
+
+
+def survey(counts: dict[str, int], mode: str = "RGB", suffix: str = ".jpg", **labels: Any) -> Any:
+    """A folder of so many images in each split, as `starter_recipe` asks about it."""
+    headers = [
+        SimpleNamespace(path=Path(f"{i}{suffix}"), mode=mode, width=40, height=50, problem="")
+        for i in range(sum(counts.values()))
+    ]
+    layout = SimpleNamespace(
+        splits={split: [None] * count for split, count in counts.items()},
+        labels={"train": labels["classes"]} if labels else None,
+    )
+    return SimpleNamespace(headers=headers, layout=layout, obstacle=lambda size, mode: "")
+
+
+def written(folder: Path, made: Any, size: int = 32) -> dict[str, Any]:
+    file = folder / "mine.yaml"
+    file.write_text(starter_recipe(made, "mine", "/my/images", "images", size), "utf-8")
+    return load_recipe(file)
+
+
+@pytest.mark.parametrize(
+    ("counts", "steps", "batch", "every"),
+    [
+        ({"train": 60}, 300, 16, 30),
+        ({"train": 10}, 300, 8, 30),
+        ({"train": 300}, 1500, 16, 150),
+        ({"train": 240, "val": 30, "test": 30}, 1500, 16, 150),
+        ({"train": 50_000, "test": 10_000}, 3000, 16, 300),
+    ],
+)
+def test_steps_follow_from_the_number_of_images(
+    tmp_path: Path, counts: dict[str, int], steps: int, batch: int, every: int
+) -> None:
+    config = written(tmp_path, survey(counts))
+    training = config["training"]
+    assert (training["steps"], training["validate_every"]) == (steps, every)
+    assert config["data"]["batch_size"] == batch
+    assert training["compile"] == (steps >= 1000)
+
+
+@pytest.mark.parametrize(
+    ("how", "mode", "flips"),
+    [
+        ({}, "RGB", True),
+        ({"suffix": ".png"}, "RGB", False),
+        ({"mode": "L"}, "grey", False),
+        ({"mode": "I;16", "suffix": ".tif"}, "grey", False),
+        ({"classes": ["cat", "dog"]}, "RGB", True),
+        ({"classes": ["a", "b"]}, "RGB", False),
+        ({"classes": ["0", "10"]}, "RGB", False),
+    ],
+)
+def test_photographs_alone_are_mirrored(
+    tmp_path: Path, how: dict[str, Any], mode: str, flips: bool
+) -> None:
+    data = written(tmp_path, survey({"train": 60}, **how))["data"]
+    assert (data["mode"], data["flips"]) == (mode, flips)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_features_are_a_multiple_of_the_channels(tmp_path: Path, mode: str) -> None:
+    arguments = written(tmp_path, survey({"train": 60}, mode))["model"]["decoder"]["init_args"]
+    assert arguments["features"] % (3 if mode == "RGB" else 1) == 0
+    assert arguments["head_features"] % (3 if mode == "RGB" else 1) == 0
+
+
+def test_a_source_with_odd_characters_is_named_as_it_is(tmp_path: Path) -> None:
+    source = "/my/{size} \"quoted\" 'ß': # \\ folder"
+    file = tmp_path / "mine.yaml"
+    file.write_text(starter_recipe(survey({"train": 9}), "mine", source, "x", 8), "utf-8")
+    assert load_recipe(file)["data"]["source"] == source
+    assert recipe_name('"quoted" ß') == "quoted_ß"
+
+
+def test_files_that_cannot_be_brought_to_one_mode_are_named(user_folder: Path) -> None:
+    folder = pictures(user_folder / "pets")
+    Image.new("F", (30, 30)).save(folder / "cat" / "deep.tif")
+    with pytest.raises(ValueError, match=r"cannot be brought to 8 bits: .*deep\.tif"):
+        starter_recipe(survey_folder(folder), "pets", "pets", "pets", 32)
