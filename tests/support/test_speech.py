@@ -39,6 +39,6 @@ def test_what_is_returned_says_what_it_is(tmp_path: Path) -> None:
     first, score = repr(result).splitlines()
     assert first == "Probing of arrays: h"
     assert score.startswith("  label, h, knn: 1.000 (0.")
-    parts = {split: h[:4] for split in ("train", "val", "test")}
+    parts = dict.fromkeys(("train", "val", "test"), h[:4])
     shown = repr(Representation("mine", "me", "0", 2, parts))
     assert shown == "Representation('mine', d=3: 4 train, 4 val, 4 test)"
