@@ -139,14 +139,14 @@ def sources(options: Namespace, settings: dict[str, str]) -> None:
 def recipe(options: Namespace, settings: dict[str, str]) -> None:
     """A recipe with its settings, the data, and the modules of the model's classes.
 
-    A run that is resumed knows of its own where they are.
+    A run that is resumed knows of its own where they are, and printing needs none of them.
     """
     from repr_toolkit.config.recipe import apply_settings, load_recipe
     from repr_toolkit.data.names import require_known
     from repr_toolkit.support.importing import require_here
 
     config = apply_settings(load_recipe(options.recipe), settings)
-    if options.get("resume", False):
+    if options.get("resume", False) or options.get("print_config", False):
         return
     for part in filter(None, (config["model"].get(name) for name in ("encoder", "decoder"))):
         require_here(part["class_path"])

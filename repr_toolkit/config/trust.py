@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
 from repr_toolkit.support.console import tell
-from repr_toolkit.support.copies import FOLDER, unlike_now, use_copies
+from repr_toolkit.support.copies import FOLDER, LIST, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
 
@@ -76,6 +76,12 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
             f"whoever made the run: --trust, or load(run, trust=True)"
         )
     copies = file.parent / FOLDER
+    missing = [path for path in named if not is_here(path)]
+    if missing and not trust and (copies / LIST).is_file():
+        raise ValueError(
+            f"{file} names {missing[0]}, which is not to be found here; {copies} has its source, "
+            f"which is run with --trust, or load(run, trust=True)"
+        )
     used = use_copies(copies) if trust else []
     if strange:
         source = f", and runs {', '.join(used)} in {copies}" if used else ""

@@ -34,7 +34,8 @@ def represent(
     """h of a data set by whatever `source` names, and the data.
 
     - a run directory: its trained encoder, or a `layer` of that;
-    - `untrained:RUN`: the same before training, as the run's seed drew it;
+    - `untrained:RUN`: the same before training, as the run's seed drew it, or would have drawn it
+      where the run started from another one's weights;
     - an .npz file that `embed` or `faces` wrote: the embedding stored there;
     - `pixels`, `pca` (`components` of them, fitted on the training images), `thumbnail` (the means
       of 4×4 blocks), `labels`;

@@ -16,6 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from repr_toolkit.support.console import tell
 from repr_toolkit.support.files import atomic_write, write_json
 from repr_toolkit.support.importing import COPIED, PACKAGES
 from repr_toolkit.support.reading import file_checksum, read_sealed, sealed
@@ -35,8 +36,8 @@ def own_sources(paths: Iterable[str]) -> dict[str, Path]:
     """The source files of the modules at import paths, and of what they import beside themselves.
 
     By the paths that they are imported by, such as `nets/layers.py`. Only modules that are imported
-    already, and are the user's own: neither installed nor Python's. Raises ValueError where they
-    are more than 4 MiB, as files that nobody wrote.
+    already, and are the user's own: neither installed nor Python's. None, which stderr is told,
+    where they have more than 4 MiB, as files that nobody wrote.
     """
     files: dict[str, Path] = {}
     for path in paths:
@@ -50,10 +51,12 @@ def own_sources(paths: Iterable[str]) -> dict[str, Path]:
                     files[relative] = folder / relative
                     rest += _names_in(folder / relative, relative)
     if sum(file.stat().st_size for file in files.values()) > _MOST:
-        raise ValueError(
-            f"{next(iter(files.values()))} and the {len(files)} files that it imports have more "
-            f"than {_MOST >> 20} MiB, and are too large to be copied into the run"
+        first, *others = files.values()
+        tell(
+            f"{first} and {len(others)} files that it imports have more than {_MOST >> 20} MiB: "
+            f"the run keeps no copy of them, and loads only where they are"
         )
+        return {}
     return dict(sorted(files.items()))
 
 
@@ -89,7 +92,11 @@ def _files_of(name: str, folder: Path) -> list[str]:
 def _names_in(file: Path, relative: str) -> Iterator[str]:
     """The full names of all that a source file may import, at any depth of it."""
     package = relative.removesuffix(".py").split("/")[:-1]
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # imported nowhere yet, or it would have been an error, and so perhaps never
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from repr_toolkit.config.defaults import with_defaults
 from repr_toolkit.config.recipe import differences
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.assemble import assemble
@@ -24,19 +25,19 @@ DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     """Whether a configuration asks a run for more steps, and has nothing else that matters.
 
-    A setting that is newer than the run counts as its default. Raises ValueError, naming the
-    settings, for another configuration, and for more steps than the run can still take;
+    A setting that is newer than the run, or left out, counts as its default. Raises ValueError,
+    naming the settings, for another configuration, and for more steps than the run can still take;
     FileNotFoundError for a finished run without the checkpoint from which it would take them.
     """
-    stated = run.config
+    stated, asked = run.config, config
     # A configuration that builds no model of these data any more is compared as the run states it.
     with suppress(ValueError, TypeError, ImportError):
-        stated = assemble(stated, data).config
+        stated, asked = with_defaults(assemble(stated, data).config), with_defaults(config)
     if config["training"]["micro_batch"] is None:  # then the run's own is used
         stated["training"]["micro_batch"] = None
     different = [
         name
-        for name in differences(stated, config)
+        for name in differences(stated, asked)
         if name not in [f"trainer.{key}" for key in DEVICES]
     ]
     longer = config["training"]["steps"] > stated["training"]["steps"]

@@ -13,16 +13,17 @@ from repr_toolkit.runs.run import Run
 def with_start(config: Config, stated: Config | None) -> Config:
     """A configuration that states the run it starts from by its absolute path, and its weights.
 
-    A configuration that names none has the start that was `stated` by the run to be resumed. Raises
-    FileNotFoundError where there is no such run or its training has not ended.
+    One that names none, or the same, has the start that was `stated` by the run to be resumed,
+    though that one may have gone on since. Raises FileNotFoundError where there is no such run or
+    its training has not ended.
     """
     training = config["training"]
-    if training["start"] is None:
-        former = stated["training"] if stated else training
-        start, digest = former["start"], former["start_weights"]
-    else:
-        run = Run(Path(training["start"]).absolute())
-        start, digest = str(run.path), training["start_weights"] or run.weights_digest
+    start = training["start"] and str(Path(training["start"]).absolute())
+    digest = training["start_weights"]
+    if stated and start in (None, stated["training"]["start"]):
+        start, digest = (stated["training"][key] for key in ("start", "start_weights"))
+    elif start and digest is None:
+        digest = Run(start).weights_digest
     return {**config, "training": {**training, "start": start, "start_weights": digest}}
 
 

@@ -87,6 +87,10 @@ def test_a_recipe_that_was_printed_trains_the_same(
     Path("all.yaml").write_text(capsys.readouterr().out)
     assert main(["train", "all.yaml"]) == 0
     assert_same_weights(Run("runs/all"), Run(trained))
+    capsys.readouterr()
+    argv = ["train", "all.yaml", "--name", "tiny", "--runs-dir", str(trained.parent), "--resume"]
+    assert main(argv) == 0  # a default that is written out is no other setting
+    assert "finished already" in capsys.readouterr().out
 
 
 def test_an_existing_run_is_named_and_kept(

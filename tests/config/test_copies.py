@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import repr_toolkit
+from repr_toolkit.cli import main
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support import copies
@@ -112,6 +113,18 @@ def test_a_run_loads_elsewhere_by_its_copy(
     assert not [*Path("run").rglob("__pycache__")]
 
 
+def test_a_run_is_resumed_elsewhere_by_its_copy(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = run.weights_file.read_bytes()
+    run.weights_file.unlink()
+    argv = ["train", "run/config.yaml", "--runs-dir", ".", "--name", "run", "--resume"]
+    assert main(argv) == 1
+    assert "my_nets.net.Net, which is not to be found here; run/code has" in capsys.readouterr().err
+    assert main([*argv, "--trust"]) == 0
+    assert run.weights_file.read_bytes() == weights
+
+
 def test_nothing_is_executed_without_trust(run: Run) -> None:
     with pytest.raises(ValueError, match=r"my_nets\.net\.Net.*--trust"):
         load(run, trust=False)
@@ -187,6 +200,20 @@ def test_two_runs_with_other_copies_are_for_two_commands(run: Run, folder: Path)
     load(run)
     with pytest.raises(ValueError, match=r"another my_factors than .*a command of its own"):
         load(Run(other))
+
+
+def test_files_that_nobody_wrote_are_not_copied(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my_nets/late.py").write_text("power = 'never imported' but here\n")
+    Path("my_factors.py").write_text(f"FACTOR = 3.0  # {'x' * (4 << 20)}\n")
+    sys.path.append(str(folder / "home"))
+    import_module("my_nets.net")
+    assert copies.own_sources(["my_nets.net.Net"]) == {}
+    assert "keeps no copy of them" in capsys.readouterr().err
+    Path("my_factors.py").write_text("FACTOR = 3.0\n")
+    found = copies.own_sources(["my_nets.net.Net"])
+    assert [*found] == sorted(FILES.keys() - {"my_nets/unused.py"})
 
 
 def test_what_is_installed_or_python_s_own_is_not_copied() -> None:

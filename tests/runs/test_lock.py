@@ -1,12 +1,14 @@
 """One run, one writer: who comes second is told who is training there."""
 
 import os
+from fcntl import LOCK_SH, flock
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 
-from repr_toolkit.runs.lock import sole_trainer
+from repr_toolkit.runs.lock import FILE, in_training, sole_trainer
 from repr_toolkit.runs.run import Run
 from repr_toolkit.study import run_study
 from repr_toolkit.training import train as training
@@ -54,3 +56,14 @@ def test_a_study_too(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"training\.warmup"):
         run_study({**study, "training": {"warmup": -1}}, tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_who_looks_whether_somebody_trains_keeps_nobody_out(tmp_path: Path) -> None:
+    assert in_training(tmp_path) == ""
+    (tmp_path / FILE).touch()
+    looking = os.open(tmp_path / FILE, os.O_RDONLY)  # as `is_locked` does, for an instant
+    flock(looking, LOCK_SH)
+    Timer(0.03, os.close, [looking]).start()
+    with sole_trainer(tmp_path):
+        assert in_training(tmp_path).startswith(f"process {os.getpid()} on ")
+    assert in_training(tmp_path) == ""

@@ -13,6 +13,7 @@ from repr_toolkit.report.inputs import find_runs
 from repr_toolkit.report.training import curves
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
+from repr_toolkit.training.variants import trained_variants
 from toys.runs import assert_same_weights, metrics, prepared, small
 
 STILL = {"training__optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.0}}}
@@ -132,8 +133,9 @@ def test_other_weights_than_those_it_started_from_are_refused(folder: Path, tmp_
     with pytest.raises(ValueError, match="other weights now than those"):
         train({**run.config}, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+    train(steps(4, training__start=str(source.path)), run.path, resume=True)  # it began long ago
     with pytest.raises(ValueError, match=r"other settings \(training\.start_weights\)"):
-        train(steps(4, training__start=str(source.path)), run.path, resume=True)
+        train(steps(4, training__start=str(folder / "b")), run.path, resume=True)
 
 
 def test_weights_that_do_not_fit_are_listed_by_name(folder: Path, tmp_path: Path) -> None:
@@ -165,3 +167,12 @@ def test_the_command_line_says_from_which_run(
     assert Run("runs/new").info["start"]["run"] == str(tmp_path / "runs/a")
     assert main([*recipe, "--from", "runs/none", "--name", "other"]) == 1
     assert not Path("runs/other").exists()
+
+
+def test_a_study_goes_on_with_its_variants(tmp_path: Path) -> None:
+    study = {"study": {"a": {}, "b": {"training.start": str(tmp_path / "s/a")}}}
+    with trained_variants({**steps(4), "study": {"a": {}}}, tmp_path / "s"):
+        pass
+    for count in (4, 8, 8):
+        with trained_variants({**steps(count), **study}, tmp_path / "s") as runs:
+            assert [run.info["step"] for run in runs.values()] == [count, count]
