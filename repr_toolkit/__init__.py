@@ -33,7 +33,7 @@ training ConvBottleneck → h (4) → GatedPixelCNN, ...
 >>> repr_toolkit.evaluate(run)["likelihood"]
 'exact'
 >>> model = repr_toolkit.load(run)
->>> h = model.encode(data.split("test")[:3]).detach()  # float32 (3, 4)
+>>> h = model.encode(data.split("test")[:3])  # float32 (3, 4)
 >>> repr_toolkit.sample(run, h, n=2).shape  # uint8, two images for each h
 torch.Size([3, 2, 1, 8, 8])
 >>> result = repr_toolkit.probe(run, probes=["logistic"], orders=0, images=200)
@@ -80,11 +80,17 @@ _PLACES = {
 __all__ = ["evaluate", "load", "load_data", "probe", "sample", "train", "write_report"]
 
 
+_ROOMS = ("analyses", "data", "decoders", "encoders", "representations", "runs", "testing")
+"""Packages within this one that users import from; the others are for the toolkit itself."""
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return [*__all__, *_ROOMS, "__version__"]

@@ -23,6 +23,7 @@ from repr_toolkit.support.console import print_anything, write_error
 from repr_toolkit.support.pulse import pulse
 from repr_toolkit.support.reading import of_memory
 from repr_toolkit.support.signals import Stopped, termination_raised
+from repr_toolkit.support.speech import speak_options
 
 DESCRIPTION = """\
 Autoencoders and representation learning on images: any encoder, exact-likelihood decoders.
@@ -93,6 +94,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -> None:
+    speak_options()
     if trust:
         from repr_toolkit.config.trust import EVERYTHING, trust_paths
 

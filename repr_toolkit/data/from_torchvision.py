@@ -13,6 +13,7 @@ from repr_toolkit.data.images import SPLITS, Array, ImageData
 from repr_toolkit.data.picture_files import middle_square, read_headers
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.support.caches import cache_folder
+from repr_toolkit.support.speech import either
 
 _IDX = (
     "train-images-idx3-ubyte",
@@ -81,7 +82,8 @@ def load_torchvision(
         if not download:
             looked = ", ".join(str(place) for place in homes)
             raise FileNotFoundError(
-                f"{name} is not at {looked}; add --data.download true to fetch it into {home}"
+                f"{name} is not at {looked}; add "
+                f"{either('--data.download true', 'download=True')} to fetch it into {home}"
             )
         if name == "LFWPeople":
             files = ", ".join(FILES[name])

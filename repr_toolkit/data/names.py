@@ -7,6 +7,7 @@ from pathlib import Path
 
 from repr_toolkit.support.files import exists
 from repr_toolkit.support.importing import is_here
+from repr_toolkit.support.speech import either
 
 PACKAGED = ("digits", "mnist5k", "orl_faces", "photos")
 """The images in Python packages."""
@@ -79,7 +80,8 @@ def nowhere(source: str) -> ValueError:
 def unknown_source(source: str, places: list[Path]) -> Exception:
     """The error of a source that is in none of the places, and names nothing else."""
     looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places))
-    where = f"{source} is not at {looked}; set --data.root or $REPR_TOOLKIT_DATA to its folder"
+    root = either("--data.root", "root")
+    where = f"{source} is not at {looked}; set {root} or $REPR_TOOLKIT_DATA to its folder"
     if Path(source).name in KNOWN_FILES:
         return FileNotFoundError(f"{where}. It is {KNOWN_FILES[Path(source).name]}")
     if source.endswith(".npz") or len(Path(source).parts) > 1:

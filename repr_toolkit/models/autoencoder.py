@@ -59,7 +59,7 @@ class EncoderDecoder(Learner):
         """How many numbers the code of an image has; 0 where there is none."""
         return self.coded.decoder.h_dim
 
-    def code(self, batch: Batch) -> Tensor | None:
+    def code(self, batch: Batch | Tensor) -> Tensor | None:
         """The code of a batch, (B, code_dim): h, or a flow's z where there is no encoder.
 
         None where there is neither.
@@ -75,7 +75,7 @@ class EncoderDecoder(Learner):
         """
         with full_precision(self.device):
             if h is None:
-                h = self.encode(batch)
+                h = self.encoded(batch)
             return self.decoder.log_prob(self.laid_out(batch["image"]), h, noise=noise)
 
     def bits_per_dim(self, batch: Batch, noise: Tensor | None = None) -> Tensor:
@@ -134,7 +134,7 @@ class EncoderDecoder(Learner):
 
     def core(self, batch: Batch) -> Tensor:
         """The training loss of a batch."""
-        return self.decoder.loss(self.laid_out(batch["image"]), self.encode(batch))
+        return self.decoder.loss(self.laid_out(batch["image"]), self.encoded(batch))
 
     def validation_step(self, batch: Batch) -> None:
         # The image's number decides its noise, and training's random numbers stay as they are.

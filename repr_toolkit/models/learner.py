@@ -77,8 +77,18 @@ class Learner(LightningModule):
         """The part of a training step that torch.compile compiles, a function of the batch."""
         raise NotImplementedError
 
-    def encode(self, batch: Batch) -> Tensor | None:
-        """h of a batch, flattened to (B, h_dim); None without an encoder."""
+    def encode(self, batch: Batch | Tensor) -> Tensor | None:
+        """h of a batch, flattened to (B, h_dim), without gradients; None without an encoder.
+
+        A tensor alone is what the encoder reads, such as images.
+        """
+        if isinstance(batch, Tensor):
+            batch = {"image" if self.encoder is None else self.encoder.source: batch}
+        with torch.no_grad():
+            return self.encoded(batch)
+
+    def encoded(self, batch: Batch) -> Tensor | None:
+        """As `encode`, for training: with gradients."""
         if self.encoder is None:
             return None
         return self.encoder(batch[self.encoder.source]).flatten(1)

@@ -69,14 +69,14 @@ class MetricLearner(Learner):
         self.validation_curve: tuple[Floats, Floats] | None = None
         """False and true accept rates on the validation images at the last validation."""
 
-    def encode(self, batch: Batch) -> Tensor:
-        """h of a batch, (B, h_dim)."""
+    def encoded(self, batch: Batch) -> Tensor:
+        """h of a batch, (B, h_dim), with gradients."""
         x = batch[self.encoder.source]
         return self.encoder(self.laid_out(x) if x.ndim == 4 else x).flatten(1)
 
     def core(self, batch: Batch) -> Tensor:
         """h of a training batch."""
-        return self.encode(batch)
+        return self.encoded(batch)
 
     def training_step(self, batch: Batch) -> Tensor:
         h, people = self.compiled_core(batch), people_in(batch)
@@ -96,7 +96,7 @@ class MetricLearner(Learner):
 
     def validation_step(self, batch: Batch) -> None:
         with full_precision(self.device):
-            self._validated.append((self.encode(batch), people_in(batch)))
+            self._validated.append((self.encoded(batch), people_in(batch)))
 
     def on_validation_epoch_end(self) -> None:
         """Verification on the validation images of all processes."""

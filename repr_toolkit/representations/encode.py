@@ -19,6 +19,7 @@ from repr_toolkit.representations.parts import require_part
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.console import say
 from repr_toolkit.support.processes import fastest_device
+from repr_toolkit.support.speech import either
 
 OF_RUN = "of the run "  # in `weights` of those that a run trained
 BATCH_PIXELS = 2**21  # of the images that a network sees at a time
@@ -47,7 +48,7 @@ class Maker:
         if any(parts) and not self.weights.startswith(OF_RUN):
             yield f"{self.name}: {'; '.join(filter(None, parts))}"
         if caution := getattr(self.encoder, "caution", ""):
-            yield f"warning: {caution}; --image-size sets another size"
+            yield f"warning: {caution}; {either('--image-size', 'image_size')} sets another"
 
 
 def encode_data(

@@ -15,6 +15,7 @@ from repr_toolkit.representations.encode import OF_RUN, Maker, identity
 from repr_toolkit.representations.representation import RANDOM
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.importing import import_callable
+from repr_toolkit.support.speech import either
 
 
 def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, pool: str) -> Maker:
@@ -29,7 +30,7 @@ def run_encoder(run: Run, untrained: bool, data: ImageData, layer: str | None, p
     if encoder.source == "image" and levels not in (None, data.levels):
         raise ValueError(
             f"the encoder of {run.path} reads images of {levels} levels, but {data.name} is read "
-            f"at {data.levels}; set --data.levels {levels}"
+            f"at {data.levels}; set {either('--data.levels ', 'levels=')}{levels}"
         )
     name = run.path.resolve().name + (", untrained" if untrained else "")
     made_by = identity(encoder, spec["init_args"], data)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.images import SPLITS, require_finite
+from repr_toolkit.support.speech import either
 
 H = NDArray[np.float32]  # (N, d)
 RANDOM = ", random weights of seed "  # in `made_by` of networks whose weights were drawn
@@ -52,6 +53,10 @@ class Representation:
         for split, h in self.h.items():
             require_finite(h, f"{self.name}: h of the {split} images")
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(h)} {split}" for split, h in self.h.items())
+        return f"Representation({self.name!r}, d={self.dim}: {counts})"
+
     @property
     def dim(self) -> int:
         """d, the numbers that h has for an image."""
@@ -72,5 +77,5 @@ class Representation:
         if self.levels != data.levels:
             raise ValueError(
                 f"{self.name} is h of images of {self.levels} levels, but {data.name} is read at "
-                f"{data.levels}; set --data.levels {self.levels}"
+                f"{data.levels}; set {either('--data.levels ', 'levels=')}{self.levels}"
             )

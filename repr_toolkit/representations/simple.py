@@ -5,6 +5,7 @@ import numpy as np
 from repr_toolkit.data import ImageData
 from repr_toolkit.representations.representation import H, Representation
 from repr_toolkit.support.console import bar
+from repr_toolkit.support.speech import either
 
 MOST_FITTED = 20_000  # images that PCA is fitted on
 CHUNK = 1024  # images
@@ -30,7 +31,7 @@ def pca(data: ImageData, components: int, *, progress: bool = False) -> Represen
     if not 1 <= components <= min(fitted.shape):
         raise ValueError(
             f"pca has 1 to {min(fitted.shape)} components on {data.name}, not {components}; set "
-            f"--components"
+            f"{either('--components', 'components')}"
         )
     machine = PCA(components, random_state=0).fit(fitted)
     h = {}

@@ -16,6 +16,7 @@ from repr_toolkit.runs.run import Run, with_fingerprint
 from repr_toolkit.support.console import say, tell
 from repr_toolkit.support.importing import import_callable
 from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.speech import either
 
 
 def represent(
@@ -96,8 +97,8 @@ def _load_data(settings: Mapping[str, Any], source: str) -> ImageData:
     """The data of the settings, for a source that has none."""
     if "source" not in settings:
         raise ValueError(
-            f"{source} brings no data of its own: name them by --data.source, such as "
-            f"--data.source digits"
+            f"{source} brings no data of its own: name them, such as by "
+            + either("--data.source digits", "load_data('digits')")
         )
     return load_data(**settings)
 

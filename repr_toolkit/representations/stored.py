@@ -10,6 +10,7 @@ from repr_toolkit.data.images import require_finite
 from repr_toolkit.data.names import data_folders
 from repr_toolkit.data.npz import read_members, texts
 from repr_toolkit.representations.representation import Representation
+from repr_toolkit.support.speech import either
 
 
 def stored(
@@ -49,7 +50,8 @@ def stored(
     if original is not None and embedded.levels != data.levels:
         raise ValueError(
             f"{source} holds h of images of {embedded.levels} levels, but {data.name} is read at "
-            f"{data.levels}; set --data.levels {embedded.levels}, or embed at {data.levels}"
+            f"{data.levels}; set {either('--data.levels ', 'levels=')}"
+            f"{embedded.levels}, or embed at {data.levels}"
         )
     require_finite(embedded.arrays["embedding"], f"{source}: 'embedding'")
     h = {split: holder.splits[split].column("embedding").numpy() for split in data.splits}

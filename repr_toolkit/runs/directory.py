@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from repr_toolkit.support.speech import either
+
 CONFIG, WEIGHTS, FACTS = "config.yaml", "model.safetensors", "model.json"
 """The files that make a folder a run, and a finished one."""
 
@@ -32,7 +34,8 @@ def require_new(folder: Path) -> None:
     """Raise FileExistsError if a folder exists: a run is never overwritten."""
     if folder.exists():
         raise FileExistsError(
-            f"{folder} exists already; resume it (--resume), choose another --name, or delete it"
+            f"{folder} exists already; resume it ({either('--resume', 'resume=True')}), choose "
+            f"another {either('--name', 'run_dir')}, or delete it"
         )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from repr_toolkit.support.locks import is_locked, lock
+from repr_toolkit.support.speech import either
 
 FILE = ".lock"
 """The file, in a folder, that names who is training there and is locked meanwhile."""
@@ -48,7 +49,8 @@ def _lock(folder: Path) -> Callable[[], None]:
     except BlockingIOError as error:
         who = file.read_text("utf-8") or "another process"
         raise BlockingIOError(
-            f"{folder} is being trained by {who}; wait for it, stop it, or choose another --name"
+            f"{folder} is being trained by {who}; wait for it, stop it, or choose another "
+            + either("--name", "run_dir")
         ) from error
 
 

@@ -32,6 +32,7 @@ from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device, first_process
 from repr_toolkit.support.reading import file_checksum, read_text, reading, sealed
+from repr_toolkit.support.speech import either
 
 _told: set[Path] = set()
 """The runs of which this process has told that they have no checksums."""
@@ -92,6 +93,9 @@ class Run:
         """Raise FileExistsError if the directory exists, BlockingIOError if it is in training."""
         require_no_trainer(self.path)
         directory.require_new(self.path)
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {'finished' if self.finished else 'not finished'})"
 
     @property
     def finished(self) -> bool:
@@ -308,7 +312,8 @@ def with_fingerprint(
         raise ValueError(
             f"the data {data.name} are not those that the run was trained on: their fingerprint "
             f"is {data.fingerprint}, not {stated}{unlikeness(info or {}, data)}; say where the "
-            f"right ones are by --data.root and --data.source, or $REPR_TOOLKIT_DATA"
+            f"right ones are by {either('--data.root and --data.source', 'root and source')}, or "
+            f"$REPR_TOOLKIT_DATA"
         )
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.reading import writing
+from repr_toolkit.support.speech import either
 
 
 def exists(path: Path) -> bool:
@@ -51,7 +52,10 @@ def require_writable(path: Path, what: str, suffix: str = "", *, overwrite: bool
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"nothing may be written to the folder {path.parent} of {path}")
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists; choose another name, or replace it by --overwrite")
+        raise FileExistsError(
+            f"{path} exists; choose another name, or replace it by "
+            + either("--overwrite", "overwrite=True")
+        )
 
 
 def refuse_unwritable(path: Path, *, overwrite: bool) -> None:

@@ -59,7 +59,7 @@ class EmbeddingValidation(Results):
         modes = [(module, module.training) for module in pl_module.modules()]
         pl_module.eval()
         with torch.no_grad(), full_precision(pl_module.device):
-            h = pl_module.encode({k: value.to(pl_module.device) for k, value in batch.items()})
+            h = pl_module.encoded({k: value.to(pl_module.device) for k, value in batch.items()})
         for module, training in modes:  # one by one, since frozen ones stay in eval mode
             module.training = training
         self._first_spread = spread(h.float().cpu().numpy())

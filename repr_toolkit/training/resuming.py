@@ -16,6 +16,7 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.checkpoint_files import checkpoint_step
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
+from repr_toolkit.support.speech import either
 
 DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 """The arguments of the Trainer that say where a run is computed."""
@@ -46,7 +47,8 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     if different:
         raise ValueError(
             f"{run.path} was made with other settings ({', '.join(different)}); choose another "
-            f"--name, delete it, or go back to the settings of {run.config_file}"
+            f"{either('--name', 'run_dir')}, delete it, or go back to the settings of "
+            f"{run.config_file}"
         )
     return False
 

@@ -68,7 +68,7 @@ def test_a_decoder_is_trained_on_what_was_embedded(capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("argv", "told"),
     [
-        (["pixels", "--out", "a.npz"], "name them by --data.source"),
+        (["pixels", "--out", "a.npz"], "name them, such as by --data.source"),
         (["pixels", "--data.source", "digits", "--out", "a.png"], "written as .npz"),
         (["pixels", "--data.source", "digits", "--out", "no/a.npz"], "the folder no of the"),
         (["pixels", "--data.batch_size", "3", "--out", "a.npz"], "is no setting of the data"),

@@ -98,7 +98,7 @@ def test_mnist_is_fetched_only_where_told(
     monkeypatch.setattr(datasets.MNIST, "mirrors", [f"{url}/"])
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
     home = tmp_path / "root" / "deeper"
-    with pytest.raises(FileNotFoundError, match=r"--data\.download true") as raised:
+    with pytest.raises(FileNotFoundError, match=r"download=True") as raised:
         load_data("MNIST", root=home)
     assert str(home) in str(raised.value)
     assert not home.exists()
@@ -306,6 +306,6 @@ def test_lfw(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_missing_ones_say_how_to_get_them(name: str, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=rf"{name} is not at .*download true") as raised:
+    with pytest.raises(FileNotFoundError, match=rf"{name} is not at .*download=True") as raised:
         load_data(name, root=tmp_path)
     assert str(tmp_path) in str(raised.value)

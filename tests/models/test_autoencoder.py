@@ -146,3 +146,16 @@ def test_images_must_be_uint8() -> None:
     model = EncoderDecoder(None, Deconv(SHAPE, 0, 9, features=4))
     with pytest.raises(TypeError, match="uint8"):
         model.training_step({"image": batch()["image"].float()})
+
+
+def test_h_has_no_gradients_and_takes_plain_tensors() -> None:
+    x = torch.randint(0, 17, (3, 1, 8, 8), dtype=torch.uint8)
+    encoder = ConvBottleneck((1, 8, 8), 2, levels=17, features=4)
+    model = EncoderDecoder(encoder, Independent((1, 8, 8), 2, 17))
+    h = model.encode(x)
+    assert h is not None
+    assert not h.requires_grad
+    torch.testing.assert_close(h, model.encode({"image": x}))
+    trained = model.encoded({"image": x})
+    assert trained is not None
+    assert trained.requires_grad

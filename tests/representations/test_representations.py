@@ -307,9 +307,7 @@ def test_other_data_and_levels_are_named(data: ImageData, run: Run) -> None:
     with pytest.raises(ValueError, match="reads images of 17 levels, but mine is read at 4"):
         represent(str(run.path), data.quantised(4))
     h, _ = represent("pixels", data)
-    with pytest.raises(
-        ValueError, match=r"of 17 levels, but mine is read at 4; set --data\.levels 17"
-    ):
+    with pytest.raises(ValueError, match=r"of 17 levels, but mine is read at 4; set levels=17"):
         h.require(data.quantised(4))
     other = ImageData("other", {"image": data.arrays["image"]}, data.rows, levels=17)
     with pytest.raises(ValueError, match="pixels is h of other data than other"):
@@ -326,7 +324,7 @@ def test_other_data_and_levels_are_named(data: ImageData, run: Run) -> None:
         ("runs/none", {}, "no run runs/none"),
         ("pixels", {"layer": "a"}, "pixels takes no layer, but was given 'a'"),
         ("a.npz", {"weights": "b"}, "a.npz takes no weights"),
-        ("pixels", {}, "pixels brings no data of its own: name them by --data.source"),
+        ("pixels", {}, "pixels brings no data of its own: name them, such as by load_data"),
         ("torchvision.models.resnet18", {}, "resnet18 brings no data of its own"),
         ("untrained:nowhere", {}, "no run nowhere"),
     ],

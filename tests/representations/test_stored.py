@@ -39,7 +39,7 @@ def test_fewer_levels_are_kept(data: ImageData, tmp_path: Path) -> None:
     assert found.levels == 4
     assert torch.equal(*(data.splits["test"].column("image") for data in (found, coarse)))
     with pytest.raises(
-        ValueError, match=r"of 4 levels, but mine is read at 17; set --data\.levels"
+        ValueError, match=r"of 4 levels, but mine is read at 17; set levels=4, or embed"
     ):
         represent(str(out), data)
     with pytest.raises(ValueError, match=r"of 4 levels, but coarse\.npz is read at 2"):

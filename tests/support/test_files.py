@@ -14,7 +14,7 @@ def test_a_picture_alone_minds_no_values_beside_it(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("somebody's")
     require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=False)
     (tmp_path / "a.png").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"a\.png exists; .* replace it by --overwrite"):
+    with pytest.raises(FileExistsError, match=r"a\.png exists; .* replace it by overwrite=True"):
         require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=False)
     require_writable(tmp_path / "a.png", "the picture", ".png", overwrite=True)
 

@@ -98,7 +98,7 @@ class Described(NamedTuple):
     input: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probing:
     """Everything that was read from several representations of one data set.
 
@@ -125,6 +125,17 @@ class Probing:
     skipped: tuple[Skipped, ...]
     runs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        lines = [f"Probing of {self.data}: {', '.join(self.representations)}"]
+        for target in self.targets:
+            for reading in target.readings:
+                if reading.score is not None:
+                    name = f"  {target.name}, {reading.representation}, {reading.probe}: "
+                    ends = f" ({reading.score.low:.3f} to {reading.score.high:.3f})"
+                    known = reading.score.low is not None
+                    lines.append(name + f"{reading.score.value:.3f}" + ends * known)
+        return "\n".join(lines)
 
     @property
     def asked(self) -> dict[str, Any]:
