@@ -139,16 +139,19 @@ def sources(options: Namespace, settings: dict[str, str]) -> None:
 def recipe(options: Namespace, settings: dict[str, str]) -> None:
     """A recipe with its settings, the data, and the modules of the model's classes.
 
-    A run that is resumed knows of its own where they are, and printing needs none of them.
+    A run that is resumed knows of its own where they are, printing needs none of them, and beside a
+    run's config.yaml there are copies of the modules.
     """
-    from repr_toolkit.config.recipe import apply_settings, load_recipe
+    from repr_toolkit.config.recipe import given, load_recipe
     from repr_toolkit.data.names import require_known
+    from repr_toolkit.support.copies import has_copies
     from repr_toolkit.support.importing import require_here
 
-    config = apply_settings(load_recipe(options.recipe), settings)
+    config = given(load_recipe(options.recipe), settings)
     if options.get("resume", False) or options.get("print_config", False):
         return
-    for part in filter(None, (config["model"].get(name) for name in ("encoder", "decoder"))):
+    parts = filter(None, (config["model"].get(name) for name in ("encoder", "decoder")))
+    for part in () if has_copies(Path(options.recipe).parent) else parts:
         require_here(part["class_path"])
     require_known(*(config["data"][key] for key in ("source", "root", "place")))
 

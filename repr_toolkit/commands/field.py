@@ -1,5 +1,6 @@
 """The command that draws what decoders see."""
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -20,16 +21,16 @@ def field(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.comparison.blocks import heading
     from repr_toolkit.commands.results import save_picture
     from repr_toolkit.config.build import build
-    from repr_toolkit.config.recipe import apply_settings, load_recipe, variants
-    from repr_toolkit.config.trust import trust_recipe
+    from repr_toolkit.config.recipe import apply_settings, given, load_recipe, variants
+    from repr_toolkit.config.trust import trust_file
     from repr_toolkit.data import load_data
     from repr_toolkit.decoders import AutoregressiveDecoder
     from repr_toolkit.runs.run import data_arguments
     from repr_toolkit.support.pictures import Group, paper_figure
     from repr_toolkit.testing.field import coloured, earlier, field
 
-    config = apply_settings(load_recipe(options.recipe), settings)
-    trust_recipe(config)
+    config = given(load_recipe(options.recipe), settings)
+    trust_file(config, Path(options.recipe))
     configs = variants(config) if "study" in config else {options.recipe: config}
     layers = "model.decoder.init_args.layers"
     specs = [each["model"]["decoder"] or {} for each in configs.values()]

@@ -27,12 +27,12 @@ def frozen(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.analyses.frozen.study import WRITTEN
     from repr_toolkit.commands.common import represent_options
     from repr_toolkit.commands.results import show
-    from repr_toolkit.config.recipe import apply_settings, load_recipe
+    from repr_toolkit.config.recipe import given, load_recipe
     from repr_toolkit.data import load_data
     from repr_toolkit.representations import Representation, Source, options_for, represent
     from repr_toolkit.runs.run import data_arguments
 
-    config = apply_settings(load_recipe(options.recipe), settings)
+    config = given(load_recipe(options.recipe), settings)
     data = load_data(**data_arguments(config))
     sources = [*map(Source.parse, options.sources)]
     given = represent_options(options, {})

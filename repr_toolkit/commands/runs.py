@@ -48,7 +48,7 @@ def recipes(options: Namespace, settings: Settings) -> None:
 
 def train(options: Namespace, settings: Settings) -> None:
     """Train one model."""
-    from repr_toolkit.config.trust import strangers
+    from repr_toolkit.config.trust import strangers, trust_file
     from repr_toolkit.support.console import say
     from repr_toolkit.training.train import train
 
@@ -58,6 +58,7 @@ def train(options: Namespace, settings: Settings) -> None:
     if options.print_config:
         _print(config)
         return
+    trust_file(config, Path(options.recipe))
     run = train(config, Path(options.runs_dir) / name, resume=options.resume, wandb=options.wandb)
     alone = config["model"]["decoder"] is None
     trust = " --trust" if strangers(run.config) else ""
@@ -68,8 +69,10 @@ def study(options: Namespace, settings: Settings) -> None:
     """Train the variants of a recipe's `study`, then compare them.
 
     Writes figure6.png, comparison.csv and comparison.md. The same command again skips the variants
-    that are done and resumes the one that was cut short. Settings change what the variants share.
+    that are done and resumes the one that was cut short; with more training.steps all of a constant
+    schedule go on to these. Settings change what the variants share.
     """
+    from repr_toolkit.config.trust import trust_file
     from repr_toolkit.study import run_study
     from repr_toolkit.support.processes import first_process
 
@@ -77,6 +80,7 @@ def study(options: Namespace, settings: Settings) -> None:
     if options.print_config:
         _print(config)
         return
+    trust_file(config, Path(options.recipe))
     folder = Path(options.runs_dir) / name
     runs = run_study(config, folder, wandb=options.wandb)
     if first_process():
@@ -244,12 +248,12 @@ def check(options: Namespace, settings: Settings) -> None:
 
 def _configuration(options: Namespace, settings: Settings) -> tuple[str, dict[str, Any]]:
     """The name of a run and its configuration, from a command's options and settings."""
-    from repr_toolkit.config.recipe import apply_settings, load_recipe
+    from repr_toolkit.config.recipe import given, load_recipe
 
     config = load_recipe(options.recipe)
     if options.seed is not None:
         settings = {"seed": str(options.seed), **settings}
-    return options.name or Path(options.recipe).stem, apply_settings(config, settings)
+    return options.name or Path(options.recipe).stem, given(config, settings)
 
 
 def _check_new(options: Namespace, settings: Settings) -> None:

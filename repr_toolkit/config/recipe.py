@@ -25,6 +25,13 @@ Config = dict[str, Any]
 
 _TOP = ("about", "seed", "data", "model", "training", "trainer", "study", "choose")
 
+_STATED_OF = {
+    "data.source": "data.place",
+    "training.start": "training.start_weights",
+    "trainer.accumulate_grad_batches": "training.micro_batch",
+}
+"""What a run states of a setting's value, by the setting."""
+
 _MANY = 2**31 - 1
 _BOUNDS = {
     "seed": (0, 2**63 - 1),
@@ -129,6 +136,16 @@ def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Co
             raise ValueError(f"{key}: {value!r} is {error}") from error
         set_in(changed, key, parsed)
     return complete(changed)
+
+
+def given(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Config:
+    """`apply_settings` of what a user gives beside a recipe or a run's configuration.
+
+    What that states of the former value goes, unless it is given too: the folder of its data, the
+    weights of its start, and the share of a batch that a thread computes.
+    """
+    stale = {former: None for key, former in _STATED_OF.items() if key in settings}
+    return apply_settings(config, {**stale, **settings})
 
 
 def variants(config: Mapping[str, Any]) -> dict[str, Config]:

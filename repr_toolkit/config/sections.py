@@ -55,7 +55,8 @@ class Data:
             null takes the images in random order.
         workers: Processes that load data beside the training process.
         place: Absolute path of the folder in which the source was found, which a run or a recipe's
-            file states; it is looked up there last, so that it means the same from anywhere.
+            file states; it is looked up there before the current folder, so that it means the same
+            from anywhere.
         fingerprint: Digest of the images. A run states that of its training images, and is
             resumed only on these.
     """

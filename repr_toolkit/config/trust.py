@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
 from repr_toolkit.support.console import tell
-from repr_toolkit.support.copies import FOLDER, LIST, unlike_now, use_copies
+from repr_toolkit.support.copies import FOLDER, has_copies, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
 
@@ -52,6 +52,18 @@ def trust_recipe(config: Mapping[str, Any]) -> None:
     trust_paths(*(named.path for named in _texts("", config, {}) if _PATH.fullmatch(named.path)))
 
 
+def trust_file(config: Mapping[str, Any], file: Path) -> None:
+    """`trust_recipe` of a file, which may be a run's: then its copies are imported with trust.
+
+    Raises as `require_trusted` does.
+    """
+    if has_copies(file.parent):
+        if EVERYTHING not in _trusted.get():
+            trust_recipe(config)
+        require_trusted(config, file)
+    trust_recipe(config)
+
+
 def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = False) -> None:
     """Raise ValueError for a run's configuration that names what it may not import.
 
@@ -77,7 +89,7 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
         )
     copies = file.parent / FOLDER
     missing = [path for path in named if not is_here(path)]
-    if missing and not trust and (copies / LIST).is_file():
+    if missing and not trust and has_copies(file.parent):
         raise ValueError(
             f"{file} names {missing[0]}, which is not to be found here; {copies} has its source, "
             f"which is run with --trust, or load(run, trust=True)"

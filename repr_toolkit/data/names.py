@@ -30,15 +30,33 @@ KNOWN_FILES = {
 }
 
 
+def find(source: str, root: str | Path | None, place: str | Path | None = None) -> Path | None:
+    """The file or folder that a source means; None for another name, or where there is none."""
+    if is_name(source):
+        return None
+    return stored_at([folder / source for folder in folders(root, place)])
+
+
+def folders(root: str | Path | None, place: str | Path | None = None) -> list[Path]:
+    """The folders in which a file or folder is looked up, in this order.
+
+    `place`, of a recipe's file or of a run's data, comes before the current folder, so that a
+    source means the same from anywhere.
+    """
+    return [*data_folders(root), *([Path(place)] if place else []), Path()]
+
+
+def is_name(source: str) -> bool:
+    """Whether a source is the name of a data set, in whatever folder it lies."""
+    return source in PACKAGED or source.lower() in map(str.lower, TORCHVISION)
+
+
 def require_known(source: str, root: str | Path | None, place: str | None = None) -> None:
     """Raise as `repr_toolkit.data.load_data` does for a source that is nothing at all."""
-    named = source in PACKAGED or source.lower() in map(str.lower, TORCHVISION)
-    folders = [*data_folders(root), Path(), *([Path(place)] if place else [])]
-    places = [folder / source for folder in folders]
-    if named or stored_at(places):
+    if is_name(source) or find(source, root, place):
         return
     if not is_import_path(source):
-        raise unknown_source(source, places)
+        raise unknown_source(source, root, place)
     if not is_here(source):
         raise nowhere(source)
 
@@ -51,9 +69,7 @@ def stored_at(places: list[Path]) -> Path | None:
 
 def image_folder(source: str, root: str | Path | None) -> Path | None:
     """The folder of image files that `load_data` reads for a source; None for other sources."""
-    if source in PACKAGED or source.lower() in map(str.lower, TORCHVISION):
-        return None
-    path = stored_at([folder / source for folder in (*data_folders(root), Path())])
+    path = find(source, root)
     images = path is not None and path.is_dir() and not any(path.glob("train_data_batch_*.npz"))
     return path if images else None
 
@@ -77,11 +93,14 @@ def nowhere(source: str) -> ValueError:
     )
 
 
-def unknown_source(source: str, places: list[Path]) -> Exception:
-    """The error of a source that is in none of the places, and names nothing else."""
-    looked = ", ".join(dict.fromkeys(str(place.absolute()) for place in places))
-    root = either("--data.root", "root")
-    where = f"{source} is not at {looked}; set {root} or $REPR_TOOLKIT_DATA to its folder"
+def unknown_source(
+    source: str, root: str | Path | None, place: str | Path | None = None
+) -> Exception:
+    """The error of a source that is in none of the `folders`, and names nothing else."""
+    places = [str((folder / source).absolute()) for folder in folders(root, place)]
+    looked = ", ".join(dict.fromkeys(places))
+    option = either("--data.root", "root")
+    where = f"{source} is not at {looked}; set {option} or $REPR_TOOLKIT_DATA to its folder"
     if Path(source).name in KNOWN_FILES:
         return FileNotFoundError(f"{where}. It is {KNOWN_FILES[Path(source).name]}")
     if source.endswith(".npz") or len(Path(source).parts) > 1:

@@ -16,7 +16,10 @@ from repr_toolkit.data.names import (
     PACKAGED,
     TORCHVISION,
     data_folders,
+    find,
+    folders,
     is_import_path,
+    is_name,
     nowhere,
     stored_at,
     unknown_source,
@@ -50,8 +53,8 @@ def load_data(
     - `MNIST`, `FashionMNIST`, `CIFAR10`, `SVHN`, `CelebA`, `LFWPeople` in upper or lower case, as
       torchvision stores them; `download` fetches a missing one;
     - an .npz file, a folder of the official ImageNet batches, or a folder of images: looked up in
-      `root`, then in `$REPR_TOOLKIT_DATA`, then relative to the current folder, then in `place`,
-      which is where a run found them (see `place_of`);
+      `root`, then in `$REPR_TOOLKIT_DATA`, then in `place`, the folder of a recipe's file, or the
+      one in which a run found them (see `place_of`), then relative to the current folder;
     - arrays, tensors or a torch data set, alone or as (images, labels), or by the names of splits
       or of a data file's keys (see `arrays.named`); embeddings too, without images; they are kept
       in the cache as those of an .npz file are;
@@ -131,7 +134,6 @@ def _load(
     download: bool,
     place: str | Path | None,
 ) -> ImageData:
-    folders = _folders(root, place)
     moved = root and place and not Path(root).expanduser().exists()
     options = {"root": place if moved else root, "size": size, "mode": mode, "download": download}
     if source in PACKAGED:
@@ -139,8 +141,7 @@ def _load(
     for name in TORCHVISION:
         if source.lower() == name.lower():
             return load_torchvision(name, data_folders(root), size, download, place)
-    places = [folder / source for folder in folders]
-    path = stored_at(places)
+    path = find(source, root, place)
     if path is not None:
         if path.is_dir():
             train = sorted(path.glob("train_data_batch_*.npz"), key=_natural)
@@ -153,7 +154,7 @@ def _load(
         return load_npz(path)
     if is_import_path(source):
         return _call(source, _import(source), options)
-    raise unknown_source(source, places)
+    raise unknown_source(source, root, place)
 
 
 def place_of(source: str, root: str | Path | None, place: str | Path | None = None) -> str | None:
@@ -167,7 +168,7 @@ def place_of(source: str, root: str | Path | None, place: str | Path | None = No
     if names_function(source, root, place):
         return str(Path(root).expanduser().absolute()) if root else None
     wanted = [source] if known is None else FILES[known]
-    for folder in _folders(root, place):
+    for folder in folders(root, place):
         if all(stored_at([folder / file]) for file in wanted):
             return str(folder.absolute())
     return None
@@ -175,10 +176,7 @@ def place_of(source: str, root: str | Path | None, place: str | Path | None = No
 
 def names_function(source: str, root: str | Path | None, place: str | Path | None = None) -> bool:
     """Whether `load_data` takes a source for the import path of a function."""
-    names = {*PACKAGED, *map(str.lower, TORCHVISION)}
-    places = [folder / source for folder in _folders(root, place)]
-    known = source in names or source.lower() in names or stored_at(places) is not None
-    return is_import_path(source) and not known
+    return is_import_path(source) and not is_name(source) and find(source, root, place) is None
 
 
 def is_loader(path: str) -> bool:
@@ -191,11 +189,6 @@ def is_loader(path: str) -> bool:
         return False
     stated = getattr(function, "__annotations__", {}).get("return")
     return str(function.__module__).startswith("repr_toolkit.data.") and stated is ImageData
-
-
-def _folders(root: str | Path | None, place: str | Path | None) -> list[Path]:
-    """The folders in which a file or folder is looked up, in this order."""
-    return [*data_folders(root), Path(), *([Path(place)] if place else [])]
 
 
 def _natural(path: Path) -> tuple[int, str]:

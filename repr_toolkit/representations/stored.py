@@ -7,7 +7,7 @@ from typing import Any
 
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.images import require_finite
-from repr_toolkit.data.names import data_folders
+from repr_toolkit.data.names import find
 from repr_toolkit.data.npz import read_members, texts
 from repr_toolkit.representations.representation import Representation
 from repr_toolkit.support.speech import either
@@ -31,8 +31,9 @@ def stored(
             f"{source} has no 'embedding', only {', '.join(embedded.arrays)}; make one with: "
             f"repr-toolkit embed"
         )
-    places = [folder / source for folder in (*data_folders(data_settings.get("root")), Path())]
-    members = read_members(next(path for path in places if path.is_file()))
+    file = find(source, data_settings.get("root"))
+    assert file is not None  # it was read above
+    members = read_members(file)
     original = next(iter(texts(members, "of", 0)), None)
     holder = embedded
     if data is None and "source" in data_settings:

@@ -7,8 +7,8 @@ from typing import Any
 
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.config.trust import require_trusted, trust_paths
-from repr_toolkit.data import ImageData
-from repr_toolkit.support.files import exists
+from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.names import find
 
 FROZEN = "frozen"
 """The folder, within a study's, of the frozen representations that its runs are trained on."""
@@ -45,12 +45,27 @@ def arguments_now(
         now["place"] = None  # that of another source
         trust_paths(given["source"])
     beside = config_file.parent.parent / FROZEN
-    missing = not exists(Path(now["root"] or ".") / now["source"])
+    missing = find(*(now[key] for key in ("source", "root", "place"))) is None
     if missing and (beside / now["source"]).is_file():
         now["root"] = str(beside)
     if now != arguments:
         require_trusted({**config, "data": {**config["data"], **now}}, config_file)
     return now
+
+
+def load_nearest(
+    arguments: Mapping[str, Any], fingerprint: str | None
+) -> tuple[ImageData, Mapping[str, Any]]:
+    """The data of arguments of `load_data`, and the arguments by which they were found.
+
+    Where other images than those of the fingerprint are nearer under that name, those are taken
+    that lie at `place`.
+    """
+    data, place = load_data(**arguments), arguments["place"]
+    if place and fingerprint not in (None, data.fingerprint) and not given_places():
+        arguments = {**arguments, "root": place}
+        data = load_data(**arguments)
+    return data, arguments
 
 
 def unlikeness(info: Mapping[str, Any], data: ImageData) -> str:

@@ -15,7 +15,8 @@ from repr_toolkit.config.recipe import Config, complete
 from repr_toolkit.config.sections import DATA_ARGUMENTS
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.config.yaml_text import parse_yaml, to_yaml
-from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data import ImageData
+from repr_toolkit.data.sources import place_of
 from repr_toolkit.encoders.state import load_weights, no_larger_than
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -24,7 +25,7 @@ from repr_toolkit.runs import directory
 from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_checkpoints
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
-from repr_toolkit.runs.places import arguments_now, given_places, unlikeness
+from repr_toolkit.runs.places import arguments_now, load_nearest, unlikeness
 from repr_toolkit.support.console import legible, tell
 from repr_toolkit.support.copies import FOLDER as CODE
 from repr_toolkit.support.copies import write_copies
@@ -221,11 +222,7 @@ class Run:
         """
         config = self.config
         try:
-            arguments = self.data_arguments()
-            data = load_data(**arguments)
-            stated, place = config["data"]["fingerprint"], arguments["place"]
-            if stated not in (None, data.fingerprint) and place and not given_places():
-                data = load_data(**{**arguments, "root": place})
+            data, _ = load_nearest(self.data_arguments(), config["data"]["fingerprint"])
             with_fingerprint(config, data, self.info if self.finished else {})
             levels = self.info.get("levels", data.levels) if self.finished else data.levels
             if levels != data.levels:
@@ -316,6 +313,27 @@ def with_fingerprint(
             f"$REPR_TOOLKIT_DATA"
         )
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
+
+
+def with_data(
+    config: Config, run: Run | None, data: ImageData | None = None
+) -> tuple[Config, ImageData]:
+    """A configuration that states the place and the fingerprint of its data, and these.
+
+    Of a run that exists they are found as `Run.load_data` does. Raises ValueError if they are not
+    those that the run, or the configuration, states.
+    """
+    arguments, stated = data_arguments(config), config if run is None else run.config
+    if arguments["source"] == stated["data"]["source"]:
+        arguments["place"] = stated["data"]["place"] or arguments["place"]
+        if run is not None:
+            arguments = arguments_now(arguments, stated, run.config_file)
+    if data is None:
+        data, arguments = load_nearest(arguments, stated["data"]["fingerprint"])
+    with_fingerprint(stated, data)
+    config = with_fingerprint(config, data)
+    where = (arguments[key] for key in ("source", "root", "place"))
+    return {**config, "data": {**config["data"], "place": place_of(*where)}}, data
 
 
 def require_same_data(runs: Mapping[str, Run], split: str = "") -> None:

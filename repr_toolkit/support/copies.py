@@ -28,7 +28,9 @@ LIST = "files.json"
 MEND = "copy the run again, or delete the folder to do without copies"
 
 _MOST = 4 << 20  # bytes of all copies
-_INSTALLED = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "purelib", "platlib")]
+_PYTHON = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib")]
+_INSTALLED = {"site-packages", "dist-packages"}
+"""The names of folders of installed packages: an environment's, a user's, a system's."""
 _TOPS = {package.partition(".")[0] for package in PACKAGES}
 
 
@@ -37,26 +39,37 @@ def own_sources(paths: Iterable[str]) -> dict[str, Path]:
 
     By the paths that they are imported by, such as `nets/layers.py`. Only modules that are imported
     already, and are the user's own: neither installed nor Python's. None, which stderr is told,
-    where they have more than 4 MiB, as files that nobody wrote.
+    where they have more than 4 MiB, as files that nobody wrote. What is named there and was not
+    imported, such as within a function, is among them as long as there is room for it.
     """
     files: dict[str, Path] = {}
+    room = _MOST
     for path in paths:
         module = _imported(path)
         if module is None or (folder := _own_folder(module)) is None:
             continue
-        rest = [module.__name__]
-        while rest:
-            for relative in _files_of(rest.pop(), folder):
-                if relative not in files:
-                    files[relative] = folder / relative
-                    rest += _names_in(folder / relative, relative)
-    if sum(file.stat().st_size for file in files.values()) > _MOST:
-        first, *others = files.values()
-        tell(
-            f"{first} and {len(others)} files that it imports have more than {_MOST >> 20} MiB: "
-            f"the run keeps no copy of them, and loads only where they are"
-        )
-        return {}
+        rest, late = [module.__name__], list[str]()
+        while rest or late:
+            is_late = not rest
+            name = (rest or late).pop()
+            for relative in _files_of(name, folder):
+                executed, size = (
+                    _module(relative) in sys.modules,
+                    (folder / relative).stat().st_size,
+                )
+                if relative in files or (is_late and not executed and size > room):
+                    continue
+                if not (executed or is_late):
+                    late.append(name)  # after all that were imported
+                    continue
+                files[relative], room = folder / relative, room - size
+                if room < 0:
+                    tell(
+                        f"{module.__file__} and what it imports have more than {_MOST >> 20} MiB: "
+                        f"the run keeps no copy of them, and loads only where they are"
+                    )
+                    return {}
+                rest += _names_in(folder / relative, relative)
     return dict(sorted(files.items()))
 
 
@@ -74,7 +87,7 @@ def _own_folder(module: ModuleType) -> Path | None:
         return None
     path = Path(file).resolve()
     depth = name.count(".") + (path.name == "__init__.py")
-    if any(path.is_relative_to(installed) for installed in _INSTALLED):
+    if _INSTALLED & {*path.parts} or any(path.is_relative_to(folder) for folder in _PYTHON):
         return None
     return path.parents[depth] if _files_of(name, path.parents[depth]) else None
 
@@ -115,6 +128,11 @@ def write_copies(folder: Path, sources: Mapping[str, Path]) -> None:
             file.write(content)
         listed[relative] = {"from": str(source), "sha256": sha256(content).hexdigest()}
     write_json(folder / LIST, sealed({"files": listed}))
+
+
+def has_copies(run: Path) -> bool:
+    """Whether a run's folder has copies."""
+    return (run / FOLDER / LIST).is_file()
 
 
 def unlike_now(folder: Path) -> list[tuple[Path, Path]]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from repr_toolkit.config.defaults import with_defaults
 from repr_toolkit.config.recipe import differences
@@ -17,6 +18,8 @@ from repr_toolkit.runs.checkpoint_files import checkpoint_step
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.console import say
 from repr_toolkit.support.speech import either
+from repr_toolkit.training.best import Best
+from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
 DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 """The arguments of the Trainer that say where a run is computed."""
@@ -67,14 +70,32 @@ def _require_can_go_on(run: Run, config: Mapping[str, Any]) -> None:
     for checkpoint in checkpoints[-1:]:
         if (done := checkpoint_step(checkpoint)) > steps:
             raise ValueError(f"{run.path} is at step {done} already: training.steps is {steps}")
+        if _ended(checkpoint, config["training"]["patience"]):
+            raise ValueError(
+                f"{run.path} cannot go on to step {steps}: training.patience ended it at step "
+                f"{done}. A new run starts from its weights with: repr-toolkit train "
+                f"{run.config_file} --from {run.path} --name NEW"
+            )
+
+
+def _ended(checkpoint: Path, patience: int | None) -> bool:
+    """Whether patience ended the training that a checkpoint is of."""
+    if patience is None:
+        return False
+    states = AtomicCheckpointIO().load_checkpoint(checkpoint)["callbacks"]
+    return bool(states[Best.__qualname__]["worse"] >= patience)
 
 
 class Devices(Callback):
     """Says what may differ where a run goes on on other devices than its checkpoint is of.
 
     Raises ValueError where the number of devices decides more than how sums are rounded: batch
-    normalisation takes the statistics of each device's part of a batch.
+    normalisation takes the statistics of each device's part of a batch, unless it is `synchronised`
+    or does not learn.
     """
+
+    def __init__(self, *, synchronised: bool = False) -> None:
+        self._synchronised = synchronised
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -89,7 +110,12 @@ class Devices(Callback):
             return
         what = f"the checkpoint is of {then['count']} × {then['kind']}"
         here = f"{now['count']} × {now['kind']}"
-        norms = [name for name, part in pl_module.named_modules() if isinstance(part, _BatchNorm)]
+        norms = [
+            name
+            for name, part in pl_module.named_modules()
+            if isinstance(part, _BatchNorm) and not isinstance(part, SyncBatchNorm)
+            if part.training and not self._synchronised
+        ]
         if then["count"] != now["count"] and norms:
             raise ValueError(
                 f"{what}, and {here} would give another result: {norms[0]} normalises by each "

@@ -12,14 +12,13 @@ from lightning import Callback, LightningModule, Trainer, seed_everything
 from lightning.pytorch.loggers import WandbLogger
 
 from repr_toolkit.config.optimizer import optimizer_factory
-from repr_toolkit.config.recipe import Config, apply_settings, complete, load_recipe
+from repr_toolkit.config.recipe import Config, apply_settings, complete, given, load_recipe
 from repr_toolkit.config.trainer import max_time
 from repr_toolkit.config.trust import strangers, trust_recipe
-from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data import ImageData
 from repr_toolkit.data.arrays import Arrays, keep
 from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
-from repr_toolkit.data.sources import place_of
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.models.encode import require_readable
@@ -28,7 +27,7 @@ from repr_toolkit.page.wandb import start
 from repr_toolkit.runs.checkpoint_files import checkpoint_step
 from repr_toolkit.runs.facts import weights_in_words
 from repr_toolkit.runs.lock import sole_trainer
-from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
+from repr_toolkit.runs.run import Run, with_data
 from repr_toolkit.support.console import say
 from repr_toolkit.support.copies import own_sources
 from repr_toolkit.support.leftovers import remove_leftovers
@@ -101,19 +100,11 @@ def train(
         whole["data"] = {**whole.get("data", {}), "source": str(source), "root": None}
         data = None
     config = complete(whole)
-    config = apply_settings(config, settings or {})
+    config = given(config, settings or {})
     trust_recipe(config)
     exists = (resume or not first) and run.path.exists()
-    stated = run.config if exists else config
-    if config["data"]["source"] == stated["data"]["source"]:
-        config["data"]["place"] = stated["data"]["place"] or config["data"]["place"]
-    data = data or load_data(**data_arguments(config))
-    if exists:
-        with_fingerprint(stated, data)
-    config = with_fingerprint(config, data)
-    where = {key: config["data"][key] for key in ("source", "root", "place")}
-    config["data"]["place"] = place_of(**where)
-    config = with_start(config, stated if exists else None)
+    config, data = with_data(config, run if exists else None, data)
+    config = with_start(config, run.config if exists else None)
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
     require_trainable(config, data, encoder)
@@ -124,7 +115,9 @@ def train(
         if exists:
             held.enter_context(sole_trainer(run.path))  # first: another training may just end
             if run.finished and not longer:
-                say(f"{run.path} is finished already")
+                drop = f"; repr-toolkit runs {run.path} --prune drops its checkpoint"
+                unasked = config["training"]["keep"] != "weights" or not run.checkpoints()
+                say(f"{run.path} is finished already{'' if unasked else drop}")
                 return run
         fitting = Fitting(run, config, data, _wandb_run(run, group) if wandb else None)
         model = join(**fitting.model_arguments())
@@ -203,7 +196,7 @@ class Fitting:
             *user_callbacks(config),
             Stopping(self.steps, log_interval(config), max_time(config["trainer"].get("max_time"))),
             Checkpoints(run, self.monitor, self.first_step),
-            Devices(),
+            Devices(synchronised=bool(config["trainer"].get("sync_batchnorm"))),
         ]
         logger = CsvLogger(run.metrics_file, self.first_step)
         self.trainer = make_trainer(config, run.path, [*filter(None, every)], logger)

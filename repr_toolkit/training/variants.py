@@ -8,10 +8,10 @@ from typing import Any
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
 from repr_toolkit.config.trust import trust_recipe
-from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data import ImageData
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
-from repr_toolkit.runs.run import Run, data_arguments, with_fingerprint
+from repr_toolkit.runs.run import Run, with_data
 from repr_toolkit.support.console import say
 from repr_toolkit.training.resuming import require_same
 from repr_toolkit.training.start import with_start
@@ -66,14 +66,15 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     Raises what building raises, naming the variant, and ValueError where its run exists and was
     made with other settings.
     """
-    data = load_data(**data_arguments(variant))
-    variant = with_start(with_fingerprint(variant, data), run.config if run.path.exists() else None)
+    exists = run.path.exists()
+    variant, data = with_data(variant, run if exists else None)
+    variant = with_start(variant, run.config if exists else None)
     try:
         encoder, join, resolved = assemble(variant, data)
         require_trainable(resolved, data, encoder)
         join(optimizer=optimizer_factory(resolved)).make_optimizer()
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
-    if run.path.exists():
+    if exists:
         require_same(run, resolved, data)
     return variant, data

@@ -125,6 +125,19 @@ def test_a_run_is_resumed_elsewhere_by_its_copy(
     assert run.weights_file.read_bytes() == weights
 
 
+def test_a_new_run_is_trained_elsewhere_by_the_copy_of_another(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "run/config.yaml", "--from", "run", "--runs-dir", ".", "--name", "new"]
+    assert main(argv) == 1
+    assert "my_nets.net.Net, which is not to be found here; run/code has" in capsys.readouterr().err
+    assert main([*argv, "--trust"]) == 0
+    assert "trusting run/config.yaml, which imports my_nets.net.Net" in capsys.readouterr().err
+    shutil.rmtree(run.path)
+    forget()
+    assert load(Run("new")).encoder.h_dim == 1
+
+
 def test_nothing_is_executed_without_trust(run: Run) -> None:
     with pytest.raises(ValueError, match=r"my_nets\.net\.Net.*--trust"):
         load(run, trust=False)
@@ -210,10 +223,28 @@ def test_files_that_nobody_wrote_are_not_copied(
     sys.path.append(str(folder / "home"))
     import_module("my_nets.net")
     assert copies.own_sources(["my_nets.net.Net"]) == {}
-    assert "keeps no copy of them" in capsys.readouterr().err
+    assert "my_nets/net.py and what it imports have more than 4 MiB" in capsys.readouterr().err
     Path("my_factors.py").write_text("FACTOR = 3.0\n")
     found = copies.own_sources(["my_nets.net.Net"])
     assert [*found] == sorted(FILES.keys() - {"my_nets/unused.py"})
+    # A large one that was never imported takes no room from those that were.
+    Path("my_nets/late.py").write_text(f"# {'x' * (4 << 20)}\n")
+    found = copies.own_sources(["my_nets.net.Net"])
+    assert [*found] == sorted(FILES.keys() - {"my_nets/unused.py", "my_nets/late.py"})
+    Path("my_nets/late.py").write_text(f"# {'x' * (3 << 20)}\n")
+    Path("my_factors.py").write_text(f"FACTOR = 3.0  # {'x' * (2 << 20)}\n")
+    assert [*copies.own_sources(["my_nets.net.Net"])] == [*found]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+def test_what_a_user_or_a_system_installed_is_not_copied(folder: Path, name: str) -> None:
+    place = folder / ".local/lib" / name
+    shutil.copytree(folder / "home/my_nets", place / "my_nets")
+    shutil.copy(folder / "home/my_factors.py", place)
+    sys.path.insert(0, str(place))
+    import_module("my_nets.net")
+    assert copies.own_sources(["my_nets.net.Net"]) == {}
 
 
 def test_what_is_installed_or_python_s_own_is_not_copied() -> None:

@@ -18,6 +18,7 @@ from repr_toolkit.config.recipe import complete, load_recipe
 from repr_toolkit.runs.places import given_places
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.train import train
+from repr_toolkit.training.variants import trained_variants
 from toys.runs import TINY
 
 
@@ -145,7 +146,7 @@ def test_every_command_on_runs_takes_the_place_of_their_data(
         takes = f"{name} takes the settings --data.root, --data.source, --data.download, but"
         assert takes in capsys.readouterr().err
     for name in TAKE_SETTINGS:
-        assert "--data.source" in parsers[name].format_help() or name == "check"
+        assert "--data.source" in parsers[name].format_help() or name in ("check", "data")
 
 
 def test_a_folder_that_stands_for_a_source_makes_no_import_path_of_it(
@@ -163,6 +164,39 @@ def test_a_folder_that_stands_for_a_source_makes_no_import_path_of_it(
         run.data_arguments({"root": "nowhere"})
     assert main(["embed", str(run.path), "--data.root", "nowhere", "--out", "h.npz"]) == 1
     assert not Path("code_ran").exists()
+
+
+def test_the_folder_of_a_recipe_is_nearer_than_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rec = tmp_path / "rec"
+    images(rec / "imgs.npz")
+    images(Path("imgs.npz"), seed=1, count=40)
+    short = {"steps": 1, "validate_every": 1}
+    recipe = {**TINY, "data": {"source": "imgs.npz", "batch_size": 8}, "training": short}
+    (rec / "r.yaml").write_text(yaml.safe_dump(recipe))
+    argv = ["train", str(rec / "r.yaml"), "--name"]
+    assert main([*argv, "one"]) == 0
+    assert Run("runs/one").info["data"]["images"]["train"] == 48
+    assert Run("runs/one").config["data"]["place"] == str(rec)
+    # What is given is of the current folder, and so is what lies there alone.
+    assert main([*argv, "two", "--data.source", "imgs.npz"]) == 0
+    assert Run("runs/two").info["data"]["images"]["train"] == 32
+    assert Run("runs/two").config["data"]["place"] == str(Path.cwd())
+    # A run that goes on finds its images as evaluate does, though others are nearer.
+    monkeypatch.setenv("REPR_TOOLKIT_DATA", str(Path.cwd()))
+    more = ["--training.steps", "2", "--resume"]
+    for file in (rec / "r.yaml", Path("runs/one/config.yaml")):
+        Run("runs/one").weights_file.unlink()
+        assert main(["train", str(file), "--name", "one", *more]) == 0
+    assert main(["train", "runs/one/config.yaml", "--name", "again"]) == 0
+    assert Run("runs/again").config["data"]["place"] == str(rec)
+    study = {**recipe, "study": {"one": {"training.steps": 2}}}
+    with trained_variants(complete(study), Path("runs")) as runs:
+        assert runs["one"].info["step"] == 2
+    # But not where the user says that they lie elsewhere.
+    assert main(["evaluate", "runs/one", "--data.root", "."]) == 1
+    assert "not those that the run was trained on" in capsys.readouterr().err
 
 
 def test_a_recipe_states_its_own_folder(home: Path) -> None:

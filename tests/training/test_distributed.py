@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from repr_toolkit.encoders import LayerActivations
 from repr_toolkit.runs.run import Run
 from repr_toolkit.training.resuming import Devices
 from repr_toolkit.training.train import train
@@ -181,6 +182,9 @@ def test_a_run_goes_on_on_another_number_of_devices(folder: Path) -> None:
     assert said.count("the checkpoint is of 1 × CPU, this is 2 × CPU: sums round otherwise") == 1
 
 
+NORMALISED = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.BatchNorm2d(2))
+
+
 @pytest.mark.parametrize(
     ("part", "then", "told"),
     [
@@ -188,6 +192,9 @@ def test_a_run_goes_on_on_another_number_of_devices(folder: Path) -> None:
         (torch.nn.BatchNorm2d(3), {"count": 2, "kind": "GPU"}, ""),
         (torch.nn.Conv2d(3, 3, 1), {"count": 1, "kind": "CPU"}, ""),
         (torch.nn.BatchNorm2d(3), None, ""),
+        (torch.nn.BatchNorm2d(3).eval(), {"count": 1, "kind": "CPU"}, ""),
+        (torch.nn.SyncBatchNorm(3), {"count": 1, "kind": "CPU"}, ""),
+        (LayerActivations(NORMALISED, image_shape=(3, 8, 8)), {"count": 1, "kind": "CPU"}, ""),
     ],
 )
 def test_what_another_number_of_devices_changes(
@@ -203,3 +210,4 @@ def test_what_another_number_of_devices_changes(
             Devices().on_load_checkpoint(*arguments)
     else:
         Devices().on_load_checkpoint(*arguments)
+    Devices(synchronised=True).on_load_checkpoint(*arguments)

@@ -40,15 +40,29 @@ def copy(run: Path, path: Path) -> Run:
 # Longer
 
 
-def test_more_steps_lead_where_they_would_have_led_at_once(folder: Path, tmp_path: Path) -> None:
+def test_more_steps_lead_where_they_would_have_led_at_once(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run, whole = copy(folder / "a", tmp_path / "a"), Run(folder / "b")
     train(steps(8), run.path, resume=True)
     assert_same_weights(run, whole)
     assert metrics(run) == metrics(whole)
     assert run.config["training"]["steps"] == run.info["step"] == 8
     load(run)  # whose checksums are those of its files now
+    train(steps(8, training__keep="weights"), run.path, resume=True)
+    told = f"finished already; repr-toolkit runs {run.path} --prune drops its checkpoint"
+    assert told in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"other settings \(training\.steps\)"):
         train(steps(4), run.path, resume=True)
+
+
+def test_more_steps_of_what_is_calibrated_lead_to_the_same_weights(tmp_path: Path) -> None:
+    """The validation at the former end, of more images, is another than at once, and no more."""
+    deconv = {"class_path": "repr_toolkit.decoders.Deconv", "init_args": {"features": 4}}
+    short = {"training__validate_every": 2, "model__decoder": deconv}
+    whole = train(steps(4, **short), tmp_path / "whole")
+    train(steps(2, **short), tmp_path / "run")
+    assert_same_weights(train(steps(4, **short), tmp_path / "run", resume=True), whole)
 
 
 def test_a_finished_run_stays_until_the_longer_one_is_finished(
@@ -95,6 +109,18 @@ def test_without_a_checkpoint_there_is_no_way_on(folder: Path, tmp_path: Path) -
     run.drop_checkpoints(0)
     with pytest.raises(FileNotFoundError, match=r"its weights alone are kept.*--from"):
         train(steps(8), run.path, resume=True)
+
+
+def test_a_run_that_patience_ended_is_refused_more_steps(tmp_path: Path) -> None:
+    """As it would have ended there too, had they been asked for at once."""
+    settings = {"training__patience": 1, "training__validate_every": 1, **STILL}
+    run = train(steps(6, **settings), tmp_path / "run")
+    assert run.info["step"] == 2
+    former = run.weights_file.read_bytes()
+    with pytest.raises(ValueError, match=r"patience ended it at step 2.*--from .*run --name NEW"):
+        train(steps(20, **settings), run.path, resume=True)
+    assert run.weights_file.read_bytes() == former
+    assert run.config["training"]["steps"] == 6
 
 
 # From another run
@@ -167,6 +193,43 @@ def test_the_command_line_says_from_which_run(
     assert Run("runs/new").info["start"]["run"] == str(tmp_path / "runs/a")
     assert main([*recipe, "--from", "runs/none", "--name", "other"]) == 1
     assert not Path("runs/other").exists()
+
+
+def test_a_run_starts_from_one_that_started_from_another(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command that errors name, and drawn anew where the start is taken back."""
+    monkeypatch.chdir(tmp_path)
+    copy(folder / "a", tmp_path / "runs/a")
+    recipe = ["train", "runs/b/config.yaml"]
+    assert main(["train", str(folder / "a/config.yaml"), "--from", "runs/a", "--name", "b"]) == 0
+    assert main([*recipe, "--from", "runs/b", "--name", "c"]) == 0
+    assert Run("runs/c").info["start"]["weights"] == Run("runs/b").weights_digest
+    assert main([*recipe, "--training.start", "null", "--name", "d"]) == 0
+    stated = Run("runs/d").config["training"]
+    assert [stated["start"], stated["start_weights"]] == [None, None]
+    # One that went on is another start.
+    argv = ["train", str(folder / "a/config.yaml"), "--name", "a", "--resume"]
+    assert main([*argv, "--training.steps", "8"]) == 0
+    assert main([*recipe, "--from", "runs/a", "--name", "e"]) == 0
+    assert Run("runs/e").info["start"]["weights"] == Run("runs/a").weights_digest
+    # And one that was moved is named anew.
+    Path("runs").rename("moved")
+    capsys.readouterr()
+    assert main(["train", "moved/b/config.yaml", "--name", "f"]) == 1
+    assert "no run" in (told := capsys.readouterr().err)
+    assert "--from names the place where it is now" in told
+
+
+def test_a_given_accumulation_takes_the_place_of_a_run_s_parts(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert Run(folder / "a").config["training"]["micro_batch"] is not None
+    run = train(folder / "a/config.yaml", tmp_path / "a", {"trainer.accumulate_grad_batches": 2})
+    assert run.config["training"]["micro_batch"] is None
 
 
 def test_a_study_goes_on_with_its_variants(tmp_path: Path) -> None:
