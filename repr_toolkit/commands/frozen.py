@@ -35,11 +35,11 @@ def frozen(options: Namespace, settings: Settings) -> None:
     config = given(load_recipe(options.recipe), settings)
     data = load_data(**data_arguments(config))
     sources = [*map(Source.parse, options.sources)]
-    given = represent_options(options, {})
+    asked = represent_options(options, {})
     folder = Path(options.runs_dir) / (options.name or f"frozen_{Path(options.recipe).stem}")
 
     def h_of(source: Source) -> Representation:
-        how = options_for(source, sources, given)
+        how = options_for(source, sources, asked)
         h, _ = represent(source.text, data, **how, progress=not options.json)
         return replace(h, name=source.name or h.name)
 

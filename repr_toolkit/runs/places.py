@@ -55,7 +55,7 @@ def arguments_now(
 
 def load_nearest(
     arguments: Mapping[str, Any], fingerprint: str | None
-) -> tuple[ImageData, Mapping[str, Any]]:
+) -> tuple[ImageData, dict[str, Any]]:
     """The data of arguments of `load_data`, and the arguments by which they were found.
 
     Where other images than those of the fingerprint are nearer under that name, those are taken
@@ -65,7 +65,7 @@ def load_nearest(
     if place and fingerprint not in (None, data.fingerprint) and not given_places():
         arguments = {**arguments, "root": place}
         data = load_data(**arguments)
-    return data, arguments
+    return data, {**arguments}
 
 
 def unlikeness(info: Mapping[str, Any], data: ImageData) -> str:
