@@ -17,11 +17,12 @@ from torch.nn.parameter import is_lazy
 
 from repr_toolkit.encoders.state import load_weights
 from repr_toolkit.support.importing import import_callable
+from repr_toolkit.support.pulse import Work, working
+from repr_toolkit.support.reading import WEIGHTS_FILES
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of intensities in [0, 1]
 SIZES = ("input_image_size", "image_size", "img_size")  # attributes that state what size is wanted
 LEAST_SIDE = 8  # pixels; a smaller number is no size of an image
-WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
 
 
 @dataclass(frozen=True)
@@ -114,27 +115,41 @@ def drawn_by_seed(
     init_args: Mapping[str, Any],
     seed: int,
     provided: Mapping[str, Any],
-) -> bool:
+) -> tuple[bool, list[str]]:
     """Whether the weights of a network are those that building it without any draws by `seed`.
 
     A class or function of anybody's may load weights by itself, or draw them by a seed of its own,
     and so it is tried: built by the same seed again the network has the same weights, built by
     another one it has others, but for constants. torchvision's networks are known to draw them.
+    Weights that neither train nor depend on the seed, such as positions in sines, may be a tenth of
+    all numbers; more of them may be a network that was loaded. The names are those of the weights
+    that are not drawn.
     """
     library = import_callable(path).__module__.startswith("torchvision.models.")
     if library and not init_args.get("weights_backbone"):
-        return True
-    same, other = (
-        dict(build_network(path, init_args, None, seed=s, provided=provided)[0].named_parameters())
-        for s in (seed, seed + 1)
-    )
-    for name, weight in net.named_parameters():
+        return True, []
+    with working(Work(f"building {path} twice more, to see whether it draws its weights")):
+        nets = [
+            build_network(path, init_args, None, seed=s, provided=provided)[0]
+            for s in (seed, seed + 1)
+        ]
+    same, other = (dict(each.named_parameters()) for each in nets)
+    strange: list[str] = []
+    fixed: list[str] = []
+    weights = dict(net.named_parameters())
+    for name, weight in weights.items():
         if any(is_lazy(w) for w in (weight, same[name], other[name])):
-            return False
+            strange.append(name)
+            continue
         constant = weight.numel() < 2 or bool((weight == weight.flatten()[0]).all())
-        if not weight.equal(same[name]) or (weight.equal(other[name]) and not constant):
-            return False
-    return True
+        if not weight.equal(same[name]):
+            strange.append(name)
+        elif weight.equal(other[name]) and not constant:
+            (strange if same[name].requires_grad else fixed).append(name)  # `net` may be frozen
+    if strange:
+        return False, strange + fixed
+    numbers = sum(weight.numel() for weight in weights.values())
+    return 10 * sum(weights[name].numel() for name in fixed) <= numbers, fixed
 
 
 def accepted(maker: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:

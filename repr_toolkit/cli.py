@@ -107,7 +107,7 @@ def _run(command: str, options: Namespace, settings: Settings, *, trust: bool) -
 
         look_for_data(**given)
     shown = not (options.get("json", False) or further_process())
-    with pulse(command, write_error, shown=shown):
+    with pulse("starting", write_error, shown=shown):
         commands.function(command)(options, settings)
 
 

@@ -90,7 +90,9 @@ def folder(name: str) -> None:
 
 def weights(name: str) -> None:
     """A name of weights, or their file."""
-    if name.endswith((".pt", ".safetensors")) and not Path(name).expanduser().is_file():
+    from repr_toolkit.support.reading import WEIGHTS_FILES
+
+    if name.endswith(WEIGHTS_FILES) and not Path(name).expanduser().is_file():
         raise FileNotFoundError(f"there is no file {name} of weights")
 
 

@@ -40,27 +40,32 @@ def runs(options: Namespace, settings: Settings) -> None:
 
 def _show(found: Sequence[Any]) -> None:
     """A line a run, what is wrong below it, and the sum."""
-    from repr_toolkit.support.tables import NONE, columns, size, wrapped
+    from repr_toolkit.support.tables import NONE, size
 
     rows = [["run", "state", "steps", "val", "test", "date", "size"]]
-    notes = []
     for run in found:
         steps = f"{NONE if run.step is None else run.step}"
         if run.steps is not None and run.step != run.steps:
             steps += f" of {run.steps}"
         numbers = [_number(value, run) for value in (run.val, run.test)]
         rows.append([run.run, run.state, steps, *numbers, run.date[:10], size(run.bytes)])
-        notes.append(wrapped(f"({run.why})", "  ", WIDTH) if run.why else "")
-    head, *lines = columns(rows, WIDTH, left=(0, 1))
-    print(head)
-    for line, note in zip(lines, notes, strict=True):
-        print(f"{line}\n{note}", end="")
+    _print_rows(rows, found)
     kept = sum(run.checkpoint_bytes for run in found)
     total = size(sum(run.bytes for run in found))
     print(f"\n{len(found)} runs, {total}, of which checkpoints are {size(kept)}")
     for sign, meaning in {"≤": "an upper bound of bits/dim", "AUC": "of an encoder alone"}.items():
         if any(sign in cell for row in rows for cell in row[3:5]):
             print(f"{sign}: {meaning}")
+
+
+def _print_rows(rows: Sequence[Sequence[str]], runs: Sequence[Any]) -> None:
+    """A table with a head, and below the line of each run what else there is to know of it."""
+    from repr_toolkit.support.tables import columns, wrapped
+
+    head, *lines = columns(rows, WIDTH, left=(0, 1))
+    print(head)
+    for line, run in zip(lines, runs, strict=True):
+        print(line, wrapped(f"({run.why})", "  ", WIDTH) if run.why else "", sep="\n", end="")
 
 
 def _number(value: float | None, run: Any) -> str:
@@ -75,7 +80,7 @@ def _number(value: float | None, run: Any) -> str:
 def _prune(found: Sequence[Any], options: Namespace) -> None:
     """Delete checkpoints with consent."""
     from repr_toolkit.runs.listing import describe, prune
-    from repr_toolkit.support.tables import columns, size
+    from repr_toolkit.support.tables import size
 
     states = ["finished", *(["cut short"] if options.cut_short else [])]
     going = [run for run in found if run.state in states and run.checkpoint_bytes]
@@ -87,7 +92,7 @@ def _prune(found: Sequence[Any], options: Namespace) -> None:
         print("there is nothing to prune")
         return
     rows = [[run.run, run.state, size(run.checkpoint_bytes)] for run in going]
-    print(*columns([["checkpoints of", "state", "size"], *rows], WIDTH, left=(0, 1)), sep="\n")
+    _print_rows([["checkpoints of", "state", "size"], *rows], going)
     total = size(sum(run.checkpoint_bytes for run in going))
     consequence = "a finished run cannot go on with more steps then"
     if "cut short" in [run.state for run in going]:

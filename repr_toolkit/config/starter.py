@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from repr_toolkit.data.splits import complete_splits, consecutive
+
 if TYPE_CHECKING:
     from repr_toolkit.data.folder import Survey
     from repr_toolkit.data.picture_files import Header, Mode
@@ -93,7 +95,7 @@ def starter_recipe(survey: "Survey", name: str, source: str, shell: str, size: i
 
     `source` is the folder's path, `shell` the same as a shell takes it. Photographs are mirrored
     at random, images that may be letters or digits never. Raises ValueError for images that cannot
-    be brought to one size and mode, with their names.
+    be brought to one size and mode, with their names, and for too few to be split.
     """
     headers = [header for header in survey.headers if not header.problem]
     grey = all(header.mode.startswith(GREY) for header in headers)
@@ -102,10 +104,9 @@ def starter_recipe(survey: "Survey", name: str, source: str, shell: str, size: i
         raise ValueError(problem)
     labels = survey.layout.labels
     classes = {label for of in labels.values() for label in of} if labels else set()
-    # Where no folder is for validation or testing, a tenth of the images becomes each.
-    splits = {split: len(files) for split, files in survey.layout.splits.items()}
-    count, train = sum(splits.values()), splits["train"]
-    train -= round(train / 10) * (3 - len(splits))
+    rows = consecutive({split: len(files) for split, files in survey.layout.splits.items()})
+    count = sum(map(len, rows.values()))
+    train = len(complete_splits(source, rows)["train"])
     batch = min(BATCH, train)
     steps = min(max(PASSES * train / batch, FEWEST), MOST)
     steps = max(1, round(steps / (10 * VALIDATIONS))) * 10 * VALIDATIONS

@@ -65,9 +65,13 @@ def _origin(
     """Whether a network's weights are known to be drawn by `seed`, and where they are from."""
     if weights is not None:
         return False, f"given: {weights}"
-    if drawn_by_seed(net, path, init_args, seed, provided):
-        return True, f"drawn here with seed {seed}"
-    return False, f"unknown: {path} does not draw all of them by the seed, and may have loaded some"
+    drawn, others = drawn_by_seed(net, path, init_args, seed, provided)
+    names = ", ".join(others[:2]) + f" and {len(others) - 2:,} others" * (len(others) > 2)
+    if drawn:
+        return True, f"drawn here with seed {seed}{names and f', but for {names} (fixed)'}"
+    return False, (
+        f"unknown: {path} does not draw all of them by the seed, and may have loaded some: {names}"
+    )
 
 
 def _untrained(run: Run) -> Encoder | None:
@@ -130,10 +134,7 @@ def network_encoder(
         given = None if untrained else weights
         drawn, origin = _origin(net, path, init_args, given, weights_seed, shape)
     if untrained and not drawn:
-        raise ValueError(
-            f"untrained:{path} would not be untrained: it does not draw all of its weights by the "
-            f"seed, and may have loaded some"
-        )
+        raise ValueError(f"untrained:{path} would not be untrained; its weights are {origin}")
     known = {key: value for key, value in shape.items() if hasattr(encoder, key)}
     made_by = identity(encoder, {**known, **init_args}, data)
     name = str(init_args.get("model_name", path.rpartition(".")[2]))

@@ -41,7 +41,7 @@ class Listed:
     Attributes:
         run: Its folder.
         state: What it is in.
-        why: Who trains it, or what is damaged; "" otherwise.
+        why: Who trains it, what is damaged, or what a finished one has beside; "" otherwise.
         step: Its step: of the weights, or of what was logged or kept last; None if none is known.
         steps: The steps that it is to have.
         measure: What `val` and `test` are: "bits/dim", or "AUC" of an encoder alone.
@@ -116,9 +116,11 @@ def describe(run: Path) -> Listed:
             return Listed(**known, state="damaged", why=why.replace(f"{run}{os.sep}", ""))
         facts = None
     last = checkpoint_step(checkpoints[-1]) if checkpoints else 0
-    if facts is not None and not who and last <= facts.get("step", 0):
+    if facts is not None and not who:
         known |= {"state": "finished", "step": facts.get("step"), **_numbers(run, facts)}
-        return Listed(**known)
+        longer = last > facts.get("step", 0)  # than those of the weights, which stay until its end
+        why = f"a longer training of it was cut short, with a checkpoint of step {last}"
+        return Listed(**known, why=why if longer else "")
     known |= _logged(run, known.get("measure", ""))
     if who:
         return Listed(**known, state="in training", why=who)

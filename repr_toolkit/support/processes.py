@@ -3,23 +3,23 @@
 from collections.abc import Callable
 from functools import wraps
 from os import environ
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 CPU = torch.device("cpu")
 
 
-def first_process_only(function: Callable[P, object]) -> Callable[P, None]:
-    """A decorator: the function runs on the first process, and returns None."""
+def first_process_only(function: Callable[P, T]) -> Callable[P, T | None]:
+    """A decorator: the function runs on the first process; on the others it returns None."""
 
     @wraps(function)
-    def on_the_first(*args: P.args, **kwargs: P.kwargs) -> None:
-        if first_process():
-            function(*args, **kwargs)
+    def on_the_first(*args: P.args, **kwargs: P.kwargs) -> T | None:
+        return function(*args, **kwargs) if first_process() else None
 
     return on_the_first
 

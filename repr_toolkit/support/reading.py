@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 MOST_TEXT = 64 << 20  # bytes
+WEIGHTS_FILES = (".pt", ".pth", ".safetensors")
+"""The suffixes that make a name that of a file of weights, whether it is there or not."""
 AGAIN = "delete it, or make it again"
 
 

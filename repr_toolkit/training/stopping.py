@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -74,11 +75,12 @@ class Stopping(Callback):
         if trainer.world_size > 1 and count % self._interval:
             return
         over = time.monotonic() >= self._end and trainer.global_step > self._first
-        asked = self._number is not None or over
-        if not trainer.strategy.reduce_boolean_decision(asked, all=False):
+        anybody = partial(trainer.strategy.reduce_boolean_decision, all=False)
+        if not anybody(self._number is not None or over):
             return
+        signalled = anybody(self._number is not None)
         reached = f"after step {trainer.global_step:,} of {self._steps:,}"
-        by = "trainer.max_time" if over and self._number is None else ""
+        by = "" if signalled else "trainer.max_time"
         stopped = Stopped(self._number or signal.SIGTERM, reached, by)
         if not trainer.is_global_zero:
             stopped.code = 0

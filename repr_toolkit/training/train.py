@@ -21,6 +21,7 @@ from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.module import ImageDataModule
 from repr_toolkit.encoders import Encoder
 from repr_toolkit.models.assemble import assemble
+from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import require_readable
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.page.wandb import start
@@ -258,6 +259,8 @@ class Fitting:
                 result = self.average.averaged() if self.average else model
                 if self.best.weights:
                     result.load_state_dict(self.best.weights)
+                if isinstance(result, EncoderDecoder) and result.decoder.remark:
+                    say(f"  {result.decoder.remark}")
                 if self.run.finished:  # it went on for more steps
                     self.run.lengthen(self.steps)
                 self.run.save_model(result, self.info(model))
@@ -285,6 +288,8 @@ class Fitting:
         parts = f" in {self.parts} parts" if self.parts > 1 else ""
         how = Augmentation.of(self.config["data"])
         changed = f"  training images are {how}\n" if how else ""
+        if how and model.encoder is not None and model.encoder.source == "embedding":
+            changed += "  the embedding that the encoder reads is of the images as they were\n"
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
         start = self.config["training"]["start"]
         begins = "" if self.checkpoint or not start else f"  from the weights of {start}\n"

@@ -18,7 +18,6 @@ from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.console import say
 from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
@@ -89,8 +88,7 @@ class Validation(Results):
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, EncoderDecoder)
         train, device = self._data.splits["train"], pl_module.device
-        last = trainer.global_step >= self._steps
-        final = last or self._may_be_saved
+        final = trainer.global_step >= self._steps or self._may_be_saved
         count = FINAL_CALIBRATION_IMAGES if final else CALIBRATION_IMAGES
         count = max(1, min(count, CALIBRATION_SUBPIXELS // prod(self._data.image_shape)))
         pl_module.calibrate(batches(train, spaced(train, count), self._batch_size, device))
@@ -99,8 +97,6 @@ class Validation(Results):
             buffers = {n: b.cpu() for n, b in pl_module.decoder.named_buffers() if n in saved}
             for name, value in trainer.strategy.broadcast(buffers).items():
                 pl_module.decoder.get_buffer(name).copy_(value)
-        if last and pl_module.decoder.remark:
-            say(f"  {pl_module.decoder.remark}")
         chosen = spaced(train, TRAIN_IMAGES)
         numbers = [
             chosen[i : i + self._batch_size] for i in range(0, len(chosen), self._batch_size)

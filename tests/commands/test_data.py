@@ -192,6 +192,7 @@ def written(folder: Path, made: Any, size: int = 32) -> dict[str, Any]:
     [
         ({"train": 60}, 300, 16, 30),
         ({"train": 10}, 300, 8, 30),
+        ({"train": 4}, 300, 2, 30),
         ({"train": 300}, 1500, 16, 150),
         ({"train": 240, "val": 30, "test": 30}, 1500, 16, 150),
         ({"train": 50_000, "test": 10_000}, 3000, 16, 300),

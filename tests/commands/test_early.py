@@ -54,6 +54,7 @@ MISTAKES = {
     "probe pixels --data.source nosuch": "unknown data.source 'nosuch'",
     "probe nosuch.models.net --data.source digits": "No module named 'nosuch'",
     f"probe {RUN} --out there.json": "there.json exists",
+    "probe a.Net --data.source digits --weights no.pth": "no file no.pth of weights",
     "frozen nope pixels": "no recipe 'nope'",
     "frozen bottleneck_mnist5k nowhere": "nowhere: it is no source of h",
     "verify nowhere": "nowhere is no run, and no data either",

@@ -81,6 +81,19 @@ def test_pruning_asks_first(
     assert "there is nothing to prune" in capsys.readouterr().out
 
 
+def test_a_longer_training_that_was_cut_short_is_told(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run(runs / "finished").checkpoint(8).write_bytes(bytes(2000))
+    for argv in (["runs", "runs/finished"], ["runs", "runs/finished", "--prune", "--yes"]):
+        assert main(argv) == 0
+        said = capsys.readouterr().out
+        assert "finished" in said
+        assert "\n  (a longer training of it was cut short, with a checkpoint of step 8)\n" in said
+        assert "begins anew" not in said
+    assert "freed 4.0 kB" in said
+
+
 def test_those_cut_short_are_pruned_when_that_is_said_and_those_in_training_never(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from repr_toolkit.config.trust import trust_paths
 from repr_toolkit.data import ImageData
@@ -262,8 +263,32 @@ def test_weights_are_random_only_where_they_were_drawn_here(data: ImageData) -> 
         # The size that the network states, or the one that it wraps.
         assert loaded.input.startswith("images bilinear to 24×24, in grey")
         assert f"weights {loaded.weights}; {loaded.input}" in told[-1]
-        with pytest.raises(ValueError, match="would not be untrained: it does not draw all of it"):
+        with pytest.raises(ValueError, match=r"would not be untrained; .* does not draw all of"):
             represent(f"untrained:{__name__}.{name}", data)
+
+
+class Positions(torch.nn.Module):
+    """A network of tokens whose positions are sines, fixed or to be trained from there."""
+
+    def __init__(self, features: int = 24, trained: bool = False) -> None:
+        super().__init__()
+        sines = torch.outer(torch.arange(16.0), torch.arange(1.0, features + 1)).sin()
+        self.positions = torch.nn.Parameter(sines[None], requires_grad=trained)
+        self.tokens = torch.nn.Conv2d(1, features, 2, stride=2)
+        self.mix = torch.nn.Linear(features, 8 * features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(self.tokens(x).flatten(2).mT + self.positions)
+
+
+def test_fixed_positions_are_no_loaded_weights(data: ImageData) -> None:
+    path, size = f"{__name__}.Positions", {"image_size": (8, 8)}
+    h, _ = represent(f"untrained:{path}", data, **size)
+    assert h.is_random
+    assert h.weights == "drawn here with seed 0, but for positions (fixed)"
+    for init_args in ({"trained": True}, {"features": 1}):  # most of the numbers are fixed, too
+        with pytest.raises(ValueError, match=r"would not be untrained.*loaded some: positions"):
+            represent(f"untrained:{path}", data, init_args=init_args, **size)
 
 
 def test_a_run_on_a_layer_of_a_pretrained_network_is_not_random(

@@ -101,10 +101,12 @@ def test_one_in_training(run: Run) -> None:
     assert describe(run.path).state == "cut short"
 
 
-def test_one_that_goes_on_with_more_steps_is_cut_short(run: Run) -> None:
-    """Its checkpoint is ahead of its weights."""
+def test_one_whose_longer_training_was_cut_short_is_finished(run: Run) -> None:
+    """Its checkpoint is ahead of its weights, which are as they were."""
     checkpoint(run, 9)
-    assert describe(run.path).state == "cut short"
+    listed = describe(run.path)
+    assert (listed.state, listed.step, listed.steps, listed.val) == ("finished", 7, 7, 1.25)
+    assert listed.why.endswith("a checkpoint of step 9")
 
 
 @pytest.mark.parametrize(

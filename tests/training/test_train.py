@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from repr_toolkit.data import load_data
+from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.training.train import train
 from toys.decoders import Independent
@@ -402,6 +402,35 @@ def test_a_decoder_s_remark_is_seen_once(
     monkeypatch.setattr(Independent, "remark", "its bits are odd")
     train(small(), tmp_path / "seen")
     assert capsys.readouterr().out.count("its bits are odd\n") == 1
+    ends = {
+        "class_path": "toys.callbacks.Counting",
+        "init_args": {"journal": str(tmp_path / "journal"), "stop_at": 4},
+    }
+    train(small(trainer__callbacks=[ends]), tmp_path / "ended")
+    said = capsys.readouterr().out
+    assert "a callback ended training at step 4" in said
+    assert said.count("its bits are odd\n") == 1
+
+
+def test_h_of_images_as_they_were_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits, draw = load_data("digits"), np.random.default_rng(0)
+    embedding = draw.normal(size=(1797, 3)).astype(np.float32)
+    arrays = {"image": digits.arrays["image"], "embedding": embedding}
+    data = ImageData("given", arrays, {s: v.rows for s, v in digits.splits.items()}, levels=17)
+    settings: dict[str, Any] = {
+        "model__encoder": {
+            "class_path": "repr_toolkit.encoders.Precomputed",
+            "init_args": {"h_dim": 3},
+        },
+        "training__steps": 1,
+        "training__validate_every": 1,
+    }
+    line = "the embedding that the encoder reads is of the images as they were"
+    for flips in (True, False):
+        train(small(**settings, data__flips=flips), tmp_path / f"{flips}", data=data)
+        assert (line in capsys.readouterr().out) is flips
 
 
 def cut_copy(run: Run, path: Path, kept: list[str]) -> Run:

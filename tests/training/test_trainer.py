@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +69,27 @@ def test_however_little_time_there_is_training_gets_on(tmp_path: Path) -> None:
             train(config, tmp_path / "run", resume=True)
     run = train(config, tmp_path / "run", resume=True)
     assert_same_weights(run, train(small(**short), tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(("signalled", "name"), [(False, "trainer.max_time"), (True, "SIGTERM")])
+def test_the_first_process_tells_why_any_of_them_stopped(signalled: bool, name: str) -> None:
+    """Here another one alone has seen the end of the time, or a signal as well."""
+    stops = stopping.Stopping(12, 1, timedelta(days=1))
+    asked: list[bool] = []
+
+    def reduced(decision: bool, *, all: bool) -> bool:
+        asked.append(decision)
+        return [True, signalled][len(asked) - 1]
+
+    strategy = SimpleNamespace(reduce_boolean_decision=reduced)
+    trainer: Any = SimpleNamespace(
+        world_size=2, global_step=6, is_global_zero=True, is_last_batch=False, strategy=strategy
+    )
+    model: Any = None
+    with pytest.raises(Stopped) as stop:
+        stops.on_train_batch_end(trainer, model, None, None, 0)
+    assert str(stop.value) == f"stopped by {name} after step 6 of 12"
+    assert asked == [False, False]
 
 
 def test_a_callback_may_end_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

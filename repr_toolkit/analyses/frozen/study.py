@@ -20,6 +20,7 @@ from repr_toolkit.analyses.frozen.variants import (
 from repr_toolkit.analyses.information.picture import overlays
 from repr_toolkit.analyses.information.usable import LEAST_SEEDS
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.page.blocks import Section
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.page.wandb import log_sections
@@ -91,6 +92,8 @@ def run_frozen(
     if seeds is None:
         seeds = range(config["seed"], config["seed"] + LEAST_SEEDS)
     seeds = [*dict.fromkeys(map(int, seeds))]
+    if changed := Augmentation.of(config["data"]):
+        say(f"no image is {changed}, as the recipe asks for: each h is of an image as it is")
     folder = study_dir / FROZEN
     frozen = [replace(standardised(h), name=name) for h, name in zip(sources, names, strict=True)]
     for h in frozen:

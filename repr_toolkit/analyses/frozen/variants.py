@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from repr_toolkit.config.recipe import Config
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.data.images import SPLITS
 from repr_toolkit.data.npz import load_npz
 from repr_toolkit.representations import Representation, write_embedding
@@ -93,8 +94,9 @@ def study_of(
 
     Nothing is h = 0 of the dimension of each source, so that a decoder and its null start from the
     same weights. All variants of a seed see the same images in the same order, for the same steps,
-    validated often enough for a learning curve (`validate_every`). `masked` names the sources
-    that get a decoder with coordinates hidden. Raises ValueError for a recipe without decoder.
+    validated often enough for a learning curve (`validate_every`), and all see images as they are:
+    h is of these, not of mirrored or moved ones. `masked` names the sources that get a decoder with
+    coordinates hidden. Raises ValueError for a recipe without decoder.
     """
     if config["model"]["decoder"] is None:
         raise ValueError(
@@ -102,7 +104,10 @@ def study_of(
             "model.decoder"
         )
     study: dict[str, Any] = {}
-    every = {"training.validate_every": validate_every(config["training"])}
+    every = {
+        "training.validate_every": validate_every(config["training"]),
+        **{f"data.{key}": value for key, value in asdict(Augmentation()).items()},
+    }
     for seed in seeds:
         settings: dict[str, Any] = {"seed": seed, **every}
         for dim in sorted({h.dim for h in sources}):

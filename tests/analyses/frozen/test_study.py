@@ -1,6 +1,7 @@
 """A study of frozen h: what is stored and trained, what is kept, and what its tables say."""
 
 import csv
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from repr_toolkit.analyses.frozen.variants import (
 )
 from repr_toolkit.analyses.information.controls import coordinate_bits
 from repr_toolkit.config.build import build
-from repr_toolkit.config.recipe import complete, variants
+from repr_toolkit.config.recipe import apply_settings, complete, variants
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.data.augment import Augmentation
 from repr_toolkit.representations import Representation, represent
 from repr_toolkit.representations.thumbnail import last_of_blocks
 from repr_toolkit.runs.kept import kept_in, read_kept
@@ -90,6 +92,22 @@ def test_a_fresh_decoder_sees_h_of_any_source_alike(data: ImageData, conditionin
     seen = moved(standardised(h))
     torch.testing.assert_close(moved(standardised(tiny)), seen, rtol=1e-2, atol=1e-5)
     assert seen.square().mean() > 30**2 * moved(tiny).square().mean()
+
+
+def test_no_image_is_changed_of_which_h_is_kept(
+    data: ImageData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, Any] = {"data.flips": True, "data.shifts": 1, "data.crops": 0.9}
+    recipe = apply_settings(RECIPE, asked)
+    for config in variants(study_of(recipe, [made("a", data)], Path(), [0, 1], ["a"])).values():
+        assert Augmentation.of(config["data"]) is None
+    monkeypatch.setattr(study, "trained_variants", lambda *_, **__: nullcontext(None))
+    with pytest.raises(TypeError):  # nothing was trained
+        run_frozen(recipe, tmp_path, [made("a", data)], data)
+    assert "no image is mirrored, moved by up to 1 pixel, cropped" in capsys.readouterr().out
 
 
 def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_path: Path) -> None:
