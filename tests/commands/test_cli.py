@@ -14,6 +14,7 @@ import yaml
 
 from repr_toolkit import commands
 from repr_toolkit.cli import build_parser, continuation, main, split_settings
+from repr_toolkit.support import pulse
 from toys.processes import ROOT, in_subprocess, own_environment
 from toys.runs import TINY
 
@@ -134,6 +135,23 @@ def test_recipes_fit_the_terminal(
     assert len(list_recipes()) >= 6
     for name in list_recipes():
         assert name in table  # whole, to be copied
+
+
+def test_until_something_is_said_a_command_is_starting(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def silent(options: object, settings: object) -> None:
+        end = time.monotonic() + 60
+        while not "".join(told) and time.monotonic() < end:
+            time.sleep(0.01)
+            told.append(capsys.readouterr().err)
+
+    monkeypatch.setattr(pulse, "SILENCE", 0.01)
+    monkeypatch.setattr(commands, "function", lambda name: silent)
+    assert main(["recipes"]) == 0
+    assert told[-1].startswith("  starting … 0 s\n")
 
 
 def test_a_recipe_is_printed_as_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
