@@ -145,7 +145,7 @@ def test_every_command_on_runs_takes_the_place_of_their_data(
         takes = f"{name} takes the settings --data.root, --data.source, --data.download, but"
         assert takes in capsys.readouterr().err
     for name in TAKE_SETTINGS:
-        assert "--data.source" in parsers[name].format_help() or name == "check"
+        assert "--data.source" in parsers[name].format_help() or name in ("check", "data")
 
 
 def test_a_folder_that_stands_for_a_source_makes_no_import_path_of_it(
