@@ -8,8 +8,8 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from repr_toolkit.data import folder
 from repr_toolkit.data.folder import load_folder, survey_folder
+from repr_toolkit.support import console
 from toys import folder_files, folder_layouts
 from toys.folders import Case, make
 from toys.processes import ROOT
@@ -36,10 +36,10 @@ def row(case: Case) -> str:
     """A case as a row: its name, its files, what is taken and what is said."""
     with tempfile.TemporaryDirectory() as place:
         root = make(Path(place) / "photos", case.files)
-        folder._said.clear()
+        console._said.clear()
         try:
             load_folder(root, case.size, case.mode)
-            [said] = folder._said
+            [said] = console._said
             layout = survey_folder(root).layout
             labels = layout.labels or {s: [""] * len(f) for s, f in layout.splits.items()}
             counts = [

@@ -66,12 +66,6 @@ def picture_or_number(name: str) -> None:
         picture(name)
 
 
-def photograph(name: str) -> None:
-    """A photograph's file."""
-    if not Path(name).exists():
-        raise FileNotFoundError(f"there is no photograph {name}")
-
-
 def mask(name: str) -> None:
     """The name of a mask, or a picture's file."""
     masks = ("top", "left", "box")

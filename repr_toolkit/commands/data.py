@@ -54,6 +54,9 @@ def data(options: Namespace, settings: Settings) -> None:
     else:
         loaded = load_data(options.source, **how)
         print(as_text(overview.data_blocks(loaded)))
+        if "image" not in loaded.arrays:
+            print("there are no images, and so no sheet of them")
+            return
         counts = overview.class_counts(loaded)
         pictures, levels = overview.data_pictures(loaded), loaded.levels
     write_png(out, overview.contact_sheet(pictures, levels))

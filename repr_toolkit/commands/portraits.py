@@ -86,7 +86,7 @@ def add_commands(subcommands: Any) -> None:
         nargs="+",
         metavar="PHOTO",
         help="one person in each",
-        check=checks.photograph,
+        check=checks.picture,
     )
     command.add_count("-n", 8, "portraits of each person")
     command.add_shared("--weights")

@@ -1,8 +1,7 @@
 """Arrays by the names of a data file's keys: those in memory, and those of other names in files."""
 
 import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
@@ -12,6 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from repr_toolkit.data.images import SPLITS, Array
+from repr_toolkit.data.layout import SPLIT_NAMES
+from repr_toolkit.support.console import aside_once
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.reading import file_checksum
 
@@ -22,9 +23,11 @@ IMAGE = ("image", "images", "imgs", "img", "x", "data")
 EMBEDDING = ("embedding", "embeddings", "features", "feature", "feats", "h", "z", "x", "data")
 LABEL = ("label", "labels", "y", "target", "targets")
 """Names by which files hold images, embeddings and labels, in lower case; the first is ours."""
+UNNAMED = ("arr_0", "arr_1")
+"""Those that `np.savez` gives to what comes first, images or embeddings, and to labels."""
 
-_SPELLINGS = {"valid": "val", "validation": "val", "dev": "val", "testing": "test"}
-_SPLIT = "|".join((*SPLITS, *_SPELLINGS))
+WHOLE = "whole numbers, and so classes: named `target` beside `embedding` they would be regressed"
+_SPLIT = "|".join(SPLIT_NAMES)
 
 
 class Described(Protocol):
@@ -39,42 +42,76 @@ class Described(Protocol):
 Held = TypeVar("Held", bound=Described)
 
 
-def renamed(members: Mapping[str, Held], name: str) -> dict[str, Held]:
+def renamed(
+    members: Mapping[str, Held], name: str, values: Callable[[Held], Iterable[Array]]
+) -> dict[str, Held]:
     """Arrays of a file under the keys of data files: `X_train`, `features`, `y` and the like.
 
     Only where it has neither an `image` nor an `embedding` under its own name. stderr is told what
-    was taken for what.
+    was taken for what. `values` reads an array, in any number of parts.
     """
-    bases = {key.removeprefix(f"{split}_") for key in members for split in ("", *SPLITS)}
-    if {"image", "embedding"} & bases:
+    if {IMAGE[0], EMBEDDING[0]} & bases(members):
         return dict(members)
+    parts = {key: _parted(key) for key in members}
+    real = {
+        key: base
+        for key, (_, base) in parts.items()
+        if members[key].dtype.kind == "f" and _meaning(base, members[key], wide=True) == LABEL[0]
+    }
+    measured = {b for key, b in real.items() if not all(map(are_codes, values(members[key])))}
     ours: dict[str, Held] = {}
-    taken = []
-    for key, member in members.items():
-        match = re.fullmatch(rf"({_SPLIT})_(\w+)|(\w+)_({_SPLIT})", key, re.IGNORECASE)
-        split, base = ("", key)
-        if match is not None:
-            split, base = (match[1] or match[4]).lower(), match[2] or match[3]
-            split = f"{_SPELLINGS.get(split, split)}_"
-        wanted = split + _meaning(base, member)
-        if wanted != key and wanted not in members and wanted not in ours:
-            taken.append(f"{key} as {wanted}")
-            ours[wanted] = member
-        else:
-            ours[key] = member
+    taken: dict[str, str] = {}
+    for wide in (False, True):  # what the usual names and types explain is taken so
+        ours, taken = {}, {}
+        for key, (split, base) in parts.items():
+            meaning = base if base in measured else _meaning(base, members[key], wide=wide)
+            wanted = f"{split}{meaning}"
+            if wanted not in members and wanted not in ours:
+                classes = f" ({WHOLE})" if key in real and meaning == LABEL[0] else ""
+                taken[key] = f"{key} as {wanted}{classes}"
+                ours[wanted] = members[key]
+            else:
+                ours[key] = members[key]
+        if {IMAGE[0], EMBEDDING[0]} & bases(ours):
+            break
     if taken:
-        print(f"{name}: takes {', '.join(taken)}", file=sys.stderr)
+        aside_once(f"{name}: takes {', '.join(taken.values())}")
     return ours
 
 
-def _meaning(base: str, member: Described) -> str:
-    """The key that an array is, by its name, type and shape; its own name where it is none."""
-    kind, rank = member.dtype.kind, len(member.shape)
-    if base.lower() in IMAGE and rank == 4 and kind == "u":
+def bases(keys: Iterable[str]) -> set[str]:
+    """Keys with and without the name of a split before them."""
+    return {key.removeprefix(prefix) for key in keys for prefix in ("", *(f"{s}_" for s in SPLITS))}
+
+
+def are_codes(values: Array) -> bool:
+    """Whether values may be labels: integers, strings, truth values, or floats that are whole."""
+    if values.dtype.kind != "f":
+        return values.dtype.kind in "biuUS"
+    values = values.astype(np.float64)
+    return bool(((np.abs(values) < 2.0**53) & (values == np.rint(values))).all())
+
+
+def _parted(key: str) -> tuple[str, str]:
+    """A key as the prefix of its split, or none, and the rest."""
+    match = re.fullmatch(rf"({_SPLIT})_(\w+)|(\w+)_({_SPLIT})", key, re.IGNORECASE)
+    if match is None:
+        return "", key
+    return f"{SPLIT_NAMES[(match[1] or match[4]).lower()]}_", match[2] or match[3]
+
+
+def _meaning(base: str, member: Described, *, wide: bool) -> str:
+    """The key that an array is, by its name, type and shape; its own name where it is none.
+
+    In the `wide` sense an array without a name may be one too, and embeddings may be integers.
+    """
+    kind, rank, word = member.dtype.kind, len(member.shape), base.lower()
+    first, second = (UNNAMED[:1], UNNAMED[1:]) if wide else ((), ())
+    if word in IMAGE + first and rank == 4 and kind == "u":
         return IMAGE[0]
-    if base.lower() in EMBEDDING and rank == 2 and kind == "f":
+    if word in EMBEDDING + first and rank == 2 and kind in ("biuf" if wide else "f"):
         return EMBEDDING[0]
-    return LABEL[0] if base.lower() in LABEL and rank == 1 and kind in "iuUS" else base
+    return LABEL[0] if word in LABEL + second and rank == 1 and kind in "biufUS" else base
 
 
 def saved(source: Arrays, file: Path) -> None:
@@ -104,33 +141,48 @@ def named(source: Arrays) -> dict[str, Array]:
     """Arrays in memory under the keys of a data file (see `repr_toolkit.data.npz`).
 
     - an array or tensor: images (N, H, W), (N, C, H, W) or (N, H, W, C), integers 0…255 or floats
-      that are such integers or these divided by 255; or embeddings (N, d);
-    - two of them: these and their labels, which may be strings; numbers that are not whole become
-      the key `target`;
+      that are such integers or these divided by 255, or truth values, black and white; or
+      embeddings (N, d);
+    - two of them: these and their labels (see `are_codes`); other numbers become the key `target`;
     - a mapping of a data file's keys to arrays; or of `train`, and of `val` or `test` if there are
-      any, to any of these;
+      any, in any of the spellings of folders, to any of these;
     - a torch data set of images or embeddings, or of tuples that begin with one and its label, or
       of mappings. It is read once, so that what it draws at random is drawn once.
 
     Raises ValueError for values that are no images, TypeError for anything else.
     """
-    if isinstance(source, Mapping) and {*source} <= {*SPLITS} and "train" in source:
-        parts = {split: named(part) for split, part in source.items()}
+    if isinstance(source, Mapping) and (splits := by_split(source)) and "train" in splits:
+        parts = {split: named(part) for split, part in splits.items()}
+        if any("target" in part and LABEL[0] not in part for part in parts.values()):
+            for part in parts.values():  # labels of one split are whole by chance
+                if "target" not in part and LABEL[0] in part:
+                    part["target"] = part.pop(LABEL[0])
         return {f"{s}_{key}": array for s, part in parts.items() for key, array in part.items()}
     if isinstance(source, Mapping):
         arrays = {key: _array(value) for key, value in source.items()}
-        arrays = renamed(arrays, "arrays")
-        return {key: _images(a) if key.endswith("image") else a for key, a in arrays.items()}
+        arrays = renamed(arrays, "arrays", lambda array: [array])
+        for key in [key for key in arrays if key.endswith("image")]:
+            arrays[key] = _images(arrays[key], levels="levels" in arrays)
+        return arrays
     if isinstance(source, Dataset):
         return named(_read(source))
     if isinstance(source, tuple) and len(source) == 2:
         first, second = named(source[0]), _array(source[1])
-        key = LABEL[0] if second.dtype.kind in "iuUS" else "target"
-        return {**first, key: second}
+        kind = second.dtype.kind
+        label = kind in "US" or (second.ndim == 1 and are_codes(second))
+        if label and kind == "f":
+            aside_once(f"arrays: takes the second as labels ({WHOLE})")
+        return {**first, LABEL[0] if label else "target": second}
     array = _array(source)
     if array.ndim == 2:
         return {EMBEDDING[0]: array.astype(np.float32)}
     return {IMAGE[0]: _images(array)}
+
+
+def by_split(source: Mapping[Any, Any]) -> dict[str, Any]:
+    """What a mapping has of each split, if its keys are splits in any spelling; otherwise {}."""
+    splits = {SPLIT_NAMES.get(str(key).lower(), ""): part for key, part in source.items()}
+    return splits if len(splits) == len(source) and "" not in splits else {}
 
 
 def _array(value: Any) -> Array:
@@ -146,8 +198,15 @@ def _array(value: Any) -> Array:
     )
 
 
-def _images(values: Array) -> Array:
-    """Images uint8 (N, C, H, W) of any usual form."""
+def _images(values: Array, *, levels: bool = False) -> Array:
+    """Images uint8 (N, C, H, W) of any usual form; `levels`: their number is stated beside them."""
+    if values.dtype.kind == "b":
+        values = values * np.uint8(1 if levels else 255)
+    elif values.dtype.kind in "iu" and not levels and values.max(initial=0) == 1:
+        aside_once(
+            "arrays: the images hold 0 and 1 of 256 levels, which are all but black; as truth "
+            "values they are black and white"
+        )
     if values.ndim == 3:
         values = values[:, None]
     if values.ndim != 4:

@@ -75,7 +75,8 @@ class Augmentation:
             moved = int(shift * (2 * self.shifts + 1)) - self.shifts
             where = start * (1 - scale) * side + (np.arange(side) + 0.5) * scale - 0.5 + moved
             where = np.abs(where)
-            changed = _taken(changed, np.minimum(where, 2 * (side - 1) - where), axis)
+            where = np.abs(np.minimum(where, 2 * (side - 1) - where))  # from one edge to the other
+            changed = _taken(changed, where, axis)
         if self.flips and flip < 0.5:
             changed = changed[:, :, ::-1]
         return changed if changed.dtype == np.uint8 else np.rint(changed)

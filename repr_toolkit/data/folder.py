@@ -24,14 +24,12 @@ from repr_toolkit.data.picture_files import (
 )
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.data.walk import Skipped, named, skipped_text
-from repr_toolkit.support.console import aside, bar
+from repr_toolkit.support.console import aside_once, bar
 from repr_toolkit.support.files import csv_text, write_json, write_text
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.reading import read_json
 
 SKIPPED_FILE, TOLD_FILE = "skipped.csv", "told.json"
-_said: set[str] = set()
-"""What this process has said of folders."""
 
 
 @dataclass(frozen=True)
@@ -150,16 +148,13 @@ def _tell(layout: Layout, place: Path, data: ImageData) -> None:
     classes = f" of {count} class{'es' * (count > 1)}" if count else ""
     counts = ", ".join(f"{len(rows):,} {split}" for split, rows in data.rows.items())
     images = f"{layout.folder}{root}: {len(data.arrays['image']):,} images{classes}: {counts}"
-    said = [images, *told["changed"]]
+    said = [images, *filter(None, [layout.doubt]), *told["changed"]]
     if skipped:
         said.append(skipped_text(skipped))
         if os.access(place, os.W_OK):  # not where several users share a cache
             write_text(place / SKIPPED_FILE, csv_text([each._asdict() for each in skipped]))
             said.append(f"listed in {place / SKIPPED_FILE}")
-    message = "; ".join(said)
-    if message not in _said:
-        _said.add(message)
-        aside(message)
+    aside_once("; ".join(said))
 
 
 def _changes(headers: Sequence[Header], size: int | None, mode: Mode | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import partial
 from math import prod
@@ -80,7 +80,7 @@ class ImageData:
                 raise ValueError(
                     f"{name}: 'image' holds the value {highest} but has {levels} levels"
                 )
-        _check_rows(name, rows, len(arrays[_first(arrays)]))
+        _check_rows(name, rows, len(arrays[first_key(arrays)]))
         self.name = name
         self.arrays = dict(arrays)
         self.rows = {split: np.asarray(rows[split], dtype=np.int64) for split in SPLITS}
@@ -312,7 +312,7 @@ def require_finite(values: Array, what: str) -> None:
 
 def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
     """Raise ValueError or TypeError, which names the key, for arrays that ImageData refuses."""
-    first = _first(arrays)
+    first = first_key(arrays)
     if first not in arrays:
         raise ValueError(f"{name}: no key 'image' among {', '.join(arrays) or 'no keys'}")
     if first == "image":
@@ -324,9 +324,9 @@ def check_arrays(name: str, arrays: Mapping[str, Array]) -> None:
         _check_key(name, key, array)
 
 
-def _first(arrays: Mapping[str, Array]) -> str:
+def first_key(keys: Collection[str]) -> str:
     """The key that has a row for each image: the images, or embeddings without any."""
-    return "image" if "image" in arrays or "embedding" not in arrays else "embedding"
+    return "image" if "image" in keys or "embedding" not in keys else "embedding"
 
 
 def _check_images(name: str, images: Array) -> None:

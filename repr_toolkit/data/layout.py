@@ -41,6 +41,15 @@ class Layout:
         """All files, split by split."""
         return [file for files in self.splits.values() for file in files]
 
+    @property
+    def doubt(self) -> str:
+        """That a folder named as for validation or test is taken for a class, for want of train."""
+        labels = {} if self.split_folders else self.labels or {}
+        names = sorted({name for of in labels.values() for name in of if _split(name)})
+        is_class = "is taken for a class" if len(names) == 1 else "are taken for classes"
+        folders = " and ".join(f"{name}/" for name in names)
+        return f"{folders} {is_class}, since there is no train/" if names else ""
+
 
 def read_layout(folder: Path) -> Layout:
     """The images below a folder, whose sub-folders are classes, splits, or splits of classes.

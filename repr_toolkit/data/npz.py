@@ -6,11 +6,13 @@ Two layouts:
 - `train_image`, `val_image`, `test_image`, each (N, C, H, W) uint8.
 
 A file of embeddings may have no images: `embedding` (N, d) stands for `image` then. Where it has
-neither, other names are understood, such as `X_train`, `features` or `y` (see `arrays.renamed`).
+neither, other names are understood, such as `X_train`, `features` or `y`, and two arrays without
+names (see `arrays.renamed`).
 
 Beside the images, with the same prefixes: `label` and `identity` (integers, or strings, which
-become codes in alphabetical order), `embedding` (N, d), `landmarks` (N, 5, 2; images with a NaN
-among them are left out and counted), and any other numeric array with a row for each image.
+become codes in alphabetical order; where some are negative, codes by value), `embedding` (N, d),
+`landmarks` (N, 5, 2; images with a NaN among them are left out and counted), and any other numeric
+array with a row for each image.
 Without prefix: `name` (or `names`, `classes`), the names of the labels, `levels`, a number below
 256 if the images have only the values 0…levels−1, and `encoder`, a string that names the maker of
 the embeddings. `complete_splits` cuts missing splits, by person if there is `identity`.
@@ -34,10 +36,11 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from repr_toolkit.data.arrays import renamed
+from repr_toolkit.data.arrays import are_codes, bases, renamed
 from repr_toolkit.data.cache import Contents, cached, require_room, write_rows
-from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays
+from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays, first_key
 from repr_toolkit.data.splits import complete_splits, consecutive
+from repr_toolkit.support.console import aside_once
 from repr_toolkit.support.reading import file_checksum, reading
 
 logger = logging.getLogger(__name__)
@@ -134,9 +137,10 @@ def load_npz(path: Path) -> ImageData:
     Raises ValueError or TypeError, which names the file and the key, if the content does not fit.
     """
     members = read_members(path)
-    if "data" in members and "labels" in members and members["data"].dtype.kind != "f":
+    if "data" in members and "labels" in members and members["data"].dtype == np.uint8:
         return load_imagenet([path], None)
-    members = renamed(members, str(path))
+    with _naming(path):
+        members = renamed(members, str(path), Member.chunks)
     columns, rows = _columns(path, members)
     _check(path, columns)
 
@@ -159,7 +163,9 @@ def load_npz(path: Path) -> ImageData:
             encoder = next(iter(texts(members, "encoder", 0)), None)
         return Contents(_completed(path, folder, splits), levels, names, encoder)
 
-    return cached(path.name, _fingerprint([path]), build)
+    # Part of the cache's key: what is taken under another name, as that may be understood anew.
+    taken = [f" {each.key} as {key}" for key, each in members.items() if key != each.key]
+    return cached(path.name, "".join([_fingerprint([path]), *taken]), build)
 
 
 def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
@@ -230,7 +236,7 @@ def _columns(
     path: Path, members: Mapping[str, Member]
 ) -> tuple[dict[str, list[Member]], dict[str, Array]]:
     """The arrays of each batch key, split by split, and, if keys are prefixed, the splits' rows."""
-    first = _first(members)
+    first = first_key(bases(members))
     if first in members:
         count = members[first].shape[0] if members[first].shape else 0
         known = {"image", "embedding", "landmarks", *CODES}
@@ -265,12 +271,6 @@ def _columns(
     return columns, rows
 
 
-def _first(members: Mapping[str, Member]) -> str:
-    """The key that has a row for each image: the images, or embeddings without any."""
-    images = {"image", *(f"{split}_image" for split in SPLITS)} & {*members}
-    return "image" if images else "embedding"
-
-
 def _is_numeric(member: Member) -> bool:
     return member.dtype.kind in "biuf" and len(member.shape) > 0
 
@@ -286,7 +286,7 @@ def _check(path: Path, columns: Mapping[str, list[Member]]) -> None:
                 )
             if key == "image" and part.dtype != np.uint8:
                 raise TypeError(f"{path}: {part.key!r} must be uint8, got {part.dtype}")
-            if key in CODES and part.dtype.kind not in "iuUS":
+            if key in CODES and part.dtype.kind not in "biufUS":
                 raise TypeError(
                     f"{path}: {part.key!r} must hold integers or strings, got {part.dtype}"
                 )
@@ -304,20 +304,25 @@ def _check(path: Path, columns: Mapping[str, list[Member]]) -> None:
 def _stored_dtype(key: str, parts: list[Member]) -> np.dtype[np.generic]:
     if key in CODES:
         return np.dtype(np.int64)
-    if key in ("embedding", "landmarks") and parts[0].dtype.kind == "f":
+    if key in ("embedding", "landmarks") and parts[0].dtype.kind in "biuf":
         return np.dtype(np.float32)
     return parts[0].dtype.newbyteorder("=")
 
 
 def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, ...]]:
-    """int64 codes and, where the values were strings, their names."""
+    """int64 codes and, where the values were strings or negative, their names."""
     values = np.concatenate(parts)
     if values.dtype.kind in "US":
         unique, codes = np.unique(values.astype(str), return_inverse=True)
         return codes.astype(np.int64), tuple(map(str, unique))
-    if len(values) and values.min() < 0:
-        raise ValueError(f"{path}: {key!r} holds {values.min()}; codes count from 0")
-    return values.astype(np.int64), ()
+    if not are_codes(values):
+        raise TypeError(f"{path}: {key!r} must hold whole numbers or strings, got {values.dtype}")
+    codes = values.astype(np.int64)
+    if not len(codes) or codes.min() >= 0:
+        return codes, ()
+    unique, codes = np.unique(codes, return_inverse=True)
+    aside_once(f"{path}: {key!r} counts from {unique[0]}; its {len(unique)} values become codes")
+    return codes.astype(np.int64), tuple(map(str, unique))
 
 
 def texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]:
@@ -338,7 +343,7 @@ def _levels(path: Path, members: Mapping[str, Member]) -> int:
 
 
 def _split_rows(path: Path, members: Mapping[str, Member]) -> dict[str, Array]:
-    count = members[_first(members)].shape[0]
+    count = members[first_key(members)].shape[0]
     if "split" not in members:
         return {"train": np.arange(count)}
     values = members["split"].array()

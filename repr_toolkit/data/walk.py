@@ -29,6 +29,7 @@ KNOWN = PLUG_INS.keys() | {
 """Suffixes of images; of what else Pillow opens, such as .pdf and .ico, nobody's data are."""
 
 HIDDEN, OURS = "hidden", "a system's own"
+AGAIN = "a link to a file that is read already"
 MANY = 10  # files named of one kind, after which the rest are counted
 
 
@@ -66,8 +67,9 @@ def readable_suffixes() -> frozenset[str]:
 def walk(folder: Path) -> Walk:
     """The image files below a folder, by their suffixes, at any depth.
 
-    Links are followed. A folder that several links lead to is read once, under its own name where
-    it lies in the folder itself, and a link that leads back up is not followed. Left out are hidden
+    Links are followed. A folder or a file that several links lead to is read once, under its own
+    name where it lies in the folder itself, and a link that leads back up is not followed; of hard
+    links the first by name is read. Left out are hidden
     files and folders, those that systems make (Thumbs.db, __MACOSX, @eaDir …), the runs of this
     toolkit (see `holds_runs`), links to nothing and files of other kinds; of a folder that is left
     out nothing else is said. Empty folders are named too.
@@ -102,8 +104,10 @@ def walk(folder: Path) -> Walk:
                 (links if entry.is_symlink() else folders).append(path)
             else:
                 files.append(path)
+    files, again = _once(files)
+    skipped += [(path, AGAIN) for path in again]
     relative = [Skipped(path.relative_to(folder).as_posix(), why) for path, why in skipped]
-    return Walk(sorted(files), sorted(relative))
+    return Walk(files, sorted(relative))
 
 
 def is_run(folder: Path) -> bool:
@@ -151,8 +155,17 @@ def _left_out(path: Path, *, is_folder: bool, is_file: bool) -> str:
     return f"{suffix} is no image" if suffix else "no suffix, and so no image"
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    stat = folder.stat()
+def _once(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+    """Files in the order of their names, and those that are one of these by another name."""
+    first: dict[tuple[int, int], Path] = {}
+    for path in sorted(paths, key=lambda path: (path.is_symlink(), path)):
+        first.setdefault(_identity(path), path)
+    again = {*paths} - {*first.values()}
+    return sorted(first.values()), sorted(again)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
     return stat.st_dev, stat.st_ino
 
 

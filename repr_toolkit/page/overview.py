@@ -44,21 +44,21 @@ SIDE = 64
 
 def data_blocks(data: ImageData) -> Iterator[Block]:
     """Splits, classes, groups and keys of data that were loaded."""
-    channels, height, width = data.image_shape
-    levels = f"{data.levels} levels"
-    levels += f", made of {data.stored_levels}" if data.levels != data.stored_levels else ""
-    count = sum(map(len, data.rows.values()))
-    yield Paragraph(f"**{data.name}**: {count:,} images, {height}×{width}×{channels}, {levels}.")
-    yield class_table(class_counts(data))
+    if "image" in data.arrays:
+        channels, height, width = data.image_shape
+        what = f"images of {height}×{width}×{channels}, {data.levels} levels"
+        what += f", made of {data.stored_levels}" if data.levels != data.stored_levels else ""
+    else:
+        what = f"embeddings of {data.arrays['embedding'].shape[1]:,} numbers, without images"
+    yield Paragraph(f"**{data.name}**: {what}.")
+    yield class_table(class_counts(data), "Images" if "image" in data.arrays else "Embeddings")
     rows = []
     for key, value in data.split("train")[choose_evenly(len(data.rows["train"]), READ)].items():
         array = data.arrays[key]
         shape = f"{array.dtype} ({', '.join(['N', *map(str, array.shape[1:])])})"
         values = f"{value.min().item():.4g} to {value.max().item():.4g}"
         rows.append(Row(key, [Cell(shape), Cell(values)]))
-    yield Table(
-        "What a batch holds, and the values of training images.", ["type", "values"], rows, "Key"
-    )
+    yield Table("What a batch holds, and its values in training.", ["type", "values"], rows, "Key")
     for key, name in GROUPS.items():
         if key in data.arrays:
             yield Paragraph(_grouped(data, key, name))
@@ -68,14 +68,16 @@ def survey_blocks(survey: Survey) -> Iterator[Block]:
     """What a folder of image files holds, whether or not it can be loaded as it is."""
     layout = survey.layout
     inside = "" if layout.root == layout.folder else f" (in {layout.root})"
-    yield Paragraph(f"**{layout.folder}**{inside}: {len(layout.files):,} image files.")
     sizes = sorted(survey.sizes, key=lambda size: size[0] * size[1])
+    what = "no file that can be read"
     if sizes:
         ends = [f"{width}×{height}" for height, width in dict.fromkeys((sizes[0], sizes[-1]))]
+        several = f" ({len(sizes):,} sizes)" if len(sizes) > 1 else ""
         modes = ", ".join(f"{count:,} × {mode}" for mode, count in survey.modes.most_common())
-        yield Paragraph(
-            f"Pixels, width × height: {' to '.join(ends)}, {len(sizes)} sizes. Modes: {modes}."
-        )
+        what = f"files of {' to '.join(ends)} pixels, width × height{several}; modes: {modes}"
+    yield Paragraph(f"**{layout.folder}**{inside}: {what}.")
+    if layout.doubt:
+        yield Paragraph(f"{layout.doubt}.")
     if layout.skipped:
         text = skipped_text(layout.skipped)
         yield Paragraph(f"{text[0].upper()}{text[1:]}.")
@@ -97,8 +99,8 @@ def class_counts(data: ImageData) -> Counts:
     return counts
 
 
-def class_table(counts: Counts) -> Table:
-    """How many images of each class each split has."""
+def class_table(counts: Counts, what: str = "Images") -> Table:
+    """How many images, or what else, of each class each split has."""
     splits = [split for split in SPLITS if split in counts]
     classes = list(dict.fromkeys(name for split in splits for name in sorted(counts[split])))
     total = {split: counts[split].total() for split in splits}
@@ -108,7 +110,7 @@ def class_table(counts: Counts) -> Table:
         if name
     ]
     more = len(classes) - MOST_CLASSES
-    caption = "Images of each class." if len(rows) > 1 else "Images; they have no classes."
+    caption = f"{what} of each class." if len(rows) > 1 else f"{what}; they have no classes."
     caption += "" if len(splits) == len(SPLITS) else " A tenth becomes each split without a folder."
     caption += f" {more:,} more classes are left out." if more > 0 else ""
     return Table(

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.config.yaml_text import parse_yaml
 from repr_toolkit.runs.checkpoint_files import checkpoint_step, checkpoints_of, drop_checkpoints
+from repr_toolkit.runs.directory import CONFIG, FACTS, WEIGHTS
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import FILE as LOCK
 from repr_toolkit.runs.lock import in_training
@@ -26,7 +27,6 @@ from repr_toolkit.support.files import size_of
 from repr_toolkit.support.locks import lock
 from repr_toolkit.support.reading import MOST_TEXT, read_json, read_text, reading
 
-CONFIG, WEIGHTS, FACTS = "config.yaml", "model.safetensors", "model.json"
 METRICS = "metrics.csv"
 _MEASURED = ("evaluate", "information")
 """The results, kept in a run, that state bits/dim of its images given their own h."""

@@ -16,6 +16,9 @@ from repr_toolkit.support.pulse import Work, heard, working
 REPLACED = "repr_toolkit.replaced"
 """The name, among Python's handlers of encoding errors, of the one that replaces characters."""
 
+_said: set[str] = set()
+"""What `aside_once` has said."""
+
 _INSTEAD = {
     "±": "+-", "→": "->", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "✓": "ok",
     "·": ".", "“": '"', "”": '"', "‘": "'", "’": "'", "≤": "<=", "≥": ">=", "²": "^2", "³": "^3",
@@ -128,6 +131,13 @@ def aside(message: str) -> None:
 
     if first_process():
         tell(message)
+
+
+def aside_once(message: str) -> None:
+    """As `aside`, unless this process has said the same before."""
+    if message not in _said:
+        _said.add(message)
+        aside(message)
 
 
 @contextmanager

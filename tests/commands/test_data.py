@@ -43,7 +43,7 @@ def test_a_packaged_data_set_is_shown(
 ) -> None:
     assert main(["data", "digits", "--data.levels", "4"]) == 0
     out, _ = said(capsys)
-    assert "digits: 1,797 images, 8×8×1, 4 levels, made of 17." in out
+    assert "digits: images of 8×8×1, 4 levels, made of 17." in out
     assert "| all | 1,437 | 180 | 180 | 1,797 |" in out
     assert "| image | uint8 (N, 1, 8, 8) | 0 to 3 |" in out
     assert "| label | int64 (N) | 0 to 9 |" in out
@@ -63,8 +63,8 @@ def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
     assert main(["data", "pets"]) == 1
     out, err = said(capsys)
     for text in (
-        "pets: 16 image files.",
-        "Modes: 4 × RGB, 4 × L, 4 × CMYK, 4 × P.",
+        "pets: files of ",
+        " pixels, width × height (16 sizes); modes: 4 × RGB, 4 × L, 4 × CMYK, 4 × P.",
         "notes.txt",
         "A tenth becomes each split without a folder.",
         "| all | 16 | 16 |",
@@ -82,9 +82,38 @@ def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
     argv = ["data", "pets", "--data.size", "16", "--data.mode", "RGB", "--overwrite"]
     assert main(argv) == 0
     out, err = said(capsys)
-    assert "16 images, 16×16×3, 256 levels." in out
+    assert "images of 16×16×3, 256 levels." in out
+    assert out.count("16 images") + out.count("16 image files") == 0  # the table says how many
     assert "| all | 12 | 2 | 2 | 16 |" in out
     assert "error" not in err
+
+
+def test_images_of_one_size_have_that_size(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("images", "test"):
+        Path("mix", name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("L", (24, 20), number).save(f"mix/{name}/{number}.png")
+    assert main(["data", "mix"]) == 0
+    out, err = said(capsys)
+    assert "mix: files of 24×20 pixels, width × height; modes: 12 × L." in out
+    assert "test/ is taken for a class, since there is no train/." in out
+    assert "test/ is taken for a class, since there is no train/" in err
+
+
+def test_embeddings_without_images_are_shown(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez("h.npz", embedding=np.eye(40, 5, dtype=np.float32), label=np.arange(40) % 2)
+    assert main(["data", "h.npz"]) == 0
+    out, _ = said(capsys)
+    assert "h.npz: embeddings of 5 numbers, without images." in out
+    assert "Embeddings of each class. | Class | train | val | test | together |" in out
+    assert "| all | 32 | 4 | 4 | 40 |" in out
+    assert "| embedding | float32 (N, 5) | 0 to 1 |" in out
+    assert "there are no images, and so no sheet of them" in out
+    assert not Path("h.npz.contact.png").exists()
 
 
 def test_a_sheet_of_many_classes_says_so(
@@ -193,6 +222,7 @@ def written(folder: Path, made: Any, size: int = 32) -> dict[str, Any]:
         ({"train": 60}, 300, 16, 30),
         ({"train": 10}, 300, 8, 30),
         ({"train": 4}, 300, 2, 30),
+        ({"train": 6, "val": 2}, 300, 5, 30),
         ({"train": 300}, 1500, 16, 150),
         ({"train": 240, "val": 30, "test": 30}, 1500, 16, 150),
         ({"train": 50_000, "test": 10_000}, 3000, 16, 300),

@@ -39,7 +39,7 @@ MISTAKES = {
     f"reconstruct {RUN} nofile.png": "there is no picture nofile.png",
     f"reconstruct {RUN} --out a.gif": ".png",
     f"complete {RUN} --mask nomask": "there is no nomask",
-    f"portraits {RUN} nofile.jpg": "there is no photograph nofile.jpg",
+    f"portraits {RUN} nofile.jpg": "there is no picture nofile.jpg",
     f"portraits {RUN} there.png --weights no.safetensors": "no file no.safetensors of weights",
     f"interpolate {RUN} a.jpg b.jpg": "there is no picture a.jpg",
     "likeness nowhere": "no run nowhere",

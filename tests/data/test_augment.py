@@ -104,6 +104,16 @@ def test_levels_stay_levels() -> None:
         assert drawn(binary).unique().tolist() == [0, 1], kind
 
 
+def test_values_come_from_the_image_however_far_it_moves() -> None:
+    """A place beyond both edges is mirrored at each."""
+    images = np.random.default_rng(3).integers(100, 150, (2000, 1, 8, 8), dtype=np.uint8)
+    split = changing(data(images), shifts=7, crops=0.5)
+    changed = drawn(split)
+    stored = split[:]["image"]
+    assert (changed.amax((1, 2, 3)) <= stored.amax((1, 2, 3))).all()
+    assert (changed.amin((1, 2, 3)) >= stored.amin((1, 2, 3))).all()
+
+
 def test_what_was_sampled_once_is_moved_as_it_is() -> None:
     fixed = changing(data().binarised("fixed"), flips=True)
     stored, changed = fixed[:]["image"], drawn(fixed)

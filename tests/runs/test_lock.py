@@ -15,7 +15,7 @@ from repr_toolkit.training import train as training
 from repr_toolkit.training.train import train
 from toys.runs import TINY, small
 
-BUSY = rf"is being trained by process {os.getpid()} on \S+ since \d{{4}}-.*choose another --name"
+BUSY = rf"is being trained by process {os.getpid()} on \S+ since \d{{4}}-.*choose another run_dir"
 
 
 @pytest.mark.parametrize("resume", [False, True])

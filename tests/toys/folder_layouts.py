@@ -3,6 +3,7 @@
 import os
 
 from toys.folders import (
+    AGAIN,
     BACK,
     NO,
     OURS,
@@ -29,6 +30,18 @@ LAYOUTS = [
     Case("speech's dev", split("train", "dev", "test"), both("train", "val", "test")),
     Case("splits alone", [*three("train"), *three("test")], {"train": 3, "test": 3}),
     Case("train alone", split("train"), both("train")),
+    Case(
+        "a test without train",
+        [*three("images"), *three("test")],
+        {"train/images": 3, "train/test": 3},
+        said=["test/ is taken for a class, since there is no train/"],
+    ),
+    Case(
+        "val and test without train",
+        [*three("images"), *three("Val"), *three("test")],
+        {"train/images": 3, "train/test": 3, "train/Val": 3},
+        said=["Val/ and test/ are taken for classes, since there is no train/"],
+    ),
     Case(
         "classes are numbers",
         [line for n in ("0", "1", "10") for line in three(f"train/{n}")],
@@ -155,6 +168,30 @@ LINKS = [
         "a link to itself", [*PETS, "cat/a.png -> a.png"], TAKEN, {"cat/a.png": "a link to nothing"}
     ),
     Case("a class twice", [*PETS, "a -> cat"], TAKEN, {"a": TWICE}),
+    Case(
+        "a test image is one of train",
+        [*three("train"), *three("test"), "test/a.png -> ../train/1.png"],
+        {"train": 3, "test": 3},
+        {"test/a.png": AGAIN},
+    ),
+    Case(
+        "one of train is a test image",
+        [*three("test"), *three("train"), "train/0a.png -> ../test/1.png"],
+        {"train": 3, "test": 3},
+        {"train/0a.png": AGAIN},
+    ),
+    Case(
+        "hard links to an image",
+        [*three("train"), *three("test"), "test/a.png => train/1.png"],
+        {"train": 2, "test": 4},
+        {"train/1.png": AGAIN},
+    ),
+    Case(
+        "links to one file",
+        [*three("cat"), "a/0.png -> ../../elsewhere/0.png", "b/0.png -> ../../elsewhere/0.png"],
+        {"train/cat": 3, "train/a": 1},
+        {"b/0.png": AGAIN},
+    ),
     Case(
         "val is test",
         [*split("train", "test"), "val -> test"],

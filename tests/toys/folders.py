@@ -1,7 +1,8 @@
 """Folders as people have them: `make` writes one, and `check` reads it and compares.
 
 A line of a folder is a file: an image by its suffix, or else a text; `NAME = KIND` is a file of
-another kind (see `write`), `NAME -> TARGET` a link, and `NAME/` an empty folder.
+another kind (see `write`), `NAME -> TARGET` a link, `NAME => TARGET` a hard link to what an earlier
+line made, and `NAME/` an empty folder.
 """
 
 import csv
@@ -21,6 +22,7 @@ from PIL import Image, ImageCms
 from repr_toolkit.data import ImageData, folder, load_data, walk
 from repr_toolkit.data.folder import survey_folder
 from repr_toolkit.data.picture_files import Mode
+from repr_toolkit.support import console
 
 SIDE = 4  # pixels
 FORMATS = {".jfif": "JPEG", ".jpe": "JPEG", ".mpo": "JPEG", ".apng": "PNG", ".dib": "BMP"}
@@ -50,6 +52,7 @@ PETS = [*three("cat"), *three("dog")]
 TAKEN = {"train/cat": 3, "train/dog": 3}
 HEIC = "takes the plug-in pillow-heif"
 BACK, TWICE = "a link that leads back", "a link to a folder that is read already"
+AGAIN = "a link to a file that is read already"
 RUNS, OURS, NO = "runs of this toolkit", "a system's own", "is no image"
 SEVERAL = "animated, or several pages"
 EVERY = ("1", "L", "LA", "P", "RGBA", "CMYK", "I;16", "deep")
@@ -136,6 +139,11 @@ def make(root: Path, lines: Sequence[str]) -> Path:
     for line in three("elsewhere"):
         write(root.parent / line, "")
     for line in lines:
+        if " => " in line:
+            name, _, target = line.partition(" => ")
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).hardlink_to(root / target)
+            continue
         name, link, target = line.partition(" -> ")
         name, _, kind = name.partition(" = ")
         if link:
@@ -191,6 +199,6 @@ def check(case: Case, folder_of_it: Path, capfd: pytest.CaptureFixture[str]) -> 
     # It is said once a process; and what was skipped is still known when the cache is read.
     again = load_data(str(root), size=case.size, mode=case.mode)
     assert (capfd.readouterr().err, again.fingerprint) == ("", data.fingerprint)
-    folder._said.clear()
+    console._said.clear()
     load_data(str(root), size=case.size, mode=case.mode)
     assert capfd.readouterr().err == said

@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from repr_toolkit.analyses.probing.columns import Made
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.data.arrays import Arrays
-from repr_toolkit.data.images import SPLITS
+from repr_toolkit.data.arrays import Arrays, by_split
+from repr_toolkit.data.images import SPLITS, first_key
 from repr_toolkit.representations import Representation
 from repr_toolkit.runs.run import Run
 
@@ -21,13 +21,17 @@ def as_given(
 ) -> tuple[list[Made], ImageData | None]:
     """The sources and the data of what `probe` is given.
 
-    Raises ValueError for embeddings without labels, and as `load_data` does.
+    Raises ValueError for embeddings without labels or with more or fewer rows than the data, and as
+    `load_data` does.
     """
     alone = isinstance(source, np.ndarray | Tensor)
     if alone and isinstance(data, np.ndarray | Tensor | list) and np.ndim(cast(Any, data)) == 1:
-        source, data = {"embedding": source, "label": data}, None
+        source, data = (source, data), None
     pair = isinstance(source, tuple) and len(source) == 2
-    by_key = isinstance(source, Mapping) and not {*source} <= {*SPLITS}
+    by_key = isinstance(source, Mapping) and (
+        not by_split(source)
+        or any(isinstance(part, tuple | Mapping | Dataset) for part in source.values())
+    )
     if data is None and (
         isinstance(source, Dataset)
         or by_key
@@ -39,9 +43,15 @@ def as_given(
         raise ValueError("embeddings alone have nothing to probe: give their labels beside them")
     images = None if data is None else load_data(data)
     if alone:
-        rows = cast(ImageData, images).rows
+        known = cast(ImageData, images)
+        count = len(known.arrays[first_key(known.arrays)])
         values = np.asarray(source.detach().cpu() if isinstance(source, Tensor) else source)
-        return [{split: values[rows[split]] for split in SPLITS}], images
+        if len(values) != count:
+            raise ValueError(
+                f"there are {len(values):,} rows of h, and {count:,} images of {known.name}: h has "
+                f"a row for each image, in their order"
+            )
+        return [{split: values[known.rows[split]] for split in SPLITS}], images
     single = isinstance(source, str | Path | Run | Representation | Mapping)
     return [cast(Made, source)] if single else [*cast("Iterable[Made]", source)], images
 

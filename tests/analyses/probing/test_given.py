@@ -28,6 +28,15 @@ QUICK: dict[str, Any] = {"probes": ["knn"], "orders": 0}
         (TensorDataset(torch.from_numpy(H), torch.from_numpy(LABELS)),),
         (H, (IMAGES, LABELS)),
         (H, load_data((IMAGES, LABELS))),
+        (H, LABELS.astype(float)),
+        (H, [f"class {label}" for label in LABELS]),
+        (
+            {
+                "train": (H[:96], LABELS[:96]),
+                "valid": (H[96:108], LABELS[96:108]),
+                "test": (H[108:], LABELS[108:]),
+            },
+        ),
     ],
 )
 def test_embeddings_and_labels_are_all_that_it_takes(given: tuple[Any, ...]) -> None:
@@ -44,6 +53,11 @@ def test_embeddings_and_labels_are_all_that_it_takes(given: tuple[Any, ...]) -> 
         assert "have no images, only embedding, label" in result.left_out["pixels"]
 
 
+def test_real_numbers_beside_h_are_regressed() -> None:
+    result = probe(H, H[:, 0] + 0.5, control=False, probes=["ridge"], orders=0)
+    assert [(target.name, target.kind) for target in result.targets] == [("target", "regression")]
+
+
 def test_images_in_memory_are_data() -> None:
     result = probe("pixels", (IMAGES, LABELS), control=False, **QUICK)
     assert [*result.representations] == ["pixels"]
@@ -53,6 +67,8 @@ def test_what_has_nothing_to_probe() -> None:
     for given, told in (
         ((H,), "give their labels beside them"),
         (((IMAGES, LABELS),), "images are no h: name what makes it of them"),
+        ((np.tile(H, (2, 1)), (IMAGES, LABELS)), "240 rows of h, and 120 images of arrays"),
+        ((H[:60], (IMAGES, LABELS)), "60 rows of h, and 120 images of arrays"),
         ((np.where(H > 0.9, np.nan, H), LABELS), "h of the train images is not finite in"),
     ):
         with pytest.raises(ValueError, match=told):
