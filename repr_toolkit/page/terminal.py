@@ -58,11 +58,16 @@ def table_text(table: Table) -> str:
 
 
 def _lines(row: Row) -> list[tuple[str, list[str]]]:
-    """A row's label and cells, and a second line of the intervals if the row has `intervals`."""
+    """A row's label and cells; and if the row has `intervals`, those that are not in them yet."""
     cells = [f"{cell.text} ± {cell.error}" if cell.error else str(cell) for cell in row.cells]
     lines = [(row.label, cells)]
     if row.intervals:
-        lines.append(("95 % interval", [cell.detail or NONE for cell in row.cells]))
+        besides = [
+            cell.detail.removeprefix(f"± {cell.error}").removeprefix("; ") if cell.error else ""
+            for cell in row.cells
+        ]
+        if any(besides):
+            lines.append(("95 % interval", [each or NONE for each in besides]))
     return lines
 
 
