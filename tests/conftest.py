@@ -2,6 +2,9 @@
 
 import math
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -37,3 +40,16 @@ def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     if hasattr(request.config, "workerinput"):  # one of several workers, which share it
         folder = folder.parent
     os.environ["REPR_TOOLKIT_CACHE"] = str(folder / "cache")
+
+
+@pytest.fixture(autouse=True)
+def _modules_end_with_their_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A module that a test has written is not found by the next, which may write its namesake."""
+    before = {*sys.modules}
+    yield
+    home = tmp_path_factory.getbasetemp()
+    for name in {*sys.modules} - before:
+        places = getattr(sys.modules[name], "__path__", ())  # of a package, with a file or without
+        file = getattr(sys.modules[name], "__file__", None)
+        if any(Path(place).is_relative_to(home) for place in (*places, *filter(None, [file]))):
+            del sys.modules[name]

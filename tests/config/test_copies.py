@@ -70,7 +70,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (home / name).write_text(text)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(home)
-    forget()  # modules of these names that other tests have imported
     yield tmp_path
     forget()
 

@@ -31,8 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "Path('code_ran').touch()\n"
         "from toys.encoders import ChannelMean as Net\n"
     )
-    yield tmp_path
-    sys.modules.pop("evil", None)
+    return tmp_path
 
 
 def checked(config: dict[str, Any]) -> None:
