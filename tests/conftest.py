@@ -43,8 +43,8 @@ def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(autouse=True)
-def _modules_end_with_their_test(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A module that a test has written is not found by the next, which may write its namesake."""
+def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test finds a module that another has written, or trust that another has given."""
     before = {*sys.modules}
     yield
     home = tmp_path_factory.getbasetemp()
@@ -53,3 +53,6 @@ def _modules_end_with_their_test(tmp_path_factory: pytest.TempPathFactory) -> It
         file = getattr(sys.modules[name], "__file__", None)
         if any(Path(place).is_relative_to(home) for place in (*places, *filter(None, [file]))):
             del sys.modules[name]
+    from repr_toolkit.config import trust
+
+    trust._trusted.set(frozenset())
