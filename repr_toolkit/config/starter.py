@@ -72,7 +72,7 @@ training:
   ema_decay: 0.99
   compile: {compile}  # pays in long trainings, and needs a C++ compiler
 
-trainer: {{gradient_clip_val: 1.0}}  # on a GPU add precision: bf16-mixed
+trainer: {{precision: auto, gradient_clip_val: 1.0}}  # bf16-mixed where that is fast
 
 study:  # each variant is the recipe above with these changes
   mse_m10:

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from repr_toolkit.config.defaults import with_defaults
-from repr_toolkit.config.recipe import differences
+from repr_toolkit.config.recipe import Config, differences
 from repr_toolkit.data import ImageData
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.checkpoint_files import checkpoint_step
@@ -25,6 +25,16 @@ DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
 """The arguments of the Trainer that say where a run is computed."""
 
 
+def with_rounding(config: Config, stated: Config) -> Config:
+    """A configuration that rounds as a run states it where it leaves that to the machine."""
+    training, trainer = dict(config["training"]), dict(config["trainer"])
+    if training["micro_batch"] is None:
+        training["micro_batch"] = stated["training"]["micro_batch"]
+    if trainer.get("precision") == "auto":
+        trainer["precision"] = stated["trainer"].get("precision")
+    return {**config, "training": training, "trainer": trainer}
+
+
 def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     """Whether a configuration asks a run for more steps, and has nothing else that matters.
 
@@ -36,8 +46,6 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     # A configuration that builds no model of these data any more is compared as the run states it.
     with suppress(ValueError, TypeError, ImportError):
         stated, asked = with_defaults(assemble(stated, data).config), with_defaults(config)
-    if config["training"]["micro_batch"] is None:  # then the run's own is used
-        stated["training"]["micro_batch"] = None
     different = [
         name
         for name in differences(stated, asked)

@@ -44,11 +44,12 @@ from repr_toolkit.training.memory import keep_freed_memory
 from repr_toolkit.training.monitor import LossMonitor
 from repr_toolkit.training.preparation import Preparation
 from repr_toolkit.training.progress import Pace, TrainingProgress, in_words
-from repr_toolkit.training.resuming import Devices, require_same
+from repr_toolkit.training.resuming import Devices, require_same, with_rounding
 from repr_toolkit.training.start import start_facts, start_from, with_start
 from repr_toolkit.training.stopping import Stopping
 from repr_toolkit.training.trainer import (
     can_compile,
+    has_bfloat16,
     log_interval,
     make_trainer,
     parts_of_batch,
@@ -109,9 +110,8 @@ def train(
     torch.manual_seed(config["seed"])
     encoder, join, config = assemble(config, data)
     require_trainable(config, data, encoder)
+    config = with_rounding(config, run.config) if exists else config
     longer = exists and require_same(run, config, data)
-    if exists:
-        config["training"]["micro_batch"] = run.config["training"]["micro_batch"]
     with quiet_lightning(), ExitStack() as held:
         if exists:
             held.enter_context(sole_trainer(run.path))  # first: another training may just end
@@ -201,6 +201,8 @@ class Fitting:
         ]
         logger = CsvLogger(run.metrics_file, self.first_step)
         self.trainer = make_trainer(config, run.path, [*filter(None, every)], logger)
+        if config["trainer"].get("precision") == "auto":
+            self.config = apply_settings(config, {"trainer.precision": self.trainer.precision})
         # Raises for a batch size that the processes cannot share, before any file is written.
         self.images.train_order(world_size=self.trainer.world_size)
         self.parts = parts_of_batch(config, self.trainer.world_size)
@@ -211,7 +213,7 @@ class Fitting:
         shared = "metric" not in config["model"] and not training["micro_batch"] and self.parts == 1
         if is_new and on_cpu and shared:
             part = -(-batch_size // (self.trainer.world_size * self.threads))
-            self.config = apply_settings(config, {"training.micro_batch": part})
+            self.config = apply_settings(self.config, {"training.micro_batch": part})
 
     def model_arguments(self) -> dict[str, Any]:
         """The keyword arguments of a `Learner` that the configuration and the device decide."""
@@ -293,6 +295,10 @@ class Fitting:
         verb = f"resuming at step {self.first_step}:" if self.checkpoint else "training"
         start = self.config["training"]["start"]
         begins = "" if self.checkpoint or not start else f"  from the weights of {start}\n"
+        emulated = self.trainer.precision == "bf16-mixed" and not has_bfloat16(
+            self.config["trainer"].get("accelerator", "auto")
+        )
+        slow = "  bfloat16 is emulated here; --trainer.precision auto takes what is fast\n"
         say(
             f"{verb} {model.description}, "
             f"{sum(p.numel() for p in model.parameters()):,} parameters\n"
@@ -302,6 +308,7 @@ class Fitting:
             f"{begins}"
             f"  {self.steps:,} steps of {self.config['data']['batch_size']} images{parts} on "
             f"{self.device_name}, precision {self.trainer.precision}\n"
+            f"{slow if emulated and not self.checkpoint else ''}"
             f"  results: {self.run.path}"
         )
 

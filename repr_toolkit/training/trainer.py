@@ -22,7 +22,7 @@ from repr_toolkit.config.recipe import explain
 from repr_toolkit.config.trainer import DEFAULTS, REFUSED, require_known
 from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
-PRECISIONS = ("32-true", "32", 32, "bf16-mixed", "16-mixed", None)
+PRECISIONS = ("auto", "32-true", "32", 32, "bf16-mixed", "16-mixed", None)
 
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 OURS = ("callbacks", "max_time", "accumulate_grad_batches")
@@ -45,9 +45,12 @@ def make_trainer(
     settings = {key: value for key, value in config["trainer"].items() if key not in OURS}
     if settings.get("precision") not in PRECISIONS:
         raise ValueError(
-            f"trainer.precision is 32-true, bf16-mixed or 16-mixed, which keep the weights in "
-            f"float32, not {settings['precision']!r}"
+            f"trainer.precision is auto, 32-true, bf16-mixed or 16-mixed, which keep the weights "
+            f"in float32, not {settings['precision']!r}"
         )
+    if settings.get("precision") == "auto":
+        fast = has_bfloat16(settings.get("accelerator", "auto"))
+        settings["precision"] = "bf16-mixed" if fast else "32-true"
     parser = ArgumentParser(exit_on_error=False)
     skipped = {*DEFAULTS, *REFUSED} - {*settings}
     parser.add_class_arguments(Trainer, "object", skip=skipped)
@@ -78,6 +81,20 @@ def make_trainer(
             f"and validation need the whole model on each device"
         )
     return trainer
+
+
+def has_bfloat16(accelerator: str) -> bool:
+    """Whether the device that Lightning takes for an accelerator has instructions for bfloat16.
+
+    Where it has none, arithmetic in bfloat16 is emulated: a training step of the Gated PixelCNN
+    took 2.4 times as long as in float32 on such a CPU.
+    """
+    if accelerator != "cpu" and torch.backends.mps.is_available():
+        return False
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    known = torch.cpu.get_capabilities()
+    return any(known.get(name) for name in ("amx_bf16", "avx512_bf16", "bf16"))  # the last of ARM
 
 
 def user_callbacks(config: Mapping[str, Any]) -> list[Callback]:

@@ -13,7 +13,7 @@ from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, with_data
 from repr_toolkit.support.console import say
-from repr_toolkit.training.resuming import require_same
+from repr_toolkit.training.resuming import require_same, with_rounding
 from repr_toolkit.training.start import with_start
 from repr_toolkit.training.train import require_trainable, train
 
@@ -76,5 +76,5 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
     except (ValueError, TypeError, ImportError) as error:
         raise type(error)(f"study.{name}: {error}") from error
     if exists:
-        require_same(run, resolved, data)
+        require_same(run, with_rounding(resolved, run.config), data)
     return variant, data

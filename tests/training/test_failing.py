@@ -92,7 +92,7 @@ def test_momentum_begins_with_the_first_step_that_is_taken(tmp_path: Path) -> No
     ("settings", "message"),
     [
         ({"trainer__devises": 2}, r"unknown key trainer\.devises.*did you mean devices\?"),
-        ({"trainer__precision": "bf16-true"}, r"trainer\.precision is 32-true, bf16-mixed"),
+        ({"trainer__precision": "bf16-true"}, r"trainer\.precision is auto, 32-true, bf16-mixed"),
         ({"model__decoder__init_args__h_dim": 9}, "h_dim is 9, but the encoder's h_dim is 3"),
         ({"model__encoder": {"class_path": "no_such_module.X"}}, "no_such_module"),
     ],

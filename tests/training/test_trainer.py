@@ -1,6 +1,7 @@
 """What a user sets of the Trainer: callbacks, a time, parts of a batch, a profiler."""
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from repr_toolkit.runs.run import Run
 from repr_toolkit.support.signals import Stopped
 from repr_toolkit.training import stopping
 from repr_toolkit.training.train import train
-from repr_toolkit.training.trainer import parts_of_batch
+from repr_toolkit.training.trainer import has_bfloat16, parts_of_batch
 from toys.runs import assert_same_weights, metrics, small, small_metric
 
 
@@ -232,3 +233,61 @@ def test_a_run_that_its_time_ends_says_how_to_go_on(
     error = capsys.readouterr().err
     assert "stopped by trainer.max_time after step 5 of 12; go on with: repr-toolkit train" in error
     assert error.rstrip().endswith("--resume")
+
+
+@pytest.mark.parametrize(
+    ("known", "fast"),
+    [
+        ({}, False),
+        ({"avx512_bf16": False, "avx512_f": True}, False),
+        ({"avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"bf16": True}, True),  # ARM
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_it_has_instructions_for_it(
+    known: dict[str, bool], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known)
+    assert has_bfloat16("cpu") is fast
+
+
+@pytest.mark.parametrize(("supported", "cuda"), [(True, True), (False, True), (True, False)])
+def test_a_gpu_computes_in_bfloat16_where_it_does_not_emulate_it(
+    supported: bool, cuda: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    support = {False: supported, True: True}
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: support[including_emulation]
+    )
+    assert has_bfloat16("auto") is (supported and cuda)
+    assert not has_bfloat16("cpu")
+
+
+def test_automatic_precision_is_fixed_with_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run goes on as it began, on a machine that would have begun it otherwise."""
+    name = "repr_toolkit.training.{}.has_bfloat16"
+    chosen = {}
+    for fast, precision in ((True, "bf16-mixed"), (False, "32-true")):
+        for module in ("trainer", "train"):
+            monkeypatch.setattr(name.format(module), lambda _, fast=fast: fast)
+        run = train(small(trainer__precision="auto"), tmp_path / precision)
+        assert run.config["trainer"]["precision"] == precision
+        assert f"precision {precision}\n" in capsys.readouterr().out
+        chosen[fast] = run
+    cut = Run(tmp_path / "cut")
+    shutil.copytree(chosen[True].path, cut.path)
+    cut.weights_file.unlink()
+    cut.checkpoint(12).unlink(missing_ok=True)
+    train(small(trainer__precision="auto"), cut.path, resume=True)
+    assert "precision bf16-mixed\n" in capsys.readouterr().out
+    assert_same_weights(cut, chosen[True])
+    with pytest.raises(ValueError, match=r"other settings \(trainer\.precision\)"):
+        train(small(trainer__precision="32-true"), cut.path, resume=True)
+    train(small(trainer__precision="bf16-mixed", seed=1), tmp_path / "slow")
+    assert "bfloat16 is emulated here; --trainer.precision auto" in capsys.readouterr().out
