@@ -42,6 +42,7 @@ DEFAULT = (
 ON_DEMAND = {
     "switches": "training without each of the recipe's settings in turn",
     "losses": "200 steps from 3 seeds on both sides of training, some 10 minutes",
+    "flow-losses": "200 steps from 3 seeds of Glow and of normflows', some 10 minutes",
     "networks": "training steps of the networks of pixelcnnpp_photos",
     "neighbour": "training and evaluation beside a process that keeps a core busy",
     "demo": "the whole demo quiet and beside such a process, some 15 minutes a round",
@@ -106,9 +107,10 @@ def run(console: Console, parts: list[str], rounds: int, share: float) -> dict[s
         if name in parts:
             with console.status(f"{name} …"):
                 results.add(part())
-    if "losses" in parts:
-        losses, raw["losses"] = training.losses()
-        console.print(losses)
+    for name, measure in (("losses", training.losses), ("flow-losses", flows.losses)):
+        if name in parts:
+            losses, raw[name] = measure()
+            console.print(losses)
     if "naive" in parts:
         seconds, same = sampling.complete_naive()
         verdict = "the same images as" if same else "images that differ in float32 from"

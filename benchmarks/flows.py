@@ -1,4 +1,4 @@
-"""Glow: a training step and samples against normflows' Glow of the same size; what a step keeps.
+"""Glow against normflows' Glow of the same size: a training step, samples, what a step keeps, bits.
 
 normflows (PyPI) is the extra `bench`; its Glow is built as its own example builds it. Without it
 the toolkit's sides stand alone.
@@ -7,10 +7,11 @@ the toolkit's sides stand alone.
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
-from math import inf
+from math import inf, log, prod
 from typing import Any
 
 import torch
+from rich.table import Table
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -18,8 +19,10 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks.results import Results, compared
 from benchmarks.timing import alternate
+from benchmarks.training import last_losses, patches
 from repr_toolkit.decoders import Flow, Glow
 from repr_toolkit.training.memory import keep_freed_memory
+from repr_toolkit.training.trainer import has_bfloat16
 
 SHAPE, BATCH, SCALES, STEPS, FEATURES = (3, 32, 32), 16, 3, 8, 128
 ADDED = 4
@@ -39,6 +42,9 @@ def run(rounds: int) -> Results:
         "eager": partial(step, models["keep"], models["keep"].loss, x),
         **{kind: partial(step, models[kind], models[kind].loss, x) for kind in KINDS[1:]},
     }
+    if has_bfloat16("cpu"):
+        bf16 = torch.autocast("cpu", torch.bfloat16)(torch.compile(models["keep"].loss))
+        sides["compiled, bf16-mixed"] = partial(step, models["keep"], bf16, x)
     drawn: dict[str, Callable[[], object]] = {"Glow": partial(models["keep"].sample, n=BATCH)}
     if find_spec("normflows") is None:
         results.remarks.append("normflows is not installed: pip install 'repr-toolkit[bench]'")
@@ -48,7 +54,7 @@ def run(rounds: int) -> Results:
         sides["normflows, compiled"] = partial(step, other, torch.compile(other), floats)
         sides["normflows, eager"] = partial(step, other, other, floats)
         drawn["normflows"] = torch.no_grad()(partial(other.sample, BATCH))
-    size = f"L = {SCALES}, K = {STEPS}, {FEATURES} features, 32×32 RGB, batch {BATCH}, fp32"
+    size = f"L = {SCALES}, K = {STEPS}, {FEATURES} features, 32×32 RGB, batch {BATCH}"
     work = f"training step, Glow {size}, seconds"
     # The first run of a compiled side takes a minute, and is not what its steps take.
     results.add(compared(alternate(work, sides, rounds=rounds, limit=inf), "compiled"))
@@ -58,6 +64,33 @@ def run(rounds: int) -> Results:
         kept = kept_by_a_step(kind) / 2**20
         results.remarks.append(f"Glow, memory: {kind} keeps {kept:.3f} MB for each added step")
     return results
+
+
+def losses(steps: int = 200, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
+    """The bits of Glow and of normflows' over equal steps of Adam, from the same images.
+
+    Both see the same noise; normflows counts the density of images in [0, 1).
+    """
+    made: dict[str, list[list[float]]] = {"normflows": [], "Glow": []}
+    for seed in range(seeds):
+        images = patches(steps, seed)[1].split(BATCH)
+        for name, curves in made.items():
+            torch.manual_seed(seed)
+            model = normflows_glow() if name == "normflows" else glow(images[0])
+            optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+            noise = torch.Generator().manual_seed(seed)
+            curves.append([])
+            for x in images:
+                u = torch.rand(x.shape, generator=noise)
+                y = (x + u) / 256
+                log_p = -model(y) if name == "normflows" else model.log_density(y - 0.5)
+                loss = 8 - log_p.mean() / (prod(SHAPE) * log(2))
+                optimizer.zero_grad()
+                loss.backward()
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                curves[-1].append(loss.item())
+    return last_losses(made)
 
 
 def glow(x: Tensor, steps: int = STEPS, **options: Any) -> Flow:

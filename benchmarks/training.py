@@ -248,20 +248,30 @@ def switches(rounds: int, ceilings: Ceilings, steps: int = 10) -> Results:
     return compare(work, SWITCHES, rounds, ceilings, steps, _flops())
 
 
-def losses(steps: int = 200, last: int = 50, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
+def losses(steps: int = 200, seeds: int = 3) -> tuple[Table, dict[str, Any]]:
     """The mean loss of the last steps on both sides, from several seeds."""
-    means: dict[str, list[float]] = {name: [] for name in SIDES}
+    losses: dict[str, list[list[float]]] = {name: [] for name in SIDES}
     for seed in range(seeds):
         with training(SIDES, steps, seed) as sides:
             for name, side in sides.items():
                 side.block(steps)
-                means[name].append(mean(side.losses()[-last:]))
+                losses[name].append(side.losses())
+    return last_losses(losses)
+
+
+def last_losses(
+    losses: Mapping[str, list[list[float]]], last: int = 50
+) -> tuple[Table, dict[str, Any]]:
+    """The mean of the last steps' losses of two sides, each a list of losses for every seed."""
+    (steps,) = {len(values) for side in losses.values() for values in side}
+    means = {name: [mean(values[-last:]) for values in side] for name, side in losses.items()}
+    means["difference"] = [b - a for a, b in zip(*means.values(), strict=True)]
+    seeds = len(means["difference"])
     table = Table(title=f"bits/dim, mean of the last {last} of {steps} steps", title_justify="left")
     table.add_column("side")
     for seed in range(seeds):
         table.add_column(f"seed {seed}", justify="right")
     table.add_column("mean ± sd", justify="right")
-    means["difference"] = [b - a for a, b in zip(*means.values(), strict=True)]
     for name, values in means.items():
         sd = f" ± {stdev(values):.4f}" if seeds > 1 else ""
         table.add_row(name, *(f"{value:.4f}" for value in values), f"{mean(values):.4f}{sd}")

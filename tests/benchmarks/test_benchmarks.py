@@ -212,8 +212,12 @@ def test_the_demo_runs_with_a_share_of_its_steps(monkeypatch: pytest.MonkeyPatch
     assert len(commands) == 2
 
 
-def test_both_sides_of_training_start_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_both_sides_of_training_start_alike(
+    fast: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("skimage")
+    monkeypatch.setattr("repr_toolkit.training.trainer.has_bfloat16", lambda _: fast)
     monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     tiny = {**COMMON["model.decoder"], "init_args": {"features": 3, "layers": 1}}
     ways = {name: way.also({"model.decoder": tiny}) for name, way in {**SIDES, **SWITCHES}.items()}
@@ -226,7 +230,7 @@ def test_both_sides_of_training_start_alike(monkeypatch: pytest.MonkeyPatch) -> 
     torch.testing.assert_close(first, first[:1].expand_as(first), rtol=1e-2, atol=0)
     assert {name: side.precision for name, side in sides.items() if name in SIDES} == {
         "eager fp32 masked": "fp32",
-        "recipe": "bf16",
+        "recipe": precision,
     }
 
 
