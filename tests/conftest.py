@@ -45,14 +45,14 @@ def _own_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 @pytest.fixture(autouse=True)
 def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test finds a module that another has written, or trust that another has given."""
-    before = {*sys.modules}
+    from repr_toolkit.config import trust
+
+    before, trusted = {*sys.modules}, trust._trusted.get()
     yield
+    trust._trusted.set(trusted)
     home = tmp_path_factory.getbasetemp()
     for name in {*sys.modules} - before:
         places = getattr(sys.modules[name], "__path__", ())  # of a package, with a file or without
         file = getattr(sys.modules[name], "__file__", None)
         if any(Path(place).is_relative_to(home) for place in (*places, *filter(None, [file]))):
             del sys.modules[name]
-    from repr_toolkit.config import trust
-
-    trust._trusted.set(frozenset())
