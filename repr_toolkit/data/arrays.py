@@ -23,6 +23,14 @@ IMAGE = ("image", "images", "imgs", "img", "x", "data")
 EMBEDDING = ("embedding", "embeddings", "features", "feature", "feats", "h", "z", "x", "data")
 LABEL = ("label", "labels", "y", "target", "targets")
 """Names by which files hold images, embeddings and labels, in lower case; the first is ours."""
+CODES = ("label", "identity", "group", "photograph")
+"""The keys of codes: one integer for each image."""
+CHANNELS = (1, 3)
+"""The numbers of channels that an image may have."""
+CODES = ("label", "identity", "group", "photograph")
+"""The keys of codes, an integer for each image."""
+CHANNELS = (1, 3)
+"""How many channels an image may have."""
 UNNAMED = ("arr_0", "arr_1")
 """Those that `np.savez` gives to what comes first, images or embeddings, and to labels."""
 
@@ -84,12 +92,76 @@ def bases(keys: Iterable[str]) -> set[str]:
     return {key.removeprefix(prefix) for key in keys for prefix in ("", *(f"{s}_" for s in SPLITS))}
 
 
+def taken_axes(
+    members: Mapping[str, Described], given: Mapping[str, str], name: str
+) -> dict[str, tuple[int, ...]]:
+    """The shape that `our_axes` gives to each array that has other axes than those of data files.
+
+    stderr is told what images are taken for. `given` are the names under which the arrays were
+    given. Raises ValueError for images under another name than ours whose channels may be first or
+    last; under ours they are first.
+    """
+    shapes, said = {}, set()
+    for key, member in members.items():
+        shape = member.shape
+        if IMAGE[0] in bases([key]) and len(shape) in (3, 4):
+            if given[key] != key and _is_ambiguous(shape):
+                raise ValueError(
+                    f"{name}: the channels of {given[key]!r} {shape} may be first or last: store "
+                    f"it as {key!r}, (N, C, H, W)"
+                )
+            kind = "as grey" if len(shape) == 3 else "with channels last"
+        elif {*CODES} & bases([key]) and len(shape) == 2 and shape[1] == 1:
+            kind = ""
+        else:
+            continue
+        ours = our_axes(np.broadcast_to(np.uint8(0), shape)).shape
+        if ours != shape:
+            shapes[key] = ours
+            said |= {f"images (N, {', '.join(map(str, shape[1:]))}) {kind}"} if kind else set()
+    if said:
+        aside_once(f"{name}: takes {', '.join(sorted(said))}")
+    return shapes
+
+
+def our_axes(values: Array) -> Array:
+    """Images (N, C, H, W) of such, of (N, H, W) or of (N, H, W, C); codes (N,) of (N, 1)."""
+    if values.ndim == 2:
+        return values[:, 0]
+    if values.ndim == 3:
+        return values[:, None]
+    last = values.shape[1] not in CHANNELS and values.shape[3] in CHANNELS
+    return values.transpose(0, 3, 1, 2) if last else values
+
+
+def _is_ambiguous(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 4 and shape[1] in CHANNELS and shape[3] in CHANNELS
+
+
 def are_codes(values: Array) -> bool:
     """Whether values may be labels: integers, strings, truth values, or floats that are whole."""
     if values.dtype.kind != "f":
         return values.dtype.kind in "biuUS"
     values = values.astype(np.float64)
     return bool(((np.abs(values) < 2.0**53) & (values == np.rint(values))).all())
+
+
+def codes_and_names(name: str, key: str, values: Array) -> tuple[Array, tuple[str, ...]]:
+    """int64 codes and, where the values were strings or negative, their names.
+
+    Raises TypeError, which names the data and the key, for numbers that are not whole.
+    """
+    if values.dtype.kind in "US":
+        unique, codes = np.unique(values.astype(str), return_inverse=True)
+        return codes.astype(np.int64), tuple(map(str, unique))
+    if not are_codes(values):
+        raise TypeError(f"{name}: {key!r} must hold whole numbers or strings, got {values.dtype}")
+    codes = values.astype(np.int64)
+    if not len(codes) or codes.min() >= 0:
+        return codes, ()
+    unique, codes = np.unique(codes, return_inverse=True)
+    aside_once(f"{name}: {key!r} counts from {unique[0]}; its {len(unique)} values become codes")
+    return codes.astype(np.int64), tuple(map(str, unique))
 
 
 def _parted(key: str) -> tuple[str, str]:
@@ -107,11 +179,12 @@ def _meaning(base: str, member: Described, *, wide: bool) -> str:
     """
     kind, rank, word = member.dtype.kind, len(member.shape), base.lower()
     first, second = (UNNAMED[:1], UNNAMED[1:]) if wide else ((), ())
-    if word in IMAGE + first and rank == 4 and kind == "u":
+    if word in IMAGE + first and rank in (3, 4) and kind == "u":
         return IMAGE[0]
     if word in EMBEDDING + first and rank == 2 and kind in ("biuf" if wide else "f"):
         return EMBEDDING[0]
-    return LABEL[0] if word in LABEL + second and rank == 1 and kind in "biufUS" else base
+    codes = (rank == 1 and kind in "biufUS") or (member.shape[1:] == (1,) and kind in "biuUS")
+    return LABEL[0] if word in LABEL + second and codes else base
 
 
 def saved(source: Arrays, file: Path) -> None:
@@ -143,7 +216,8 @@ def named(source: Arrays) -> dict[str, Array]:
     - an array or tensor: images (N, H, W), (N, C, H, W) or (N, H, W, C), integers 0…255 or floats
       that are such integers or these divided by 255, or truth values, black and white; or
       embeddings (N, d);
-    - two of them: these and their labels (see `are_codes`); other numbers become the key `target`;
+    - two of them: these and their labels (see `are_codes`), (N,) or (N, 1); other numbers become
+      the key `target`;
     - a mapping of a data file's keys to arrays; or of `train`, and of `val` or `test` if there are
       any, in any of the spellings of folders, to any of these;
     - a torch data set of images or embeddings, or of tuples that begin with one and its label, or
@@ -159,8 +233,11 @@ def named(source: Arrays) -> dict[str, Array]:
                     part["target"] = part.pop(LABEL[0])
         return {f"{s}_{key}": array for s, part in parts.items() for key, array in part.items()}
     if isinstance(source, Mapping):
-        arrays = {key: _array(value) for key, value in source.items()}
-        arrays = renamed(arrays, "arrays", lambda array: [array])
+        stored = {key: _array(value) for key, value in source.items()}
+        arrays = renamed(stored, "arrays", lambda array: [array])
+        given = {key: k for key, array in arrays.items() for k in stored if stored[k] is array}
+        for key in taken_axes(arrays, given, "arrays"):
+            arrays[key] = our_axes(arrays[key])
         for key in [key for key in arrays if key.endswith("image")]:
             arrays[key] = _images(arrays[key], levels="levels" in arrays)
         return arrays
@@ -169,6 +246,8 @@ def named(source: Arrays) -> dict[str, Array]:
     if isinstance(source, tuple) and len(source) == 2:
         first, second = named(source[0]), _array(source[1])
         kind = second.dtype.kind
+        if second.shape[1:] == (1,) and kind in "biuUS":
+            second = our_axes(second)
         label = kind in "US" or (second.ndim == 1 and are_codes(second))
         if label and kind == "f":
             aside_once(f"arrays: takes the second as labels ({WHOLE})")
@@ -176,6 +255,11 @@ def named(source: Arrays) -> dict[str, Array]:
     array = _array(source)
     if array.ndim == 2:
         return {EMBEDDING[0]: array.astype(np.float32)}
+    if _is_ambiguous(array.shape):
+        raise ValueError(
+            f"the channels of images {array.shape} may be first or last: give them by the key "
+            f"'image', (N, C, H, W)"
+        )
     return {IMAGE[0]: _images(array)}
 
 
@@ -207,12 +291,9 @@ def _images(values: Array, *, levels: bool = False) -> Array:
             "arrays: the images hold 0 and 1 of 256 levels, which are all but black; as truth "
             "values they are black and white"
         )
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim != 4:
+    if values.ndim not in (3, 4):
         raise ValueError(f"images are (N, H, W), (N, C, H, W) or (N, H, W, C), not {values.shape}")
-    if values.shape[1] not in (1, 3) and values.shape[3] in (1, 3):
-        values = values.transpose(0, 3, 1, 2)
+    values = our_axes(values)
     if values.dtype == np.uint8:
         return np.ascontiguousarray(values)
     low, high = float(values.min(initial=0)), float(values.max(initial=0))

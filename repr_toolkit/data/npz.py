@@ -7,7 +7,7 @@ Two layouts:
 
 A file of embeddings may have no images: `embedding` (N, d) stands for `image` then. Where it has
 neither, other names are understood, such as `X_train`, `features` or `y`, and two arrays without
-names (see `arrays.renamed`).
+names (see `arrays.renamed`). Images may be (N, H, W) or (N, H, W, C) too, and codes (N, 1).
 
 Beside the images, with the same prefixes: `label` and `identity` (integers, or strings, which
 become codes in alphabetical order; where some are negative, codes by value), `embedding` (N, d),
@@ -28,7 +28,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -36,12 +35,18 @@ from typing import IO, NamedTuple
 import numpy as np
 from numpy.lib import format as npy
 
-from repr_toolkit.data.arrays import are_codes, bases, renamed
-from repr_toolkit.data.cache import Contents, cached, require_room, write_rows
+from repr_toolkit.data.arrays import (
+    CODES,
+    bases,
+    codes_and_names,
+    our_axes,
+    renamed,
+    taken_axes,
+)
+from repr_toolkit.data.cache import Contents, cached, checksums, require_room, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays, first_key
 from repr_toolkit.data.splits import complete_splits, consecutive
-from repr_toolkit.support.console import aside_once
-from repr_toolkit.support.reading import file_checksum, reading
+from repr_toolkit.support.reading import reading
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +54,6 @@ CHUNK_BYTES = 8 << 20
 WHOLE_BYTES = 256 << 20  # of an array that is read whole
 HEADER_BYTES = 16 << 10
 MOST_MEMBERS = 10_000  # arrays in a file
-CODES = ("label", "identity", "group", "photograph")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class Member:
     key: str
     dtype: np.dtype[np.generic]
     shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.dtype} {self.shape}"
 
     @property
     def size(self) -> int:
@@ -106,6 +113,17 @@ class Member:
             )
 
 
+@dataclass(frozen=True)
+class Turned(Member):
+    """An array of a file that has other axes than data files, with theirs."""
+
+    stored: Member
+
+    def chunks(self) -> Iterator[Array]:
+        for chunk in self.stored.chunks():
+            yield our_axes(chunk)
+
+
 def read_members(path: Path, keys: str = r"\w+") -> dict[str, Member]:
     """The arrays of an .npz file by key, from their headers alone.
 
@@ -141,6 +159,10 @@ def load_npz(path: Path) -> ImageData:
         return load_imagenet([path], None)
     with _naming(path):
         members = renamed(members, str(path), Member.chunks)
+    given = {key: member.key for key, member in members.items()}
+    for key, shape in taken_axes(members, given, str(path)).items():
+        stored = members[key]
+        members[key] = Turned(path, stored.key, stored.dtype, shape, stored)
     columns, rows = _columns(path, members)
     _check(path, columns)
 
@@ -151,7 +173,9 @@ def load_npz(path: Path) -> ImageData:
             names = {"label": next(filter(None, given))} if any(given) else {}
             for key, parts in columns.items():
                 if key in CODES:
-                    codes, code_names = _codes(path, key, [part.array() for part in parts])
+                    codes, code_names = codes_and_names(
+                        f"{path}", key, np.concatenate([part.array() for part in parts])
+                    )
                     np.save(folder / f"{key}.npy", codes)
                     names |= {key: code_names} if code_names else {}
                 else:
@@ -165,7 +189,7 @@ def load_npz(path: Path) -> ImageData:
 
     # Part of the cache's key: what is taken under another name, as that may be understood anew.
     taken = [f" {each.key} as {key}" for key, each in members.items() if key != each.key]
-    return cached(path.name, "".join([_fingerprint([path]), *taken]), build)
+    return cached(path.name, "".join([checksums([path]), *taken]), build)
 
 
 def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
@@ -199,7 +223,7 @@ def load_imagenet(train: list[Path], val: Path | None) -> ImageData:
         sizes = {"train": sum(counts[: len(train)])} | ({"val": counts[-1]} if val else {})
         return Contents(complete_splits(str(paths[0].parent), consecutive(sizes)))
 
-    return cached(f"imagenet{side}", _fingerprint(paths), build)
+    return cached(f"imagenet{side}", checksums(paths), build)
 
 
 class Header(NamedTuple):
@@ -249,8 +273,8 @@ def _columns(
     if "train" not in present:
         raise ValueError(
             f"{path}: needs 'image' (and 'split'), or 'train_image' (and 'val_image', "
-            f"'test_image'), or 'embedding' in their place; it has "
-            f"{', '.join(members) or 'no arrays'}"
+            f"'test_image'), uint8, or 'embedding' in their place; it has "
+            f"{', '.join(map(str, members.values())) or 'no arrays'}"
         )
     columns: dict[str, list[Member]] = {}
     rows = consecutive({split: members[f"{split}_{first}"].shape[0] for split in present})
@@ -309,22 +333,6 @@ def _stored_dtype(key: str, parts: list[Member]) -> np.dtype[np.generic]:
     return parts[0].dtype.newbyteorder("=")
 
 
-def _codes(path: Path, key: str, parts: list[Array]) -> tuple[Array, tuple[str, ...]]:
-    """int64 codes and, where the values were strings or negative, their names."""
-    values = np.concatenate(parts)
-    if values.dtype.kind in "US":
-        unique, codes = np.unique(values.astype(str), return_inverse=True)
-        return codes.astype(np.int64), tuple(map(str, unique))
-    if not are_codes(values):
-        raise TypeError(f"{path}: {key!r} must hold whole numbers or strings, got {values.dtype}")
-    codes = values.astype(np.int64)
-    if not len(codes) or codes.min() >= 0:
-        return codes, ()
-    unique, codes = np.unique(codes, return_inverse=True)
-    aside_once(f"{path}: {key!r} counts from {unique[0]}; its {len(unique)} values become codes")
-    return codes.astype(np.int64), tuple(map(str, unique))
-
-
 def texts(members: Mapping[str, Member], key: str, rank: int) -> tuple[str, ...]:
     """The strings under a key, if it holds strings in an array of this rank; otherwise none."""
     member = members.get(key)
@@ -380,20 +388,3 @@ def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:
         raise ValueError(
             f"{path}: 'labels' must be {data.shape[0]} integers, got {labels.dtype} {labels.shape}"
         )
-
-
-def _fingerprint(paths: list[Path]) -> str:
-    """The SHA-256 (hex) of each file: no other file has it, whatever checksums it states."""
-    return " ".join(map(_checksum, paths))
-
-
-def _checksum(path: Path) -> str:
-    stat = path.stat()
-    times = (stat.st_mtime_ns, stat.st_ctime_ns)
-    return _checksum_once(path.absolute(), stat.st_size, stat.st_ino, times)
-
-
-@lru_cache(maxsize=1024)
-def _checksum_once(path: Path, size: int, inode: int, times: tuple[int, int]) -> str:
-    """The SHA-256 (hex) of a file, read once a process while it does not change."""
-    return file_checksum(path)

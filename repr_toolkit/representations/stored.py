@@ -28,8 +28,9 @@ def stored(
     embedded = load_data(source, root=data_settings.get("root"))
     if "embedding" not in embedded.arrays:
         raise ValueError(
-            f"{source} has no 'embedding', only {', '.join(embedded.arrays)}; make one with: "
-            f"repr-toolkit embed"
+            f"{source} has no 'embedding', only {', '.join(embedded.arrays)}: name what makes h of "
+            f"its images, such as "
+            + either(f"pixels --data.source {source}", f"'pixels' with load_data({source!r})")
         )
     file = find(source, data_settings.get("root"))
     assert file is not None  # it was read above

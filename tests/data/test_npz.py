@@ -203,8 +203,6 @@ def test_official_imagenet_batches(tmp_path: Path) -> None:
     ("arrays", "error", "message"),
     [
         ({"image": IMAGES.astype(float)}, TypeError, "'image' must be uint8, got float64"),
-        ({"image": IMAGES[:, 0]}, ValueError, r"image\[:, None\]"),
-        ({"image": IMAGES.transpose(0, 2, 3, 1)}, ValueError, "channels, got 6"),
         ({"image": IMAGES[:, :2]}, ValueError, "1 or 3 channels, got 2"),
         ({"image": IMAGES[0, 0, 0, 0]}, ValueError, r"\(N, C, H, W\)"),
         ({"image": IMAGES, "label": np.arange(39)}, ValueError, "40 images but 39 rows of 'label'"),
@@ -372,10 +370,10 @@ def test_a_file_is_hashed_again_only_when_it_changed(
     hashed: list[Path] = []
 
     def counted(path: Path) -> str:
-        hashed.append(path)
+        hashed.extend([path] if path.suffix == ".npz" else [])
         return file_checksum(path)
 
-    monkeypatch.setattr("repr_toolkit.data.npz.file_checksum", counted)
+    monkeypatch.setattr("repr_toolkit.data.cache.file_checksum", counted)
     path = save(tmp_path, image=IMAGES)
     first = load_data(path).fingerprint
     assert load_data(path).fingerprint == first
