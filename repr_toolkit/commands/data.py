@@ -1,13 +1,18 @@
 """The commands that look at data, and write a recipe for a folder of images."""
 
 import shlex
+from collections.abc import Iterable
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
 from repr_toolkit.commands.options import Settings, add_command
+
+if TYPE_CHECKING:
+    from repr_toolkit.page.blocks import Block
 
 HOW = """\
 How SOURCE is read is set as in a recipe:
@@ -22,7 +27,8 @@ def data(options: Namespace, settings: Settings) -> None:
 
     That is splits, classes, sizes, modes, levels, keys and groups, what was skipped, and a sheet of
     some of the images. SOURCE is anything that data.source of a recipe can be. A folder of images
-    is shown also where it cannot be trained on as it is, with the reason.
+    is shown also where it cannot be trained on as it is, with the reason. With --json there is a
+    sheet only where --out names one.
     """
     from repr_toolkit.data.names import image_folder, require_known
     from repr_toolkit.support.files import require_writable
@@ -30,8 +36,10 @@ def data(options: Namespace, settings: Settings) -> None:
     if "data.source" in settings:
         raise ValueError(f"the source is named twice: {options.source} and --data.source")
     name = Path(options.source).resolve().name
-    out = Path(options.out or f"{name}.contact.png")
-    require_writable(out, "the contact sheet", ".png", overwrite=options.overwrite)
+    out = None if options.json else Path(f"{name}.contact.png")
+    out = Path(options.out) if options.out else out
+    if out is not None:
+        require_writable(out, "the contact sheet", ".png", overwrite=options.overwrite)
     require_known(options.source, settings.get("data.root"))
 
     from repr_toolkit.commands.settings import data_settings
@@ -39,30 +47,45 @@ def data(options: Namespace, settings: Settings) -> None:
     from repr_toolkit.data.sources import load_data
     from repr_toolkit.page import overview
     from repr_toolkit.page.terminal import as_text
+    from repr_toolkit.support.files import json_text
     from repr_toolkit.support.pictures import write_png
 
     how = data_settings(settings)
     folder = image_folder(options.source, how.get("root"))
-    survey = folder and survey_folder(folder)
+    survey = survey_folder(folder) if folder else None
     problem = survey.obstacle(how.get("size"), how.get("mode")) if survey else ""
+    numbers: dict[str, Any] = {"command": options.typed}
+
+    def show(blocks: "Iterable[Block]") -> None:
+        if not options.json:
+            print(as_text(blocks))
+
     if survey:
-        print(as_text(overview.survey_blocks(survey)))
+        numbers["files"] = overview.survey_numbers(survey, problem)
+        show(overview.survey_blocks(survey))
     if survey and problem:
         counts = overview.file_counts(survey)
-        print(as_text([overview.class_table(counts)]))
-        pictures, levels = overview.file_pictures(survey), 256
+        show([overview.class_table(counts)])
+        pictures, levels = partial(overview.file_pictures, survey), 256
     else:
         loaded = load_data(options.source, **how)
-        print(as_text(overview.data_blocks(loaded)))
-        if "image" not in loaded.arrays:
-            print("there are no images, and so no sheet of them")
-            return
+        numbers |= overview.data_numbers(loaded)
+        show(overview.data_blocks(loaded))
         counts = overview.class_counts(loaded)
-        pictures, levels = overview.data_pictures(loaded), loaded.levels
-    write_png(out, overview.contact_sheet(pictures, levels))
-    classes, shown = len({*chain(*counts.values())}), len(pictures["train"])
-    some = f", of {shown} of the {classes:,} classes" if shown < classes else ""
-    print(f"some of the images{some}: {out}")
+        pictures, levels = partial(overview.data_pictures, loaded), loaded.levels
+        out = out if "image" in loaded.arrays else None
+    if out is not None:
+        sheet = pictures()
+        write_png(out, overview.contact_sheet(sheet, levels))
+        classes, shown = len({*chain(*counts.values())}), len(sheet["train"])
+        some = f", of {shown} of the {classes:,} classes" if shown < classes else ""
+        if not options.json:
+            print(f"some of the images{some}: {out}")
+    if options.json:
+        numbers["sheet"] = str(out) if out else None
+        print(json_text(numbers), end="")
+    elif out is None:
+        print("there are no images, and so no sheet of them")
     if problem:
         raise ValueError(f"it cannot be trained on as it is: {problem}")
 
@@ -108,8 +131,9 @@ def add_commands(subcommands: Any) -> None:
     command.add_argument(
         "source", metavar="SOURCE", help="a folder of images, an .npz file, or a data set's name"
     )
-    what = "PNG with some of the images (default: SOURCE.contact.png)"
+    what = "PNG with some of the images (default: SOURCE.contact.png, or none with --json)"
     command.add_out(what, suffixes=(".png",))
+    command.add_shared("--json")
 
     command = add_command(subcommands, init, "write a recipe for a folder of images")
     command.add_argument("folder", metavar="FOLDER", help="folder of images")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,15 +54,75 @@ def data_blocks(data: ImageData) -> Iterator[Block]:
     yield Paragraph(f"**{data.name}**: {what}.")
     yield class_table(class_counts(data), "Images" if "image" in data.arrays else "Embeddings")
     rows = []
-    for key, value in data.split("train")[choose_evenly(len(data.rows["train"]), READ)].items():
+    for key, (least, most) in _ranges(data).items():
         array = data.arrays[key]
         shape = f"{array.dtype} ({', '.join(['N', *map(str, array.shape[1:])])})"
-        values = f"{value.min().item():.4g} to {value.max().item():.4g}"
-        rows.append(Row(key, [Cell(shape), Cell(values)]))
+        rows.append(Row(key, [Cell(shape), Cell(f"{least:.4g} to {most:.4g}")]))
     yield Table("What a batch holds, and its values in training.", ["type", "values"], rows, "Key")
     for key, name in GROUPS.items():
         if key in data.arrays:
-            yield Paragraph(_grouped(data, key, name))
+            counts = _group_counts(data, key)
+            inside = ", ".join(f"{counts[split]:,} {split}" for split in data.rows)
+            shared = counts["in_several_splits"]
+            apart = f"{shared:,} of them are in several splits" if shared else "no split shares one"
+            yield Paragraph(
+                f"Images belong together by `{key}`: {counts['all']:,} {name} ({inside}); {apart}."
+            )
+
+
+def data_numbers(data: ImageData) -> dict[str, Any]:
+    """What `data_blocks` shows, for JSON; a range with NaN or infinite values is None."""
+    has_images = "image" in data.arrays
+    return {
+        "name": data.name,
+        "fingerprint": data.fingerprint,
+        "image_shape": list(data.image_shape) if has_images else None,
+        "levels": data.levels,
+        "stored_levels": data.stored_levels,
+        "splits": _count_numbers(class_counts(data), "images" if has_images else "embeddings"),
+        "keys": {
+            key: {
+                "dtype": str(data.arrays[key].dtype),
+                "shape": list(data.arrays[key].shape[1:]),
+                "min": least if isfinite(least) else None,
+                "max": most if isfinite(most) else None,
+            }
+            for key, (least, most) in _ranges(data).items()
+        },
+        "groups": {key: _group_counts(data, key) for key in GROUPS if key in data.arrays},
+    }
+
+
+def survey_numbers(survey: Survey, problem: str) -> dict[str, Any]:
+    """What `survey_blocks` shows, and the problem that there is, for JSON."""
+    layout = survey.layout
+    return {
+        "folder": str(layout.folder),
+        "root": str(layout.root),
+        "sizes": [
+            {"width": width, "height": height, "images": count}
+            for (height, width), count in survey.sizes.items()
+        ],
+        "modes": dict(survey.modes),
+        "splits": _count_numbers(file_counts(survey), "images"),
+        "skipped": [skipped._asdict() for skipped in layout.skipped],
+        "doubt": layout.doubt or None,
+        "problem": problem or None,
+    }
+
+
+def _count_numbers(counts: Counts, what: str) -> dict[str, dict[str, Any]]:
+    """How many there are in each split and of each class; None where there are no classes."""
+    return {
+        split: {what: of.total(), "classes": None if [*of] == [""] else dict(sorted(of.items()))}
+        for split, of in counts.items()
+    }
+
+
+def _ranges(data: ImageData) -> dict[str, tuple[float, float]]:
+    """The least and the largest value of each key, of `READ` training images at the most."""
+    some = data.split("train")[choose_evenly(len(data.rows["train"]), READ)]
+    return {key: (value.min().item(), value.max().item()) for key, value in some.items()}
 
 
 def survey_blocks(survey: Survey) -> Iterator[Block]:
@@ -194,11 +255,9 @@ def _some(names: list[Any]) -> list[Any]:
     return [names[i] for i in choose_evenly(len(names), SHEET_ROWS)]
 
 
-def _grouped(data: ImageData, key: str, name: str) -> str:
-    """How many people or photographs there are, and whether splits share some."""
+def _group_counts(data: ImageData, key: str) -> dict[str, int]:
+    """How many people or photographs there are: all, of each split, and of several."""
     codes = {split: np.unique(data.arrays[key][rows]) for split, rows in data.rows.items()}
     every, times = np.unique(np.concatenate([*codes.values()]), return_counts=True)
-    counts = ", ".join(f"{len(of):,} {split}" for split, of in codes.items())
-    shared = int((times > 1).sum())
-    apart = f"{shared:,} of them are in several splits" if shared else "no split shares one"
-    return f"Images belong together by `{key}`: {len(every):,} {name} ({counts}); {apart}."
+    counts = {split: len(of) for split, of in codes.items()}
+    return {"all": len(every), **counts, "in_several_splits": int((times > 1).sum())}

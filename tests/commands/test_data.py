@@ -1,6 +1,7 @@
 """Looking at data before training, and the recipe of one's own folder, from init to Figure 6."""
 
 import csv
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from PIL import Image
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import load_recipe, variants
 from repr_toolkit.config.starter import recipe_name, starter_recipe
+from repr_toolkit.data import load_data
 from repr_toolkit.data.folder import survey_folder
 
 COLOURS = {"cat": (200, 30, 30), "dog": (30, 30, 200)}
@@ -124,6 +126,72 @@ def test_a_sheet_of_many_classes_says_so(
     np.savez("many.npz", image=np.zeros((40, 1, 4, 4), np.uint8), label=label, split=split)
     assert main(["data", "many.npz"]) == 0
     assert "some of the images, of 12 of the 20 classes: many.npz.contact.png" in said(capsys)[0]
+
+
+def shown_as_json(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shown
+
+
+def test_data_are_shown_as_json(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):  # nothing is written that would stand in the way
+        assert main(["data", "digits", "--data.levels", "4", "--json"]) == 0
+        shown = shown_as_json(capsys)
+    assert [*user_folder.iterdir()] == []
+    data = load_data("digits")
+    assert shown["command"] == "repr-toolkit data digits --data.levels 4 --json"
+    assert (shown["name"], shown["fingerprint"]) == ("digits", data.fingerprint)
+    assert (shown["image_shape"], shown["levels"], shown["stored_levels"]) == ([1, 8, 8], 4, 17)
+    assert {split: of["images"] for split, of in shown["splits"].items()} == {
+        "train": 1437,
+        "val": 180,
+        "test": 180,
+    }
+    train = data.split("train").column("label")
+    classes = {str(k): int((train == k).sum()) for k in range(10)}
+    assert shown["splits"]["train"]["classes"] == classes
+    assert shown["keys"]["image"] == {"dtype": "uint8", "shape": [1, 8, 8], "min": 0, "max": 3}
+    assert shown["keys"]["label"] == {"dtype": "int64", "shape": [], "min": 0, "max": 9}
+    assert shown["groups"] == {}
+    assert main(["data", "digits", "--json", "--out", "some.png"]) == 0
+    assert shown_as_json(capsys)["sheet"] == "some.png"
+    assert Path("some.png").exists()
+
+
+def test_embeddings_and_people_are_shown_as_json(
+    user_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    h = np.full((6, 5), np.nan, np.float32)
+    split = np.array(["train", "train", "train", "val", "test", "test"])
+    np.savez("people.npz", embedding=h, identity=np.array([0, 0, 1, 1, 2, 3]), split=split)
+    assert main(["data", "people.npz", "--json"]) == 0
+    shown = shown_as_json(capsys)
+    assert shown["image_shape"] is None
+    assert shown["splits"]["test"] == {"embeddings": 2, "classes": None}
+    none = {"dtype": "float32", "shape": [5], "min": None, "max": None}
+    assert shown["keys"]["embedding"] == none
+    counts = {"all": 4, "train": 2, "val": 1, "test": 2, "in_several_splits": 1}
+    assert shown["groups"] == {"identity": counts}
+
+
+def test_a_folder_is_shown_as_json(user_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures(user_folder / "pets")
+    assert main(["data", "pets", "--json"]) == 1
+    out, err = capsys.readouterr()
+    shown = json.loads(out)
+    files = shown["files"]
+    assert files["modes"] == {"RGB": 4, "L": 4, "CMYK": 4, "P": 4}
+    assert sum(size["images"] for size in files["sizes"]) == 16
+    assert {*files["sizes"][0]} == {"width", "height", "images"}
+    assert files["skipped"] == [{"file": "notes.txt", "reason": ".txt is no image"}]
+    assert files["splits"] == {"train": {"images": 16, "classes": {"cat": 8, "dog": 8}}}
+    assert "data.size crops and scales all to one" in files["problem"]
+    assert "it cannot be trained on as it is" in err
+    assert "keys" not in shown
+    assert main(["data", "pets", "--data.size", "8", "--data.mode", "RGB", "--json"]) == 0
+    shown = shown_as_json(capsys)
+    assert (shown["image_shape"], shown["files"]["problem"]) == ([3, 8, 8], None)
+    assert [sum(of["classes"].values()) for of in shown["splits"].values()] == [12, 2, 2]
 
 
 def test_who_is_in_several_splits_is_counted(
