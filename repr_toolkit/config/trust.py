@@ -18,6 +18,7 @@ from repr_toolkit.support.console import tell
 from repr_toolkit.support.copies import FOLDER, has_copies, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
+from repr_toolkit.support.speech import either
 
 EVERYTHING = "*"
 """Trusted as if it were every import path."""
@@ -85,14 +86,14 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
         raise ValueError(
             f"{file} names {path[:80]!r} as its {place}, which is nothing of the kind in the "
             f"packages that the toolkit depends on, and so it is not imported; if you trust "
-            f"whoever made the run: --trust, or load(run, trust=True)"
+            f"whoever made the run: {either('--trust', 'load(run, trust=True)')}"
         )
     copies = file.parent / FOLDER
     missing = [path for path in named if not is_here(path)]
     if missing and not trust and has_copies(file.parent):
         raise ValueError(
             f"{file} names {missing[0]}, which is not to be found here; {copies} has its source, "
-            f"which is run with --trust, or load(run, trust=True)"
+            f"which is run with {either('--trust', 'load(run, trust=True)')}"
         )
     used = use_copies(copies) if trust else []
     if strange:

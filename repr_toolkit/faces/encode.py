@@ -12,6 +12,7 @@ from repr_toolkit.faces.pipeline import embed_photograph
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.support.console import tell
+from repr_toolkit.support.speech import either
 
 
 def knows_faces(model: EncoderDecoder) -> bool:
@@ -53,7 +54,7 @@ def facenet_of(model: EncoderDecoder, weights: str | None = None) -> FaceNet:
         raise ValueError(f"the model was trained on embeddings of {made_by}, but {others}")
     raise FileNotFoundError(
         f"the model was trained on embeddings of {made_by}, whose weights are not on this machine "
-        f"({others or 'there are none'}); give their file by --weights"
+        f"({others or 'there are none'}); give their file by " + either("--weights", "weights")
     )
 
 

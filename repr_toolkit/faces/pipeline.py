@@ -23,6 +23,7 @@ from repr_toolkit.models.precision import exactly
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.files import Rows, csv_text, require_writable, write_text
 from repr_toolkit.support.fill import fill
+from repr_toolkit.support.speech import either
 
 SETTINGS = ("several", "image_size", "image_margin", "batch_size")  # that decide the result
 LEAST_FACES = 3  # faces of one person that can be split into train, val and test
@@ -150,7 +151,7 @@ class FaceJob:
             raise ValueError(
                 f"{self.folder} holds photographs of one identity only, {self.people[0]!r}, which "
                 f"cannot be split by person: give a folder with a sub-folder for each person, or "
-                f"allow it (--allow-one-identity)"
+                f"allow it ({either('--allow-one-identity', 'allow_one_identity=True')})"
             )
 
     @property

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from repr_toolkit import __version__
 from repr_toolkit.page.blocks import Block, Chart, Row, Section
 from repr_toolkit.support.files import require_writable
+from repr_toolkit.support.speech import either
 
 MARKED_WITHIN = 1024  # bytes at the file's beginning
 MARK = '<meta name="generator" content="repr-toolkit report">'
@@ -54,7 +55,8 @@ def refuse_others(out: Path, *, overwrite: bool) -> None:
         if MARK.encode() in file.read(MARKED_WITHIN):
             return
     raise FileExistsError(
-        f"{out} exists and is not a report of repr-toolkit; choose another --out, or --overwrite"
+        f"{out} exists and is not a report of repr-toolkit; choose another "
+        + either("--out, or --overwrite", "out, or replace it by overwrite=True")
     )
 
 

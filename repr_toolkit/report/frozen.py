@@ -10,6 +10,7 @@ from repr_toolkit.page.blocks import Block, Notes, Section, Source
 from repr_toolkit.report.inputs import Reported
 from repr_toolkit.runs.kept import Kept, kept_in, showing
 from repr_toolkit.runs.run import Run
+from repr_toolkit.support.speech import either
 
 
 def read_study(folder: str | Path, reported: Reported) -> Kept:
@@ -30,8 +31,8 @@ def read_study(folder: str | Path, reported: Reported) -> Kept:
         split = studies[0].asked["split"]
         raise ValueError(
             f"{folder} was measured on {split} images and this report is of {reported.split} "
-            f"images; write it with --split {split}, or measure again by `repr-toolkit frozen … "
-            f"--split {reported.split}`"
+            f"images; write it with {either('--split ', 'split=')}{split}, or measure the study "
+            f"again with {either('--split ', 'split=')}{reported.split}"
         )
     study = of_split[0]
     if earlier := _earlier(study):

@@ -15,6 +15,7 @@ from repr_toolkit.report.missing import measure_all
 from repr_toolkit.report.sections import all_sections
 from repr_toolkit.support.console import legible
 from repr_toolkit.support.files import write_text
+from repr_toolkit.support.speech import either
 
 
 def write_report(
@@ -45,7 +46,10 @@ def write_report(
     """
     reported = replace(find_runs(paths, split), further=analyses)
     if out is None and reported.folder is None:
-        raise ValueError("the runs have no folder in common to write to; name the file with --out")
+        raise ValueError(
+            "the runs have no folder in common to write to; name the file by "
+            + either("--out", "out")
+        )
     out = Path(out) if out is not None else _default(paths, reported) / "report.html"
     refuse_others(out, overwrite=overwrite)
     if frozen is not None:

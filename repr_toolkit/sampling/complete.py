@@ -16,6 +16,7 @@ from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.encode import encode_batch
 from repr_toolkit.runs.bits import log_likelihoods
 from repr_toolkit.sampling.draw import decode
+from repr_toolkit.support.speech import either
 
 MASKS = ("top", "left", "box")
 
@@ -101,7 +102,8 @@ def mask_of(name: str, size: tuple[int, int]) -> Tensor:
             grey = picture.convert("L")
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"--mask is {', '.join(MASKS)} or a picture, and there is no {name}"
+            f"{either('--mask', 'a mask')} is {', '.join(MASKS)} or a picture, and there is no "
+            f"{name}"
         ) from error
     except Exception as error:  # Pillow's decoders raise errors of every kind
         raise ValueError(f"{name}: no picture, or damaged: {error}") from error

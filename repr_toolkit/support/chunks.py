@@ -30,6 +30,7 @@ from repr_toolkit.support.files import (
 from repr_toolkit.support.leftovers import remove_leftovers
 from repr_toolkit.support.locks import lock
 from repr_toolkit.support.reading import read_text
+from repr_toolkit.support.speech import either
 
 Array = NDArray[Any]
 
@@ -110,7 +111,7 @@ class Chunks:
         if not resume:
             raise FileExistsError(
                 f"{self.folder} holds chunks of this job, which was cut short: go on with it "
-                f"(--resume), or delete the folder to begin anew"
+                f"({either('--resume', 'resume=True')}), or delete the folder to begin anew"
             )
         self.lock()
         return True
@@ -184,7 +185,8 @@ class Chunks:
             raise
         except Exception as error:  # zip and deflate raise many kinds for a damaged file
             raise ValueError(
-                f"the chunk {path} is damaged ({error}): --resume makes it again"
+                f"the chunk {path} is damaged ({error}): {either('--resume', 'resume=True')} "
+                f"makes it again"
             ) from error
 
     def save(self, chunk: int, arrays: Mapping[str, Array]) -> None:
@@ -257,7 +259,8 @@ class Chunks:
         )
         raise ValueError(
             f"{self.folder} holds chunks of another job ({differing}); finish that one by its own "
-            f"settings and --resume, choose another name for this one, or delete the folder"
+            f"settings and {either('--resume', 'resume=True')}, choose another name for this one, "
+            f"or delete the folder"
         )
 
     @contextmanager
@@ -271,5 +274,6 @@ class Chunks:
             raise OSError(
                 error.errno,
                 f"{path} could not be written ({error.strerror}); the chunks in "
-                f"{self.folder} are whole. Make room on the disk, then go on with --resume",
+                f"{self.folder} are whole. Make room on the disk, then go on with "
+                + either("--resume", "resume=True"),
             ) from error

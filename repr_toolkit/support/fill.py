@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from repr_toolkit.support.chunks import Array, Chunks
 from repr_toolkit.support.console import bar, span, tell
+from repr_toolkit.support.speech import either
 
 POLL = 0.2
 """Seconds between two looks at what the other processes have done."""
@@ -98,7 +99,7 @@ def _await_others(chunks: Chunks, world: int, patience: float) -> None:
             raise TimeoutError(
                 f"{len(missing)} of {len(chunks)} chunks are missing, and the processes {absent}, "
                 f"whose they are, finished none within {patience:.0f} s. Those in {chunks.folder} "
-                f"are kept: once the processes have ended, start the command again with --resume, "
-                f"by any number of processes"
+                f"are kept: once the processes have ended, start it again with "
+                f"{either('--resume', 'resume=True')}, by any number of processes"
             )
         time.sleep(POLL)

@@ -139,7 +139,7 @@ def test_a_new_run_is_trained_elsewhere_by_the_copy_of_another(
 
 
 def test_nothing_is_executed_without_trust(run: Run) -> None:
-    with pytest.raises(ValueError, match=r"my_nets\.net\.Net.*--trust"):
+    with pytest.raises(ValueError, match=r"my_nets\.net\.Net.*load\(run, trust=True\)"):
         load(run, trust=False)
     assert "my_nets" not in sys.modules
     load(run)
@@ -148,7 +148,7 @@ def test_nothing_is_executed_without_trust(run: Run) -> None:
     layers = "repr_toolkit.encoders.LayerActivations"
     other["model"]["encoder"] = {"class_path": layers, "init_args": {"model": "my_factors.X"}}
     sys.modules.pop("my_factors")
-    with pytest.raises(ValueError, match=r"my_factors\.X.*--trust"):
+    with pytest.raises(ValueError, match=r"my_factors\.X.*load\(run, trust=True\)"):
         require_trusted(other, Path("other/config.yaml"))
 
 

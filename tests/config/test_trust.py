@@ -115,7 +115,7 @@ def encoder(**init_args: Any) -> dict[str, Any]:
     ],
 )
 def test_what_a_run_may_not_import(config: dict[str, Any], place: str, folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"--trust") as refused:
+    with pytest.raises(ValueError, match=r"load\(run, trust=True\)") as refused:
         checked(config)
     assert place in str(refused.value)
     assert str(refused.value).startswith("config.yaml names")

@@ -264,7 +264,9 @@ def test_errors_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="overwrite"):
         FaceJob(folder, out)
     FaceJob(folder, out, overwrite=True)
-    with pytest.raises(ValueError, match=r"one identity only, 'person_0'.*--allow-one-identity"):
+    with pytest.raises(
+        ValueError, match=r"one identity only, 'person_0'.*\(allow_one_identity=True\)"
+    ):
         FaceJob(people(tmp_path / "one", 1), tmp_path / "one.npz")
     astronaut().save(folder / "loose.png")
     with pytest.raises(ValueError, match=r"loose\.png lies beside the folders of classes"):
@@ -293,7 +295,7 @@ def test_a_job_that_was_cut_is_gone_on_with_to_the_same_file(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         make(folder, out, batch_size=4, detector=Interrupted())
     assert not out.exists()
-    with pytest.raises(FileExistsError, match="--resume"):
+    with pytest.raises(FileExistsError, match="resume=True"):
         make(folder, out, batch_size=4)
     # One part damaged by the fall is made again.
     (tmp_path / "faces.parts/part_000000.npz").write_bytes(b"PK")

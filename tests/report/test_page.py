@@ -207,7 +207,7 @@ def test_folders_and_runs_are_found(reported: Path, tmp_path: Path) -> None:
     apart = find_runs([study / "pixelcnn_m3", other.path])
     assert len(apart.runs) == 2
     assert apart.folder is None
-    with pytest.raises(ValueError, match="--out"):
+    with pytest.raises(ValueError, match="name the file by out"):
         write_report([study / "pixelcnn_m3", other.path])
 
 

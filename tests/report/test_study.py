@@ -105,7 +105,7 @@ def test_folders_without_a_study_and_studies_of_other_images_are_refused(
     assert main(["report", str(study), "--frozen", str(other)]) != 0
     assert "other images" in capsys.readouterr().err
     of_val = frozen_folder(tmp_path / "of_val", run, split="val")
-    with pytest.raises(ValueError, match="--split val"):
+    with pytest.raises(ValueError, match="split=val"):
         write_report([study], frozen=of_val)
     earlier = frozen_folder(tmp_path / "earlier", run, protocol=1)
     with pytest.raises(ValueError, match="was measured by an earlier version; measure again by"):

@@ -112,7 +112,7 @@ def test_a_killed_job_goes_on(tmp_path: Path, whole: bytes) -> None:
     kept = {path: path.stat().st_mtime_ns for path in chunks.folder.glob("part_*")}
     assert 3 <= len(kept) < len(chunks)
     (chunks.folder / f".{chunks.file(5).name}.{HOST}.99999999.tmp").write_bytes(b"half")
-    with pytest.raises(FileExistsError, match=r"a\.parts.*--resume"):
+    with pytest.raises(FileExistsError, match=r"a\.parts.*resume=True"):
         fill(chunks, draw, "sampling")
     (tmp_path / f".a.npz.{HOST}.99999999.tmp").write_bytes(b"half")  # killed later
     fill(chunks, draw, "sampling", resume=True)
@@ -135,7 +135,7 @@ def test_a_process_that_died_is_not_waited_for_without_end(
     chunks = chunks_of(tmp_path / "a.npz")
     with pytest.raises(TimeoutError, match="first process has made no"):
         fill(chunks, draw, "sampling", rank=1, world=3, patience=0.3)
-    with pytest.raises(TimeoutError, match=r"4 of 6 chunks.* processes 1, 2, .*--resume"):
+    with pytest.raises(TimeoutError, match=r"4 of 6 chunks.* processes 1, 2, .*resume=True"):
         fill(chunks, draw, "sampling", world=3, patience=0.3)
     assert "waiting for 4 chunks of the processes 1, 2" in capsys.readouterr().err
     fill(chunks, draw, "sampling", rank=2, world=3)  # it was only slow
@@ -176,7 +176,7 @@ def test_a_damaged_chunk_is_made_again(
         content[data + 20] ^= 0xFF
     contents = {"cut": content[:-20], "empty": b"", "flipped": content}
     path.write_bytes(contents[damage])
-    with pytest.raises(ValueError, match=r"part_000003.*damaged.*--resume"):
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*resume=True"):
         join(chunks)
     assert not chunks.npz.exists()
     assert finish(chunks, resume=True) == whole
@@ -198,7 +198,7 @@ def test_another_chunk_is_made_again(
     chunks = chunks_of(tmp_path / "a.npz")
     fill(chunks, draw, "sampling")
     chunks.save(3, arrays)
-    with pytest.raises(ValueError, match=r"part_000003.*damaged.*image.*--resume"):
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*image.*resume=True"):
         chunks.load(3)
     with pytest.raises(ValueError, match="image"):
         join(chunks)
@@ -235,7 +235,7 @@ def test_a_full_disk_keeps_the_chunks(tmp_path: Path, whole: bytes) -> None:
         return draw(images, done)
 
     try:
-        with pytest.raises(OSError, match=r"part_000003.*Make room .*--resume"):
+        with pytest.raises(OSError, match=r"part_000003.*Make room .*resume=True"):
             fill(chunks, fill_the_disk, "sampling")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -337,7 +337,7 @@ def test_a_damaged_chunk_of_another_process_is_its_own_to_draw(
     chunks = chunks_of(tmp_path / "a.npz")
     fill(chunks, draw, "sampling")
     chunks.file(3).write_bytes(chunks.file(3).read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"part_000003.*damaged.*--resume makes it again"):
+    with pytest.raises(ValueError, match=r"part_000003.*damaged.*resume=True makes it again"):
         finish(chunks, resume=True, world=2)
     chunks.unlock()
     fill(chunks, draw, "sampling", resume=True, rank=1, world=2)

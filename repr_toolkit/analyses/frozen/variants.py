@@ -15,6 +15,7 @@ from repr_toolkit.data.images import SPLITS
 from repr_toolkit.data.npz import load_npz
 from repr_toolkit.representations import Representation, write_embedding
 from repr_toolkit.runs.places import FROZEN
+from repr_toolkit.support.speech import either
 
 NULL = "without"
 """The start of the names of variants whose decoder is given h = 0 for every image."""
@@ -63,7 +64,8 @@ def _require_same(h: Representation, stored: ImageData, file: Path) -> None:
     if not same:
         raise ValueError(
             f"{file} holds another h than {h.name} is now ({stored.encoder} there, {h.made_by} "
-            f"now); choose another --name, or name the source anew, as in OTHER=SOURCE"
+            f"now); choose another {either('--name', 'study_dir')}, or name the source anew"
+            + either(", as in OTHER=SOURCE", "")
         )
 
 
