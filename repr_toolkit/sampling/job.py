@@ -202,12 +202,13 @@ class SamplingJob:
         )
 
     def _names(self, columns: int) -> dict[str, list[str]]:
-        """Of the columns and rows of the picture: each row is a label's, or begins at a number."""
+        """Of the columns and rows of the picture: each row is a label's, or of some numbers."""
         shown, _ = self._layout()
         if self._key == "label":
             rows = [f"label {value}" for value in self._values[: len(shown) // columns]]
         else:
-            rows = [f"{first}…" for first in shown[::columns]]
+            ends = [(first, min(first + columns, len(shown)) - 1) for first in shown[::columns]]
+            rows = [f"{a}–{b}" if b > a else f"{a}" for a, b in ends]
         if scales_noise(self.model.decoder):
             rows.append("T 0…1")
         each = [str(number) for number in range(1, columns + 1)] if self._key == "label" else []

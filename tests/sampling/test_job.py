@@ -221,7 +221,8 @@ def test_the_picture_shows_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return laid_out[-1]
 
     plain = EncoderDecoder(None, Painter((1, 1, 1)))
-    assert shown(SamplingJob(plain, 5)) == (2, 3, [], ["0…", "3…"])
+    assert shown(SamplingJob(plain, 5)) == (2, 3, [], ["0–2", "3–4"])
+    assert shown(SamplingJob(plain, 7))[3] == ["0–2", "3–5", "6"]
     assert shown(SamplingJob(plain, 1000))[:2] == (10, 10)
     labelled = EncoderDecoder(OneHot(10), Painter((1, 1, 1), 10))
     names = ["label 0", "label 1", "label 2"]

@@ -1,7 +1,7 @@
 """A comparison as blocks: the table of all variants, that of classifiers, and the pictures."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from PIL import Image
@@ -145,6 +145,21 @@ def caption_of(file: str, numbers: Numbers) -> str:
     """The caption of a figure."""
     images = "the first of each class" if numbers["probed"] else "spread evenly over the split"
     return CAPTIONS[file].format(images=images)
+
+
+def sample_names(rows: int, columns: int, scaled: Collection[bool]) -> list[str]:
+    """The names of rows of samples: the draws, or the noise where temperatures scale it (`scaled`).
+
+    None where some models are of one kind and some of the other, whose rows are not alike.
+
+    >>> sample_names(2, 5, [False]), sample_names(2, 5, [True])
+    (['draws 0–4', 'draws 5–9'], ['noise 0', 'noise 1'])
+    """
+    if len({*scaled}) > 1:
+        return []
+    if any(scaled):
+        return [f"noise {row}" for row in range(rows)]
+    return [f"draws {row * columns}–{(row + 1) * columns - 1}" for row in range(rows)]
 
 
 def heading(name: str, h_dim: int | None = None) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from repr_toolkit.analyses.classification.classes import (
     shown_classes,
 )
 from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork, pixel_baselines
-from repr_toolkit.analyses.comparison.blocks import blocks, heading
+from repr_toolkit.analyses.comparison.blocks import blocks, heading, sample_names
 from repr_toolkit.analyses.comparison.notes import notes
 from repr_toolkit.analyses.comparison.probes import LabelProbes
 from repr_toolkit.analyses.comparison.rows import csv_rows
@@ -188,6 +188,7 @@ class _Comparison:
         self.reconstructions: list[Group] = []  # the columns of Figure 6
         self.samples: list[Group] = []  # the columns of Figure 3
         self.unconditional: list[Group] = []  # samples of variants without encoder
+        self.scaled: list[bool] = []  # of each of these, whether temperatures scale its noise
 
     def measure(self, name: str, run: Run) -> None:
         """The numbers of a variant, and its columns of a figure where it has a code.
@@ -278,7 +279,8 @@ class _Comparison:
             names = [f"{self.split_name} {index}" for index in self.shown]
             figures["figure6.png"] = paper_figure(groups, names, levels=levels)
         if self.unconditional:
-            figures["samples.png"] = paper_figure(self.unconditional, levels=levels)
+            names = sample_names(len(self.shown), self.columns, self.scaled)
+            figures["samples.png"] = paper_figure(self.unconditional, names, levels=levels)
         return {file: png_of(figure) for file, figure in figures.items()}
 
     def _of_labels(self, model: EncoderDecoder) -> dict[str, Number]:
@@ -386,7 +388,8 @@ class _Comparison:
         """Samples of p(x), a row of them, or one at several temperatures where these scale it."""
         decoder, rows = model.decoder, len(self.shown)
         family, title = heading(name)
-        if scales_noise(decoder):
+        self.scaled.append(scales_noise(decoder))
+        if self.scaled[-1]:
             noise = common_noise(decoder, rows, self.seed)[None]
             steps = torch.linspace(0, 1, self.columns).tolist()
             images = [decode(decoder, None, noise, temperature=t)[0] for t in steps]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import torch
 
-from repr_toolkit.analyses.placement.marks import SCALE, with_crosses
+from repr_toolkit.analyses.placement.marks import SCALE, image_names, with_crosses
 from repr_toolkit.analyses.placement.measure import paired
 from repr_toolkit.page.blocks import Block, Cell, Notes, Picture, Row, Table
 from repr_toolkit.page.cells import number_cell
@@ -73,6 +73,7 @@ def _picture(name: str, result: Kept) -> Picture:
     cells = torch.cat([arrays["image"][:, None], arrays["sample"]], 1)
     count, lines = cells.shape[:2]
     levels = int(result.arrays["levels"])
+    index = result.arrays.get("index")  # which results of earlier versions lack
     crossed = with_crosses(cells, arrays["marks"].float(), levels=levels).transpose(0, 1)
     png, size = tiled(shown(crossed.numpy(), 256), gap=SCALE)
     return Picture(
@@ -82,5 +83,6 @@ def _picture(name: str, result: Kept) -> Picture:
         "crosses stand where h says.",
         f"**{name}**: images, samples of their h, and crosses where h says.",
         scale=scale_of(cells.shape) / SCALE,
+        columns=image_names(result.numbers["split"], index.tolist()) if index is not None else [],
         rows=["image", *["sample"] * (lines - 1)],
     )

@@ -1,4 +1,6 @@
-"""Crosses on enlarged images."""
+"""Crosses on enlarged images, and their names."""
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -24,3 +26,8 @@ def with_crosses(images: Tensor, points: Tensor, *, levels: int = 256) -> Tensor
     marked = (torch.minimum(across, down) == 0) & (torch.maximum(across, down) <= ARM)
     colour = torch.tensor(COLOUR, dtype=torch.uint8)[:, None, None]
     return torch.where(marked.any(1)[:, None, None], colour, enlarged.expand(-1, -1, 3, -1, -1))
+
+
+def image_names(split: str, index: Iterable[int]) -> list[str]:
+    """The names of images by their numbers in a split, such as "test 7"."""
+    return [f"{split} {number}" for number in index]

@@ -56,9 +56,9 @@ def measure_alike(
     The arrays are the scores of each image, float64 (N,): `own_h` (of the samples, against where
     their h says), `other_h` (against where an h says that is another's and differs from their own,
     NaN for the images that `choose.other_h` gives none) and `real` (of the images
-    themselves). Of the pictured images `image` uint8 (rows, C, H, W), `sample` uint8 (rows,
-    columns, C, H, W), and the points that h says, `marks` float64 (rows, P, 2), in pixels, x before
-    y. And `levels`.
+    themselves). Of the pictured images `index` int64 (rows,) in the split, `image` uint8 (rows, C,
+    H, W), `sample` uint8 (rows, columns, C, H, W), and the points that h says, `marks` float64
+    (rows, P, 2), in pixels, x before y. And `levels`.
 
     Raises FileNotFoundError for an unfinished run, and ValueError for no runs, for runs of
     different data or different keys, for an encoder that reads no key in `READERS`, for an engine
@@ -80,6 +80,7 @@ def measure_alike(
     pair = other_h(h_stated.reshape(len(chosen), -1), seed)
     others, differ = (part.numpy() for part in pair)
     shown = distinct(stated, rows)
+    pictured = [chosen[place] for place in shown]
     if progress:
         say(f"learning to read {key!r} from {data.name}")
     reader = READERS[key](data.splits["train"], data.splits["val"])
@@ -96,7 +97,8 @@ def measure_alike(
     }
     of_images: dict[str, Array] = {
         "real": reader.score(reader.read(held_out[chosen]["image"]), stated),
-        "image": held_out[[chosen[place] for place in shown]]["image"].numpy(),
+        "index": np.array(pictured, np.int64),
+        "image": held_out[pictured]["image"].numpy(),
         "marks": reader.marks(stated[shown]).astype(np.float64),
         "levels": np.asarray(data.levels),
         **({"group": groups[0]} if groups else {}),

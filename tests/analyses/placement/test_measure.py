@@ -14,9 +14,10 @@ from PIL import Image
 
 from repr_toolkit.analyses.placement import ANALYSIS
 from repr_toolkit.analyses.placement.measure import distinct, measure_alike, obstacle
+from repr_toolkit.analyses.placement.picture import picture
 from repr_toolkit.cli import main
-from repr_toolkit.page.blocks import Cell, Table
-from repr_toolkit.runs.kept import Result, keep, kept_in
+from repr_toolkit.page.blocks import Cell, Picture, Table
+from repr_toolkit.runs.kept import Result, keep, kept_in, unsaved
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import other_h
 from repr_toolkit.support.stats import Number, share
@@ -118,6 +119,20 @@ def test_a_picture_shows_no_h_twice(eyes: list[Run], quadrants: list[Run]) -> No
     assert len(distinct(stated, 2)) == 2
     landmarks = eyes[0].load_data().splits["test"].column("landmarks").numpy()
     assert distinct(landmarks, 3) == [0, 20, 40]
+
+
+def test_each_row_of_the_picture_names_its_image(eyes: list[Run]) -> None:
+    results = measure_alike(eyes, images=10, rows=3)
+    arrays, held_out = results[0].arrays(), eyes[0].load_data().splits["test"]
+    index = arrays["index"].tolist()
+    assert np.array_equal(arrays["image"], held_out[index]["image"].numpy())
+    names = [f"test {number}" for number in index]
+    assert len(names) == 3
+    assert [text.get_text() for text in picture(results).texts][-3:] == names
+    kept = {run.path.name: unsaved(result, "") for run, result in zip(eyes, results, strict=True)}
+    *_, shown = ANALYSIS.blocks(kept)
+    assert isinstance(shown, Picture)
+    assert shown.columns == names
 
 
 def test_runs_that_cannot_be_measured_together_are_refused(
