@@ -52,7 +52,10 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     trust._trusted.set(trusted)
     home = tmp_path_factory.getbasetemp()
     for name in {*sys.modules} - before:
-        places = getattr(sys.modules[name], "__path__", ())  # of a package, with a file or without
-        file = getattr(sys.modules[name], "__file__", None)
-        if any(Path(place).is_relative_to(home) for place in (*places, *filter(None, [file]))):
+        own = getattr(sys.modules[name], "__dict__", {})  # what asks no module's __getattr__
+        places = [
+            *own.get("__path__", ()),
+            own.get("__file__") or "/",
+        ]  # a package may have no file
+        if any(Path(place).is_relative_to(home) for place in places):
             del sys.modules[name]
