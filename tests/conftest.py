@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -51,11 +52,12 @@ def _nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     yield
     trust._trusted.set(trusted)
     home = tmp_path_factory.getbasetemp()
-    for name in {*sys.modules} - before:
-        own = getattr(sys.modules[name], "__dict__", {})  # what asks no module's __getattr__
-        places = [
-            *own.get("__path__", ()),
-            own.get("__file__") or "/",
-        ]  # a package may have no file
-        if any(Path(place).is_relative_to(home) for place in places):
-            del sys.modules[name]
+    for name in [n for n in {*sys.modules} - before if _lies_in(home, sys.modules[n])]:
+        del sys.modules[name]
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    """Whether a module was read from a folder; its __getattr__ is not asked."""
+    own = getattr(module, "__dict__", {})
+    places = [*(own.get("__path__") or ()), own.get("__file__") or "/"]
+    return any(Path(place).is_relative_to(folder) for place in places)
