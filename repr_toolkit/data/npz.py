@@ -46,7 +46,7 @@ from repr_toolkit.data.arrays import (
 from repr_toolkit.data.cache import Contents, cached, checksums, require_room, write_rows
 from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays, first_key
 from repr_toolkit.data.splits import complete_splits, consecutive
-from repr_toolkit.support.reading import reading
+from repr_toolkit.support.reading import reading, require_all_listed
 
 logger = logging.getLogger(__name__)
 
@@ -134,6 +134,7 @@ def read_members(path: Path, keys: str = r"\w+") -> dict[str, Member]:
         members = {}
         if len(archive.infolist()) > MOST_MEMBERS:
             raise ValueError(f"{path} has more than {MOST_MEMBERS:,} arrays")
+        require_all_listed(archive)
         for info in archive.infolist():
             key = info.filename.removesuffix(".npy")
             if re.fullmatch(keys, key) and key != info.filename:

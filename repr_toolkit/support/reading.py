@@ -1,12 +1,14 @@
 """Files that may be damaged, or anybody's: nothing too large is read, and errors name the file."""
 
 import json
+import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from errno import EINVAL
 from hashlib import file_digest, sha256
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -66,9 +68,12 @@ def writing(path: Path) -> Iterator[None]:
 def read_text(path: Path) -> str:
     """The UTF-8 text in a file; ValueError, naming the file, if it is none, or is far too large."""
     with reading(path):
-        if path.stat().st_size > MOST_TEXT:
+        require_file(path)
+        with path.open("rb") as file:
+            content = file.read(MOST_TEXT + 1)
+        if len(content) > MOST_TEXT:
             raise ValueError(f"it has more than {MOST_TEXT >> 20} MiB")
-        return path.read_text("utf-8")
+        return TextIOWrapper(BytesIO(content), "utf-8").read()
 
 
 def read_json(path: Path, mend: str = AGAIN) -> dict[str, Any]:
@@ -86,15 +91,16 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "checksum": checksum(facts)}
 
 
-def read_sealed(path: Path, mend: str = AGAIN) -> dict[str, Any]:
+def read_sealed(path: Path, mend: str = AGAIN, *, always: bool = False) -> dict[str, Any]:
     """The mapping in a JSON file; ValueError, naming the file, if it is not as it was written.
 
-    One without any checksum is taken as it is. Where it has `checksums` of files but none of its
-    own, the name of that is what was damaged.
+    One without any checksum is taken as it is, unless it was `always` written with one. Where it
+    has `checksums` of files but none of its own, the name of that is what was damaged.
     """
     facts = read_json(path, mend)
     stated = facts.pop("checksum", None)
-    if stated != checksum(facts) and not (stated is None and "checksums" not in facts):
+    unstated = stated is None and "checksums" not in facts and not always
+    if not unstated and stated != checksum(facts):
         raise ValueError(f"{path} is damaged (its checksum is wrong); {mend}")
     return facts
 
@@ -106,8 +112,15 @@ def checksum(facts: Any) -> str:
 
 def file_checksum(path: Path) -> str:
     """SHA-256 (hex) of a file's bytes; errors name the file."""
+    require_file(path)
     with reading(path), path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
+
+
+def require_file(path: Path) -> None:
+    """Raise ValueError for what could be read for ever, OSError for what cannot be read."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path} is no file, but a folder, a pipe or a device")
 
 
 @contextmanager
@@ -124,6 +137,32 @@ def in_utf8(path: Path) -> Iterator[Path]:
         yield path
 
 
+def require_all_listed(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError for a zip archive with a member that its list names otherwise, or lacks.
+
+    The list stands at the end of the file, has no checksum, and is all that zipfile looks at. A
+    member begins with its name; where one ends, what follows is the next.
+    """
+    file, ends = archive.fp, [0]
+    assert file is not None
+    for info in archive.infolist():
+        file.seek(info.header_offset)
+        fixed = file.read(30)
+        if len(fixed) < 30 or fixed[:4] != zipfile.stringFileHeader:
+            raise ValueError(f"it lists {info.filename!r} where no member is")
+        of_name, of_extra = (int.from_bytes(fixed[at : at + 2], "little") for at in (26, 28))
+        name = file.read(of_name).decode("utf-8" if fixed[7] & 8 else "cp437", "replace")
+        if name != info.orig_filename:
+            raise ValueError(f"it lists {info.filename!r}, but has {name!r} there")
+        end = info.header_offset + 30 + of_name + of_extra + info.compress_size
+        # Behind a member that was written to a pipe stand its checksum and its sizes.
+        ends += [end + size for size in ((12, 16, 20, 24) if fixed[6] & 8 else (0,))]
+    for end in {*ends} - {info.header_offset for info in archive.infolist()}:
+        file.seek(end)
+        if file.read(4) == zipfile.stringFileHeader:
+            raise ValueError("it holds a member that it does not list")
+
+
 def require_whole(path: Path) -> None:
     """Raise ValueError for a zip archive of PyTorch's in which a checksum is wrong, or OSError.
 
@@ -134,6 +173,7 @@ def require_whole(path: Path) -> None:
     """
     from torch import _C
 
+    require_file(path)
     with path.open("rb"):  # PyTorch's reader has one error for all reasons not to open a file
         pass
     with in_utf8(path) as named, zipfile.ZipFile(path) as archive:
