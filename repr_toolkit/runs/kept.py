@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from repr_toolkit.data.npz import WHOLE_BYTES, read_members
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.files import atomic_write, write_json, write_npz
-from repr_toolkit.support.reading import AGAIN, read_json, reading
+from repr_toolkit.support.files import atomic_write, json_text, write_json, write_npz
+from repr_toolkit.support.reading import AGAIN, read_sealed, reading, sealed
 from repr_toolkit.support.stats import as_json
 
 Array = npt.NDArray[Any]
@@ -183,7 +183,8 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
         file.with_suffix(".npz").unlink(missing_ok=True)
     when = datetime.now(UTC).isoformat()
     numbers = findings.as_dict()
-    write_json(file, {**question, "command": command, "when": when, "numbers": numbers})
+    stored = {**question, "command": command, "when": when, "numbers": numbers}
+    write_json(file, sealed(json.loads(json_text(stored))))
     return read_kept(file)
 
 
@@ -218,7 +219,7 @@ def choose_kept(
 
 def read_kept(file: Path) -> Kept:
     """The result that `write_kept` wrote; ValueError for a damaged file."""
-    stored = read_json(file)
+    stored = read_sealed(file)
     kinds = {"asked": dict, "command": str, "when": str, "weights": str, "numbers": dict}
     for key, kind in kinds.items():
         if not isinstance(stored.get(key), kind):

@@ -25,7 +25,7 @@ from repr_toolkit.runs.lock import FILE as LOCK
 from repr_toolkit.runs.lock import in_training
 from repr_toolkit.support.files import size_of
 from repr_toolkit.support.locks import lock
-from repr_toolkit.support.reading import MOST_TEXT, read_json, read_text, reading
+from repr_toolkit.support.reading import MOST_TEXT, read_sealed, read_text, reading
 
 METRICS = "metrics.csv"
 _MEASURED = ("evaluate", "information")
@@ -180,7 +180,7 @@ def _kept(folder: Path, name: str) -> Iterator[dict[str, Any]]:
     kinds = {"asked": dict, "weights": str, "when": str, "numbers": dict}
     for file in sorted((folder / "analysis").glob(f"{name}.*.json")):
         try:
-            kept = read_json(file)
+            kept = read_sealed(file)
         except (OSError, ValueError):
             continue  # whoever asks for this result is told
         whole = all(isinstance(kept.get(key), kind) for key, kind in kinds.items())

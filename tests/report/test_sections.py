@@ -390,6 +390,7 @@ def test_odd_values_deep_in_kept_numbers_are_told_in_one_line(tmp_path: Path) ->
     keep(run, "information", measure(run, **options), "", load_analysis("information").protocol)
     [file] = (run.path / "analysis").glob("information.*.json")
     whole = json.loads(file.read_text("utf-8"))
+    del whole["checksum"]  # which would refuse them all
 
     def places(value: Any, *at: Any) -> Iterator[tuple[Any, ...]]:
         inner = value.items() if isinstance(value, dict) else enumerate(value[:1])

@@ -68,9 +68,28 @@ def test_an_answer_replaces_those_to_the_same_question_and_no_other(run: Run) ->
     assert reasons == of_others
 
 
+def test_a_result_that_rots_is_named(run: Run) -> None:
+    kept = keep(run, "parts", Answer(1), "")
+    whole = kept.file.read_text("utf-8")
+    kept.file.write_text(whole.replace('"value": 1', '"value": 3'))
+    with pytest.raises(ValueError, match=rf"{kept.file} is damaged \(its checksum is wrong\)"):
+        kept_in(run.path, "parts")
+    stored = json.loads(whole)
+    del stored["checksum"]  # as earlier versions wrote them
+    kept.file.write_text(json.dumps(stored))
+    assert [result.numbers for result in kept_in(run.path, "parts")] == [{"value": 1}]
+
+
+def test_a_result_has_the_checksum_of_what_is_read_again(run: Run) -> None:
+    """Where JSON makes texts of whole numbers, and lists of tuples."""
+    answer = Answer(1, seeds=(1, 2), of={2: 0.5, 10: float("nan")})
+    assert keep(run, "parts", answer, "").asked["seeds"] == [1, 2]
+
+
 def test_what_is_of_other_weights_is_not_chosen(run: Run) -> None:
     kept = keep(run, "parts", Answer(1), "")
     stored = json.loads(kept.file.read_text("utf-8"))
+    del stored["checksum"]
     kept.file.write_text(json.dumps({**stored, "weights": "others"}))
     assert choose_kept(run, "parts", "test") == (None, ["1 of other weights than the run has now"])
 
