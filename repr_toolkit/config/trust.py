@@ -8,14 +8,14 @@ come up later, in the runs that it made too.
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
 from repr_toolkit.support.console import tell
-from repr_toolkit.support.copies import FOLDER, has_copies, unlike_now, use_copies
+from repr_toolkit.support.copies import FOLDER, has_copies, tops_of_copies, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
 from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.speech import either
@@ -72,9 +72,10 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
     what the current folder and the installed packages have not is imported from the copies of its
     source that the run has. stderr is told too of copies that differ from what is imported.
     """
-    trusted = _trusted.get()
+    trusted, copies = _trusted.get(), file.parent / FOLDER
+    copied = tops_of_copies(copies)
     try:
-        named = strangers(config)
+        named = strangers(config, copied)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
     if not named:
@@ -88,22 +89,22 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
             f"packages that the toolkit depends on, and so it is not imported; if you trust "
             f"whoever made the run: {either('--trust', 'load(run, trust=True)')}"
         )
-    copies = file.parent / FOLDER
     missing = [path for path in named if not is_here(path)]
-    if missing and not trust and has_copies(file.parent):
+    if missing and not trust and copied:
         raise ValueError(
             f"{file} names {missing[0]}, which is not to be found here; {copies} has its source, "
             f"which is run with {either('--trust', 'load(run, trust=True)')}"
         )
     used = use_copies(copies) if trust else []
-    if strange:
-        source = f", and runs {', '.join(used)} in {copies}" if used else ""
-        _say(f"trusting {file}, which imports {', '.join(strange)}{source}")
+    does = [f"imports {', '.join(strange)}"] if strange else []
+    does += [f"runs {', '.join(used)} in {copies}"] if used else []
+    if does:
+        _say(f"trusting {file}, which {', and '.join(does)}")
         trust_paths(*strange)
     for copy, now in unlike_now(copies):
         if copy not in _told:
             _told.add(copy)
-            _say(f"{now} is imported, and is not what {file.parent} was trained with: see {copy}")
+            _say(f"{now}, and is not what {file.parent} was trained with: see {copy}")
 
 
 def _say(message: str) -> None:
@@ -111,13 +112,19 @@ def _say(message: str) -> None:
         tell(message)
 
 
-def strangers(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a complete configuration may not import without trust, and the place of each."""
-    return {named.path: named.place for named in _named(config) if not _known(named)}
+def strangers(config: Mapping[str, Any], copied: Collection[str] = ()) -> dict[str, str]:
+    """What a complete configuration may not import without trust, and the place of each.
+
+    `copied` are the packages and modules of which the run has copies.
+    """
+    return {named.path: named.place for named in _named(config, copied) if not _known(named)}
 
 
-def _named(config: Mapping[str, Any]) -> Iterator[Named]:
-    """The import paths in a complete configuration, also those that lead nowhere."""
+def _named(config: Mapping[str, Any], copied: Collection[str]) -> Iterator[Named]:
+    """The import paths in a complete configuration, also those that lead nowhere.
+
+    Of the texts among arguments they are those whose package or module is here, or copied.
+    """
     model = config["model"]
     specs = {f"model.{key}": model.get(key) for key in ("encoder", "decoder")}
     specs |= {f"model.metric.{key}": spec for key, spec in model.get("metric", {}).items()}
@@ -128,7 +135,9 @@ def _named(config: Mapping[str, Any]) -> Iterator[Named]:
         if spec is not None:
             yield Named(f"{place}.class_path", spec["class_path"], {})
             for named in _texts(place, {**spec, "class_path": None}, {}):
-                if _PATH.fullmatch(named.path) and is_here(named.path):
+                if _PATH.fullmatch(named.path) and (
+                    is_here(named.path) or named.path.partition(".")[0] in copied
+                ):
                     yield named
     from repr_toolkit.data.sources import names_function
 

@@ -19,7 +19,7 @@ _KINDS: dict[str, Any] = {
     "data": {"name": str, "fingerprint": str, "images": dict},
     "start": {"run": str, "weights": str},
     "weights": {"step": int, "validations": int},
-    "checksums": {"config.yaml": str, "model.safetensors": str},
+    "checksums": {"config.yaml": str, "model.safetensors": str, "code/files.json": str},
 }
 
 

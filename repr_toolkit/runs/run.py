@@ -28,7 +28,7 @@ from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.runs.places import arguments_now, load_nearest, unlikeness
 from repr_toolkit.support.console import legible, tell
 from repr_toolkit.support.copies import FOLDER as CODE
-from repr_toolkit.support.copies import write_copies
+from repr_toolkit.support.copies import LIST, has_copies, write_copies
 from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.processes import fastest_device, first_process
@@ -120,6 +120,8 @@ class Run:
             config = complete(raw)
         except ValueError as error:
             raise ValueError(f"{self.config_file} is damaged: {error}") from error
+        if self.finished and has_copies(self.path):
+            self._require_stated(copies := self.path / CODE / LIST, file_checksum(copies))
         require_trusted(config, self.config_file, trust=trust)
         if self.finished:
             self._require_stated(self.config_file, settings_checksum(raw))
@@ -133,7 +135,8 @@ class Run:
 
     def _require_stated(self, file: Path, found: str) -> None:
         """Raise ValueError for a file that has not the checksum that model.json states of it."""
-        if self.info.get("checksums", {}).get(file.name, found) != found:
+        name = file.relative_to(self.path).as_posix()
+        if self.info.get("checksums", {}).get(name, found) != found:
             raise ValueError(
                 f"{file} is not as training left it (its checksum is wrong); {MEND}, or, if that "
                 f"is meant, delete `checksums` and `checksum` in {self.info_file}"
@@ -209,6 +212,8 @@ class Run:
             self.config_file.name: settings_checksum(self._raw_config()),
             self.weights_file.name: hashlib.sha256(weights).hexdigest(),
         }
+        if has_copies(self.path):
+            checksums[f"{CODE}/{LIST}"] = file_checksum(self.path / CODE / LIST)
         write_json(self.info_file, sealed({**info, "checksums": checksums}))
         with atomic_write(self.weights_file) as file:
             file.write(weights)

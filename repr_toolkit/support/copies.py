@@ -12,14 +12,21 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import NamedTuple
 
 from repr_toolkit.support.console import tell
 from repr_toolkit.support.files import atomic_write, write_json
-from repr_toolkit.support.importing import COPIED, PACKAGES
-from repr_toolkit.support.reading import file_checksum, read_sealed, sealed
+from repr_toolkit.support.importing import COPIED, PACKAGES, is_here, nearest_spec
+from repr_toolkit.support.reading import (
+    file_checksum,
+    read_sealed,
+    reading,
+    require_file,
+    sealed,
+)
 
 FOLDER = "code"
 """The folder, within a run's, of the copies."""
@@ -135,60 +142,80 @@ def has_copies(run: Path) -> bool:
     return (run / FOLDER / LIST).is_file()
 
 
-def unlike_now(folder: Path) -> list[tuple[Path, Path]]:
-    """The copies in a folder that differ from what is importable now, each with that file."""
+def tops_of_copies(folder: Path) -> set[str]:
+    """The packages and modules of which a folder has copies; ValueError for a damaged list."""
+    return {_top(relative) for relative in _listed(folder)}
+
+
+def unlike_now(folder: Path) -> list[tuple[Path, str]]:
+    """The copies in a folder that differ from what is imported now, each with what that is."""
     pairs = []
     for relative, digest in _listed(folder).items():
-        place = _importable_folder(relative.partition("/")[0].removesuffix(".py"))
-        if place is not None:
-            now = place / relative
-            if not now.is_file() or file_checksum(now) != digest:
-                pairs.append((folder / relative, now))
+        top, used = _top(relative), _finder.files.get(_module(relative))
+        if top in COPIED:
+            if used is not None and sha256(used.source).hexdigest() != digest:
+                pairs.append((folder / relative, f"{used.file} is imported"))
+        elif is_here(top) and (imported := _otherwise(top, relative, digest)):
+            pairs.append((folder / relative, imported))
     return pairs
 
 
 def use_copies(folder: Path) -> list[str]:
-    """Let what is not importable otherwise be imported from the copies in a folder; name those.
+    """Let what is not importable otherwise be imported from the copies in a folder.
 
-    From now on, in this process. Raises ValueError for a copy that was changed, for one that stands
-    for a package that the toolkit depends on, and where another run's copy, or another module of
-    that name, is imported already.
+    From now on, in this process. Returns those of which no equal one is in use already. Raises
+    ValueError for a copy that was changed, for one that stands for a package that the toolkit
+    depends on, and where another run's copy, or another module of that name, is imported already.
     """
-    listed, files = _listed(folder), {}
-    for relative, digest in listed.items():
-        top = relative.partition("/")[0].removesuffix(".py")
-        if _importable_folder(top) is not None:
+    files = {}
+    for relative, digest in _listed(folder).items():
+        if _top(relative) not in COPIED and is_here(_top(relative)):
             continue
         file = folder / relative
-        if file_checksum(file) != digest:
+        source = _source(file)
+        if sha256(source).hexdigest() != digest:
             raise ValueError(f"{file} is not as training left it (its checksum is wrong); {MEND}")
-        files[_module(relative)] = file.resolve()
-    for name, file in files.items():
-        former = _finder.files.get(name)
-        if former is not None and former != file and former.read_bytes() != file.read_bytes():
+        files[relative] = _Copy(file.resolve(), source)
+    new = {name: file for name, file in files.items() if _module(name) not in _finder.files}
+    for name in files.keys() - new.keys():
+        former = _finder.files[_module(name)]
+        if former.source != files[name].source:
             raise ValueError(
-                f"{file} is another {name} than {former}, which this process imports: give each "
-                f"run a command of its own"
+                f"{folder / name} is another {_module(name)} than {former.file}, which this "
+                f"process imports: give each run a command of its own"
             )
-    _finder.files |= {name: file for name, file in files.items() if name not in _finder.files}
-    COPIED.update(name.partition(".")[0] for name in files)
-    if files and _finder not in sys.meta_path:
+    _finder.files |= {_module(name): file for name, file in new.items()}
+    COPIED.update(map(_top, new))
+    if new and _finder not in sys.meta_path:
         sys.meta_path.append(_finder)  # last, so that a copy stands for nothing that is installed
-    return [file for file in listed if _module(file) in files]
+    return [*new]
+
+
+def _source(file: Path) -> bytes:
+    """The content of a copy; ValueError or OSError, naming it, for what can be none."""
+    require_file(file)
+    with reading(file, MEND):
+        if file.stat().st_size > _MOST:
+            raise ValueError(f"it has more than {_MOST >> 20} MiB")
+        return file.read_bytes()
 
 
 def _listed(folder: Path) -> dict[str, str]:
     """The copies in a folder and their SHA-256; none where there is no list."""
     if not (folder / LIST).is_file():
         return {}
-    files = read_sealed(folder / LIST, MEND).get("files")
+    files = read_sealed(folder / LIST, MEND, always=True).get("files")
     if not isinstance(files, dict):
         raise ValueError(f"{folder / LIST} is damaged; {MEND}")
+    modules = set()
     for relative, facts in files.items():
         named = re.fullmatch(r"([^\W\d]\w*/)*[^\W\d]\w*\.py", relative)
         whole = isinstance(facts, dict) and isinstance(facts.get("sha256"), str)
-        if not named or not whole or relative.partition("/")[0].removesuffix(".py") in _TOPS:
+        if not named or not whole or _top(relative) in _TOPS:
             raise ValueError(f"{folder / LIST} names {relative[:80]!r}, which is no copy; {MEND}")
+        if (module := _module(relative)) in modules:
+            raise ValueError(f"{folder / LIST} names two copies of {module[:80]}; {MEND}")
+        modules.add(module)
     return {relative: facts["sha256"] for relative, facts in files.items()}
 
 
@@ -196,26 +223,41 @@ def _module(relative: str) -> str:
     return relative.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def _importable_folder(top: str) -> Path | None:
-    """The folder from which a package or module is imported, or would be, unless from copies."""
-    if top in COPIED:
-        return None
-    spec = getattr(sys.modules.get(top), "__spec__", None)
-    spec = spec or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())])
-    if spec is None:
-        return None
-    if spec.origin is None:
-        places = [*(spec.submodule_search_locations or ())]
-        return Path(places[0]).resolve().parent if places else None
-    file = Path(spec.origin).resolve()
-    return file.parent.parent if file.name == "__init__.py" else file.parent
+def _top(relative: str) -> str:
+    """The package or module at the top of a copy's path."""
+    return relative.partition("/")[0].removesuffix(".py")
+
+
+def _otherwise(top: str, relative: str, digest: str) -> str:
+    """What is imported of a package or module that is here in place of a copy; "" if that is it."""
+    spec, rest = nearest_spec(top), relative.partition("/")[2]
+    folders = [Path(place) for place in (spec and spec.submodule_search_locations) or ()]
+    file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    if file is None and not folders:
+        return f"Python's own {top} is imported"
+    inside = (folder / rest for folder in folders if (folder / rest).is_file())
+    now = next(inside, None) if rest else file
+    if now is None:
+        return f"{top} is imported from {[*folders, file][0]}, which has no {relative}"
+    return f"{now} is imported" if file_checksum(now) != digest else ""
+
+
+class _Copy(NamedTuple):
+    """A copy that is imported: what was looked at, whatever the file may hold by then."""
+
+    file: Path
+    source: bytes
 
 
 class _CopyLoader(SourceFileLoader):
     """Compiles the source itself: bytecode that lies beside a copy may be of anything."""
 
+    def __init__(self, fullname: str, copy: _Copy) -> None:
+        super().__init__(fullname, str(copy.file))
+        self.source = copy.source
+
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        code: CodeType = self.source_to_code(self.source, self.path)
         return code
 
 
@@ -223,16 +265,16 @@ class _CopyFinder(MetaPathFinder):
     """Finds the modules that are listed, and nothing else in their folders."""
 
     def __init__(self) -> None:
-        self.files: dict[str, Path] = {}
+        self.files: dict[str, _Copy] = {}
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        file = self.files.get(fullname)
+        copy = self.files.get(fullname)
         # A package has no folders to be searched: for its modules, too, this finder is asked.
-        if file is not None:
-            loader, package = _CopyLoader(fullname, str(file)), file.name == "__init__.py"
-            spec = ModuleSpec(fullname, loader, origin=str(file), is_package=package)
+        if copy is not None:
+            loader, package = _CopyLoader(fullname, copy), copy.file.name == "__init__.py"
+            spec = ModuleSpec(fullname, loader, origin=str(copy.file), is_package=package)
             spec.has_location = True
             return spec
         if any(name.startswith(f"{fullname}.") for name in self.files):

@@ -4,7 +4,8 @@ import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from inspect import isclass
 from pathlib import Path
 from types import ModuleType
@@ -50,10 +51,18 @@ def is_here(path: str) -> bool:
     Nothing is imported.
     """
     top = path.partition(".")[0]
-    if top in sys.modules or top in COPIED:
-        return True
-    finders = (BuiltinImporter.find_spec(top), FrozenImporter.find_spec(top))
-    return any(finders) or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())]) is not None
+    return top in sys.modules or top in COPIED or nearest_spec(top) is not None
+
+
+def nearest_spec(top: str) -> ModuleSpec | None:
+    """How a package or module is imported, or would be, from the current folder last.
+
+    Every finder is asked, since packages that are installed editable may have one of their own.
+    """
+    spec: ModuleSpec | None = getattr(sys.modules.get(top), "__spec__", None)
+    if top not in sys.modules:
+        spec = find_spec(top)
+    return spec or PathFinder.find_spec(top, [*sys.path, str(Path.cwd())])
 
 
 def require_here(path: str) -> None:

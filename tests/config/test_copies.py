@@ -1,12 +1,16 @@
 """A run keeps its own classes' source, and loads by it elsewhere, with trust and not without."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from contextvars import copy_context
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -14,11 +18,14 @@ import torch
 
 import repr_toolkit
 from repr_toolkit.cli import main
+from repr_toolkit.config import trust
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support import copies
-from repr_toolkit.support.reading import sealed
+from repr_toolkit.support.importing import is_here
+from repr_toolkit.support.reading import file_checksum, sealed
 from repr_toolkit.training.train import train
+from toys.processes import TESTS
 from toys.runs import small
 
 NET = """\
@@ -57,6 +64,7 @@ def forget() -> None:
             del sys.modules[name]
     copies._finder.files.clear()
     copies.COPIED.clear()
+    trust._told.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -74,10 +82,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     forget()
 
 
-def trained(path: Path) -> Run:
-    spec = {"class_path": "my_nets.net.Net"}
+def trained(path: Path, spec: Any = MappingProxyType({"class_path": "my_nets.net.Net"})) -> Run:
     short: dict[str, Any] = {"training__steps": 1, "training__validate_every": 1}
-    run = copy_context().run(train, small(model__encoder=spec, **short), path)
+    run = copy_context().run(train, small(model__encoder={**spec}, **short), path)
     forget()
     return run
 
@@ -90,6 +97,24 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(folder / "elsewhere")
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "home" not in p])
     return Run("run")
+
+
+def unstated(run: Run) -> None:
+    """As a run without checksums, which training may have left with any copies."""
+    facts = json.loads(run.info_file.read_text())
+    run.info_file.write_text(
+        json.dumps({key: facts[key] for key in facts if key not in ("checksum", "checksums")})
+    )
+
+
+def relist(run: Run, name: str, text: str) -> None:
+    """Another content of a copy, or one more, of which the list says so."""
+    code = run.path / "code"
+    (code / name).parent.mkdir(exist_ok=True)
+    (code / name).write_text(text)
+    files = json.loads((code / "files.json").read_text())["files"]
+    files[name] = {"from": "here", "sha256": file_checksum(code / name)}
+    (code / "files.json").write_text(json.dumps(sealed({"files": files})))
 
 
 def load(run: Run, *, trust: bool = True) -> Any:
@@ -170,13 +195,79 @@ def test_nothing_but_the_listed_sources_is_executed(run: Run) -> None:
         ({"timm/__init__.py": {"sha256": ""}}, "which is no copy"),
         ({"my_nets/net.py": 3}, "which is no copy"),
         ([], "is damaged"),
+        (
+            {"my_nets.py": {"sha256": ""}, "my_nets/__init__.py": {"sha256": ""}},
+            "two copies of my_nets",
+        ),
     ],
 )
 def test_a_copy_that_was_changed_is_refused(run: Run, files: Any, told: str) -> None:
+    unstated(run)
     (run.path / "code/files.json").write_text(json.dumps(sealed({"files": files})))
     with pytest.raises(ValueError, match=told):
         load(run)
     assert "my_nets" not in sys.modules
+
+
+def test_a_list_of_copies_without_its_checksum_is_refused(run: Run) -> None:
+    unstated(run)
+    listed = json.loads((run.path / "code/files.json").read_text())
+    (run.path / "code/files.json").write_text(json.dumps({**listed, "checksum": None}))
+    with pytest.raises(ValueError, match=r"files\.json is damaged \(its checksum is wrong\)"):
+        load(run)
+
+
+def test_other_copies_than_those_of_the_training_are_refused(run: Run) -> None:
+    """Though the list is right about them: those of another run, say."""
+    relist(run, "my_factors.py", "FACTOR = 7.0\n")
+    with pytest.raises(
+        ValueError, match=r"code/files\.json is not as training left it.*model\.json"
+    ):
+        load(run)
+    assert "my_nets" not in sys.modules
+    unstated(run)
+    assert load(run).encoder(torch.ones(1, 1, 8, 8, dtype=torch.uint8)).tolist() == [[7.0]]
+
+
+@pytest.mark.parametrize("target", ["fifo", "/dev/zero", ".", "my_factors.py", "large"])
+def test_a_copy_that_is_no_file_is_refused(run: Run, target: str) -> None:
+    code = run.path / "code"
+    os.mkfifo(code / "fifo")
+    with (code / "large").open("wb") as file:
+        file.truncate(1 << 40)
+    (code / "my_factors.py").unlink()
+    (code / "my_factors.py").symlink_to(target)
+    with pytest.raises((ValueError, OSError), match=r"code/my_factors\.py"):
+        load(run)
+    assert "my_nets" not in sys.modules
+
+
+def test_what_was_looked_at_is_executed(run: Run) -> None:
+    """Though the file is another by then."""
+    copy_context().run(run.read_config, trust=True)
+    (run.path / "code/my_factors.py").write_text("FACTOR = 7.0\n")
+    assert import_module("my_factors").FACTOR == 3.0
+
+
+def test_a_class_within_arguments_is_trusted_by_its_copy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = {"class_path": "repr_toolkit.encoders.LayerActivations"}
+    nested = {**layer, "init_args": {"model": {"class_path": "my_nets.layer.Layer"}}}
+    Path("my_nets/layer.py").write_text("from torch import nn\n\nLayer = nn.Flatten\n")
+    monkeypatch.syspath_prepend(folder / "home")
+    trained(folder / "home/run", nested)
+    (folder / "home/run").rename(folder / "elsewhere/run")
+    monkeypatch.chdir(folder / "elsewhere")
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if "home" not in p])
+    capsys.readouterr()
+    with pytest.raises(ValueError, match=r"my_nets\.layer\.Layer.*--trust"):
+        load(Run("run"), trust=False)
+    load(Run("run"))
+    assert capsys.readouterr().err == (
+        "trusting run/config.yaml, which imports my_nets.layer.Layer, and runs "
+        "my_nets/__init__.py, my_nets/layer.py in run/code\n"
+    )
 
 
 def test_a_module_that_differs_from_the_copy_is_told(
@@ -205,14 +296,88 @@ def test_two_runs_with_other_copies_are_for_two_commands(run: Run, folder: Path)
     load(run)
     load(Run(other))  # the same
     forget()
-    (other / "code/my_factors.py").write_text("FACTOR = 7.0\n")
-    listed = json.loads((other / "code/files.json").read_text())["files"]
-    digest = copies.file_checksum(other / "code/my_factors.py")
-    listed["my_factors.py"]["sha256"] = digest
-    (other / "code/files.json").write_text(json.dumps(sealed({"files": listed})))
+    unstated(Run(other))
+    relist(Run(other), "my_factors.py", "FACTOR = 7.0\n")
     load(run)
     with pytest.raises(ValueError, match=r"another my_factors than .*a command of its own"):
         load(Run(other))
+
+
+def test_a_run_that_was_trained_with_other_copies_than_are_imported_is_told(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its paths are trusted for the run before it; its copies are not."""
+    other = Run(shutil.copytree(run.path, folder / "elsewhere/other"))
+    unstated(other)
+    relist(other, "my_factors.py", "FACTOR = 7.0\n")
+    capsys.readouterr()
+
+    def both() -> list[list[float]]:
+        repr_toolkit.load(run, trust=True)
+        model = repr_toolkit.load(other)
+        return model.encoder(torch.ones(1, 1, 8, 8, dtype=torch.uint8)).tolist()
+
+    assert copy_context().run(both) == [[3.0]]
+    here, copy = run.path.absolute() / "code/my_factors.py", other.path / "code/my_factors.py"
+    told = f"{here} is imported, and is not what {other.path} was trained with: see {copy}\n"
+    assert told in capsys.readouterr().err
+
+
+def test_copies_of_a_further_run_are_named(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where all that it imports is trusted already."""
+    other = Run(shutil.copytree(run.path, folder / "elsewhere/other"))
+    unstated(other)
+    relist(other, "my_more.py", "FACTOR = 7.0\n")
+
+    def both() -> None:
+        repr_toolkit.load(run, trust=True)
+        capsys.readouterr()
+        repr_toolkit.load(other, trust=True)
+
+    copy_context().run(both)
+    told = f"trusting {other.path}/config.yaml, which runs my_more.py in {other.path}/code\n"
+    assert capsys.readouterr().err.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("xxsubtype.py", "Python's own xxsubtype is imported"),
+        ("toys/none.py", "toys is imported from {tests}/toys, which has no toys/none.py"),
+    ],
+)
+def test_copies_of_what_is_elsewhere_are_not_used(
+    run: Run, capsys: pytest.CaptureFixture[str], name: str, told: str
+) -> None:
+    unstated(run)
+    relist(run, name, "raise RuntimeError('code ran')\n")
+    load(run)
+    said = capsys.readouterr().err
+    assert f"{told.format(tests=TESTS)}, and is not what run was trained with" in said
+    assert name not in said.splitlines()[0]
+
+
+def test_a_module_that_is_found_in_a_way_of_its_own_is_nearer_than_its_copy(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As those of packages are that are installed editable."""
+    Path("odd_place").mkdir()
+    Path("odd_place/factors.py").write_text("FACTOR = 5.0\n")
+
+    class Finder(MetaPathFinder):
+        def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+            file = folder / "elsewhere/odd_place/factors.py"
+            return spec_from_file_location(name, file) if name == "my_factors" else None
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+    assert is_here("my_factors.FACTOR")
+    model = load(run)
+    assert model.encoder(torch.ones(1, 1, 8, 8, dtype=torch.uint8)).tolist() == [[5.0]]
+    said = capsys.readouterr().err
+    assert "my_factors.py" not in said.splitlines()[0]
+    assert f"{folder}/elsewhere/odd_place/factors.py is imported, and is not what run was" in said
 
 
 def test_files_that_nobody_wrote_are_not_copied(
