@@ -269,7 +269,25 @@ def load(run: str | Path | Run, *, trust: bool = False) -> Learner:
         )
     described = f"the model that {run.config_file} describes"
     load_weights(model, run.weights_file, described, mend=MEND)
+    _require_same_images(config, run)
     return model.eval()
+
+
+def _require_same_images(config: Config, run: Run) -> None:
+    """Raise ValueError for a model of images of another size than those of the training.
+
+    Its weights may fit all the same.
+    """
+    facts = run.info
+    for part in ("encoder", "decoder"):
+        arguments = (config["model"][part] or {}).get("init_args", {})
+        for key in ("image_shape", "levels"):
+            here, stated = arguments.get(key), facts.get(key)
+            if None not in (here, stated) and here != stated:
+                raise ValueError(
+                    f"{run.config_file} states model.{part}.init_args.{key} {here}, but "
+                    f"{run.info_file} {stated}; {MEND}"
+                )
 
 
 def _without_weights(config: Config) -> Config:

@@ -102,6 +102,18 @@ def test_damaged_files_are_named(run: Run) -> None:
         _ = run.info
 
 
+def test_a_model_of_other_images_than_those_of_the_training_is_not_loaded(tmp_path: Path) -> None:
+    """Though its weights fit, as those of convolutions do whatever the size."""
+    run = untrained_run(tmp_path / "run")
+    change_facts(run, image_shape=[1, 8, 8])
+    config = run.config
+    config["model"]["decoder"]["init_args"]["image_shape"] = [1, 7, 8]
+    run.config_file.write_text(yaml.safe_dump(config))
+    stated = r"config\.yaml states model\.decoder\.init_args\.image_shape \[1, 7, 8\]"
+    with pytest.raises(ValueError, match=rf"{stated}, but .*model\.json \[1, 8, 8\]"):
+        load(run)
+
+
 @pytest.mark.parametrize(("key", "most"), [("layers", 10**7), ("features", 10**4)])
 def test_a_model_far_larger_than_its_weights_is_not_built(
     tmp_path: Path, key: str, most: int
