@@ -19,7 +19,7 @@ import numpy.typing as npt
 from repr_toolkit.data.npz import WHOLE_BYTES, read_members
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.files import atomic_write, json_text, write_json, write_npz
-from repr_toolkit.support.reading import AGAIN, read_sealed, reading, sealed
+from repr_toolkit.support.reading import AGAIN, file_checksum, read_sealed, reading, sealed
 from repr_toolkit.support.stats import as_json
 
 Array = npt.NDArray[Any]
@@ -68,6 +68,7 @@ class Kept:
         numbers: `Findings.as_dict()`.
         file: The JSON file; None for a result that is not saved, or not yet.
         in_memory: The arrays of such a result.
+        arrays_checksum: SHA-256 of the .npz beside the file; "" where it is not stated, or none.
     """
 
     asked: Mapping[str, Any]
@@ -77,16 +78,22 @@ class Kept:
     numbers: Mapping[str, Any]
     file: Path | None
     in_memory: Mapping[str, Array] = field(default_factory=dict)
+    arrays_checksum: str = ""
 
     @cached_property
     def arrays(self) -> Mapping[str, Array]:
         """The arrays by name, read at the first use; none without a file.
 
-        Raises ValueError for a damaged file.
+        Raises ValueError for a damaged file, and for one of another result, OSError for none.
         """
-        if self.file is None or not (file := self.file.with_suffix(".npz")).is_file():
+        if self.file is None:
             return self.in_memory
-        with reading(file, f"measure {self.file} again"):
+        file, mend = self.file.with_suffix(".npz"), f"measure {self.file} again"
+        if not self.arrays_checksum and not file.is_file():
+            return self.in_memory
+        if self.arrays_checksum not in ("", file_checksum(file)):
+            raise ValueError(f"{file} is damaged, or another result's; {mend}")
+        with reading(file, mend):
             return {
                 key: member.array().copy() for key, member in read_members(file, r"[^/\\]+").items()
             }
@@ -184,6 +191,8 @@ def write_kept(file: Path, question: Mapping[str, Any], findings: Findings, comm
     when = datetime.now(UTC).isoformat()
     numbers = findings.as_dict()
     stored = {**question, "command": command, "when": when, "numbers": numbers}
+    if arrays:
+        stored["arrays_checksum"] = file_checksum(file.with_suffix(".npz"))
     write_json(file, sealed(json.loads(json_text(stored))))
     return read_kept(file)
 
@@ -224,4 +233,5 @@ def read_kept(file: Path) -> Kept:
     for key, kind in kinds.items():
         if not isinstance(stored.get(key), kind):
             raise ValueError(f"{file} is damaged (no {key!r}); {AGAIN}")
-    return Kept(**{key: stored[key] for key in kinds}, file=file)
+    of_arrays = str(stored.get("arrays_checksum", ""))
+    return Kept(**{key: stored[key] for key in kinds}, file=file, arrays_checksum=of_arrays)

@@ -80,6 +80,22 @@ def test_a_result_that_rots_is_named(run: Run) -> None:
     assert [result.numbers for result in kept_in(run.path, "parts")] == [{"value": 1}]
 
 
+@pytest.mark.parametrize("how", ["of another", "away", "cut"])
+def test_arrays_of_another_result_are_not_shown(run: Run, how: str) -> None:
+    kept = keep(run, "parts", Answer(1, {"image": np.ones(3, np.uint8)}), "")
+    file = kept.file.with_suffix(".npz")
+    if how == "of another":
+        other = keep(run, "parts", Answer(1, {"image": np.zeros(3, np.uint8)}, seed=1), "")
+        file.write_bytes(other.file.with_suffix(".npz").read_bytes())
+    elif how == "away":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-30])
+    again = next(result for result in kept_in(run.path, "parts") if result.file == kept.file)
+    with pytest.raises((ValueError, OSError), match=file.name):
+        _ = again.arrays
+
+
 def test_a_result_has_the_checksum_of_what_is_read_again(run: Run) -> None:
     """Where JSON makes texts of whole numbers, and lists of tuples."""
     answer = Answer(1, seeds=(1, 2), of={2: 0.5, 10: float("nan")})
