@@ -261,7 +261,7 @@ def test_a_class_within_arguments_is_trusted_by_its_copy(
     monkeypatch.chdir(folder / "elsewhere")
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "home" not in p])
     capsys.readouterr()
-    with pytest.raises(ValueError, match=r"my_nets\.layer\.Layer.*--trust"):
+    with pytest.raises(ValueError, match=r"my_nets\.layer\.Layer.*trust=True"):
         load(Run("run"), trust=False)
     load(Run("run"))
     assert capsys.readouterr().err == (
