@@ -137,6 +137,10 @@ def in_utf8(path: Path) -> Iterator[Path]:
         yield path
 
 
+_MEMBER = b"PK\x03\x04"
+"""What a member of a zip archive begins with."""
+
+
 def require_all_listed(archive: zipfile.ZipFile) -> None:
     """Raise ValueError for a zip archive with a member that its list names otherwise, or lacks.
 
@@ -148,7 +152,7 @@ def require_all_listed(archive: zipfile.ZipFile) -> None:
     for info in archive.infolist():
         file.seek(info.header_offset)
         fixed = file.read(30)
-        if len(fixed) < 30 or fixed[:4] != zipfile.stringFileHeader:
+        if len(fixed) < 30 or fixed[:4] != _MEMBER:
             raise ValueError(f"it lists {info.filename!r} where no member is")
         of_name, of_extra = (int.from_bytes(fixed[at : at + 2], "little") for at in (26, 28))
         name = file.read(of_name).decode("utf-8" if fixed[7] & 8 else "cp437", "replace")
@@ -159,7 +163,7 @@ def require_all_listed(archive: zipfile.ZipFile) -> None:
         ends += [end + size for size in ((12, 16, 20, 24) if fixed[6] & 8 else (0,))]
     for end in {*ends} - {info.header_offset for info in archive.infolist()}:
         file.seek(end)
-        if file.read(4) == zipfile.stringFileHeader:
+        if file.read(4) == _MEMBER:
             raise ValueError("it holds a member that it does not list")
 
 
