@@ -3,16 +3,18 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import attack
+from attack import attempts, mutations
 
 
 def test_a_few_changes_of_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPR_TOOLKIT_CACHE", str(tmp_path / "digits"))
-    assert [*attack.mutations(tmp_path, 12, seed=1)] == []
+    every = mutations.all_kinds(tmp_path)
+    assert [*mutations.mutations(every, tmp_path, 12, seed=1)] == []
 
 
 def fails() -> str:
@@ -32,7 +34,7 @@ def recurses() -> str:
         (fails, "file not named"),
         (lambda: {}["a"], "traceback"),
         (lambda: os.kill(os.getpid(), 9), "died"),
-        (lambda: attack.time.sleep(60), "hang"),
+        (lambda: attempts.time.sleep(60), "hang"),
         (lambda: str(bytearray(9 << 30)), "file not named"),  # a MemoryError
         (lambda: str(os.system("true")), "code ran"),
         (lambda: str(Path("code_ran").touch()), "code ran"),
@@ -40,7 +42,7 @@ def recurses() -> str:
     ],
 )
 def test_what_an_attempt_comes_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: attack.Callable[[], str], verdict: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[], str], verdict: str
 ) -> None:
-    monkeypatch.setattr(attack, "SECONDS", 5)
-    assert attack.attempt(read, tmp_path, r"a\.npz", "right").verdict == verdict
+    monkeypatch.setattr(attempts, "SECONDS", 5)
+    assert attempts.attempt(read, tmp_path, r"a\.npz", "right").verdict == verdict
