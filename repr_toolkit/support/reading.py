@@ -70,7 +70,7 @@ def read_text(path: Path) -> str:
     with reading(path):
         require_file(path)
         with path.open("rb") as file:
-            content = file.read(MOST_TEXT + 1)
+            content = file.read(min(path.stat().st_size, MOST_TEXT) + 1)  # which takes that memory
         if len(content) > MOST_TEXT:
             raise ValueError(f"it has more than {MOST_TEXT >> 20} MiB")
         return TextIOWrapper(BytesIO(content), "utf-8").read()

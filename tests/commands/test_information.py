@@ -136,7 +136,7 @@ def test_what_has_no_information(
     change_facts(other, levels=16)
     for argv, reason in (
         ([str(unconditional.path)], "has no encoder"),
-        ([str(run.path), "--without", str(other.path)], "was trained on other images, or other"),
+        ([str(run.path), "--without", str(other.path)], "init_args.levels"),
         ([str(run.path), "--split", "valid"], "no split 'valid'"),
         ([str(run.path), "--along", "x", *FEW], '"coordinates" or "principal"'),
         ([str(run.path), "--out", "a.gif"], "written as .png"),
