@@ -138,12 +138,13 @@ class Decoder(nn.Module):
         """The most values that one image fills in any tensor of a likelihood: its logits."""
         return prod(self.image_shape) * self.levels
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         """What training minimises, a scalar, a mean over images: of bits/dim, of uint8 images x.
 
-        x is (B, C, H, W). On a CPU training may compute it in parts of a batch.
+        x is (B, C, H, W), `noise` that of `log_prob`. On a CPU training may compute it in parts of
+        a batch.
         """
-        return bits_per_dim(self.log_prob(x, h), self.image_shape).mean()
+        return bits_per_dim(self.log_prob(x, h, noise=noise), self.image_shape).mean()
 
     @property
     def has_preparation(self) -> bool:
@@ -287,10 +288,7 @@ class Decoder(nn.Module):
         if x.dtype != torch.uint8:
             raise TypeError(f"images are uint8 with values 0…{self.levels - 1}, not {x.dtype}")
         self._check_shape(x)
-        # On an accelerator the check would make every step wait for the device, and in a compiled
-        # step it would break the graph.
-        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if checked and self.levels < 256 and x.numel() and x.max() >= self.levels:
+        if _free_to_look_at(x) and self.levels < 256 and x.numel() and x.max() >= self.levels:
             raise ValueError(
                 f"an image has the value {int(x.max())}, but this model's levels are "
                 f"0…{self.levels - 1}; quantise the data to levels={self.levels}"
@@ -325,7 +323,7 @@ class Decoder(nn.Module):
             return None
         if noise is None:
             return draw_noise(tuple(x.shape), law, like)
-        check_noise(noise, tuple(x.shape), law)
+        check_noise(noise, tuple(x.shape), law, values=_free_to_look_at(noise))
         return noise.to(like)
 
 
@@ -336,6 +334,11 @@ def bits_per_dim(log_prob: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     tensor([4.])
     """
     return -log_prob / (prod(image_shape) * log(2))
+
+
+def _free_to_look_at(values: Tensor) -> bool:
+    """Whether a step that looks at values neither waits for an accelerator nor breaks a graph."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _broadcast(name: str, value: Tensor, shape: tuple[int, ...]) -> Tensor:

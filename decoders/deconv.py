@@ -49,9 +49,10 @@ class Deconv(IndependentGaussians):
         """The mean image, and σ (), one for all."""
         return self.mean(h, batch), self.sigma
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         """The mean squared error of intensities scaled to [0, 1], for uint8 x (B, C, H, W)."""
         self._check_x(x)
+        self._likelihood_noise(x, noise)
         return ((self.mean(h, len(x)) - x) / (self.levels - 1)).square().mean()
 
     @torch.no_grad()

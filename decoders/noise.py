@@ -50,12 +50,17 @@ def likelihood_noise(
     return _noise(decoder.likelihood_noise, decoder.image_shape, images, seed, stream=stream)
 
 
-def check_noise(noise: Tensor, shape: tuple[int, ...], law: Law) -> None:
-    """Raise TypeError or ValueError unless noise can be of that law and is of that shape."""
+def check_noise(noise: Tensor, shape: tuple[int, ...], law: Law, *, values: bool = True) -> None:
+    """Raise TypeError or ValueError unless noise can be of that law and is of that shape.
+
+    Looking at its `values` waits for their device.
+    """
     if not noise.is_floating_point():
         raise TypeError(f"noise is floating point, {law}, not {noise.dtype}")
     if tuple(noise.shape) != shape:
         raise ValueError(f"noise of shape {shape} expected, not {tuple(noise.shape)}")
+    if not values:
+        return
     if law == "uniform":
         if not bool(((noise >= 0) & (noise < 1)).all()):
             raise ValueError("noise has values outside [0, 1): it is uniform, not normal")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from repr_toolkit.decoders import Decoder, Flow, bits_per_dim, full_precision
-from repr_toolkit.decoders.noise import likelihood_noise
+from repr_toolkit.decoders.noise import draw_noise, likelihood_noise
 from repr_toolkit.models.code import FlowCode, FlowImages
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.micro_batches import Batch
@@ -16,6 +16,9 @@ from repr_toolkit.models.side_by_side import side_by_side
 
 if TYPE_CHECKING:
     from repr_toolkit.encoders import Encoder
+
+NOISE = "noise of the likelihood"
+"""The key of a training batch's noise (B, C, H, W); no array of a data set has this name."""
 
 Pair = tuple[Tensor, Tensor | None]
 """Images x, uint8 (B, C, H, W), and their h (B, h_dim), or None."""
@@ -130,11 +133,16 @@ class EncoderDecoder(Learner):
         self.train(former)
 
     def training_step(self, batch: Batch) -> Tensor:
+        law = self.decoder.likelihood_noise
+        if law is not None:  # of the whole batch at once, since parts of it may run side by side
+            like = next(self.decoder.parameters())
+            batch = {**batch, NOISE: draw_noise(tuple(batch["image"].shape), law, like)}
         return self.training_loss(batch)
 
     def core(self, batch: Batch) -> Tensor:
-        """The training loss of a batch."""
-        return self.decoder.loss(self.laid_out(batch["image"]), self.encoded(batch))
+        """The training loss of a batch, which has the noise of a stochastic likelihood."""
+        given = {"noise": batch[NOISE]} if NOISE in batch else {}
+        return self.decoder.loss(self.laid_out(batch["image"]), self.encoded(batch), **given)
 
     def validation_step(self, batch: Batch) -> None:
         # The image's number decides its noise, and training's random numbers stay as they are.

@@ -76,7 +76,8 @@ class _Check:
         decoder, x, h, require = self.decoder, self.x, self.h, self.contract.require
         noise = self._noise(decoder.likelihood_noise)
         log_prob = decoder.log_prob(x, h, noise=noise)
-        loss = decoder.loss(x, h)
+        given = {} if noise is None else {"noise": noise}
+        loss = decoder.loss(x, h, **given)
         loss.backward()
         parameters = decoder.named_parameters()
         untrained = [name for name, p in parameters if p.requires_grad and p.grad is None]
@@ -85,18 +86,23 @@ class _Check:
         )
         require(tuple(log_prob.shape) == (BATCH,), "log_prob has shape (B,)", log_prob.shape)
         require(loss.shape == () and loss.isfinite(), "loss is a finite scalar")
-        if noise is None:  # training may compute the loss of a batch in parts
-            whole, *halves = (
-                decoder.eval().loss(x[part], None if h is None else h[part]).detach()
-                for part in (slice(None), slice(BATCH // 2), slice(BATCH // 2, None))
-            )
-            mean = torch.stack(halves).mean()
-            require(torch.allclose(whole, mean, rtol=1e-9), "loss is a mean over images")
-        require(not untrained, "every parameter gets a gradient from the loss", untrained)
         require(
             torch.allclose(log_prob[:1], first, rtol=1e-9),
             "log_prob of an image does not depend on the others of its batch",
         )
+        whole, *halves = (  # as training may compute the loss of a batch
+            decoder.eval()
+            .loss(
+                x[part],
+                None if h is None else h[part],
+                **{name: value[part] for name, value in given.items()},
+            )
+            .detach()
+            for part in (slice(None), slice(BATCH // 2), slice(BATCH // 2, None))
+        )
+        mean = torch.stack(halves).mean()
+        require(torch.allclose(whole, mean, rtol=1e-9), "loss is a mean over images")
+        require(not untrained, "every parameter gets a gradient from the loss", untrained)
         require(decoder.is_bound or not decoder.bound, "only a bound is named as one")
         for name in ("log_prob", "loss"):
             method = getattr(decoder, name)

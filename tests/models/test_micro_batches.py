@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any
+from copy import deepcopy
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from repr_toolkit.decoders import Glow
 from repr_toolkit.models.autoencoder import EncoderDecoder
 from repr_toolkit.models.micro_batches import MicroBatches, impurity
 from toys.decoders import Independent
@@ -70,8 +72,8 @@ def test_the_number_of_threads_changes_nothing_and_is_restored() -> None:
 class Drawing(Independent):
     """Its loss draws a random number."""
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        return super().loss(x, h) * (1 + torch.rand(()))
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
+        return super().loss(x, h, noise=noise) * (1 + torch.rand(()))
 
 
 class Counting(Independent):
@@ -81,9 +83,9 @@ class Counting(Independent):
         super().__init__(*arguments)
         self.register_buffer("calls", torch.zeros(()))
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         self.get_buffer("calls").add_(1)
-        return super().loss(x, h)
+        return super().loss(x, h, noise=noise)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,36 @@ def test_a_loss_that_is_not_pure_takes_whole_batches(
     told = f"  the loss {impure}: training.micro_batch is not used, threads share operations\n"
     assert capsys.readouterr().out == (told if impure else "")
     model.stop_threads()
+
+
+@pytest.mark.parametrize("memory", ["keep", "recompute", "invert"])
+def test_the_noise_of_a_flow_is_shared_out(
+    memory: Literal["keep", "recompute", "invert"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, batch = model_and_batch()
+    torch.manual_seed(0)
+    sizes = {"scales": 1, "steps": 2, "features": 4, "memory": memory}
+    flow = Glow((1, 4, 4), 0, 9, dequantisation="variational", **sizes).double()
+    flow.train().prepare([(batch["image"], None)])
+    found: list[tuple[Tensor, list[Tensor], Tensor]] = []
+    for way in ({}, *({"micro_batch": 3, "threads": threads} for threads in (1, 2, 4))):
+        model = EncoderDecoder(None, deepcopy(flow), **way)
+        torch.manual_seed(1)
+        for _ in range(2):  # the first batch is not shared
+            model.zero_grad()
+            loss = model.training_step(batch)
+            loss.backward()
+        every = [p.grad for p in model.parameters() if p.grad is not None]
+        found.append((loss.detach(), every, torch.get_rng_state()))
+        model.stop_threads()
+    whole, *parted = found
+    for loss, every, state in parted:
+        torch.testing.assert_close(loss, whole[0], rtol=1e-6, atol=0, check_dtype=False)
+        for one, expected in zip(every, whole[1], strict=True):
+            torch.testing.assert_close(one, expected, rtol=1e-9, atol=1e-12)
+        assert torch.equal(state, whole[2])
+        assert all(torch.equal(a, b) for a, b in zip(every, parted[0][1], strict=True))
+    assert capsys.readouterr().out == ""
 
 
 def test_random_numbers_drawn_later_are_an_error() -> None:

@@ -112,8 +112,8 @@ class OfTheBatch(Deconv):
 class Summed(Deconv):
     """The loss is a sum over the images."""
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
-        return super().loss(x, h) * len(x)
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
+        return super().loss(x, h, noise=noise) * len(x)
 
 
 class NoNoise(GatedPixelCNN):

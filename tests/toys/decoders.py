@@ -135,9 +135,9 @@ class Independent(Decoder):
         log_pmf = self.logits(x, h).log_softmax(-1)
         return log_pmf.gather(-1, x.long()[..., None]).flatten(1).sum(1)
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         self.steps_seen += torch.is_grad_enabled()
-        loss = -self.log_prob(x, h).mean() / (prod(self.image_shape) * log(2))
+        loss = -self.log_prob(x, h, noise=noise).mean() / (prod(self.image_shape) * log(2))
         if self.explode_at and 0 <= self.steps_seen - self.explode_at < self.bad_steps:
             return loss / 0.0
         if (
@@ -191,11 +191,11 @@ class Prepared(Independent):
     def logits(self, x: Tensor, h: Tensor | None) -> Tensor:
         return super().logits(x, h) * self.start
 
-    def loss(self, x: Tensor, h: Tensor | None = None) -> Tensor:
+    def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         if self.steps_seen == 0 and torch.is_grad_enabled():
             value = self.start.item().hex()
             self.write("loss", environ.get("LOCAL_RANK", 0), value, int(self.seen))
-        return super().loss(x, h)
+        return super().loss(x, h, noise=noise)
 
 
 class NoShape(nn.Module):
