@@ -226,7 +226,7 @@ def parse(
                 arguments[key] = value
     for key in arguments:
         if key not in accepted:
-            close = get_close_matches(key, accepted, n=1, cutoff=0.5)
+            close = get_close_matches(str(key), accepted, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"it takes {', '.join(accepted)}"
             raise ValueError(f"{name}.init_args.{key}: {spec['class_path']} has none; {hint}")
     rest = {key: deepcopy(value) for key, value in arguments.items() if key not in skip}

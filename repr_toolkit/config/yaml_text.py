@@ -25,6 +25,7 @@ class _TooLarge(yaml.YAMLError):
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error.
 
+    The keys of a mapping are texts, or all of them whole numbers: others could not be sorted.
     A byte of a file's name that is no text, as Python writes it, is a character like others.
     """
 
@@ -42,15 +43,20 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen: dict[Any, None] = {}
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):  # the base class says what is wrong
+                continue
+            if type(key) not in (str, int) or type(key) is not type(next(iter(seen), key)):
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is no text; put it into quotes", node.start_mark
+                )
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"the key {key!r} stands twice", node.start_mark
                 )
-            if isinstance(key, Hashable):  # else the base class says what is wrong
-                seen.add(key)
+            seen[key] = None
         return super().construct_mapping(node, deep)
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
