@@ -4,13 +4,11 @@ G. B. Huang et al., "Labeled Faces in the Wild", 2007. h is any representation (
 integer codes (N,). A same pair is two images of one person.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from repr_toolkit.support.stats import Jackknife, Number, Units, mean, share
 
 Floats = npt.NDArray[np.floating[Any]]
 Codes = npt.NDArray[np.integer[Any]]
@@ -28,107 +26,6 @@ class Pairs:
     first: Codes
     second: Codes
     same: Flags
-
-
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """How well a representation tells people apart, on people and images it was not fitted on."""
-
-    images: int
-    people: int
-    same_pairs: int
-    different_pairs: int
-    auc: Jackknife  # by person
-    accuracy: Number | None  # the mean over ten folds; None where the pairs are too few for them
-    accuracy_people_disjoint: bool  # whether no person is in two of the folds
-    tar: dict[float, Number | None]  # by false accept rate; None where the pairs are too few
-    one_nn: Number  # of images of people with two or more: the nearest other is of the same person
-    curve: tuple[Floats, Floats] = field(repr=False)  # the ROC: false and true accept rates
-
-    def as_dict(self) -> dict[str, Any]:
-        """All but the curve, ready for JSON."""
-        counts = ("images", "people", "same_pairs", "different_pairs", "accuracy_people_disjoint")
-        return {
-            **{key: getattr(self, key) for key in counts},
-            "auc": self.auc.number.as_dict(),
-            "accuracy": self.accuracy and self.accuracy.as_dict(),
-            "tar": {f"{far:g}": rate and rate.as_dict() for far, rate in self.tar.items()},
-            "one_nn": self.one_nn.as_dict(),
-        }
-
-    def flat_numbers(self) -> dict[str, Any]:
-        """Every number under a name of its own, the ends of intervals too.
-
-        The names are the same whatever could be measured; None stands for what could not.
-        """
-        return {
-            "images": self.images,
-            "people": self.people,
-            "same_pairs": self.same_pairs,
-            "different_pairs": self.different_pairs,
-            **_flat("auc", self.auc.number),
-            "accuracy": self.accuracy and self.accuracy.value,
-            "accuracy_error": self.accuracy and self.accuracy.error,
-            "accuracy_people_disjoint": self.accuracy_people_disjoint,
-            **{
-                key: value
-                for far, rate in self.tar.items()
-                for key, value in _flat(f"tar_at_{far:g}", rate).items()
-            },
-            **_flat("one_nn", self.one_nn),
-            "one_nn_people": self.one_nn.count,
-        }
-
-
-def _flat(name: str, number: Number | None) -> dict[str, Any]:
-    known = number or Number(float("nan"))
-    value = None if number is None else number.value
-    return {name: value, f"{name}_interval_low": known.low, f"{name}_interval_high": known.high}
-
-
-def verify(
-    h: Floats, people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0
-) -> Verification:
-    """The verification protocol on representations (N, d) of people, whose codes are (N,).
-
-    All same and all different pairs are compared, but at most `most_pairs` of either kind, drawn
-    by `seed`. Raises ValueError without a pair of both kinds, and for an h that is not finite.
-    """
-    if len(h) != len(people):
-        raise ValueError(f"{len(h)} representations, but {len(people)} people's codes")
-    if not np.isfinite(h).all():
-        raise ValueError("a representation is not finite")
-    pairs = make_pairs(people, most_pairs=most_pairs, seed=seed)
-    scores = similarities(h, pairs)
-    codes, members, images = np.unique(people, return_inverse=True, return_counts=True)
-    # A person counts by the pairs of their images; without any they are a stranger to others.
-    units = Units(len(h), "images", images * (images - 1) / 2.0, members, "people")
-    whose = members[pairs.first], members[pairs.second]
-    hits, queries = nearest_neighbour(h, people)
-    accuracies, disjoint = fold_accuracies(scores, pairs, people, seed=seed)
-    return Verification(
-        images=len(h),
-        people=len(codes),
-        same_pairs=int(pairs.same.sum()),
-        different_pairs=int((~pairs.same).sum()),
-        auc=Jackknife(
-            roc_auc(scores, pairs.same), auc_without(scores, pairs.same, *whose, len(codes)), units
-        ),
-        accuracy=_mean_accuracy(accuracies, disjoint),
-        accuracy_people_disjoint=disjoint,
-        tar={far: _tar(scores, pairs.same, whose, far, units) for far in FALSE_ACCEPT_RATES},
-        one_nn=share(hits, (people[queries], "people")),
-        curve=roc_curve(scores, pairs.same),
-    )
-
-
-def _tar(
-    scores: Floats, same: Flags, whose: tuple[Codes, Codes], far: float, units: Units
-) -> Number | None:
-    value = true_accept_rate(scores, same, far)
-    if value is None:
-        return None
-    return Jackknife(value, tar_without(scores, same, *whose, units.count, far), units).number
 
 
 def auc_without(
@@ -286,16 +183,6 @@ def fold_accuracies(
         threshold = best_threshold(scores[others], pairs.same[others])
         accuracies.append(((scores[inside] >= threshold) == pairs.same[inside]).mean())
     return np.array(accuracies), disjoint
-
-
-def _mean_accuracy(accuracies: Floats | None, disjoint: bool) -> Number | None:
-    """The mean over the folds; with an interval where no person is in two."""
-    if accuracies is None:
-        return None
-    if not disjoint:
-        how = "no interval: people are too few for folds that share none"
-        return Number(float(accuracies.mean()), how=how, count=FOLDS)
-    return mean(accuracies, over="folds by person")
 
 
 def best_threshold(scores: Floats, same: Flags) -> float:

@@ -22,8 +22,8 @@ from repr_toolkit.models.pairs import (
     roc_auc,
     similarities,
     spread,
-    verify,
 )
+from repr_toolkit.models.verification import verify
 from repr_toolkit.runs.run import Run, load, load_with_decoder
 from repr_toolkit.training.embedding_validation import Collapse
 from repr_toolkit.training.train import train

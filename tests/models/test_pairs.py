@@ -8,8 +8,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from repr_toolkit.models import pairs as verification
 from repr_toolkit.models.pairs import (
+    Codes,
+    Floats,
     Pairs,
     auc_without,
     best_threshold,
@@ -21,14 +22,15 @@ from repr_toolkit.models.pairs import (
     spread,
     tar_without,
     true_accept_rate,
-    verify,
+    unit_vectors,
 )
+from repr_toolkit.models.verification import verify
 from repr_toolkit.support.stats import share
 
 
 def clusters(
     people: int = 12, images: int = 6, noise: float = 0.8, seed: int = 0
-) -> tuple[verification.Floats, verification.Codes]:
+) -> tuple[Floats, Codes]:
     """Noisy copies of one random vector a person, shuffled."""
     draw = np.random.default_rng(seed)
     codes = draw.permutation(np.repeat(np.arange(people), images)) + 100
@@ -213,7 +215,7 @@ def test_true_accepts_at_a_rate_of_false_ones() -> None:
 
 def test_the_nearest_neighbour_is_scikit_learns() -> None:
     h, people = clusters(noise=1.0)
-    unit = verification.unit_vectors(h)
+    unit = unit_vectors(h)
     two = KNeighborsClassifier(2).fit(unit, people).kneighbors(return_distance=False)
     expected = people[two[:, 0]] == people
     hits, asked = nearest_neighbour(h, people)
@@ -236,7 +238,7 @@ def test_spread() -> None:
     assert spread(np.array([[1.0, 0], [-2, 0]])) == pytest.approx(2)
     assert spread(np.ones((5, 3))) == 0
     h, _ = clusters()
-    unit = verification.unit_vectors(h)
+    unit = unit_vectors(h)
     cosines = (unit @ unit.T)[np.triu_indices(len(h), 1)]
     assert spread(h) == pytest.approx(1 - cosines.mean())
     near = 1 + 1e-6 * h.astype(np.float32)

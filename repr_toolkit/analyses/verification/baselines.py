@@ -6,7 +6,8 @@ import numpy as np
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key
-from repr_toolkit.models.pairs import Codes, Floats, Verification, verify
+from repr_toolkit.models.pairs import Codes, Floats
+from repr_toolkit.models.verification import Verification, verify
 
 MOST_IMAGES = 10_000  # about, that the methods are fitted to
 MOST_COMPONENTS = 300

@@ -12,7 +12,8 @@ from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key, people_trained_on
 from repr_toolkit.models.code import named_by
 from repr_toolkit.models.encode import encode_split
-from repr_toolkit.models.pairs import Floats, Verification, verify
+from repr_toolkit.models.pairs import Floats
+from repr_toolkit.models.verification import Verification, verify
 from repr_toolkit.runs.run import Run, load
 from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.roc import Line

@@ -6,7 +6,7 @@ import numpy as np
 
 from repr_toolkit.analyses.verification.blocks import notes
 from repr_toolkit.analyses.verification.measure import Verifications, measure, roc_lines
-from repr_toolkit.models.pairs import Verification
+from repr_toolkit.models.verification import Verification
 from repr_toolkit.page.blocks import Cell, Notes, Row, Table
 from repr_toolkit.page.cells import number_cell, share_of
 from repr_toolkit.page.intervals import ONE_RUN, interval_notes, numbers_of

@@ -20,7 +20,7 @@ from repr_toolkit.analyses.verification.measure import measure, measure_stored
 from repr_toolkit.cli import main
 from repr_toolkit.config.recipe import complete
 from repr_toolkit.data import ImageData, load_data
-from repr_toolkit.models.pairs import verify
+from repr_toolkit.models.verification import verify
 from repr_toolkit.page.blocks import Cell, Picture, Table
 from repr_toolkit.page.terminal import as_text
 from repr_toolkit.runs.kept import keep, kept_in
