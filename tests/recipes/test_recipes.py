@@ -1,5 +1,7 @@
 """Every packaged recipe: built in full size, and trained for two steps, shrunk."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from torch.nn.modules.conv import _ConvNd
 
+from repr_toolkit.analyses.classification import pixel_classifiers
 from repr_toolkit.config.build import build, build_metric
 from repr_toolkit.config.recipe import (
     apply_settings,
@@ -155,13 +158,19 @@ def shrunk(name: str, root: Path, variant: str | None = None) -> dict[str, Any]:
     return apply_settings(config, settings)
 
 
+@cache
+def in_full(name: str) -> dict[str | None, dict[str, Any]]:
+    """A recipe as it is, by None, and each variant of a study."""
+    config = load_recipe(name)
+    return {None: config, **(variants(config) if name in STUDIES else {})}
+
+
 def runs_of(name: str) -> list[str | None]:
-    return [*variants(load_recipe(name))] if name in STUDIES else [None]
+    return [variant for variant in in_full(name) if variant] or [None]
 
 
 def full_size(name: str, variant: str | None) -> dict[str, Any]:
-    config = load_recipe(name)
-    return variants(config)[variant] if variant else config
+    return deepcopy(in_full(name)[variant])
 
 
 def structure(name: str, variant: str | None) -> str:
@@ -363,7 +372,9 @@ def check_trained(run: Run) -> None:
     assert len(list(run.image_dir.iterdir())) == 1
 
 
-def test_a_whole_study(data_root: Path, tmp_path: Path) -> None:
+def test_a_whole_study(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EPOCHS", "SHOWN"):  # of the network that judges reconstructions
+        monkeypatch.setattr(pixel_classifiers, name, 1)
     config = shrunk(WHOLE_STUDY, data_root)
     runs = run_study(config, tmp_path / "study")
     assert [run.path.name for run in runs] == [*config["study"]]

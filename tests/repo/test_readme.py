@@ -114,6 +114,8 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sources.MAKERS, "mnist5k", digits)
     monkeypatch.setattr("repr_toolkit.data.quadrants.mnist5k", digits)
     monkeypatch.setattr("repr_toolkit.data.quadrants.halved", lambda images: images)  # small enough
+    for name in ("EPOCHS", "SHOWN"):  # of the network that judges reconstructions
+        monkeypatch.setattr(f"repr_toolkit.analyses.classification.pixel_classifiers.{name}", 1)
     monkeypatch.setattr("repr_toolkit.report.inputs.ANALYSES", ("information",))
     made_by = recipe.load_recipe("portraits_lfw")["model"]["encoder"]["init_args"]["made_by"]
     monkeypatch.setattr("repr_toolkit.faces.FaceNet", lambda *_, **__: QuickNet(made_by))
