@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from repr_toolkit.config.sections import ELSEWHERE
 from repr_toolkit.data import load_data
 from repr_toolkit.runs.kept import Result, keep, kept_in
 from repr_toolkit.runs.run import Run
@@ -111,9 +112,8 @@ def evaluated(run: Path) -> str:
     del numbers["run"]  # where it lies
     opened = Run(run)
     settings = opened.config
-    settings["data"] = {k: v for k, v in settings["data"].items() if k not in ("root", "workers")}
+    settings["data"] = {k: v for k, v in settings["data"].items() if k not in ELSEWHERE}
     kept = {key: value for key, value in settings.items() if key != "about"}
-    kept["data"].pop("download")
     facts = {key: value for key, value in opened.info.items() if key != "checksums"}
     return digest_of([numbers, kept, facts, opened.trained_on])
 
