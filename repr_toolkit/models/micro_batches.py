@@ -97,7 +97,10 @@ class MicroBatches:
     def _part(self, autocast: torch.autocast, part: Batch) -> Part:
         with torch.enable_grad(), copy(autocast):
             loss = self._loss(part)
-        gradient = torch.autograd.grad(loss, self._parameters, allow_unused=True)
+        # Outside of autocast, as a whole batch's, whichever thread it is: the first batch's is the
+        # caller's, which is within.
+        with torch.autocast(part["image"].device.type, enabled=False):
+            gradient = torch.autograd.grad(loss, self._parameters, allow_unused=True)
         return loss.detach().float(), list(gradient)
 
 

@@ -148,6 +148,27 @@ def test_the_noise_of_a_flow_is_shared_out(
     assert capsys.readouterr().out == ""
 
 
+def test_gradients_are_computed_outside_of_autocast_by_every_thread() -> None:
+    """Of a product with autocast off, whose backward pass would take up the caller's autocast."""
+    weight, image = nn.Parameter(torch.randn(8, 8)), torch.ones(6, 1, 8, 8, dtype=torch.uint8)
+
+    def loss(batch: Mapping[str, Tensor]) -> Tensor:
+        with torch.autocast("cpu", enabled=False):
+            product: Tensor = batch["image"].float().mean((0, 1)) @ weight.tanh() @ weight
+        return product.square().mean()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [
+            gradients(loss, [weight], {"image": image}, 3, threads, batches)[1][0]
+            for threads in (0, 1, 2)
+            for batches in (1, 2)
+        ]
+    expected = torch.autograd.grad(loss({"image": image}), weight)[0]
+    for gradient in found:
+        assert gradient is not None
+        torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_random_numbers_drawn_later_are_an_error() -> None:
     weight, draws = nn.Parameter(torch.ones(())), [False]
 
