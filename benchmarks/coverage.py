@@ -138,7 +138,7 @@ def tar(draw: Draw, sizes: npt.NDArray[np.int64], apart: float) -> Number:
 
 def accuracy(draw: Draw, sizes: npt.NDArray[np.int64], apart: float) -> Number:
     """The accuracy of verification on ten folds."""
-    number = compared(draw, sizes, apart).accuracy()
+    number, _ = compared(draw, sizes, apart).accuracy()
     assert number is not None
     return number
 

@@ -141,8 +141,8 @@ class Decoder(nn.Module):
     def loss(self, x: Tensor, h: Tensor | None = None, *, noise: Tensor | None = None) -> Tensor:
         """What training minimises, a scalar, a mean over images: of bits/dim, of uint8 images x.
 
-        x is (B, C, H, W), `noise` that of `log_prob`. On a CPU training may compute it in parts of
-        a batch.
+        x is (B, C, H, W), `noise` that of `log_prob`: training draws it for a whole batch, since on
+        a CPU it may compute the loss in parts of one. Raises as `log_prob` does.
         """
         return bits_per_dim(self.log_prob(x, h, noise=noise), self.image_shape).mean()
 

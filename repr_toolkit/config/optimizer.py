@@ -46,7 +46,7 @@ def optimizer_factory(config: Mapping[str, Any], *, fused: bool = False) -> Opti
         matches.append(group["match"])
         for key in group["options"]:
             if key not in defaults:
-                close = get_close_matches(key, defaults, n=1, cutoff=0.5)
+                close = get_close_matches(str(key), defaults, n=1, cutoff=0.5)
                 hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(defaults)}"
                 raise ValueError(f"{name}.options.{key}: {spec['class_path']} has none; {hint}")
         _, values = _parsed(spec, name, {**spec["init_args"], **group["options"]})

@@ -128,6 +128,8 @@ def apply_settings(config: Mapping[str, Any], settings: Mapping[str, Any]) -> Co
     16
     """
     changed = deepcopy(dict(config))
+    if odd := [key for key in settings if not isinstance(key, str)]:
+        raise ValueError(f"unknown setting {odd[0]!r}: it is no text")
     for key in sorted(settings, key=lambda key: (key.count("."), not key.endswith(".class_path"))):
         value = settings[key]
         try:

@@ -81,7 +81,7 @@ def require_known(settings: Mapping[str, Any]) -> None:
         if key in REFUSED:
             raise ValueError(f"trainer.{key} cannot be set: {REFUSED[key]}")
         if key not in DEFAULTS:
-            close = get_close_matches(key, DEFAULTS, n=1, cutoff=0.5)
+            close = get_close_matches(str(key), DEFAULTS, n=1, cutoff=0.5)
             hint = f" (did you mean {close[0]}?)" if close else ""
             raise ValueError(f"unknown key trainer.{key}: lightning.Trainer has none{hint}")
 

@@ -15,6 +15,7 @@ _DEEP = f"it is more than {MOST_DEPTH} levels deep"
 
 # libyaml, which jsonargparse reads with, and Python's scanner differ: in tabs, for one.
 _SCANNERS = (getattr(yaml, "CSafeLoader", yaml.SafeLoader), yaml.SafeLoader)
+_KEYS = (str, int, float, bool, type(None))
 _PATH = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)+")
 
 
@@ -25,7 +26,7 @@ class _TooLarge(yaml.YAMLError):
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which 1e-3 is a number, as in YAML 1.2, and a repeated key is an error.
 
-    The keys of a mapping are texts, or all of them whole numbers: others could not be sorted.
+    The keys of a mapping are of one type, of those that JSON knows: others could not be sorted.
     A byte of a file's name that is no text, as Python writes it, is a character like others.
     """
 
@@ -48,9 +49,11 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):  # the base class says what is wrong
                 continue
-            if type(key) not in (str, int) or type(key) is not type(next(iter(seen), key)):
+            first = next(iter(seen), key)
+            if type(key) not in _KEYS or type(key) is not type(first):
+                odd = first if isinstance(key, str) else key
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is no text; put it into quotes", node.start_mark
+                    None, None, f"the key {odd!r} is no text; put it into quotes", node.start_mark
                 )
             if key in seen:
                 raise yaml.constructor.ConstructorError(

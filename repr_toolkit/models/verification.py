@@ -93,15 +93,15 @@ def verify(
     by `seed`. Raises ValueError without a pair of both kinds, and for an h that is not finite.
     """
     compared = compare(h, people, most_pairs=most_pairs, seed=seed)
-    same, accuracies = compared.pairs.same, compared.fold_accuracies(seed)
+    same, (accuracy, disjoint) = compared.pairs.same, compared.accuracy(seed)
     return Verification(
         images=len(h),
         people=compared.units.count,
         same_pairs=int(same.sum()),
         different_pairs=int((~same).sum()),
         auc=compared.auc(),
-        accuracy=_mean_accuracy(*accuracies),
-        accuracy_people_disjoint=accuracies[1],
+        accuracy=accuracy,
+        accuracy_people_disjoint=disjoint,
         tar={far: compared.tar(far) for far in FALSE_ACCEPT_RATES},
         one_nn=one_nn(h, people),
         curve=roc_curve(compared.scores, same),
@@ -141,13 +141,18 @@ class Compared:
         without = tar_without(self.scores, same, *self.whose, self.units.count, far)
         return Jackknife(value, without, self.units).number
 
-    def fold_accuracies(self, seed: int = 0) -> tuple[Floats | None, bool]:
-        """As the function of that name."""
-        return fold_accuracies(self.scores, self.pairs, self.people, seed=seed)
+    def accuracy(self, seed: int = 0) -> tuple[Number | None, bool]:
+        """The mean over ten folds, and whether no person is in two of them.
 
-    def accuracy(self, seed: int = 0) -> Number | None:
-        """The mean over ten folds; None where the pairs are too few for them."""
-        return _mean_accuracy(*self.fold_accuracies(seed))
+        None where the pairs are too few for folds; without an interval where people are.
+        """
+        found, disjoint = fold_accuracies(self.scores, self.pairs, self.people, seed=seed)
+        if found is None:
+            return None, disjoint
+        if not disjoint:
+            how = "no interval: people are too few for folds that share none"
+            return Number(float(found.mean()), how=how, count=FOLDS), disjoint
+        return mean(found, over="folds by person"), disjoint
 
 
 def compare(h: Floats, people: Codes, *, most_pairs: int = MOST_PAIRS, seed: int = 0) -> Compared:
@@ -166,13 +171,3 @@ def one_nn(h: Floats, people: Codes) -> Number:
     """Of the images of people with two or more, the share whose nearest other is of the same."""
     hits, queries = nearest_neighbour(h, people)
     return share(hits, (people[queries], "people"))
-
-
-def _mean_accuracy(accuracies: Floats | None, disjoint: bool) -> Number | None:
-    """The mean over the folds; with an interval where no person is in two."""
-    if accuracies is None:
-        return None
-    if not disjoint:
-        how = "no interval: people are too few for folds that share none"
-        return Number(float(accuracies.mean()), how=how, count=FOLDS)
-    return mean(accuracies, over="folds by person")

@@ -140,6 +140,7 @@ def test_the_toolkits_own_classes() -> None:
             r"model\.decoder\.init_args\.droput: .*did you mean dropout",
         ),
         ({"decoder__init_args__xyz": 1}, ValueError, r"init_args\.xyz: .*it takes .*dropout"),
+        ({"decoder__init_args": {1: 2}}, ValueError, r"decoder\.init_args\.1: .*it takes"),
         ({"decoder__init_args__dropout": "much"}, ValueError, r"model\.decoder.*dropout.*much"),
         ({"encoder__init_args": {}}, ValueError, r"model\.encoder.*h_dim"),
         ({"encoder__class_path": "toys.encoders.ChanelMean"}, ImportError, "mean ChannelMean"),

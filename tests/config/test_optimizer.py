@@ -77,6 +77,7 @@ def test_groups_that_do_not_fit_the_model(groups: list[dict[str, Any]], message:
     [
         ({"learning_rate": 1}, r"groups\[0\]\.options\.learning_rate: torch\.optim\.Adam has none"),
         ({"beta": [0.5, 0.6]}, "did you mean betas"),
+        ({1: 2}, r"groups\[0\]\.options\.1: torch\.optim\.Adam has none"),
         ({"lr": "fast"}, r"groups\[0\].*fast"),
         ({"lr": -1}, r"groups\[0\]\.options: Invalid learning rate"),
     ],

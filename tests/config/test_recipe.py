@@ -58,6 +58,7 @@ def test_packaged_recipes_are_whole(name: str) -> None:
             {"training.stepz": 3},
             r"unknown setting training\.stepz \(did you mean training\.steps\?",
         ),
+        ({1: 2}, "unknown setting 1: it is no text"),
         ({"model.encodr": 3}, r"unknown setting model\.encodr \(did you mean model\.encoder\?"),
         ({"steps": 3}, r"unknown setting steps \(did you mean training\.steps\?"),
         ({"model.decoder.features": 3}, r"did you mean model\.decoder\.init_args\.features\?"),

@@ -150,6 +150,7 @@ def test_the_noise_of_a_flow_is_shared_out(
 
 def test_gradients_are_computed_outside_of_autocast_by_every_thread() -> None:
     """Of a product with autocast off, whose backward pass would take up the caller's autocast."""
+    torch.manual_seed(0)
     weight, image = nn.Parameter(torch.randn(8, 8)), torch.ones(6, 1, 8, 8, dtype=torch.uint8)
 
     def loss(batch: Mapping[str, Tensor]) -> Tensor:
