@@ -81,7 +81,7 @@ def noise_beside(noise: Tensor, shape: tuple[int, int, int], law: Law) -> Tensor
     the two are as good as independent.
     """
     further = np.empty((len(noise), *shape), np.float32)
-    for row, each in zip(further, noise.double().cpu().numpy(), strict=True):
+    for row, each in zip(further, noise.cpu().double().numpy(), strict=True):
         digest = blake2b(each.tobytes(), digest_size=16).digest()
         _fill(row, law, np.frombuffer(digest, np.uint64), stream=2)
     return torch.from_numpy(further).to(noise)

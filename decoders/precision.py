@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -25,6 +25,11 @@ def full_precision(device: torch.device) -> Iterator[None]:
     finally:
         for flag, precision in zip(flags, before, strict=True):
             flag.fp32_precision = precision
+
+
+def to_float64(tensor: Tensor) -> Tensor:
+    """A tensor in float64, on its own device unless that has none, as Apple's; then on the CPU."""
+    return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from repr_toolkit.decoders.likelihoods import DiscretizedGaussian
+from repr_toolkit.decoders.precision import to_float64
 
 LEAST_SIGMA = 0.01
 GREATEST_SIGMA = 16  # times the levels: there the two edge levels have nearly a half each
@@ -39,31 +40,32 @@ def fit_sigmas(
     best σ where levels are clipped, to either side until the likelihood falls; to 0.1 %.
     """
     least, greatest = log(LEAST_SIGMA), log(GREATEST_SIGMA * likelihood.levels)
-    device = pairs[0][1].device
 
     def group(mean: Tensor) -> Tensor:
         return mean.new_zeros(mean.shape, dtype=torch.long) if group_of is None else group_of(mean)
 
     def summed(of: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Tensor:
         """The sums over each group of a function of its sub-pixels' x, mean and group."""
-        total = torch.zeros(groups, dtype=torch.float64, device=device)
+        total = to_float64(pairs[0][1].new_zeros(groups))
         for x, mean in pairs:
             which = group(mean)
             terms = of(x.to(mean.dtype), mean, which)
-            total.index_add_(0, which.flatten(), terms.flatten().double())
+            total.index_add_(0, which.flatten().to(total.device), to_float64(terms.flatten()))
         return total
 
     def log_prob(log_sigma: Tensor) -> Tensor:  # (groups,) to (groups,)
         sigma = log_sigma.exp()
         total = summed(lambda x, mean, at: likelihood.log_prob(mean, sigma.to(mean)[at], x))
-        return total if prior is None else total - log_sigma - (prior / sigma).square() / 2
+        if prior is None:
+            return total
+        return total - log_sigma - (prior.to(sigma) / sigma).square() / 2
 
     squares, counts = (
         summed(lambda x, mean, _: (mean - x).square()),
         summed(lambda x, mean, _: torch.ones_like(mean)),
     )
     if prior is not None:
-        squares, counts = squares + prior.double().square(), counts + 1
+        squares, counts = squares + to_float64(prior).square(), counts + 1
     best = ((squares / counts.clamp_min(1)).clamp_min(0.01).log() / 2).clamp(least, greatest)
     highest = log_prob(best)
 
@@ -89,4 +91,4 @@ def fit_sigmas(
     bend = 2 * highest - lower - upper
     tried(best + torch.where(bend > 0, step / 2 * (upper - lower) / bend, 0).clamp(-step, step))
     at_end = torch.minimum(best - least, greatest - best) <= 1e-3
-    return Sigmas(best.exp().to(pairs[0][1].dtype), at_end)
+    return Sigmas(best.exp().to(pairs[0][1]), at_end.to(pairs[0][1].device))

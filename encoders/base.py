@@ -17,6 +17,8 @@ class Encoder(Protocol):
     - `size`, (height, width): what it enlarges images to, which bounds a batch.
     - `masked(x, keep)` and `count`: h under a mask of its m = count numbers, of an encoder that
       hides random ones in training (see `MaskedCoordinates`).
+    - `require(x)`: raises ValueError for values of its source that it cannot be given. It is asked
+      of all data, on the CPU, before any work: a GPU would have to be waited for.
     - `image_shape` and `levels`: of the images that it was built for.
 
     An encoder that loads trained weights takes them as its argument `weights`; None loads none,

@@ -30,10 +30,14 @@ class OneHot(nn.Module):
             raise TypeError(f"labels are int64, not {x.dtype}")
         # On an accelerator the check would make every step wait for the device, and in a compiled
         # step it would break the graph.
-        checked = x.device.type == "cpu" and not torch.compiler.is_compiling()
-        if checked and x.numel() and not 0 <= x.min() <= x.max() < self.h_dim:
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
+            self.require(x)
+        h = torch.zeros(len(x), self.h_dim, device=x.device)
+        return h.scatter_(1, x.long().unsqueeze(1), 1.0)
+
+    def require(self, x: Tensor) -> None:
+        """Raise ValueError for labels outside 0…num_classes−1."""
+        if x.numel() and not 0 <= x.min() <= x.max() < self.h_dim:
             raise ValueError(
                 f"labels {int(x.min())}…{int(x.max())} do not fit num_classes={self.h_dim}"
             )
-        h = torch.zeros(len(x), self.h_dim, device=x.device)
-        return h.scatter_(1, x.long().unsqueeze(1), 1.0)

@@ -97,10 +97,11 @@ class Perceptron(nn.Module):
     ) -> None:
         super().__init__()
         sizes = [inputs] + [features] * hidden
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.conditions = nn.ModuleList(
-            v for _ in range(hidden) if (v := condition_layer(s_channels, features)) is not None
-        )
+        self.layers, self.conditions = nn.ModuleList(), nn.ModuleList()
+        for a, b in pairwise(sizes):  # in turns: `condition_layer` leaves the generator as it is
+            self.layers.append(nn.Linear(a, b))
+            if (v := condition_layer(s_channels, features)) is not None:
+                self.conditions.append(v)
         self.out = nn.Linear(features, outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

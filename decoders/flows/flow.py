@@ -17,7 +17,7 @@ from repr_toolkit.decoders.flows.mixing import Mixing
 from repr_toolkit.decoders.flows.stages import Prior, Stage
 from repr_toolkit.decoders.noise import Law, check_noise
 from repr_toolkit.decoders.noise import likelihood_noise as noise_of_images
-from repr_toolkit.decoders.precision import evaluating, full_precision
+from repr_toolkit.decoders.precision import evaluating, full_precision, to_float64
 from repr_toolkit.support.choose import choose_evenly
 
 PREPARED_IMAGES = 256
@@ -132,7 +132,8 @@ class Flow(Decoder):
         again = (images != x).flatten(1).any(1)
         if bool(again.any()):
             missed = x[again], None if h is None else h[again]
-            images[again] = deepcopy(self).double()._there_and_back(*missed, batch_size)
+            wide = deepcopy(self).to(to_float64(next(self.parameters())))
+            images[again] = wide._there_and_back(*missed, batch_size)
         return images, again
 
     def _there_and_back(self, x: Tensor, h: Tensor | None, batch_size: int | None) -> Tensor:

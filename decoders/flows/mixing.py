@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from repr_toolkit.decoders.flows.bijections import NORM_BOUND, ActNorm, Bijection, bounded
+from repr_toolkit.decoders.precision import to_float64
 
 PermutationKind = Literal["lu", "plain", "shuffle", "reverse"]
 
@@ -123,9 +124,9 @@ class Mixing(Bijection):
     def inverted(self) -> tuple[Tensor, Tensor]:
         """Weight (c, c) and bias (c,) of the inverse; not finite where W is singular."""
         weight, bias, _ = self._folded()
-        back, info = torch.linalg.inv_ex(weight.double())
+        back, info = torch.linalg.inv_ex(to_float64(weight))
         back = back.masked_fill(info > 0, torch.nan)
-        return back.to(weight), (-back @ bias.double()).to(weight)
+        return back.to(weight), (-back @ to_float64(bias)).to(weight)
 
     def _folded(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weight (c, c), bias (c,) and log-determinant of a pixel."""

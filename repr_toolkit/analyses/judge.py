@@ -31,8 +31,8 @@ def train_judge(
     Trained on at most `JUDGE_IMAGES` training images, spread evenly, by `fit_small_network`; scored
     on all images of `split`, in which codes that the training images lack count as errors.
 
-    Beside it stands what is to be known of it: the `accuracy` on real held-out images, which is the
-    ceiling of agreement with the truth, and by `chance`, the share of their most frequent code.
+    Beside it stands what is to be known of it: the `accuracy` on the split's real images, which is
+    the ceiling of agreement with the truth, and by `chance`, the share of their most frequent code.
 
     Raises ValueError where `obstacle` says something, or for a split that the data lacks.
     """

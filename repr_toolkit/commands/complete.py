@@ -108,7 +108,8 @@ def print_judged(run: "Run", drawn: "Completions", options: Namespace) -> None:
     )
     notes = [
         f"The judge: a small convolutional network, trained on {facts['train_images']:,} real "
-        f"images; right on {share_of(facts['accuracy'])} % of all {facts['test_images']:,}.",
+        f"images; right on {share_of(facts['accuracy'])} % of all {facts['test_images']:,} "
+        f"real {facts['split']} images.",
         *interval_notes(numbers_of([table])),
     ]
     print(as_text([table, Notes(notes)]), end="")

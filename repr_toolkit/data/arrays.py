@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from repr_toolkit.data.images import SPLITS, Array
+from repr_toolkit.data.images import SPLITS, Array, ImageData
 from repr_toolkit.data.layout import SPLIT_NAMES
 from repr_toolkit.support.console import aside_once
 from repr_toolkit.support.leftovers import temporary_for
 from repr_toolkit.support.reading import file_checksum
 
-Arrays = Array | Tensor | tuple[Any, Any] | Mapping[str, Any] | Dataset[Any]
+Arrays = Array | Tensor | tuple[Any, Any] | Mapping[str, Any] | Dataset[Any] | ImageData
 """What `named` takes."""
 
 IMAGE = ("image", "images", "imgs", "img", "x", "data")
@@ -27,10 +27,6 @@ CODES = ("label", "identity", "group", "photograph")
 """The keys of codes: one integer for each image."""
 CHANNELS = (1, 3)
 """The numbers of channels that an image may have."""
-CODES = ("label", "identity", "group", "photograph")
-"""The keys of codes, an integer for each image."""
-CHANNELS = (1, 3)
-"""How many channels an image may have."""
 UNNAMED = ("arr_0", "arr_1")
 """Those that `np.savez` gives to what comes first, images or embeddings, and to labels."""
 
@@ -221,10 +217,13 @@ def named(source: Arrays) -> dict[str, Array]:
     - a mapping of a data file's keys to arrays; or of `train`, and of `val` or `test` if there are
       any, in any of the spellings of folders, to any of these;
     - a torch data set of images or embeddings, or of tuples that begin with one and its label, or
-      of mappings. It is read once, so that what it draws at random is drawn once.
+      of mappings. It is read once, so that what it draws at random is drawn once;
+    - an `ImageData`: its images at its levels, its splits, and all that goes with them.
 
     Raises ValueError for values that are no images, TypeError for anything else.
     """
+    if isinstance(source, ImageData):
+        return _of_data(source)
     if isinstance(source, Mapping) and (splits := by_split(source)) and "train" in splits:
         parts = {split: named(part) for split, part in splits.items()}
         if any("target" in part and LABEL[0] not in part for part in parts.values()):
@@ -261,6 +260,25 @@ def named(source: Arrays) -> dict[str, Array]:
             f"'image', (N, C, H, W)"
         )
     return {IMAGE[0]: _images(array)}
+
+
+def _of_data(data: ImageData) -> dict[str, Array]:
+    """A data set under the keys of a data file."""
+    arrays = {
+        f"{name}_{key}": values.numpy()
+        for name, split in data.splits.items()
+        for key, values in split[:].items()
+    }
+    for key, names in data.names.items():
+        if key == LABEL[0]:
+            arrays["name"] = np.array(names)
+            continue
+        for name in SPLITS:  # other keys have their names as values
+            codes = arrays[f"{name}_{key}"].tolist()
+            arrays[f"{name}_{key}"] = np.array([data.name_of(key, code) for code in codes])
+    if data.encoder is not None:
+        arrays["encoder"] = np.array(data.encoder)
+    return {**arrays, "levels": np.array(data.levels)}
 
 
 def by_split(source: Mapping[Any, Any]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _faces(name: str, folder: Path, sets: Mapping[str, Any], size: int | None) -
         with Image.open(paths[0]) as first:
             _annotations(folder, sets, size, *first.size)
     # Images and people identify the data, since torchvision checks the sums of all other lists.
-    splits, covered = complete_splits(name, rows, identity), ("image", "identity")
+    splits, covered = complete_splits(name, rows, (identity, "people")), ("image", "identity")
     return Contents(splits, names={"identity": names}, fingerprinted=covered)
 
 

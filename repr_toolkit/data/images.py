@@ -50,7 +50,8 @@ class ImageData:
     names the maker of `embedding`, if it is known (see `FaceNet.identity`).
 
     Attributes: `name`, `arrays`, `rows`, `stored_levels` (of the stored images), `levels` (of the
-    batches, fewer after `quantised` and `binarised`), `splits`, `names`, `fingerprint`, `encoder`.
+    batches, fewer after `quantised` and `binarised`), `sampled` (how they were, by `binarised`),
+    `splits`, `names`, `fingerprint`, `encoder`.
 
     Raises ValueError or TypeError, which names the key or the split, if an array has another rank
     or type, if the arrays differ in length, or if the splits are empty or overlap.
@@ -88,6 +89,7 @@ class ImageData:
         self.names = {key: tuple(values) for key, values in (names or {}).items()}
         self.fingerprint = fingerprint or content_fingerprint(self.arrays, self.rows)
         self.encoder = encoder
+        self.sampled: BinariseKind | None = None  # "fixed" or "dynamic"
         self.splits = {s: ImageSplit(self.arrays, r, levels) for s, r in self.rows.items()}
 
     @property
@@ -104,9 +106,15 @@ class ImageData:
     def quantised(self, levels: int) -> "ImageData":
         """The same data at fewer levels of intensity, v ↦ ⌊v · levels / stored_levels⌋.
 
-        Batches are quantised when they are read. Raises ValueError unless 2 ≤ levels ≤
-        stored_levels.
+        Batches are quantised when they are read; images that were sampled in two levels stay so.
+        Raises ValueError unless 2 ≤ levels ≤ stored_levels, and for other levels than 2 of images
+        that were sampled.
         """
+        if self.sampled and levels != 2:
+            raise ValueError(
+                f"{self.name} was sampled in two levels (data.binarise {self.sampled}); its "
+                f"data.levels is 2, not {levels}"
+            )
         if not 2 <= levels <= self.stored_levels:
             raise ValueError(
                 f"{self.name} has {self.stored_levels} levels of intensity; data.levels must be "
@@ -118,6 +126,10 @@ class ImageData:
         coarser.splits = {
             s: ImageSplit(self.arrays, r, levels, table) for s, r in self.rows.items()
         }
+        if self.sampled:
+            for split in coarser.splits.values():
+                split.stored_levels = self.stored_levels
+            coarser.splits["train"].dynamic = self.sampled == "dynamic"
         return coarser
 
     def binarised(self, kind: BinariseKind) -> "ImageData":
@@ -129,19 +141,25 @@ class ImageData:
         image, and all others as "fixed" does; that takes the batches of `StepSampler`, and other
         loaders are given those of "fixed". What is sampled has a fingerprint of its own.
 
-        Raises ValueError for another kind.
+        Raises ValueError for another kind, and for one that differs from how the images were
+        sampled before.
         """
         if kind not in get_args(BinariseKind):
             kinds = ", ".join(get_args(BinariseKind))
             raise ValueError(f"data.binarise is one of {kinds}, not {kind!r}")
-        binary = self.quantised(2)
-        if kind != "threshold":
-            for split in binary.splits.values():
-                split.stored_levels = self.stored_levels
-            binary.splits["train"].dynamic = kind == "dynamic"
+        if kind == "threshold" and not self.sampled:
+            return self.quantised(2)
+        if self.sampled not in (None, kind):
+            raise ValueError(
+                f"{self.name} was sampled in two levels already, {self.sampled}, and cannot be "
+                f"made {kind}; load the data anew"
+            )
+        sampled = copy(self)
+        sampled.sampled = kind
+        if not self.sampled:
             digest = hashlib.sha256(f"{self.fingerprint} sampled in two levels".encode())
-            binary.fingerprint = digest.hexdigest()
-        return binary
+            sampled.fingerprint = digest.hexdigest()
+        return sampled.quantised(2)
 
     def name_of(self, key: str, code: int) -> str:
         """The name of a code of a key; one that has no name is its own."""

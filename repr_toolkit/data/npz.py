@@ -15,7 +15,8 @@ become codes in alphabetical order; where some are negative, codes by value), `e
 array with a row for each image.
 Without prefix: `name` (or `names`, `classes`), the names of the labels, `levels`, a number below
 256 if the images have only the values 0…levels−1, and `encoder`, a string that names the maker of
-the embeddings. `complete_splits` cuts missing splits, by person if there is `identity`.
+the embeddings. `complete_splits` cuts missing splits, by `group`, `identity` or `photograph`, the
+first of them that is there, so that images which belong together are in one split.
 
 Files are read as a stream, so that memory stays at a few MiB whatever their size; what is read
 whole, texts, labels and arrays in Fortran order, is at most 256 MiB. Objects are never unpickled.
@@ -44,7 +45,7 @@ from repr_toolkit.data.arrays import (
     taken_axes,
 )
 from repr_toolkit.data.cache import Contents, cached, checksums, require_room, write_rows
-from repr_toolkit.data.images import SPLITS, Array, ImageData, check_arrays, first_key
+from repr_toolkit.data.images import GROUPS, SPLITS, Array, ImageData, check_arrays, first_key
 from repr_toolkit.data.splits import complete_splits, consecutive
 from repr_toolkit.support.reading import reading, require_all_listed
 
@@ -371,8 +372,10 @@ def _completed(path: Path, folder: Path, rows: dict[str, Array]) -> dict[str, Ar
         complete = ~np.isnan(landmarks).any(axis=(1, 2))
         logger.info("%s: left out %d images without landmarks", path.name, np.sum(~complete))
         rows = {split: members[complete[members]] for split, members in rows.items()}
-    persons = folder / "identity.npy"
-    return complete_splits(str(path), rows, np.load(persons) if persons.exists() else None)
+    for key, of in GROUPS.items():
+        if (folder / f"{key}.npy").exists():
+            return complete_splits(str(path), rows, (np.load(folder / f"{key}.npy"), of))
+    return complete_splits(str(path), rows)
 
 
 def _check_imagenet(path: Path, members: Mapping[str, Member]) -> None:

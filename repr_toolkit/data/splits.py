@@ -23,28 +23,29 @@ def consecutive(counts: Mapping[str, int]) -> dict[str, Array]:
     return dict(zip(counts, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
 
 
-def hold_out(rows: Array, count: int, groups: Array | None = None) -> tuple[Array, Array]:
+def hold_out(
+    rows: Array, count: int, groups: tuple[Array, str] | None = None
+) -> tuple[Array, Array]:
     """Split row numbers into (the rest, held out), both ascending; the same ones every time.
 
     `count` rows are held out, drawn by `numpy.random.default_rng(0)`. With `groups`, a code for
-    every row of the data such as a person's, whole groups are drawn until they have at least
-    `count` rows, so that no group is on both sides.
+    every row of the data such as a person's, and what the codes are of, whole groups are drawn
+    until they have at least `count` rows, so that no group is on both sides.
 
     Raises ValueError if one side would be empty.
     """
-    codes = rows if groups is None else groups[rows]
+    codes, what = (rows, "images") if groups is None else (groups[0][rows], groups[1])
     unique, members, counts = np.unique(codes, return_inverse=True, return_counts=True)
     order = np.random.default_rng(0).permutation(len(unique))
     number = 1 + int(np.searchsorted(np.cumsum(counts[order]), count))
     if number >= len(unique):
-        what = "images" if groups is None else "identities"
         raise ValueError(f"{len(unique)} {what} are too few to hold out {count} of their images")
     held = np.isin(members, order[:number])
     return rows[~held], rows[held]
 
 
 def complete_splits(
-    name: str, rows: Mapping[str, Array], groups: Array | None = None
+    name: str, rows: Mapping[str, Array], groups: tuple[Array, str] | None = None
 ) -> dict[str, Array]:
     """Train, val and test from the splits that the data set `name` brings, by fixed rules.
 
@@ -54,7 +55,7 @@ def complete_splits(
       val is cut from train as above;
     - train alone: a tenth becomes test, a tenth val.
 
-    `hold_out` draws what is cut off, by `groups` (a code for each row) if given.
+    `hold_out` draws what is cut off, by `groups` if given.
 
     Raises ValueError, which names the data set, for other splits, an empty one, or too few images.
     """

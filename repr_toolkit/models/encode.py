@@ -29,8 +29,8 @@ def require_readable(
 ) -> None:
     """Raise ValueError unless an encoder reads the data: its key of a batch, from its maker.
 
-    Numbers are to be finite.
-    `mend` says what to do about data of another maker.
+    Numbers are to be finite, and such as the encoder's `require` takes, if it has one. `mend` says
+    what to do about data of another maker.
     """
     if encoder.source not in data.arrays:
         keys = ", ".join(data.arrays)
@@ -38,6 +38,9 @@ def require_readable(
     values = data.arrays[encoder.source]
     if values.dtype.kind == "f":
         require_finite(values, f"{encoder.source!r} of {data.name}")
+    if require := getattr(encoder, "require", None):
+        for split in data.splits.values():
+            require(split.column(encoder.source))
     made_by = getattr(encoder, "made_by", None)
     if made_by is not None and data.encoder not in (None, made_by):
         raise ValueError(
@@ -115,8 +118,8 @@ def batches(
 
 
 def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """A CPU tensor on the device, without waiting for a CUDA device."""
-    if device.type != "cuda":
+    """A tensor on the device, without waiting for a CUDA device."""
+    if device.type != "cuda" or value.device.type != "cpu":
         return value.to(device)
     return value.pin_memory().to(device, non_blocking=True)
 

@@ -225,7 +225,7 @@ def evaluate(
     `other_h`) and `difference` (given its h minus given another's, paired by image), and
     `bits_per_dim_train`, of training images. The last five are `Number`s as dicts. With
     `dequantisations` also `over_draws`, a list of dicts. Raises ValueError for a split that the
-    data lacks, and for `dequantisations` of a likelihood that draws nothing.
+    data lacks, and for `dequantisations` below 1 or of a likelihood that draws nothing.
     """
     run = run if isinstance(run, Run) else Run(run)
     model = load_with_decoder(run)
@@ -234,6 +234,8 @@ def evaluate(
             f"the likelihood of {type(model.decoder).__name__} is not dequantised: it draws no "
             f"noise, so that there is nothing to draw again"
         )
+    if dequantisations is not None and dequantisations < 1:
+        raise ValueError(f"dequantisations is at least 1, not {dequantisations}")
     data = run.load_data()
     images = data.split(split)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress}

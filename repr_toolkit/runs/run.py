@@ -338,9 +338,7 @@ def with_fingerprint(
     return {**config, "data": {**config["data"], "fingerprint": data.fingerprint}}
 
 
-def with_data(
-    config: Config, run: Run | None, data: ImageData | None = None
-) -> tuple[Config, ImageData]:
+def with_data(config: Config, run: Run | None) -> tuple[Config, ImageData]:
     """A configuration that states the place and the fingerprint of its data, and these.
 
     Of a run that exists they are found as `Run.load_data` does. Raises ValueError if they are not
@@ -351,8 +349,7 @@ def with_data(
         arguments["place"] = stated["data"]["place"] or arguments["place"]
         if run is not None:
             arguments = arguments_now(arguments, stated, run.config_file)
-    if data is None:
-        data, arguments = load_nearest(arguments, stated["data"]["fingerprint"])
+    data, arguments = load_nearest(arguments, stated["data"]["fingerprint"])
     with_fingerprint(stated, data)
     config = with_fingerprint(config, data)
     where = (arguments[key] for key in ("source", "root", "place"))

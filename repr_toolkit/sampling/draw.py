@@ -1,7 +1,7 @@
 """Images drawn from a trained model: samples and reconstructions."""
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -50,8 +50,9 @@ def sample(
 
     Raises:
         FileNotFoundError: For a folder that is no run, or one still in training.
-        ValueError: For h of another shape, h where the model takes none (and the reverse), n below
-            1, a temperature below 0, and an engine that the decoder lacks or that cannot run here.
+        ValueError: For h of another shape, h where the model takes none (and the reverse), n or
+            batch_size below 1, a temperature below 0, and an engine that the decoder lacks or that
+            cannot run here.
 
     >>> from repr_toolkit.decoders import GatedPixelCNN
     >>> decoder = GatedPixelCNN((1, 4, 4), h_dim=2, levels=4, features=4, layers=2)
@@ -59,8 +60,7 @@ def sample(
     >>> images.shape, images.dtype, int(images.max()) < 4
     (torch.Size([3, 5, 1, 4, 4]), torch.uint8, True)
     """
-    if n < 1:
-        raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
+    _require_counts(n, batch_size)
     if not isinstance(model, EncoderDecoder):
         model = load_with_decoder(model)
     if h is not None:
@@ -81,19 +81,41 @@ def reconstruct(
     model: EncoderDecoder,
     batch: dict[str, Tensor],
     *,
+    n: int = 1,
+    seed: int = 0,
     temperature: float | None = None,
-    **how: Any,
+    engine: str = "auto",
+    batch_size: int = 256,
+    progress: bool = False,
 ) -> Tensor:
     """n reconstructions of every image of a batch, from its code: uint8 (B, n, C, H, W) on the CPU.
 
-    As `sample` of the h of the batch, whose further arguments `how` are, by default at the
-    decoder's `reconstruction_temperature`. A flow without encoder gives the images back, those that
-    float32 misses by float64. Raises ValueError for a model without code.
+    As `sample` of the h of the batch, by default at the decoder's `reconstruction_temperature`. A
+    flow without encoder gives the images back, those that float32 misses by float64. Raises
+    ValueError for a model without code, and as `sample` does.
     """
     if isinstance(model.coded.decoder, FlowImages):
-        images = _reconstructed(model, batch["image"], how.get("batch_size", 256))
-        return images[:, None].expand(-1, how.get("n", 1), -1, -1, -1)
-    return sample(model, encode_batch(model, batch), temperature=temperature, **how)
+        _require_counts(n, batch_size)
+        images = _reconstructed(model, batch["image"], batch_size)
+        return images[:, None].expand(-1, n, -1, -1, -1)
+    return sample(
+        model,
+        encode_batch(model, batch),
+        n=n,
+        seed=seed,
+        temperature=temperature,
+        engine=engine,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def _require_counts(n: int, batch_size: int) -> None:
+    """Raise ValueError unless both are 1 or more."""
+    if n < 1:
+        raise ValueError(f"n, the number of images for each h, is at least 1, not {n}")
+    if batch_size < 1:
+        raise ValueError(f"batch_size is at least 1, not {batch_size}")
 
 
 def _reconstructed(model: EncoderDecoder, x: Tensor, batch_size: int) -> Tensor:

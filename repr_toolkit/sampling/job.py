@@ -83,7 +83,10 @@ class SamplingJob:
         if labels is not None:
             self._key, self._values = "label", np.array(labels, np.int64)
             origin = {"labels": list(labels)}
-            encode_batch(model, {"label": torch.from_numpy(self._values)})
+            given = torch.from_numpy(self._values)
+            if require := getattr(model.encoder, "require", None):
+                require(given)
+            encode_batch(model, {"label": given})
         elif data is not None and model.encoder is not None:
             self._split = data.split(split)
             self._key = "index"

@@ -180,7 +180,7 @@ class LossMonitor(Callback):
         mean = self._sum / self._taken.clamp(min=1)
         loss = float(trainer.strategy.reduce(mean, reduce_op="mean"))
         if not isfinite(loss):  # reduced, so every process stops
-            bad = trainer.strategy.reduce(self._bad_step.double(), reduce_op="max")
+            bad = trainer.strategy.reduce(self._bad_step.float(), reduce_op="max")
             self._stop(f"the training loss at step {int(bad)} is not finite ({loss})")
         return loss
 

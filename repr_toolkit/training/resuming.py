@@ -21,8 +21,11 @@ from repr_toolkit.support.speech import either
 from repr_toolkit.training.best import Best
 from repr_toolkit.training.checkpoints import AtomicCheckpointIO
 
-DEVICES = ("accelerator", "devices", "num_nodes", "strategy")
-"""The arguments of the Trainer that say where a run is computed."""
+ELSEWHERE = (
+    *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("data.source", "data.root", "data.place"),
+)
+"""Settings that say where a run is computed, and where its data are: the same by fingerprint."""
 
 
 def with_rounding(config: Config, stated: Config) -> Config:
@@ -38,7 +41,8 @@ def with_rounding(config: Config, stated: Config) -> Config:
 def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     """Whether a configuration asks a run for more steps, and has nothing else that matters.
 
-    A setting that is newer than the run, or left out, counts as its default. Raises ValueError,
+    The data are the run's, wherever they are now (`with_data` has seen to it). A setting that is
+    newer than the run, or left out, counts as its default. Raises ValueError,
     naming the settings, for another configuration, and for more steps than the run can still take;
     FileNotFoundError for a finished run without the checkpoint from which it would take them.
     """
@@ -46,11 +50,7 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     # A configuration that builds no model of these data any more is compared as the run states it.
     with suppress(ValueError, TypeError, ImportError):
         stated, asked = with_defaults(assemble(stated, data).config), with_defaults(config)
-    different = [
-        name
-        for name in differences(stated, asked)
-        if name not in [f"trainer.{key}" for key in DEVICES]
-    ]
+    different = [name for name in differences(stated, asked) if name not in ELSEWHERE]
     longer = config["training"]["steps"] > stated["training"]["steps"]
     if longer and different == ["training.steps"]:
         _require_can_go_on(run, config)

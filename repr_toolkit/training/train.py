@@ -67,7 +67,7 @@ def train(
     resume: bool = False,
     wandb: bool = False,
     group: str | None = None,
-    data: ImageData | Arrays | None = None,
+    data: Arrays | None = None,
 ) -> Run:
     """Train the model of a recipe, write the run directory, and return the run.
 
@@ -77,10 +77,9 @@ def train(
     the same weights as without the cut; a finished run stays as it is, or goes on for more
     training.steps, to the weights that they would have led to at once; and a run that does not
     exist starts. With `training.start` it starts from the weights of another run. `wandb` also logs
-    to Weights & Biases, as a run of the directory's name in `group`. `data` is the recipe's data,
-    if the caller has loaded it already; or arrays or a torch data set, as `load_data` takes them,
-    in place of the recipe's: they are kept in RUN_DIR.npz, beside the run, which is its data from
-    then on.
+    to Weights & Biases, as a run of the directory's name in `group`. `data` are images in place of
+    the recipe's, all that `load_data` takes but a name: they are kept in RUN_DIR.npz, beside the
+    run, which is its data from then on, and read with the recipe's other settings of `data`.
 
     Raises FileExistsError if the directory exists and `resume` is False, BlockingIOError if another
     process is training there, ValueError for a configuration that makes no model or differs from
@@ -95,23 +94,21 @@ def train(
         run.require_new()
     whole = recipe if isinstance(recipe, Mapping) else load_recipe(str(recipe))
     whole = {key: value for key, value in whole.items() if key not in ("study", "choose")}
-    if data is not None and not isinstance(data, ImageData):
+    if data is not None:
         source = run.path.absolute().with_name(f"{run.path.name}.npz")
-        if first:
-            keep(data, source)
+        keep(data, source)  # each process, the same bytes: none has to wait for another
         whole["data"] = {**whole.get("data", {}), "source": str(source), "root": None}
-        data = None
     config = complete(whole)
     config = given(config, settings or {})
     trust_recipe(config)
     exists = (resume or not first) and run.path.exists()
-    config, data = with_data(config, run if exists else None, data)
+    config, images = with_data(config, run if exists else None)
     config = with_start(config, run.config if exists else None)
     torch.manual_seed(config["seed"])
-    encoder, join, config = assemble(config, data)
-    require_trainable(config, data, encoder)
+    encoder, join, config = assemble(config, images)
+    require_trainable(config, images, encoder)
     config = with_rounding(config, run.config) if exists else config
-    longer = exists and require_same(run, config, data)
+    longer = exists and require_same(run, config, images)
     with quiet_lightning(), ExitStack() as held:
         if exists:
             held.enter_context(sole_trainer(run.path))  # first: another training may just end
@@ -120,7 +117,7 @@ def train(
                 unasked = config["training"]["keep"] != "weights" or not run.checkpoints()
                 say(f"{run.path} is finished already{'' if unasked else drop}")
                 return run
-        fitting = Fitting(run, config, data, _wandb_run(run, group) if wandb else None)
+        fitting = Fitting(run, config, images, _wandb_run(run, group) if wandb else None)
         model = join(**fitting.model_arguments())
         model.make_optimizer()  # raises before a file is written
         if config["training"]["start"] and not fitting.checkpoint:

@@ -106,7 +106,7 @@ class Validation(Results):
             pl_module.bits_per_dim(batch, likelihood_noise(pl_module.decoder, images))
             for batch, images in zip(measured, numbers, strict=True)
         ]
-        self.results = {"train/bits_per_dim": float(torch.cat(bits).double().mean())}
+        self.results = {"train/bits_per_dim": float(torch.cat(bits).cpu().double().mean())}
         if isinstance(pl_module.decoder, Flow):
             val = self._data.splits["val"]
             errors = [

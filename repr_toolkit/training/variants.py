@@ -8,7 +8,6 @@ from typing import Any
 from repr_toolkit.config.optimizer import optimizer_factory
 from repr_toolkit.config.recipe import Config, variants
 from repr_toolkit.config.trust import trust_recipe
-from repr_toolkit.data import ImageData
 from repr_toolkit.models.assemble import assemble
 from repr_toolkit.runs.lock import sole_trainer
 from repr_toolkit.runs.run import Run, with_data
@@ -32,14 +31,14 @@ def trained_variants(
     prepared = {name: _prepare(name, v, runs[name]) for name, v in variants(config).items()}
     study_dir.mkdir(parents=True, exist_ok=True)
     with sole_trainer(study_dir):
-        for number, (name, (variant, data)) in enumerate(prepared.items(), 1):
+        for number, (name, variant) in enumerate(prepared.items(), 1):
             say(f"[{number}/{len(runs)}] {name}")
             steps = variant["training"]["steps"]
             if runs[name].finished and runs[name].config["training"]["steps"] == steps:
                 say(f"  done before, see {runs[name].path}")
                 continue
             path, group = runs[name].path, study_dir.name
-            train(variant, path, resume=True, wandb=wandb, group=group, data=data)
+            train(variant, path, resume=True, wandb=wandb, group=group)
         yield runs
 
 
@@ -60,8 +59,8 @@ def require_fitting(run: Run, choices: Iterable[Config]) -> None:
         raise errors[0]
 
 
-def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
-    """A variant and its data; builds the model once, to see that it can be.
+def _prepare(name: str, variant: Config, run: Run) -> Config:
+    """A variant that states its data; builds the model once, to see that it can be.
 
     Raises what building raises, naming the variant, and ValueError where its run exists and was
     made with other settings.
@@ -77,4 +76,4 @@ def _prepare(name: str, variant: Config, run: Run) -> tuple[Config, ImageData]:
         raise type(error)(f"study.{name}: {error}") from error
     if exists:
         require_same(run, with_rounding(resolved, run.config), data)
-    return variant, data
+    return variant

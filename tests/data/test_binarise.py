@@ -116,3 +116,27 @@ def test_another_kind_is_refused() -> None:
     kind: Any = "dynamc"
     with pytest.raises(ValueError, match="threshold, fixed, dynamic, not 'dynamc'"):
         load_data("digits", binarise=kind)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "dynamic"])
+def test_what_was_sampled_stays_sampled(kind: Any) -> None:
+    """Its fingerprint says so: thresholded images must not go by it."""
+    data = load_data("digits", binarise=kind)
+    for again in (load_data(data, levels=2), load_data(data, binarise=kind), data.quantised(2)):
+        assert (again.fingerprint, again.levels) == (data.fingerprint, 2)
+        assert again.splits["train"].dynamic is (kind == "dynamic")
+        for split in data.splits:
+            assert torch.equal(every(again, split), every(data, split))
+    with pytest.raises(ValueError, match=f"sampled in two levels .data.binarise {kind}.*not 4"):
+        data.quantised(4)
+    with pytest.raises(ValueError, match="sampled in two levels already"):
+        data.binarised("threshold")
+
+
+def test_a_fold_of_what_was_sampled_has_the_same_images() -> None:
+    whole = load_data("orl_faces", size=16, binarise="fixed")
+    folded = load_data(whole, fold=1)
+    at_once = load_data("orl_faces", size=16, binarise="fixed", fold=1)
+    assert folded.fingerprint != whole.fingerprint
+    for split in whole.splits:
+        assert torch.equal(every(folded, split), every(at_once, split))

@@ -395,3 +395,29 @@ def test_fewer_bytes_than_the_header_says(tmp_path: Path) -> None:
         archive.writestr("image.npy", b"nonsense" * 9)
     with pytest.raises(ValueError, match="'image' is damaged"):
         load_data(str(tmp_path / "faces.npz"))
+
+
+@pytest.mark.parametrize("also", [(), ("identity",), ("identity", "photograph")])
+@pytest.mark.parametrize("tested", [False, True])
+def test_missing_splits_part_no_group(tmp_path: Path, also: tuple[str, ...], tested: bool) -> None:
+    """By the widest key, of which the others are parts."""
+    count = np.random.default_rng(0).permutation(40)
+    arrays: dict[str, Any] = {"group": count // 8}
+    arrays |= {key: count // size for key, size in zip(also, (4, 2), strict=False)}
+    arrays["image"] = IMAGES
+    if tested:  # only validation is to be cut
+        arrays = {f"train_{key}": values for key, values in arrays.items()}
+        arrays |= {f"test_{key[6:]}": values for key, values in arrays.items()}
+    data = load_data(save(tmp_path, **arrays))
+    kept = [set(data.split(split).column("group").tolist()) for split in ("train", "val")]
+    assert not kept[0] & kept[1]
+    if not tested:
+        assert not (kept[0] | kept[1]) & set(data.split("test").column("group").tolist())
+
+
+def test_images_of_one_photograph_stay_together(tmp_path: Path) -> None:
+    data = load_data(save(tmp_path, image=IMAGES, photograph=np.arange(40) // 4))
+    of = [set(split.column("photograph").tolist()) for split in data.splits.values()]
+    assert sum(map(len, of)) == len(set.union(*of)) == 10
+    with pytest.raises(ValueError, match="1 photographs are too few"):
+        load_data(save(tmp_path, image=IMAGES, photograph=np.zeros(40, int)))

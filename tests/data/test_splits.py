@@ -19,7 +19,7 @@ def test_hold_out_is_exact_disjoint_and_fixed() -> None:
 
 def test_hold_out_takes_whole_groups() -> None:
     groups = np.random.default_rng(0).integers(0, 12, 100)
-    kept, held = hold_out(np.arange(100), 20, groups)
+    kept, held = hold_out(np.arange(100), 20, (groups, "people"))
     assert not set(groups[kept]) & set(groups[held])
     assert len(held) >= 20
     assert len(held) - np.bincount(groups[held]).max() < 20
@@ -29,8 +29,8 @@ def test_hold_out_takes_whole_groups() -> None:
 def test_hold_out_leaves_something(wanted: int) -> None:
     with pytest.raises(ValueError, match="2 images are too few"):
         hold_out(np.arange(2), wanted)
-    with pytest.raises(ValueError, match="1 identities are too few"):
-        hold_out(np.arange(9), wanted, np.zeros(9, int))
+    with pytest.raises(ValueError, match="1 people are too few"):
+        hold_out(np.arange(9), wanted, (np.zeros(9, int), "people"))
 
 
 def test_all_three_stay_as_they_are() -> None:

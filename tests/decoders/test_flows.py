@@ -1,5 +1,6 @@
 """Flows: z and back, the density's closed form, and what stands in z."""
 
+from itertools import combinations
 from math import log, pi, prod
 
 import pytest
@@ -126,3 +127,10 @@ def test_what_is_no_code_is_refused() -> None:
         model.decode(torch.full((2, 12), torch.nan), h)
     with pytest.raises(ValueError, match="no two halves"):
         NICE((1, 1, 1))
+
+
+def test_the_weights_of_each_condition_are_drawn_anew() -> None:
+    model = NICE((1, 4, 4), 3, levels=8, hidden=2, features=5)
+    weights = [p for name, p in model.named_parameters() if "conditions" in name and p.ndim == 4]
+    assert len(weights) > 2
+    assert not any(torch.equal(a, b) for a, b in combinations(weights, 2))

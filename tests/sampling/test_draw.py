@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from repr_toolkit.decoders import Deconv, GatedPixelCNN
+from repr_toolkit.decoders import Deconv, GatedPixelCNN, Glow
 from repr_toolkit.decoders.noise import common_noise, likelihood_noise
 from repr_toolkit.encoders import ConvBottleneck
 from repr_toolkit.models.autoencoder import EncoderDecoder
@@ -247,3 +248,14 @@ def test_parts_of_reconstructions_have_the_h_of_their_images() -> None:
     assert (back == x).all()
     assert not again.any()
     assert not flow.encode(x, h).equal(flow.encode(x, h.flip(0)))
+
+
+def test_counts_below_one_are_refused() -> None:
+    flow: Any = EncoderDecoder(None, Glow((1, 4, 4), levels=4, scales=1, steps=1, features=2))
+    batch = {"image": torch.zeros(3, 1, 4, 4, dtype=torch.uint8)}
+    with pytest.raises(ValueError, match="batch_size is at least 1, not 0"):
+        sample(flow, batch_size=0)
+    for wrong in (0, -5):
+        with pytest.raises(ValueError, match=f"is at least 1, not {wrong}"):
+            reconstruct(flow, batch, n=wrong)
+    assert reconstruct(flow, batch, n=2).shape == (3, 2, 1, 4, 4)

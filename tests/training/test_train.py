@@ -10,7 +10,9 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from repr_toolkit.data import ImageData, load_data
+from repr_toolkit.runs.bits import evaluate
 from repr_toolkit.runs.run import Run, load
+from repr_toolkit.training import train as training
 from repr_toolkit.training.train import train
 from toys.decoders import Independent
 from toys.runs import assert_same_weights, metrics, small
@@ -158,6 +160,47 @@ def test_h_of_images_as_they_were_is_told(
     for flips in (True, False):
         train(small(**settings, data__flips=flips), tmp_path / f"{flips}", data=data)
         assert (line in capsys.readouterr().out) is flips
+
+
+def test_a_data_set_is_read_as_the_recipe_says_and_found_again(tmp_path: Path) -> None:
+    """Whatever was done with it before: evaluating has to find what was trained on."""
+    config = small(training__steps=2, training__validate_every=2, data__levels=4)
+    for name, data in (
+        ("digits", load_data("digits")),
+        ("faces", load_data("orl_faces", size=8, fold=1)),
+        ("sampled", load_data("digits", binarise="fixed")),
+    ):
+        config["data"]["levels"] = None if name == "sampled" else 4
+        run = train(config, tmp_path / name, data=data)
+        assert evaluate(run, progress=False)["levels"] == (2 if name == "sampled" else 4)
+        again, expected = run.load_data(), data if name == "sampled" else data.quantised(4)
+        for split, images in expected.splits.items():
+            for key, values in images[:].items():
+                found = again.split(split).column(key)
+                if key == "identity":  # other codes of the same names
+                    named = (
+                        [d.name_of(key, code) for code in codes.tolist()]
+                        for d, codes in ((again, found), (data, values))
+                    )
+                    assert next(named) == next(named)
+                else:
+                    assert torch.equal(found, values)
+
+
+def test_no_process_waits_for_the_arrays_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Looked(Exception):
+        pass
+
+    def looked(*_: Any) -> None:
+        raise Looked
+
+    monkeypatch.setattr(training, "first_process", lambda: False)
+    monkeypatch.setattr(training, "with_data", looked)
+    with pytest.raises(Looked):
+        train(small(), tmp_path / "run", data=np.zeros((9, 8, 8), np.uint8))
+    assert load_data(tmp_path / "run.npz").image_shape == (1, 8, 8)
 
 
 def test_arrays_are_kept_beside_the_run_as_its_data(tmp_path: Path) -> None:

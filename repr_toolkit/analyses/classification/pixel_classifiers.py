@@ -35,13 +35,13 @@ EPOCHS, SHOWN = 10, 20_000  # passes through the images, and images shown, at th
 
 @dataclass(frozen=True, eq=False)
 class Baseline:
-    """Accuracy of a classifier of pixels on test images it was neither fitted nor chosen on."""
+    """Accuracy of a classifier of pixels on the images of a split."""
 
     name: str
-    how: str  # what was chosen, and by what
+    how: str  # what was chosen, and whether it was fitted to these images or chosen on them
     accuracy: Number
     train_images: int
-    hits: npt.NDArray[np.bool_] = field(repr=False)  # which test images are right, (N,)
+    hits: npt.NDArray[np.bool_] = field(repr=False)  # which images are right, (N,)
 
     def as_dict(self) -> dict[str, Any]:
         """All but the hits, ready for JSON."""
@@ -75,6 +75,8 @@ def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[B
     flat = [_intensities(images, data.levels).reshape(len(images), -1) for images, _ in pairs]
 
     def baseline(name: str, how: str, predicted: Labels) -> Baseline:
+        if split == "train":
+            how += "; fitted to these very images"
         hits = predicted == truth
         accuracy = share(hits, data.splits[split].groups())
         return Baseline(name, how, accuracy, len(labels), hits)
@@ -85,6 +87,8 @@ def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[B
     how = f"C = {penalty:g}, γ = {width:g}/(d·var)"
     if ends({"C": penalty, "γ": width}, {"C": PENALTIES, "γ": WIDTHS}):
         how += ", at an end of what was tried"
+    if split == "val":
+        how += "; chosen on these very images"
     yield baseline("RBF-SVM", how, predicted)
     network = fit_small_network(train, labels, data.levels, seed=seed)
     how = f"three convolutions, {_epochs(len(labels))} epochs"

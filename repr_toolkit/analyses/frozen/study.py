@@ -94,6 +94,8 @@ def run_frozen(
     seeds = [*dict.fromkeys(map(int, seeds))]
     if changed := Augmentation.of(config["data"]):
         say(f"no image is {changed}, as the recipe asks for: each h is of an image as it is")
+    if config["data"]["binarise"] == "dynamic":
+        say("pixels are sampled once, not at each step: each h is of what was sampled")
     folder = study_dir / FROZEN
     frozen = [replace(standardised(h), name=name) for h, name in zip(sources, names, strict=True)]
     for h in frozen:

@@ -96,9 +96,10 @@ def study_of(
 
     Nothing is h = 0 of the dimension of each source, so that a decoder and its null start from the
     same weights. All variants of a seed see the same images in the same order, for the same steps,
-    validated often enough for a learning curve (`validate_every`), and all see images as they are:
-    h is of these, not of mirrored or moved ones. `masked` names the sources that get a decoder with
-    coordinates hidden. Raises ValueError for a recipe without decoder.
+    validated often enough for a learning curve (`validate_every`), and all see the images that h is
+    of: none is mirrored or moved, and pixels are sampled in two levels once. `masked` names the
+    sources that get a decoder with coordinates hidden. Raises ValueError for a recipe without
+    decoder.
     """
     if config["model"]["decoder"] is None:
         raise ValueError(
@@ -110,6 +111,8 @@ def study_of(
         "training.validate_every": validate_every(config["training"]),
         **{f"data.{key}": value for key, value in asdict(Augmentation()).items()},
     }
+    if config["data"]["binarise"] == "dynamic":
+        every["data.binarise"] = "fixed"
     for seed in seeds:
         settings: dict[str, Any] = {"seed": seed, **every}
         for dim in sorted({h.dim for h in sources}):

@@ -128,3 +128,11 @@ def test_one_class_cannot_be_told_from_others(pairs: list[Pair]) -> None:
     (images, labels), *others = pairs
     with pytest.raises(ValueError, match="only one class"):
         next(pixel_baselines(data_of([(images, labels * 0), *others], 17), "test"))
+
+
+def test_images_that_a_classifier_saw_are_told(pairs: list[Pair]) -> None:
+    few = data_of([(images[:60], labels[:60]) for images, labels in pairs], 17)
+    seen = {split: [each.how for each in pixel_baselines(few, split)] for split in few.splits}
+    assert all(how.endswith("fitted to these very images") for how in seen["train"])
+    assert ["very images" in how for how in seen["val"]] == [False, True, False]
+    assert not any("very images" in how for how in seen["test"])

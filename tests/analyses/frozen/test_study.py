@@ -25,11 +25,12 @@ from repr_toolkit.config.build import build
 from repr_toolkit.config.recipe import apply_settings, complete, variants
 from repr_toolkit.data import ImageData, load_data
 from repr_toolkit.data.augment import Augmentation
+from repr_toolkit.data.binarise import Draw, DrawnIndices
 from repr_toolkit.representations import Representation, represent
 from repr_toolkit.representations.thumbnail import last_of_blocks
 from repr_toolkit.runs.kept import kept_in, read_kept
 from repr_toolkit.runs.metrics import read_metrics
-from repr_toolkit.runs.run import Run, load_with_decoder
+from repr_toolkit.runs.run import Run, data_arguments, load_with_decoder
 from toys.decoders import PIXELCNN
 
 
@@ -108,6 +109,21 @@ def test_no_image_is_changed_of_which_h_is_kept(
     with pytest.raises(TypeError):  # nothing was trained
         run_frozen(recipe, tmp_path, [made("a", data)], data)
     assert "no image is mirrored, moved by up to 1 pixel, cropped" in capsys.readouterr().out
+
+
+def test_pixels_that_are_sampled_are_so_once_for_every_decoder(tmp_path: Path) -> None:
+    """h is of one draw: a null that saw others would learn from more images."""
+    recipe = apply_settings(RECIPE, {"data.binarise": "dynamic"})
+    data = load_data("digits", binarise="dynamic")
+    h = made("a", data)
+    store(h, data, tmp_path)
+    seen = []
+    for config in variants(study_of(recipe, [h], tmp_path, [0], ())).values():
+        images = load_data(**data_arguments(config)).splits["train"]
+        drawn = [images[DrawnIndices([*range(50)], Draw(0, step))]["image"] for step in (0, 1)]
+        assert torch.equal(*drawn)
+        seen.append(drawn[0])
+    assert torch.equal(*seen)
 
 
 def test_what_is_stored_is_a_data_file_of_the_same_images(data: ImageData, tmp_path: Path) -> None:
