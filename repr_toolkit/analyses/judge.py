@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from repr_toolkit.analyses.classification.pixel_classifiers import (
-    PixelNetwork,
+    PixelClassifier,
     fit_small_network,
 )
 from repr_toolkit.data import ImageData
@@ -24,7 +24,7 @@ SHARED = "no interval: the shares are not independent, the same draws stand in m
 
 def train_judge(
     data: ImageData, key: str, split: str = "test", *, seed: int = 0
-) -> tuple[PixelNetwork, dict[str, Any]]:
+) -> tuple[PixelClassifier, dict[str, Any]]:
     """The judge of a key of the batches: int64, bool or whole numbers, one code an image.
 
     KEY[i] is the column i of a key that has several codes an image (see `ImageSplit.column`).
@@ -58,7 +58,7 @@ def train_judge(
 
 
 def read_in(
-    judge: PixelNetwork, drawn: Tensor, codes: NDArray[np.int64], groups: Groups | None = None
+    judge: PixelClassifier, drawn: Tensor, codes: NDArray[np.int64], groups: Groups | None = None
 ) -> dict[str, Number]:
     """How often a judge names the codes (N,) of images in what was drawn from them.
 

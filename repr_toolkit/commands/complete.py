@@ -122,7 +122,7 @@ def add_commands(subcommands: Any) -> None:
         "--mask",
         default="top",
         help="what is known: top or left half, box (all but the middle), or a picture whose white "
-        "is known (default: top)",
+        "is known",
         check=checks.mask,
     )
     command.add_count("-n", 4, "completions of each original")

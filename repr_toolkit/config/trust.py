@@ -14,19 +14,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from repr_toolkit.config.yaml_text import scalars
-from repr_toolkit.support.console import tell
+from repr_toolkit.support.console import aside, aside_once
 from repr_toolkit.support.copies import FOLDER, has_copies, tops_of_copies, unlike_now, use_copies
 from repr_toolkit.support.importing import PACKAGES, import_callable, is_here
-from repr_toolkit.support.processes import first_process
 from repr_toolkit.support.speech import either
 
 EVERYTHING = "*"
 """Trusted as if it were every import path."""
 
 _trusted: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
-
-_told: set[Path] = set()
-"""The copies of which this process has told that they differ from what is imported."""
 
 _PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 _PLAIN = re.compile(r"[\w./]*")
@@ -99,17 +95,10 @@ def require_trusted(config: Mapping[str, Any], file: Path, *, trust: bool = Fals
     does = [f"imports {', '.join(strange)}"] if strange else []
     does += [f"runs {', '.join(used)} in {copies}"] if used else []
     if does:
-        _say(f"trusting {file}, which {', and '.join(does)}")
+        aside(f"trusting {file}, which {', and '.join(does)}")
         trust_paths(*strange)
     for copy, now in unlike_now(copies):
-        if copy not in _told:
-            _told.add(copy)
-            _say(f"{now}, and is not what {file.parent} was trained with: see {copy}")
-
-
-def _say(message: str) -> None:
-    if first_process():
-        tell(message)
+        aside_once(f"{now}, and is not what {file.parent} was trained with: see {copy}")
 
 
 def strangers(config: Mapping[str, Any], copied: Collection[str] = ()) -> dict[str, str]:

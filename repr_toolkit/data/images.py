@@ -316,6 +316,12 @@ def _packed(array: Array) -> Array | Callable[[], Array]:
     return array
 
 
+def intensities(images: Tensor, levels: int) -> NDArray[np.float32]:
+    """Images uint8 (…) on the CPU as float32 intensities in [0, 1], v / (levels − 1)."""
+    scaled: NDArray[np.float32] = images.numpy().astype(np.float32) / np.float32(levels - 1)
+    return scaled
+
+
 def require_finite(values: Array, what: str) -> None:
     """Raise ValueError, which names rows and their count, for NaN or infinite values in (N, …)."""
     bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))

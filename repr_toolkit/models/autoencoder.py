@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from repr_toolkit.decoders import Decoder, Flow, bits_per_dim, full_precision
 from repr_toolkit.decoders.noise import draw_noise, likelihood_noise
+from repr_toolkit.decoders.precision import evaluating, keeping_modes
 from repr_toolkit.models.code import FlowCode, FlowImages
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.micro_batches import Batch
@@ -57,13 +58,8 @@ class EncoderDecoder(Learner):
         flow = self.decoder
         return FlowView(flow) if self.encoder is None and isinstance(flow, Flow) else None
 
-    @property
-    def code_dim(self) -> int:
-        """How many numbers the code of an image has; 0 where there is none."""
-        return self.coded.decoder.h_dim
-
     def code(self, batch: Batch | Tensor) -> Tensor | None:
-        """The code of a batch, (B, code_dim): h, or a flow's z where there is no encoder.
+        """The code of a batch, (B, d): h, or a flow's z where there is no encoder.
 
         None where there is neither.
         """
@@ -125,12 +121,10 @@ class EncoderDecoder(Learner):
 
         The encoder is in eval mode, the decoder in training mode if `training`.
         """
-        former = self.training
-        self.eval()
-        self.decoder.train(training)
-        with torch.no_grad(), full_precision(self.device):
-            method((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
-        self.train(former)
+        with evaluating(self), keeping_modes(self.decoder):
+            self.decoder.train(training)
+            with torch.no_grad(), full_precision(self.device):
+                method((self.laid_out(batch["image"]), self.encode(batch)) for batch in batches)
 
     def training_step(self, batch: Batch) -> Tensor:
         law = self.decoder.likelihood_noise

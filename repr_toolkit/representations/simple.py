@@ -3,6 +3,7 @@
 import numpy as np
 
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import intensities
 from repr_toolkit.representations.representation import H, Representation
 from repr_toolkit.support.console import bar
 from repr_toolkit.support.speech import either
@@ -68,7 +69,6 @@ def _rows(data: ImageData, split: str, indices: "range | list[int]") -> H:
     """Images of a split as rows of intensities in [0, 1], float32 (n, C·H·W)."""
     rows = np.empty((len(indices), int(np.prod(data.image_shape))), np.float32)
     for start in range(0, len(indices), CHUNK):
-        images = data.splits[split][indices[start : start + CHUNK]]["image"].numpy()
-        rows[start : start + CHUNK] = images.reshape(len(images), -1)
-    rows /= data.levels - 1
+        images = data.splits[split][indices[start : start + CHUNK]]["image"]
+        rows[start : start + CHUNK] = intensities(images.flatten(1), data.levels)
     return rows

@@ -4,15 +4,13 @@ A run may be damaged, or anybody's: nothing that it names is imported, and what 
 state of the run, not an error.
 """
 
-import csv
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from math import isfinite, nan
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +21,7 @@ from repr_toolkit.runs.directory import CONFIG, FACTS, WEIGHTS
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import FILE as LOCK
 from repr_toolkit.runs.lock import in_training
+from repr_toolkit.runs.metrics import read_metrics
 from repr_toolkit.support.files import size_of
 from repr_toolkit.support.locks import lock
 from repr_toolkit.support.reading import MOST_TEXT, read_sealed, read_text, reading
@@ -200,23 +199,14 @@ def _digest(folder: Path, names: Iterable[str]) -> str:
 def _logged(run: Path, measure: str) -> dict[str, Any]:
     """The last step in metrics.csv, and the last validation there."""
     try:
-        rows = [*csv.DictReader(io.StringIO(read_text(run / METRICS), newline=""))]
-    except (OSError, ValueError, csv.Error):
+        curves = read_metrics(run / METRICS)
+    except (OSError, ValueError):
         return {}
-    key = "val/auc" if measure == "AUC" else "val/bits_per_dim"
-    steps = [row["step"] for row in rows if str(row.get("step")).isdecimal()]
-    values = [row[key] for row in rows if row.get(key)]
+    values = curves.get("val/auc" if measure == "AUC" else "val/bits_per_dim", {})
     return {
-        "step": int(steps[-1]) if steps else 0,
-        "val": _number(_float(values[-1])) if values else None,
+        "step": max((max(curve) for curve in curves.values()), default=0),
+        "val": values[max(values)] if values else None,
     }
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:  # of a row that is being written
-        return nan
 
 
 def _number(value: Any) -> float | None:

@@ -26,17 +26,14 @@ from repr_toolkit.runs.checkpoint_files import FOLDER, checkpoints_of, drop_chec
 from repr_toolkit.runs.facts import MEND, Facts, read_facts, settings_checksum
 from repr_toolkit.runs.lock import require_no_trainer
 from repr_toolkit.runs.places import arguments_now, load_nearest, unlikeness
-from repr_toolkit.support.console import legible, tell
+from repr_toolkit.support.console import aside_once, legible
 from repr_toolkit.support.copies import FOLDER as CODE
 from repr_toolkit.support.copies import LIST, has_copies, write_copies
 from repr_toolkit.support.files import atomic_write, write_json, write_text
 from repr_toolkit.support.leftovers import temporary_for
-from repr_toolkit.support.processes import fastest_device, first_process
+from repr_toolkit.support.processes import fastest_device
 from repr_toolkit.support.reading import file_checksum, read_text, reading, sealed
 from repr_toolkit.support.speech import either
-
-_told: set[Path] = set()
-"""The runs of which this process has told that they have no checksums."""
 
 
 class Run:
@@ -171,9 +168,8 @@ class Run:
         """
         if "checksums" in self.info:
             self._require_stated(self.weights_file, self.weights_digest)
-        elif self.path not in _told and first_process():
-            _told.add(self.path)
-            tell(f"{self.info_file} has no checksums: damage may not show")
+        else:
+            aside_once(f"{self.info_file} has no checksums: damage may not show")
 
     def checkpoints(self) -> list[Path]:
         """The checkpoints, oldest first."""

@@ -244,7 +244,7 @@ def mean_of(parts: Sequence[Jackknife]) -> Jackknife:
     return Jackknife(value, np.concatenate(left_out), both)
 
 
-def over_trainings(values: Values, groups: Groups | None = None, over: str = "images") -> Number:
+def over_trainings(values: Values, groups: Groups | None = None) -> Number:
     """The mean of values (S, N) over S trainings and N images, or of (N,) for one training.
 
     The interval has the quantiles of the sum of two of Student's variates, one for the images or
@@ -252,13 +252,13 @@ def over_trainings(values: Values, groups: Groups | None = None, over: str = "im
     training it leaves out the spread between trainings.
     """
     values = np.atleast_2d(values).astype(np.float64)
-    number, seeds = mean(values.mean(0), groups, over), len(values)
+    number, seeds = mean(values.mean(0), groups), len(values)
     if seeds == 1 or number.low is None or number.error is None:
         return number
     from scipy.optimize import brentq
     from scipy.stats import t
 
-    freedom = Units.of(values.shape[1], groups, over).freedom
+    freedom = Units.of(values.shape[1], groups).freedom
     between = float(values.mean(1).std(ddof=1)) / sqrt(seeds)
     of_images = number.error * t.ppf((np.arange(200) + 0.5) / 200, freedom)
 

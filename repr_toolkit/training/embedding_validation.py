@@ -6,13 +6,14 @@ from lightning import LightningModule, Trainer
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key, people_trained_on
 from repr_toolkit.decoders import full_precision
+from repr_toolkit.decoders.precision import evaluating
 from repr_toolkit.models.metric import SPREAD, MetricLearner
 from repr_toolkit.models.pairs import make_pairs, spread
 from repr_toolkit.runs.run import Run
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.console import say
 from repr_toolkit.training.monitor import what_is_kept
-from repr_toolkit.training.validation import Results, save_picture
+from repr_toolkit.training.validation import Results, log_picture
 
 COLLAPSED = 1e-4  # spread of h; vectors of length 1 are then 0.014 apart, little of any margin
 IMAGES_AT_START = 256  # of which the spread before training is measured
@@ -56,12 +57,8 @@ class EmbeddingValidation(Results):
         if SPREAD in self.results:
             return
         batch = self._images[choose_evenly(len(self._images), IMAGES_AT_START)]
-        modes = [(module, module.training) for module in pl_module.modules()]
-        pl_module.eval()
-        with torch.no_grad(), full_precision(pl_module.device):
+        with evaluating(pl_module), torch.no_grad(), full_precision(pl_module.device):
             h = pl_module.encoded({k: value.to(pl_module.device) for k, value in batch.items()})
-        for module, training in modes:  # one by one, since frozen ones stay in eval mode
-            module.training = training
         self._first_spread = spread(h.float().cpu().numpy())
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,4 +78,4 @@ class EmbeddingValidation(Results):
             from repr_toolkit.support.roc import Line, roc_picture
 
             label = f"h, AUC {self.results['val/auc']:.3f}"
-            save_picture(trainer, self._run, roc_picture([Line(label, [curve])]), "roc")
+            log_picture(trainer, self._run, roc_picture([Line(label, [curve])]), "roc")

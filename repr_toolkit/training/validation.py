@@ -18,7 +18,6 @@ from repr_toolkit.models.encode import batches
 from repr_toolkit.models.learner import Learner
 from repr_toolkit.models.temperatures import scales_noise, temperature_rows
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support.files import atomic_write
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -152,7 +151,7 @@ class Validation(Results):
         caption = f"Rows: {', '.join(names)}." + (
             f" Columns: validation images {', '.join(map(str, indices))}." if numbers else ""
         )
-        save_picture(trainer, self._run, picture, "validation", caption)
+        log_picture(trainer, self._run, picture, "validation", caption)
 
 
 def spaced(split: ImageSplit, count: int) -> list[int]:
@@ -161,13 +160,12 @@ def spaced(split: ImageSplit, count: int) -> list[int]:
     return [int(place) for place in places]
 
 
-def save_picture(
-    trainer: Trainer, run: Run, picture: "Image", name: str, caption: str = ""
-) -> None:
+def log_picture(trainer: Trainer, run: Run, picture: "Image", name: str, caption: str = "") -> None:
     """Save a picture of a validation in the run, and log it to Weights & Biases under `name`."""
+    from repr_toolkit.support.pictures import write_png
+
     run.image_dir.mkdir(exist_ok=True)
-    with atomic_write(run.image_dir / f"step_{trainer.global_step:07d}.png") as file:
-        picture.save(file, "PNG")
+    write_png(run.image_dir / f"step_{trainer.global_step:07d}.png", picture)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
             logger.log_image(name, [picture], trainer.global_step, caption=[caption])

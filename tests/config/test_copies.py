@@ -18,10 +18,9 @@ import torch
 
 import repr_toolkit
 from repr_toolkit.cli import main
-from repr_toolkit.config import trust
 from repr_toolkit.config.trust import require_trusted
 from repr_toolkit.runs.run import Run
-from repr_toolkit.support import copies
+from repr_toolkit.support import console, copies
 from repr_toolkit.support.importing import is_here
 from repr_toolkit.support.reading import file_checksum, sealed
 from repr_toolkit.training.train import train
@@ -64,7 +63,7 @@ def forget() -> None:
             del sys.modules[name]
     copies._finder.files.clear()
     copies.COPIED.clear()
-    trust._told.clear()
+    console._said.clear()
 
 
 @pytest.fixture(autouse=True)

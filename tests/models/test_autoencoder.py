@@ -159,3 +159,19 @@ def test_h_has_no_gradients_and_takes_plain_tensors() -> None:
     trained = model.encoded({"image": x})
     assert trained is not None
     assert trained.requires_grad
+
+
+def test_a_part_that_is_kept_in_eval_mode_stays_there() -> None:
+    """As a frozen network of the user's: nothing but training itself may change its mode."""
+    model = EncoderDecoder(ChannelMean(2), Independent(SHAPE, 2, 9)).train()
+    assert isinstance(model.encoder, ChannelMean)
+    model.encoder.norm = nn.BatchNorm2d(1).eval()
+    model.decoder.norm = nn.BatchNorm2d(1).eval()
+    batch = {"image": torch.zeros(2, *SHAPE, dtype=torch.uint8)}
+    seen = []
+    model.encoder.linear.register_forward_hook(lambda layer, *_: seen.append(layer.training))
+    for fit in (model.prepare, model.calibrate):
+        modes = [part.training for part in model.modules()]
+        fit([batch])
+        assert [part.training for part in model.modules()] == modes
+    assert not any(seen)

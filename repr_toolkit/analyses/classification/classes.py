@@ -40,7 +40,6 @@ def class_samples(
     title: str = "",
     *,
     seed: int = 0,
-    batch_size: int = 256,
 ) -> Group:
     """`SAMPLES` images of each class, a row a class; a column has the same noise in every row.
 
@@ -48,13 +47,11 @@ def class_samples(
     """
     h = encode_batch(model, {"label": torch.tensor(classes)})
     noise = common_noise(model.decoder, SAMPLES, seed)
-    images = decode(model.decoder, h, noise, batch_size=batch_size, progress=True)
+    images = decode(model.decoder, h, noise, progress=True)
     return Group(images, heading, title)
 
 
-def classify_if_few(
-    model: "EncoderDecoder", data: ImageData, split: str, *, batch_size: int = 256
-) -> Classification | None:
+def classify_if_few(model: "EncoderDecoder", data: ImageData, split: str) -> Classification | None:
     """The split's images by Bayes' rule; None for more than `LIKELIHOODS` images × classes.
 
     None also where the split has a class that no training image has. A line says why.
@@ -70,4 +67,4 @@ def classify_if_few(
     if not np.isin(images.column("label").numpy(), known).all():
         say(f"  no Bayes' rule: the {split} images have classes that no training image has")
         return None
-    return classify(model, data, split, batch_size=batch_size, progress=True)
+    return classify(model, data, split, progress=True)

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from repr_toolkit.analyses.probing.classifiers import ends
 from repr_toolkit.analyses.probing.linear import Labels
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import intensities
 from repr_toolkit.support.choose import choose_evenly
 from repr_toolkit.support.stats import Number, share
 from repr_toolkit.training.trainer import quiet_lightning
@@ -72,7 +73,7 @@ def pixel_baselines(data: ImageData, split: str, *, seed: int = 0) -> Iterator[B
     (train, labels), (_, checked), (test, truth) = pairs
     if len(np.unique(labels)) < 2:
         raise ValueError("the training labels name only one class; a classifier needs two")
-    flat = [_intensities(images, data.levels).reshape(len(images), -1) for images, _ in pairs]
+    flat = [intensities(images, data.levels).reshape(len(images), -1) for images, _ in pairs]
 
     def baseline(name: str, how: str, predicted: Labels) -> Baseline:
         if split == "train":
@@ -139,7 +140,7 @@ def support_vectors(
 
 
 @dataclass(frozen=True, eq=False)
-class PixelNetwork:
+class PixelClassifier:
     """A small convolutional network that tells the codes of images."""
 
     network: "SmallNetwork"
@@ -148,11 +149,11 @@ class PixelNetwork:
 
     def classify(self, images: Tensor) -> Labels:
         """The codes of uint8 images (N, C, H, W) with values 0…levels−1: int64 (N,)."""
-        codes: Labels = self.classes[self.network.classify(_intensities(images, self.levels))]
+        codes: Labels = self.classes[self.network.classify(intensities(images, self.levels))]
         return codes
 
 
-def fit_small_network(images: Tensor, codes: Labels, levels: int, *, seed: int) -> PixelNetwork:
+def fit_small_network(images: Tensor, codes: Labels, levels: int, *, seed: int) -> PixelClassifier:
     """Fit a `SmallNetwork` to uint8 images (N, C, H, W) and their codes (N,).
 
     After a fixed number of epochs of Adam. It follows `seed` (on a GPU up to the order of its
@@ -163,7 +164,7 @@ def fit_small_network(images: Tensor, codes: Labels, levels: int, *, seed: int) 
         torch.manual_seed(seed)
         network = SmallNetwork(images.shape[1:], len(classes))
         pairs = TensorDataset(
-            torch.from_numpy(_intensities(images, levels)), torch.from_numpy(targets)
+            torch.from_numpy(intensities(images, levels)), torch.from_numpy(targets)
         )
         trainer = Trainer(
             max_epochs=_epochs(len(targets)),
@@ -179,17 +180,11 @@ def fit_small_network(images: Tensor, codes: Labels, levels: int, *, seed: int) 
         # A rest may be of one image, which has no variance to be normalised by.
         rest = len(pairs) > BATCH
         trainer.fit(network, DataLoader(pairs, batch_size=BATCH, shuffle=True, drop_last=rest))
-    return PixelNetwork(network.eval(), classes, levels)
+    return PixelClassifier(network.eval(), classes, levels)
 
 
 def _epochs(images: int) -> int:
     return max(EPOCHS, -(-SHOWN // images))
-
-
-def _intensities(images: Tensor, levels: int) -> Floats:
-    """uint8 images as float32 intensities in [0, 1]."""
-    scaled: Floats = images.numpy().astype(np.float32) / np.float32(levels - 1)
-    return scaled
 
 
 class SmallNetwork(LightningModule):

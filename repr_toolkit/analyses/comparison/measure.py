@@ -16,7 +16,7 @@ from repr_toolkit.analyses.classification.classes import (
     classify_if_few,
     shown_classes,
 )
-from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork, pixel_baselines
+from repr_toolkit.analyses.classification.pixel_classifiers import PixelClassifier, pixel_baselines
 from repr_toolkit.analyses.comparison.blocks import blocks, heading, sample_names
 from repr_toolkit.analyses.comparison.notes import notes
 from repr_toolkit.analyses.comparison.probes import LabelProbes
@@ -336,7 +336,7 @@ class _Comparison:
         return [*classifiers, {**named, "accuracy": probe.accuracy}], fitted
 
     @cached_property
-    def _judge(self) -> tuple[PixelNetwork, dict[str, Any]] | None:
+    def _judge(self) -> tuple[PixelClassifier, dict[str, Any]] | None:
         """The classifier that reads labels of reconstructions; None where no label can be read."""
         if obstacle(self.data, "label", self.split_name) is not None:
             return None

@@ -26,6 +26,7 @@ from repr_toolkit.analyses.likeness.matching import (
 )
 from repr_toolkit.analyses.verification.baselines import class_whitened_pca, training_pixels
 from repr_toolkit.data import ImageData
+from repr_toolkit.data.images import intensities
 from repr_toolkit.decoders.noise import common_noise
 from repr_toolkit.faces.encode import facenet_of, other_facenet
 from repr_toolkit.models.encode import encode_batch
@@ -184,8 +185,7 @@ def whitened_pixels(data: ImageData) -> Embed:
         raise ValueError(f"{data.name}: the training people have too few images each to whiten")
 
     def embed(images: Tensor) -> Tensor:
-        rows = images.flatten(1).numpy().astype(np.float32) / (data.levels - 1)
-        return torch.from_numpy(transform(rows))
+        return torch.from_numpy(transform(intensities(images.flatten(1), data.levels)))
 
     return embed
 

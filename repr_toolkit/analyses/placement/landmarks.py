@@ -7,6 +7,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from repr_toolkit.data import ImageSplit
+from repr_toolkit.data.images import intensities
 from repr_toolkit.support.choose import choose_evenly
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -43,7 +44,7 @@ class LandmarkReader:
         self.levels = train.levels
         self.stages: list[Ridge] = []
         batches = [train[choose_evenly(len(train), TRAINING_IMAGES)], val[:]]
-        images = [self._pixels(batch["image"]) for batch in batches]
+        images = [intensities(batch["image"], self.levels) for batch in batches]
         truth = [batch["landmarks"].numpy() for batch in batches]
         points = [self._start(pixels) for pixels in images]
         best = np.inf
@@ -60,7 +61,7 @@ class LandmarkReader:
 
     def read(self, images: Tensor) -> Floats:
         """Landmarks (N, 5, 2) in pixels, x before y, of images uint8 (N, C, H, W)."""
-        pixels = self._pixels(images)
+        pixels = intensities(images, self.levels)
         points = self._start(pixels)
         for stage in self.stages:
             points = _corrected(stage, *_centred(pixels, points))
@@ -74,9 +75,6 @@ class LandmarkReader:
     def marks(self, stated: Floats) -> Floats:
         """The eyes: (N, 2, 2) in pixels, x before y."""
         return stated[:, EYES]
-
-    def _pixels(self, images: Tensor) -> Floats:
-        return images.numpy().astype(np.float32) / (self.levels - 1)
 
     def _start(self, pixels: Floats) -> Floats:
         """All points in the middle, so that the first stage shifts nothing."""

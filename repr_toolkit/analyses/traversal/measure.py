@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repr_toolkit.analyses.classification.pixel_classifiers import PixelNetwork
+from repr_toolkit.analyses.classification.pixel_classifiers import PixelClassifier
 from repr_toolkit.analyses.judge import obstacle, train_judge
 from repr_toolkit.analyses.traversal.directions import Direction, even_steps, move, of_one_length
 from repr_toolkit.analyses.traversal.named import default_directions, find_directions
@@ -138,7 +138,7 @@ def measure(
         "temperature": temperature,
         "engine": engine,
     }
-    judges: dict[str, tuple[PixelNetwork, dict[str, Any]]] = {}
+    judges: dict[str, tuple[PixelClassifier, dict[str, Any]]] = {}
     results: list[dict[str, Any]] = []
     strips: list[Tensor] = []
     with bar("traversing", len(directions), shown=progress) as show:

@@ -6,6 +6,7 @@ import numpy as np
 
 from repr_toolkit.data import ImageData
 from repr_toolkit.data.identity_batches import identity_key
+from repr_toolkit.data.images import intensities
 from repr_toolkit.models.pairs import Codes, Floats
 from repr_toolkit.models.verification import Verification, verify
 
@@ -63,9 +64,8 @@ def class_whitened_pca(fitted: Floats, people: Codes) -> Callable[[Floats], Floa
 
 def pixels(data: ImageData, split: str, indices: "range | Codes") -> Floats:
     """Images of a split as rows of intensities in [0, 1], float32 (n, C·H·W)."""
-    images = data.splits[split][list(map(int, indices))]["image"].numpy()
-    rows: Floats = images.reshape(len(images), -1).astype(np.float32) / (data.levels - 1)
-    return rows
+    images = data.splits[split][list(map(int, indices))]["image"]
+    return intensities(images.flatten(1), data.levels)
 
 
 def training_pixels(data: ImageData) -> tuple[Floats, Codes]:

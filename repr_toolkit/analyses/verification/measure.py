@@ -44,9 +44,9 @@ class Verifications:
         """By the representation itself."""
         return next(iter(self.methods.values()))
 
-    def gain(self, over: str = PIXELS) -> Number:
-        """How much higher the AUC of h is than another method's, paired by person."""
-        return self.first.auc.less(self.methods[over].auc)
+    def gain(self) -> Number:
+        """How much higher the AUC of h is than that of raw pixels, paired by person."""
+        return self.first.auc.less(self.methods[PIXELS].auc)
 
     def as_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""
