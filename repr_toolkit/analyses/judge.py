@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,7 +71,8 @@ def read_in(
         raise ValueError("chance is what other images' draws say: it needs two images at least")
     read = judge.classify(drawn.flatten(0, 1)).reshape(count, draws)
     own = (read == codes[:, None]).mean(1)
-    named = np.bincount(read.flatten(), minlength=codes.max() + 1)[codes] / draws
+    known, counts = np.unique(read, return_counts=True)
+    named = ((codes[:, None] == known) * counts).sum(1) / draws
     others = (named - own) / (count - 1)
     return {
         "own": share(own, groups, each=draws),
@@ -98,16 +98,14 @@ def obstacle(data: ImageData, key: str, split: str = "test") -> str | None:
             return f"{data.name} has no such key; it has {', '.join(data.arrays)}"
     except ValueError as error:
         return str(error)
-    train = data.splits["train"].column(key)
+    train, held_out = (data.split(name).column(key).numpy() for name in ("train", split))
     if train.ndim != 1 or not _whole(train):
         several = train.ndim == 2 and _whole(train)
         which = f"; name one of its columns, such as {key}[0]" if several else ""
         return f"it is not one whole number an image{which}"
-    known = torch.unique(train)
-    if len(known) < 2:
+    if len(np.unique(train)) < 2:
         return "all training images have the same"
-    unknown = ~torch.isin(data.split(split).column(key), known)
-    if unknown.double().mean() > 0.5:
+    if np.isin(held_out, train).mean() < 0.5:
         return f"most {split} images have one that no training image has"
     return None
 
@@ -118,5 +116,5 @@ def judged_by(data: ImageData, split: str = "test") -> str | None:
     return next((key for key in keys if obstacle(data, key, split) is None), None)
 
 
-def _whole(values: Tensor) -> bool:
-    return not values.is_floating_point() or bool((values == values.round()).all())
+def _whole(values: NDArray[Any]) -> bool:
+    return values.dtype.kind != "f" or bool((values == np.rint(values)).all())

@@ -90,7 +90,7 @@ def print_judged(run: "Run", drawn: "Completions", options: Namespace) -> None:
     judge, facts = train_judge(data, key, options.split, seed=options.seed)
     held_out = data.split(options.split)
     chosen = choose_evenly(len(held_out), options.images)
-    groups, codes = held_out.groups(chosen), held_out.column(key)[chosen].numpy()
+    groups, codes = held_out.groups(chosen), held_out.column(key)[chosen].long().numpy()
     read = read_in(judge, drawn.images, codes, groups)
     rows = [
         Row(label, [share_of(number)], about)

@@ -50,7 +50,11 @@ def add_commands(subcommands: Any) -> None:
         help="run without this h, on the same images",
         check=checks.finished_run,
     )
-    command.add_argument("--along", help="what of h is resampled: coordinates or principal")
+    command.add_argument(
+        "--along",
+        choices=("coordinates", "principal"),
+        help="what of h is resampled (default: coordinates, or principal directions of many)",
+    )
     command.add_count("--parts", 32, "how many of them")
     command.add_count("--part-images", 128, "on how many images")
     command.add_shared("--candidates")

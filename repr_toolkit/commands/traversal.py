@@ -113,7 +113,9 @@ def interpolate(options: Namespace, settings: Settings) -> None:
     run, named = Run(options.run), [options.a, options.b]
     model = load_with_decoder(run)
     if numbers := numbers_of(named):
-        batch = run.load_data().split(options.split)[numbers]
+        data = run.load_data()
+        data.require_images(options.split, numbers)
+        batch = data.split(options.split)[numbers]
         ends, (a, b) = batch["image"], encode_batch(model, batch)
     else:
         ends, (a, b) = encode_pictures(run, model, named, options.weights, instead=INSTEAD)

@@ -103,6 +103,13 @@ class ImageData:
             raise ValueError(f"the data have no split {name!r}; they have {', '.join(self.splits)}")
         return self.splits[name]
 
+    def require_images(self, split: str, numbers: Sequence[int]) -> None:
+        """Raise ValueError unless a split has the images of these numbers."""
+        count = len(self.split(split))
+        for number in numbers:
+            if not 0 <= number < count:
+                raise ValueError(f"the {split} split has the images 0…{count - 1}, not {number}")
+
     def quantised(self, levels: int) -> "ImageData":
         """The same data at fewer levels of intensity, v ↦ ⌊v · levels / stored_levels⌋.
 
@@ -252,6 +259,8 @@ class ImageSplit(Dataset[Batch]):
 
     def _take(self, key: str, rows: Array, draw: Draw | None = None) -> Tensor:
         values = self.arrays[key][rows]
+        if values.dtype.kind == "u" and values.itemsize > 1:  # of which torch has few operations
+            values = values.astype(np.int64)
         return torch.from_numpy(self._image(values, rows, draw) if key == "image" else values)
 
     def _image(self, values: Array, rows: Array, draw: Draw | None) -> Array:

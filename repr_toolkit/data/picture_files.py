@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from repr_toolkit.data.images import Array
 
@@ -93,6 +94,8 @@ def read_header(path: Path) -> Header:
             if has_several(image):
                 return Header(path, *image.size, stored_mode(image), problem=SEVERAL)
             width, height = image.size
+            if isinstance(image, TiffImageFile):  # as stored: Pillow's is that of the upright image
+                width, height = (int(image.tag_v2[tag]) for tag in (256, 257))
             # A PNG that does not begin with EXIF would be decoded to look for it at its end.
             if image.format != "PNG" or "exif" in image.info:
                 turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)

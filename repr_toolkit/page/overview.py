@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -221,8 +222,9 @@ def file_pictures(survey: Survey) -> Pictures:
         for name, paths in inside.items():
             images = torch.empty(0, 3, SIDE, SIDE, dtype=torch.uint8)
             for i in choose_evenly(len(paths), wanted):
-                image = torch.from_numpy(read_image(paths[i], SIDE, "RGB").copy())
-                images = torch.cat([images, image[None]])
+                with suppress(ValueError):  # of one that is cut short, whose header is whole
+                    image = torch.from_numpy(read_image(paths[i], SIDE, "RGB").copy())
+                    images = torch.cat([images, image[None]])
             pictures[split][name] = images
     return pictures
 

@@ -81,6 +81,15 @@ def test_a_folder_is_shown_as_it_is_and_as_it_can_be(
         colours = {colour for _, colour in sheet.convert("RGB").getcolors(1 << 20)}
     for colour in COLOURS.values():  # but for what JPEG changes
         assert min(np.abs(np.subtract(colour, other)).max() for other in colours) < 4
+    # One that is cut short, as its header does not say, hides neither the reasons nor the others.
+    cut = user_folder / "pets/cat/cut.jpg"
+    Image.effect_noise((200, 200), 80).save(cut)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    assert main(["data", "pets", "--overwrite"]) == 1
+    out, err = said(capsys)
+    assert "it cannot be trained on as it is" in err
+    assert "pets.contact.png" in out
+    cut.unlink()
     argv = ["data", "pets", "--data.size", "16", "--data.mode", "RGB", "--overwrite"]
     assert main(argv) == 0
     out, err = said(capsys)

@@ -88,6 +88,8 @@ def test_interpolate_takes_files_or_numbers(run: Run, capsys: pytest.CaptureFixt
     np.testing.assert_array_equal(row[[0, 3]], row[[1, 2]])
     assert main([*argv, "8", "--out", "other.png"]) == 1
     assert "not both" in capsys.readouterr().err
+    assert main(["interpolate", str(run.path), "0", "9999", "--out", "far.png"]) == 1
+    assert "error: the test split has the images 0…" in capsys.readouterr().err
 
 
 def test_an_edit_adds_the_difference_of_the_means_of_z(run: Run) -> None:

@@ -138,7 +138,6 @@ def test_what_has_no_information(
         ([str(unconditional.path)], "has no encoder"),
         ([str(run.path), "--without", str(other.path)], "init_args.levels"),
         ([str(run.path), "--split", "valid"], "no split 'valid'"),
-        ([str(run.path), "--along", "x", *FEW], '"coordinates" or "principal"'),
         ([str(run.path), "--out", "a.gif"], "written as .png"),
         (["bottleneck_mnist5k"], "no run bottleneck_mnist5k"),
     ):
@@ -146,3 +145,6 @@ def test_what_has_no_information(
         error = capsys.readouterr().err
         assert error.splitlines()[-1].startswith("repr-toolkit: error: ")
         assert reason in error
+    with pytest.raises(SystemExit):
+        main(["information", str(run.path), "--along", "coordinate"])
+    assert "choose from 'coordinates', 'principal'" in capsys.readouterr().err

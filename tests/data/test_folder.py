@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from repr_toolkit.data import load_data
-from repr_toolkit.data.picture_files import read_image
+from repr_toolkit.data.picture_files import quiet_pillow, read_header, read_image
 
 RNG = np.random.default_rng(0)
 
@@ -73,6 +73,17 @@ def test_a_camera_on_its_side(tmp_path: Path) -> None:
     Image.fromarray(pixels.transpose(1, 2, 0)).save(tmp_path / "turned.png", exif=exif)
     turned = read_image(tmp_path / "turned.png", None)
     assert np.array_equal(turned, np.rot90(pixels, -1, axes=(1, 2)))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_a_header_says_how_large_the_upright_image_is(tmp_path: Path, suffix: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 4)).save(tmp_path / f"turned{suffix}", exif=exif)
+    with quiet_pillow():
+        header = read_header(tmp_path / f"turned{suffix}")
+    assert (header.width, header.height) == (4, 6)
+    assert read_image(tmp_path / f"turned{suffix}", None).shape == (3, 6, 4)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".ppm", ".bmp", ".webp", ".tif"])

@@ -83,14 +83,14 @@ def ridge(x: Features, y: Values, seed: int, penalties: Sequence[float] = PENALT
         yield {"α/N": penalty}, fitted.predict
 
 
-def neighbours(x: Features, y: Values, seed: int) -> Fits:
+def neighbours(x: Features, y: Values, seed: int, counts: Sequence[int] = NEIGHBOURS) -> Fits:
     """The vote, or the mean, of the k nearest training images by Euclidean distance.
 
     Counts beyond the images' number are left out. In a tied vote the lowest code wins.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    counts = sorted(k for k in NEIGHBOURS if k <= len(x))
+    counts = sorted(k for k in counts if k <= len(x))
     index = NearestNeighbors(n_neighbors=counts[-1], algorithm="brute").fit(x)
     known: dict[int, tuple[Features, npt.NDArray[np.intp]]] = {}  # by the features asked for
 

@@ -130,11 +130,11 @@ class Probing:
         lines = [f"Probing of {self.data}: {', '.join(self.representations)}"]
         for target in self.targets:
             for reading in target.readings:
-                if reading.score is not None:
+                if (score := reading.score) is not None:
                     name = f"  {target.name}, {reading.representation}, {reading.probe}: "
-                    ends = f" ({reading.score.low:.3f} to {reading.score.high:.3f})"
-                    known = reading.score.low is not None
-                    lines.append(name + f"{reading.score.value:.3f}" + ends * known)
+                    known = score.low is not None
+                    ends = f" ({score.low:.3f} to {score.high:.3f})" if known else ""
+                    lines.append(f"{name}{score.value:.3f}{ends}")
         return "\n".join(lines)
 
     @property

@@ -157,6 +157,8 @@ def _unfit(target: Target) -> str:
         for split in ("val", "test"):
             if not np.isin(target.values[split], train).any():
                 return f"no {split} image has a value that occurs in training: the splits part them"
-    elif (target.values["test"] == target.values["test"][0]).all():
-        return "it is the same for every test image"
+        return ""
+    for split in ("val", "test"):
+        if (target.values[split] == target.values[split][0]).all():
+            return f"it is the same for every {split} image"
     return ""

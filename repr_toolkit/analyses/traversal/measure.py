@@ -118,10 +118,7 @@ def measure(
     # All before the first is drawn, so that a misspelt one is an error at once.
     directions = find_directions(names, data, h, sources)
     if not isinstance(images, int):
-        if max(images) >= len(held_out):
-            raise ValueError(
-                f"the {split} split has the images 0…{len(held_out) - 1}, not {max(images)}"
-            )
+        data.require_images(split, images)
         pictures = held_out[list(images)]["image"], encode_split(model, held_out, indices=images)
         images = 0
     at_least = images if pictures is None else 0

@@ -21,7 +21,7 @@ from repr_toolkit.analyses.invariance.statistics import (
     reencoding,
     variance_maps,
 )
-from repr_toolkit.analyses.judge import judged_by, obstacle, train_judge
+from repr_toolkit.analyses.judge import judged_by, obstacle, read_in, train_judge
 from repr_toolkit.cli import main
 from repr_toolkit.data import ImageData
 from repr_toolkit.decoders.noise import common_noise
@@ -145,6 +145,20 @@ def test_a_judge_knows_codes_and_how_good_it_is() -> None:
     assert (facts["chance"], facts["test_images"], facts["train_images"]) == (0.5, 4, 80)
     images = data.splits["test"][:]["image"]
     assert trained.classify(images).tolist() == [0, 3, 3, 0]
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint16, np.uint64, np.float32, np.int8])
+def test_a_judge_knows_codes_of_any_whole_type(kind: type) -> None:
+    codes = (np.array([0, 3] * 40 + [0, 3, 3, 0] * 2) == 3).astype(kind)
+    if kind is np.int8:  # coded by −1 and 1, as CelebA is
+        codes = 2 * codes - 1
+    data = labelled([0, 3] * 40, [0, 3, 3, 0], mood=codes)
+    trained, facts = train_judge(data, "mood")
+    assert facts["accuracy"].value == 1
+    images, codes = data.splits["test"][:]["image"], codes[-4:].astype(np.int64)
+    read = read_in(trained, images[:, None].expand(-1, 2, -1, -1, -1), codes)
+    assert read["own"].value == 1
+    assert read["chance"].value == pytest.approx(1 / 3)
 
 
 def test_codes_that_cannot_be_judged_by() -> None:

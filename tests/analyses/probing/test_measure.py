@@ -303,3 +303,15 @@ def test_what_cannot_be_probed() -> None:
         ValueError, match="label is a target of classification, for which no probe was chosen"
     ):
         probe_alone([h], data, probes=["ridge"], orders=0)
+
+
+def test_scores_without_an_interval_are_shown_too() -> None:
+    draw = np.random.default_rng(0)
+    data = ImageData(
+        "few",
+        {"image": draw.integers(0, 256, (60, 1, 2, 2), np.uint8), "age": draw.normal(size=60)},
+        dict(zip(("train", "val", "test"), np.split(np.arange(60), [48, 54]), strict=True)),
+    )
+    shown = repr(probe("pixels", data, probes=["ridge"], orders=0, control=False))
+    assert "age, pixels, ridge: " in shown
+    assert " to " not in shown

@@ -112,6 +112,7 @@ def test_only_some_images_are_looked_at() -> None:
     [
         (np.full(520, 2.5), "the same for every training image"),
         (np.where(np.arange(520) < 360, noise(width=1)[:, 0], 1.0), "for every test image"),
+        (np.where(np.arange(520) // 120 == 2, 1.0, noise(width=1)[:, 0]), "for every val image"),
         (np.where(np.arange(520) < 360, noise(width=1)[:, 0], np.nan), "two test images"),
     ],
 )
