@@ -288,7 +288,10 @@ def test_a_study_of_frozen_h_has_its_table_and_maps(tmp_path: Path) -> None:
     assert texts["verdict, to the best"] == ["–", "saves fewer"]
     assert (texts["rise at the end"][1], details["rise at the end"][1]) == ("1.5", "still rises")
     assert "lie 1.0 bits apart (m = 64: 90.0, 90.5; m = 8: 91.0, 90.2)" in table.caption
-    assert "pca, the means, saves −0.6 of the 20.0 bits, −3.1 %, that whoever" in table.caption
+    assert (
+        "pca, the means, saves −0.6 bits; whoever makes use of all of it saves at least 20.0"
+        in table.caption
+    )
     assert table.rows[-1].cells[0].detail == "2.90–4.90; at its ceiling, 4.00"
     assert "2 seeds" in table.caption
     assert [b.kind for b in blocks[1:]] == [

@@ -26,7 +26,7 @@ from repr_toolkit.page.intervals import interval_notes, numbers_of
 from repr_toolkit.runs.kept import Kept
 from repr_toolkit.support.choose import OTHER_H
 from repr_toolkit.support.nats import nats_for_a_bit
-from repr_toolkit.support.tables import per_cent, plain
+from repr_toolkit.support.tables import plain
 
 TITLE = "Frozen h, fresh decoders"
 LEAD = (
@@ -155,8 +155,8 @@ def _control(numbers: Numbers) -> str:
             if worth is None:
                 return f"{said}{plain(saved, 1)} bits."
             return (
-                f"{said}{plain(saved, 1)} of the {plain(worth, 1)} bits, {per_cent(saved / worth)} "
-                "%, that whoever makes use of them all saves at least."
+                f"{said}{plain(saved, 1)} bits; whoever makes use of all of it saves at least "
+                f"{plain(worth, 1)}."
             )
     return "No positive control was trained."
 
