@@ -117,15 +117,11 @@ class ImageData:
         Raises ValueError unless 2 ≤ levels ≤ stored_levels, and for other levels than 2 of images
         that were sampled.
         """
-        if self.sampled and levels != 2:
+        most = 2 if self.sampled else self.stored_levels
+        if not 2 <= levels <= most:
             raise ValueError(
-                f"{self.name} was sampled in two levels (data.binarise {self.sampled}); its "
-                f"data.levels is 2, not {levels}"
-            )
-        if not 2 <= levels <= self.stored_levels:
-            raise ValueError(
-                f"{self.name} has {self.stored_levels} levels of intensity; data.levels must be "
-                f"between 2 and {self.stored_levels}, got {levels}"
+                f"{self.name} has {most} levels of intensity; data.levels must be between 2 and "
+                f"{most}, got {levels}"
             )
         coarser = copy(self)
         coarser.levels = levels

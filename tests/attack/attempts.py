@@ -16,7 +16,7 @@ import torch
 
 from repr_toolkit.cli import EXPECTED
 from repr_toolkit.data import cache
-from repr_toolkit.runs import run as runs
+from repr_toolkit.support import console
 
 SECONDS = 120  # of the clock, on a busy machine
 CPU_SECONDS = 30
@@ -86,7 +86,7 @@ def _in_child(read: Callable[[], str], folder: Path, out: Path, error: Path) -> 
         sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
         sys.stdout = os.fdopen(1, "w", closefd=False)
         os.chdir(folder)
-        runs._told.clear()  # as in a new process
+        console._said.clear()  # as in a new process
         cache._verified.clear()
         sys.addaudithook(_witness)
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
