@@ -220,7 +220,8 @@ def named(source: Arrays) -> dict[str, Array]:
       of mappings. It is read once, so that what it draws at random is drawn once;
     - an `ImageData`: its images at its levels, its splits, and all that goes with them.
 
-    Raises ValueError for values that are no images, TypeError for anything else.
+    Raises ValueError for values that are no images, and for images that are sampled anew at each
+    step; TypeError for anything else.
     """
     if isinstance(source, ImageData):
         return _of_data(source)
@@ -263,7 +264,12 @@ def named(source: Arrays) -> dict[str, Array]:
 
 
 def _of_data(data: ImageData) -> dict[str, Array]:
-    """A data set under the keys of a data file."""
+    """A data set under the keys of a data file, which has no place for what changes with a step."""
+    if data.sampled == "dynamic":
+        raise ValueError(
+            f"{data.name} is sampled anew at each step, which stored images are not: give the data "
+            f"as they are, and set data.binarise to dynamic"
+        )
     arrays = {
         f"{name}_{key}": values.numpy()
         for name, split in data.splits.items()

@@ -42,9 +42,9 @@ def require_same(run: Run, config: Mapping[str, Any], data: ImageData) -> bool:
     """Whether a configuration asks a run for more steps, and has nothing else that matters.
 
     The data are the run's, wherever they are now (`with_data` has seen to it). A setting that is
-    newer than the run, or left out, counts as its default. Raises ValueError,
-    naming the settings, for another configuration, and for more steps than the run can still take;
-    FileNotFoundError for a finished run without the checkpoint from which it would take them.
+    newer than the run, or left out, counts as its default. Raises ValueError, naming the settings,
+    for another configuration, and for more steps than the run can still take; FileNotFoundError for
+    a finished run without the checkpoint from which it would take them.
     """
     stated, asked = run.config, config
     # A configuration that builds no model of these data any more is compared as the run states it.

@@ -187,6 +187,14 @@ def test_a_data_set_is_read_as_the_recipe_says_and_found_again(tmp_path: Path) -
                     assert torch.equal(found, values)
 
 
+def test_pixels_sampled_at_each_step_are_not_stored_as_one_draw(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"set data\.binarise to dynamic"):
+        train(small(), tmp_path / "run", data=load_data("digits", binarise="dynamic"))
+    assert not [*tmp_path.iterdir()]
+    run = train(small(data__binarise="dynamic"), tmp_path / "run", data=load_data("digits"))
+    assert run.load_data().sampled == "dynamic"
+
+
 def test_no_process_waits_for_the_arrays_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
